@@ -1,0 +1,70 @@
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON311 ?= python3.11
+PROFILE ?= local
+VENV := .venv
+TF1_VENV := .venv-tf1
+PYTHON := $(VENV)/bin/python
+UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
+LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
+
+.PHONY: help env tf1 run ui test test-system check compile lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/ready ## the Python 3.11 environment, and TensorFlow 1.15 where a Python 3.7 is found
+	@$(SETUP_TF1) --optional
+
+tf1: $(VENV)/ready ## TensorFlow 1.15.0 on a Python 3.7 (TF1_PYTHON=/path names one)
+	@$(SETUP_TF1)
+
+run: env ## train both legs, sample, compare: the whole job on this machine
+	@$(PYTHON) -m pipelines run --profile $(PROFILE)
+
+ui: $(VENV)/ready ## serve the local MLflow store and print the address of the comparison page
+	@$(PYTHON) -m components.tracking ui
+
+test: env ## everything that needs nothing but Python
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system" $(PYTEST_OPTIONS)
+
+test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl
+	$(PYTHON) -m pytest -m system $(PYTEST_OPTIONS)
+
+check: $(VENV)/ready ## lint and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
+	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p components.dataset -p components.train \
+	  -p components.sample -p components.compare -p components.tracking -p components.look
+	MYPYPATH=components $(VENV)/bin/mypy -p tests
+
+compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)
+	@$(PYTHON) -m pipelines compile --profile $(PROFILE)
+
+lock: $(UV) ## resolve the requirement files anew
+	$(LOCK) --python-version 3.11 pyproject.toml -o requirements/pipeline.txt
+	$(LOCK) --python-version 3.11 --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
+	$(LOCK) --python-version 3.7 requirements/tf1.in -o requirements/tf1.txt
+	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
+
+clean: ## remove the environments and all local results
+	rm -rf $(VENV) $(TF1_VENV) .venv-uv .local
+
+.venv-uv/bin/uv:
+	@$(PYTHON311) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "make: no Python 3.11 that starts as '$(PYTHON311)'; name one: make PYTHON311=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON311) -m venv .venv-uv
+	@.venv-uv/bin/pip install --quiet --require-hashes -r requirements/uv.txt
+
+# The .pth file makes `components`, `pipelines` and `dualgan` importable from anywhere, without an installation step.
+$(VENV)/ready: requirements/dev.txt | $(UV)
+	@echo "setting up $(VENV): Python 3.11 with TensorFlow 2, Kubeflow Pipelines and MLflow"
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON311)" $(VENV)
+	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements/dev.txt
+	@printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/components" > $$(echo $(VENV)/lib/python3.*/site-packages)/dualgan-parity.pth
+	@touch $@
