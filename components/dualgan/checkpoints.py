@@ -1,0 +1,115 @@
+"""Checkpoints: ``checkpoint/step-000100/`` holds TensorFlow's files and ``checkpoint.json``, whole or not at all.
+
+All variables and both optimisers' slots are in TensorFlow's files, the step in checkpoint.json; what the data and
+random numbers need is the step alone. TensorFlow's format carries a checksum of every tensor.
+"""
+
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+from dualgan.errors import DualGANError
+from dualgan.run_folder import read_json, step_name, step_of, write_json
+from dualgan.tensorflow_v1 import tf
+
+PREFIX = "model"
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint on disk. ``loss``: mean of A_loss + B_loss over the steps since the one before, None if unknown."""
+
+    path: Path
+    step: int
+    loss: Optional[float]
+
+
+class Checkpoints:
+    """The checkpoints of one run folder. Create it after the graph is built and before it is finalized."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        """keep: how many of the newest are kept; the one of the lowest loss is kept as well."""
+        self._folder = folder
+        self._keep = keep
+        self._saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
+
+    def save(self, session: Any, step: int, loss: Optional[float]) -> Checkpoint:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._remove_unfinished()
+        target = self._folder / step_name(step)
+        temporary = Path(tempfile.mkdtemp(dir=str(self._folder), prefix=".unfinished-"))
+        self._saver.save(session, str(temporary / PREFIX), write_meta_graph=False, write_state=False)
+        write_json(temporary / "checkpoint.json", {"step": step, "loss": loss})
+        for file in temporary.iterdir():
+            _flush_to_disk(file)
+        temporary.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(str(target))
+        os.replace(str(temporary), str(target))
+        _flush_to_disk(self._folder)
+        self._remove_old()
+        return Checkpoint(target, step, loss)
+
+    def restore_newest(self, session: Any) -> Tuple[Optional[Checkpoint], List[str]]:
+        """Load the newest checkpoint that is sound: it, or None, and a line on each that is not.
+
+        Raises DualGANError where there are checkpoints but none can be read.
+        """
+        problems: List[str] = []
+        found = saved_checkpoints(self._folder)
+        for checkpoint in reversed(found):
+            try:
+                self._saver.restore(session, str(checkpoint.path / PREFIX))
+                for damaged in found[found.index(checkpoint) + 1 :]:
+                    _put_aside(damaged)
+                return checkpoint, problems
+            except (tf.errors.OpError, ValueError) as error:
+                problems.append("{}: {}".format(checkpoint.path, str(error).split("\n")[0][:200]))
+        if found:
+            raise DualGANError("no checkpoint can be read: " + "; ".join(problems))
+        return None, problems
+
+    def _remove_old(self) -> None:
+        found = saved_checkpoints(self._folder)
+        known = [checkpoint for checkpoint in found if checkpoint.loss is not None and math.isfinite(checkpoint.loss)]
+        best = min(known, key=lambda checkpoint: checkpoint.loss or 0.0) if known else None
+        for checkpoint in found[: -self._keep]:
+            if checkpoint != best:
+                shutil.rmtree(str(checkpoint.path))
+
+    def _remove_unfinished(self) -> None:
+        for leftover in self._folder.glob(".unfinished-*"):
+            shutil.rmtree(str(leftover))
+
+
+def saved_checkpoints(folder: Path) -> List[Checkpoint]:
+    """The checkpoints in ``folder``, oldest first."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else []:
+        step = step_of(path.name)
+        if step is None:
+            continue
+        try:
+            loss = read_json(path / "checkpoint.json").get("loss")
+        except (OSError, ValueError):
+            loss = None
+        found.append(Checkpoint(path, step, loss))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def _put_aside(damaged: Checkpoint) -> None:
+    """Rename a checkpoint that cannot be read: it must not count among the newest that are kept."""
+    target = damaged.path.with_name("unreadable-" + damaged.path.name)
+    if target.exists():
+        shutil.rmtree(str(target))
+    os.replace(str(damaged.path), str(target))
+
+
+def _flush_to_disk(path: Path) -> None:
+    handle = os.open(str(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

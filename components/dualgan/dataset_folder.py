@@ -1,0 +1,94 @@
+"""The dataset folder: ``{train,val}/{A,B}/*.{jpg,jpeg,png}`` and ``dataset.json``."""
+
+import hashlib
+import unicodedata
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+from dualgan.errors import BadInput
+from dualgan.run_folder import read_json
+
+SPLITS = ("train", "val")
+DOMAINS = ("A", "B")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+class Description(NamedTuple):
+    """What ``dataset.json`` says. ``counts`` has keys such as "train/A"; ``digest`` is content_digest's."""
+
+    name: str
+    source: str
+    counts: Dict[str, int]
+    digest: str
+
+
+def sort_key(path: Path) -> Tuple[bytes, ...]:
+    """An order of names that no file system, locale or Unicode normal form changes."""
+    return tuple(unicodedata.normalize("NFC", part).encode("utf-8") for part in path.parts)
+
+
+def list_images(folder: Path, split: str, domain: str) -> List[Path]:
+    """The images of one split and domain in the order of sort_key; [] where there is no such folder."""
+    directory = Path(folder) / split / domain
+    if not directory.is_dir():
+        return []
+    images = [path for path in directory.iterdir() if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
+    return sorted((path for path in images if not path.name.startswith(".")), key=sort_key)
+
+
+def require_training_images(folder: Path) -> None:
+    """Raise BadInput, naming the first thing that is missing, unless ``folder`` can be trained on."""
+    if not Path(folder).is_dir():
+        raise BadInput("{}: no such folder; a dataset folder holds train/A and train/B".format(folder))
+    for domain in DOMAINS:
+        directory = Path(folder) / "train" / domain
+        if not directory.is_dir():
+            raise BadInput(
+                "{}: no folder train/{}; a dataset holds images in train/A and train/B".format(folder, domain)
+            )
+        if not list_images(folder, "train", domain):
+            raise BadInput("{}: no image in train/{} ({})".format(folder, domain, ", ".join(IMAGE_ENDINGS)))
+
+
+def content_digest(folder: Path) -> str:
+    """SHA-256 (hex) over every image's place and bytes, the same on any machine and file system."""
+    total = hashlib.sha256()
+    for split in SPLITS:
+        for domain in DOMAINS:
+            for path in list_images(folder, split, domain):
+                place = "/".join((split, domain, unicodedata.normalize("NFC", path.name)))
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                total.update("{}\0{}\n".format(place, content).encode("utf-8"))
+    return total.hexdigest()
+
+
+def image_counts(folder: Path) -> Dict[str, int]:
+    return {
+        "{}/{}".format(split, domain): len(list_images(folder, split, domain)) for split in SPLITS for domain in DOMAINS
+    }
+
+
+def checked_description(folder: Path) -> Description:
+    """What dataset.json says of ``folder``. Raises BadInput where the images are no longer those it was written for."""
+    description, digest = describe(folder), content_digest(folder)
+    if description.digest != digest:
+        raise BadInput(
+            "{}: its images have changed since dataset.json was written (digest {} -> {}); fetch it anew, or delete "
+            "dataset.json".format(folder, description.digest[:12], digest[:12])
+        )
+    return description
+
+
+def describe(folder: Path) -> Description:
+    """What dataset.json says of ``folder``; made from its images where there is no such file.
+
+    Raises BadInput where dataset.json does not fit the contract.
+    """
+    file = Path(folder) / "dataset.json"
+    if not file.is_file():
+        return Description(Path(folder).name, str(folder), image_counts(folder), content_digest(folder))
+    try:
+        content = read_json(file)
+        return Description(content["name"], content["source"], dict(content["counts"]), content["digest"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput("{}: not a dataset description ({!r}); fetch the dataset anew".format(file, error)) from None

@@ -1,0 +1,31 @@
+"""What every device offers."""
+
+from typing import Any, Dict
+
+from dualgan.tensorflow_v1 import RewriterConfig, tf
+
+
+class Device:
+    """A place to run a graph. ``one_run``: whether critics and generators can update in one session.run there."""
+
+    kind = ""
+    one_run = True
+
+    def __init__(self, threads: int = 0) -> None:
+        """threads: CPU threads for one operation, 0 for as many as there are cores."""
+        self._threads = threads
+
+    def session_config(self) -> Any:
+        """A tf.ConfigProto."""
+        config = tf.ConfigProto(intra_op_parallelism_threads=self._threads, allow_soft_placement=True)
+        # Fused operations exist on some devices and versions only; without them the arithmetic is the same on all.
+        config.graph_options.rewrite_options.remapping = RewriterConfig.OFF
+        return config
+
+    def wrap_optimizer(self, optimizer: Any) -> Any:
+        """What ``optimizer`` must become on this device."""
+        return optimizer
+
+    def describe(self) -> Dict[str, Any]:
+        """At least "kind" and "name"; goes into options.json."""
+        raise NotImplementedError

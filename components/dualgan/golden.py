@@ -1,0 +1,163 @@
+"""Golden files: recorded runs of the original implementation, replayed on this machine's TensorFlow and device.
+
+A golden file (numpy .npz, no pickles) holds "meta" (JSON: the options), init/{variable}, input/{A,B} uint8
+[steps, N, S, S, C], input/{epsilon_A,epsilon_B} (wgan-gp), loss/{term} [steps], and the translations of input/[AB][0]
+before the first and after the last step, every fourth pixel.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple
+
+import numpy as np
+
+from dualgan.errors import BadInput
+from dualgan.graph import StepGraph, StepOptions
+from dualgan.losses import LossOptions
+from dualgan.networks import Shape
+
+PIXEL_STRIDE = 4
+
+# The original's names of the terms that the run folder calls otherwise.
+TERM_NAMES = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
+
+
+_META = (
+    *("GAN_type", "disc_type", "loss_metric", "batch_size", "lambda_A", "lambda_B", "n_critic", "clip_value"),
+    *("image_size", "gcn", "dcn", "lr", "rmsprop_decay"),
+)
+
+
+class Bound(NamedTuple):
+    """How far a quantity may be off: relative to the recorded value, or absolute."""
+
+    limit: float
+    relative: bool
+
+
+# Ten times and more what TensorFlow 1.15.0 and 2.21.0 differ by on CPUs. Single critic terms are small differences of
+# large numbers, and d_loss is their sum with the gradient penalty.
+GENERATOR_TERM = Bound(1e-5, relative=True)
+CRITIC_SUM = Bound(1e-4, relative=True)
+CRITIC_TERM = Bound(2e-3, relative=True)
+TRANSLATION = Bound(2e-3, relative=False)
+BOUNDS = {"d_loss": CRITIC_SUM}
+BOUNDS.update(dict.fromkeys(("Ag", "Bg", "A_loss", "B_loss", "g_loss"), GENERATOR_TERM))
+BOUNDS.update(dict.fromkeys(("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "Ad", "Bd"), CRITIC_TERM))
+
+
+class Check(NamedTuple):
+    """The worst error of one quantity over the replay."""
+
+    quantity: str
+    error: float
+    bound: Bound
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.error <= self.bound.limit)
+
+
+class Golden(NamedTuple):
+    """A golden file in memory."""
+
+    path: Path
+    meta: Dict[str, Any]
+    arrays: Dict[str, Any]
+
+    @property
+    def steps(self) -> int:
+        return len(self.arrays["input/A"])
+
+
+def load(path: Path) -> Golden:
+    """Raises BadInput for a file that is no golden file."""
+    try:
+        with np.load(str(path), allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+        meta = json.loads(str(arrays.pop("meta")))
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise BadInput("{}: not a golden file (.npz with meta, init/, input/, loss/): {}".format(path, error)) from None
+    missing = [name for name in ("input/A", "input/B", "loss/g_loss") if name not in arrays]
+    if missing:
+        raise BadInput("{}: not a golden file: no {}".format(path, ", ".join(missing)))
+    unknown = [name for name in _META if name not in meta]
+    if unknown:
+        raise BadInput("{}: not a golden file: no {} in its meta".format(path, ", ".join(unknown)))
+    return Golden(Path(path), meta, arrays)
+
+
+def step_options(golden: Golden, one_run: bool) -> StepOptions:
+    meta = golden.meta
+    shape = Shape(
+        meta["image_size"],
+        golden.arrays["input/A"].shape[-1],
+        golden.arrays["input/B"].shape[-1],
+        meta["gcn"],
+        meta["dcn"],
+        meta["disc_type"],
+    )
+    return StepOptions(
+        shape=shape,
+        losses=LossOptions(meta["GAN_type"], meta["loss_metric"], meta["lambda_A"], meta["lambda_B"]),
+        batch_size=meta["batch_size"],
+        lr=meta["lr"],
+        rmsprop_decay=meta["rmsprop_decay"],
+        n_critic=meta["n_critic"],
+        clip_value=meta["clip_value"],
+        dropout_rate=0.0,
+        one_run=one_run,
+    )
+
+
+def replay(golden: Golden, graph: StepGraph, session: Any) -> Iterator[Check]:
+    """Run the recorded steps from the recorded weights and yield the worst error of each quantity.
+
+    The variables are initialised here; raises BadInput where the file lacks one of them.
+    """
+    absent = sorted(name for name in graph.variables if "init/" + name not in golden.arrays)
+    if absent:
+        raise BadInput("{}: no initial weights of {}".format(golden.path, ", ".join(absent[:3])))
+    graph.load(session, {name: golden.arrays["init/" + name] for name in graph.variables})
+    sample, step = graph.sample_callable(session), graph.step_callable(session)
+    for check in _translation_checks(golden, "before", sample):
+        yield check
+    history = [step(number, _feed(golden, number)) for number in range(1, golden.steps + 1)]
+    for name, bound in BOUNDS.items():
+        expected = np.asarray(golden.arrays["loss/" + name], np.float64)
+        actual = np.array([terms[TERM_NAMES.get(name, name)] for terms in history])
+        yield Check("loss/" + name, _relative_error(actual, expected), bound)
+    for check in _translation_checks(golden, "after", sample):
+        yield check
+
+
+def _feed(golden: Golden, number: int) -> List[Any]:
+    A, B = golden.arrays["input/A"][number - 1], golden.arrays["input/B"][number - 1]
+    zeros = np.zeros((len(A), 1, 1, 1), np.float32)
+    epsilon_A, epsilon_B = (
+        golden.arrays[name][number - 1] if name in golden.arrays else zeros
+        for name in ("input/epsilon_A", "input/epsilon_B")
+    )
+    return [A, B, epsilon_A, epsilon_B]
+
+
+def _translation_checks(golden: Golden, moment: str, sample: Callable[[Any, Any], Any]) -> Iterator[Check]:
+    A, B = golden.arrays["input/A"][0], golden.arrays["input/B"][0]
+    images = [sample(A[n : n + 1], B[n : n + 1]) for n in range(len(A))]
+    for kind in ("A2B", "A2B2A", "B2A", "B2A2B"):
+        name = "{}/{}".format(moment, kind)
+        if name not in golden.arrays:
+            continue
+        actual = np.concatenate([getattr(translations, kind) for translations in images])
+        difference = np.abs(actual[:, ::PIXEL_STRIDE, ::PIXEL_STRIDE] - golden.arrays[name])
+        yield Check(name, _worst(difference), TRANSLATION)
+
+
+def _relative_error(actual: Any, expected: Any) -> float:
+    return _worst(np.abs(actual - expected) / np.maximum(np.abs(expected), 1e-12))
+
+
+def _worst(errors: Any) -> float:
+    """The largest error; NaN, which is larger than any bound, where one is NaN."""
+    return float(np.max(errors)) if np.all(np.isfinite(errors)) else float("nan")

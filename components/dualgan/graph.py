@@ -1,0 +1,247 @@
+"""The graph of one training step, built once and never added to."""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dualgan import layers, losses, networks
+from dualgan.losses import LossOptions, Translations
+from dualgan.networks import Shape, Weights
+from dualgan.tensorflow_v1 import tf
+
+Tensor = Any
+Losses = Dict[str, float]
+
+CLASSIC_GENERATOR_UPDATES = 2
+
+
+class StepOptions(NamedTuple):
+    """What the graph of a step depends on. ``one_run``: critics and generators update in one session.run."""
+
+    shape: Shape
+    losses: LossOptions
+    batch_size: int
+    lr: float
+    rmsprop_decay: float
+    n_critic: int
+    clip_value: float
+    dropout_rate: float
+    one_run: bool
+
+
+class Feeds(NamedTuple):
+    """Placeholders of a step. A, B: uint8 [N, S, S, C]; epsilon_A, epsilon_B: float32 [N, 1, 1, 1];
+
+    dropout: uint8 [4, N, M], what the four generator passes keep, or None.
+    """
+
+    A: Tensor
+    B: Tensor
+    epsilon_A: Tensor
+    epsilon_B: Tensor
+    dropout: Optional[Tensor]
+
+    def tensors(self) -> List[Tensor]:
+        return [tensor for tensor in self if tensor is not None]
+
+
+class Update(NamedTuple):
+    """An operation that changes variables, and the losses as they were before it."""
+
+    operation: Any
+    terms: Dict[str, Tensor]
+
+
+# x / 127.5 - 1 as NumPy computes it: a graph optimiser may turn the division into a product that rounds differently.
+PIXEL_VALUES = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1.0)
+
+
+def normalised(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 [-1, 1]."""
+    return tf.gather(tf.constant(PIXEL_VALUES), tf.cast(images, tf.int32))
+
+
+def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
+    """Whether training step ``step`` (1 is the first) updates the generators.
+
+    The original raises its counter before its first step, so that it counts them from 2.
+    """
+    return GAN_type == "classic" or (step + 1) % n_critic == 0
+
+
+class StepGraph:
+    """Variables, placeholders and operations of the training step, in the current default graph."""
+
+    def __init__(self, options: StepOptions, optimizer: Callable[[Any], Any] = lambda plain: plain) -> None:
+        """optimizer: wraps a TensorFlow optimizer, for devices that need that."""
+        self.options = options
+        self._wrap_optimizer = optimizer
+        shape = options.shape
+        self.variables = {
+            spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer(), use_resource=True)
+            for spec in networks.all_variables(shape)
+        }
+        self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
+        self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
+        self.feeds = self._placeholders()
+        self._build_updates()
+        self._build_sampling()
+
+    def _placeholders(self) -> Feeds:
+        shape, batch = self.options.shape, self.options.batch_size
+        side = shape.image_size
+        dropout = None
+        if self.options.dropout_rate:
+            size = networks.dropout_size(side, shape.gcn)
+            dropout = tf.placeholder(tf.uint8, [4, batch, size], "dropout")
+        return Feeds(
+            tf.placeholder(tf.uint8, [batch, side, side, shape.A_channels], "A"),
+            tf.placeholder(tf.uint8, [batch, side, side, shape.B_channels], "B"),
+            tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_A"),
+            tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_B"),
+            dropout,
+        )
+
+    def _read(self, variables: Sequence[Any], after: Sequence[Any] = ()) -> Weights:
+        """The values of ``variables`` once the operations ``after`` have run."""
+        with tf.control_dependencies(list(after)):
+            return {variable.op.name: variable.read_value() for variable in variables}
+
+    def _masks(self) -> List[Optional[List[Tensor]]]:
+        if self.feeds.dropout is None:
+            return [None] * 4
+        shape = self.options.shape
+        shapes = networks.dropout_shapes(shape.image_size, shape.gcn)
+        return [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
+
+    def _translate(self, real_A: Tensor, real_B: Tensor, weights: Weights, training: bool) -> Translations:
+        masks = self._masks() if training else [None] * 4
+        rate = self.options.dropout_rate
+        A2B = networks.generator(real_A, weights, "A_g", masks[0], rate)
+        B2A = networks.generator(real_B, weights, "B_g", masks[1], rate)
+        A2B2A = networks.generator(A2B, weights, "B_g", masks[2], rate)
+        B2A2B = networks.generator(B2A, weights, "A_g", masks[3], rate)
+        return Translations(real_A, A2B, A2B2A, real_B, B2A, B2A2B)
+
+    def _critic(self, prefix: str, weights: Weights) -> Callable[[Tensor], Tensor]:
+        disc_type = self.options.shape.disc_type
+        return lambda images: networks.critic(images, weights, prefix, disc_type)
+
+    def _optimizer(self, name: str) -> Any:
+        plain = tf.train.RMSPropOptimizer(
+            self.options.lr, decay=self.options.rmsprop_decay, momentum=0.0, epsilon=1e-10, name=name
+        )
+        return self._wrap_optimizer(plain)
+
+    def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
+        values = [weights[variable.op.name] for variable in variables]
+        gradients = tf.gradients(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return optimizer.apply_gradients(list(zip(gradients, variables)))
+
+    def _critic_update(self, images: Translations) -> Update:
+        weights = self._read(self._critics)
+        terms = losses.critic_losses(
+            self._critic("A_d", weights),
+            self._critic("B_d", weights),
+            images,
+            self.feeds.epsilon_A,
+            self.feeds.epsilon_B,
+            self.options.losses,
+        )
+        update = self._apply(self._optimizer("RMSProp_d"), terms["d_loss"], weights, self._critics)
+        if self.options.losses.GAN_type == "wgan":
+            update = self._clip(after=update)
+        return Update(update, terms)
+
+    def _clip(self, after: Any) -> Any:
+        limit = self.options.clip_value
+        values = self._read(self._critics, [after])
+        return tf.group(*[v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics])
+
+    def _generator_update(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Update:
+        terms = losses.generator_losses(
+            self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses
+        )
+        return Update(self._apply(optimizer, terms["g_loss"], weights, self._generators), terms)
+
+    def _build_updates(self) -> None:
+        """The critics' update, then the generators'. In one run, control dependencies keep that order, and both use
+
+        the same translations: the critics' update does not change the generators.
+        """
+        one_run = self.options.one_run
+        real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
+        weights = self._read(self._generators)
+        images = self._translate(real_A, real_B, weights, training=True)
+        self._critics_update = self._critic_update(images)
+        after_critics = [self._critics_update.operation] if one_run else []
+        critics = self._read(self._critics, after_critics)
+        optimizer = self._optimizer("RMSProp_g")
+        self._generator_updates = [self._generator_update(images, weights, critics, optimizer)]
+        if one_run and self.options.losses.GAN_type == "classic":
+            weights = self._read(self._generators, [self._generator_updates[0].operation])
+            images = self._translate(real_A, real_B, weights, training=True)
+            self._generator_updates.append(self._generator_update(images, weights, critics, optimizer))
+
+    def _build_sampling(self) -> None:
+        shape = self.options.shape
+        side = shape.image_size
+        self._sample_A = tf.placeholder(tf.uint8, [1, side, side, shape.A_channels], "img_A")
+        self._sample_B = tf.placeholder(tf.uint8, [1, side, side, shape.B_channels], "img_B")
+        weights = self._read(self._generators)
+        real_A, real_B = normalised(self._sample_A), normalised(self._sample_B)
+        self._samples = self._translate(real_A, real_B, weights, training=False)
+
+    def load(self, session: Any, values: Dict[str, Any]) -> None:
+        """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
+        initializers = [self.variables[name].initializer for name in values]
+        session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
+
+    def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
+        """A function that does training step ``step`` (1 is the first) on values for ``feeds.tensors()``.
+
+        It returns the critics' losses before their update and the generators' as they were with the updated critics,
+        before the last update of the generators.
+        """
+        feeds = self.feeds.tensors()
+        GAN_type, n_critic = self.options.losses.GAN_type, self.options.n_critic
+        critics, generators = self._critics_update, self._generator_updates[-1]
+
+        def compiled(fetches: Any, operations: Sequence[Any]) -> Any:
+            return session.make_callable([fetches, list(operations)], feed_list=feeds)
+
+        if self.options.one_run:
+            terms = dict(critics.terms, **generators.terms)
+            both = compiled(terms, [critics.operation, generators.operation])
+            critics_only = compiled(terms, [critics.operation])
+
+            def step_in_one_run(step: int, values: Sequence[Any]) -> Losses:
+                run = both if updates_generators(GAN_type, n_critic, step) else critics_only
+                return _floats(run(*values)[0])
+
+            return step_in_one_run
+
+        update_critics = compiled(critics.terms, [critics.operation])
+        update_generators = compiled(generators.terms, [generators.operation])
+        evaluate_generators = compiled(generators.terms, [])
+
+        def step_in_two_runs(step: int, values: Sequence[Any]) -> Losses:
+            terms = update_critics(*values)[0]
+            if not updates_generators(GAN_type, n_critic, step):
+                terms.update(evaluate_generators(*values)[0])
+                return _floats(terms)
+            for _ in range(CLASSIC_GENERATOR_UPDATES if GAN_type == "classic" else 1):
+                terms.update(update_generators(*values)[0])
+            return _floats(terms)
+
+        return step_in_two_runs
+
+    def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
+        """A function of two uint8 images [1, S, S, C] that gives float32 translations, without dropout."""
+        fetches: Tuple[Tensor, ...] = tuple(self._samples)
+        run = session.make_callable(fetches, feed_list=[self._sample_A, self._sample_B])
+        return lambda A, B: Translations(*run(A, B))
+
+
+def _floats(terms: Dict[str, Any]) -> Losses:
+    return {name: float(value) for name, value in terms.items()}

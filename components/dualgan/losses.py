@@ -1,0 +1,115 @@
+"""The losses of DualGAN, as functions of tensors. Names are those of the run folder and of the original's log."""
+
+from typing import Any, Callable, Dict, NamedTuple
+
+from dualgan.tensorflow_v1 import tf
+
+Tensor = Any
+
+GRADIENT_PENALTY_WEIGHT = 10.0
+SLOPE_EPSILON = 1e-8
+
+
+class Translations(NamedTuple):
+    """A pair of batches and what the generators make of it; all [N, S, S, C] in [-1, 1]."""
+
+    real_A: Tensor
+    A2B: Tensor
+    A2B2A: Tensor
+    real_B: Tensor
+    B2A: Tensor
+    B2A2B: Tensor
+
+
+class LossOptions(NamedTuple):
+    GAN_type: str
+    loss_metric: str
+    lambda_A: float
+    lambda_B: float
+
+
+def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
+    """Mean absolute (L1) or mean square (L2) difference, a scalar."""
+    difference = reconstructed - real
+    return tf.reduce_mean(tf.square(difference) if metric == "L2" else tf.abs(difference))
+
+
+def cross_entropy(logits: Tensor, label: float) -> Tensor:
+    labels = tf.fill(logits.shape, label)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits))
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
+    """How far the critic's slope between real and fake images is from 1 (Gulrajani et al., arXiv 1704.00028).
+
+    epsilon: [N, 1, 1, 1] in [0, 1), where between real (0) and fake (1) the slope is taken.
+    """
+    between = real + epsilon * (fake - real)
+    (gradient,) = tf.gradients(critic(between), [between])
+    slope = tf.sqrt(SLOPE_EPSILON + tf.reduce_sum(tf.square(gradient), [1, 2, 3]))
+    return tf.reduce_mean(tf.square(slope - 1.0))
+
+
+def critic_loss(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, GAN_type: str) -> Dict[str, Tensor]:
+    """The terms "fake" and "real" of one critic's loss, scalars.
+
+    Both batches pass as one: every layer treats each sample by itself.
+    """
+    judged_fake, judged_real = tf.split(critic(tf.concat([fake, real], 0)), 2, axis=0)
+    if GAN_type == "classic":
+        return {"fake": cross_entropy(judged_fake, 0.0), "real": cross_entropy(judged_real, 1.0)}
+    return {"fake": tf.reduce_mean(judged_fake), "real": -tf.reduce_mean(judged_real)}
+
+
+def critic_losses(
+    critic_of_A_g: Callable[[Tensor], Tensor],
+    critic_of_B_g: Callable[[Tensor], Tensor],
+    images: Translations,
+    epsilon_A: Tensor,
+    epsilon_B: Tensor,
+    options: LossOptions,
+) -> Dict[str, Tensor]:
+    """Every term of the critics' loss; "d_loss" is what they minimise. "Ad", "Bd" leave the gradient penalty out."""
+    in_B = critic_loss(critic_of_A_g, images.real_B, images.A2B, options.GAN_type)
+    in_A = critic_loss(critic_of_B_g, images.real_A, images.B2A, options.GAN_type)
+    terms = {
+        "Ad_fake": in_B["fake"],
+        "Ad_real": in_B["real"],
+        "Bd_fake": in_A["fake"],
+        "Bd_real": in_A["real"],
+    }
+    terms["Ad_loss"] = terms["Ad_fake"] + terms["Ad_real"]
+    terms["Bd_loss"] = terms["Bd_fake"] + terms["Bd_real"]
+    terms["d_loss"] = terms["Ad_loss"] + terms["Bd_loss"]
+    if options.GAN_type == "wgan-gp":
+        terms["gradient_penalty"] = gradient_penalty(
+            critic_of_A_g, images.real_B, images.A2B, epsilon_B
+        ) + gradient_penalty(critic_of_B_g, images.real_A, images.B2A, epsilon_A)
+        terms["d_loss"] += GRADIENT_PENALTY_WEIGHT * terms["gradient_penalty"]
+    return terms
+
+
+def adversarial_loss(judged_fake: Tensor, GAN_type: str) -> Tensor:
+    return cross_entropy(judged_fake, 1.0) if GAN_type == "classic" else -tf.reduce_mean(judged_fake)
+
+
+def generator_losses(
+    critic_of_A_g: Callable[[Tensor], Tensor],
+    critic_of_B_g: Callable[[Tensor], Tensor],
+    images: Translations,
+    options: LossOptions,
+) -> Dict[str, Tensor]:
+    """Every term of the generators' loss; "g_loss" is what they minimise.
+
+    A_g answers for what comes back in domain B (lambda_B), B_g for domain A, as in the original.
+    """
+    terms = {
+        "A_loss": reconstruction_loss(images.A2B2A, images.real_A, options.loss_metric),
+        "B_loss": reconstruction_loss(images.B2A2B, images.real_B, options.loss_metric),
+    }
+    adversarial_A = adversarial_loss(critic_of_A_g(images.A2B), options.GAN_type)
+    adversarial_B = adversarial_loss(critic_of_B_g(images.B2A), options.GAN_type)
+    terms["Ag_loss"] = adversarial_A + options.lambda_B * terms["B_loss"]
+    terms["Bg_loss"] = adversarial_B + options.lambda_A * terms["A_loss"]
+    terms["g_loss"] = terms["Ag_loss"] + terms["Bg_loss"]
+    return terms

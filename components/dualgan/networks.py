@@ -1,0 +1,194 @@
+"""The generators (U-Nets) and critics of DualGAN: their variables, and what they compute.
+
+Sources: the paper (arXiv 1704.02510) and the original implementation (duxingren14/DualGAN); variable names are the
+original's, so that its checkpoints load.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from dualgan import layers
+from dualgan.tensorflow_v1 import tf
+
+Tensor = Any
+Weights = Dict[str, Tensor]
+
+GENERATOR_WIDTHS = (1, 2, 4, 8)
+CRITIC_WIDTHS = (1, 2, 4, 8, 8)
+DROPPED_DECODER_LAYERS = 3
+WEIGHT_STDDEV = 0.02
+
+
+class Shape(NamedTuple):
+    """What fixes a pair of networks: the side of an image in pixels, channels, and filters of the first layer."""
+
+    image_size: int
+    A_channels: int
+    B_channels: int
+    gcn: int
+    dcn: int
+    disc_type: str
+
+
+class VariableSpec(NamedTuple):
+    """A variable and its initial distribution: normal(mean, stddev), cut at two stddev where ``truncated``."""
+
+    name: str
+    shape: Tuple[int, ...]
+    mean: float
+    stddev: float
+    truncated: bool
+
+
+def _weight(name: str, *shape: int, **options: bool) -> VariableSpec:
+    return VariableSpec(name, shape, 0.0, WEIGHT_STDDEV, options.get("truncated", False))
+
+
+def _zeros(name: str, size: int) -> VariableSpec:
+    return VariableSpec(name, (size,), 0.0, 0.0, False)
+
+
+def _convolution(name: str, kernel: int, inputs: int, outputs: int) -> List[VariableSpec]:
+    return [
+        _weight(name + "/w", kernel, kernel, inputs, outputs, truncated=True),
+        _zeros(name + "/biases", outputs),
+    ]
+
+
+def _deconvolution(name: str, kernel: int, inputs: int, outputs: int) -> List[VariableSpec]:
+    return [_weight(name + "/w", kernel, kernel, outputs, inputs), _zeros(name + "/biases", outputs)]
+
+
+def _norm(name: str, size: int) -> List[VariableSpec]:
+    return [VariableSpec(name + "/scale", (size,), 1.0, WEIGHT_STDDEV, False), _zeros(name + "/center", size)]
+
+
+def depth(image_size: int) -> int:
+    """How many times an image can be halved: the generator's encoder has that many layers, 8 at 256 px."""
+    return image_size.bit_length() - 1
+
+
+def encoder_filters(image_size: int, gcn: int) -> List[int]:
+    """Filters of e1, e2, ...: the reference's gcn x 1, 2, 4, 8, 8, ... ."""
+    widest = len(GENERATOR_WIDTHS) - 1
+    return [gcn * GENERATOR_WIDTHS[min(layer, widest)] for layer in range(depth(image_size))]
+
+
+def generator_variables(prefix: str, image_size: int, inputs: int, outputs: int, gcn: int) -> List[VariableSpec]:
+    """The variables of generator ``prefix`` ("A_g" or "B_g") from ``inputs`` to ``outputs`` channels."""
+    filters = encoder_filters(image_size, gcn)
+    specs = _convolution(prefix + "_e1_conv", 5, inputs, filters[0])
+    for layer, (narrow, wide) in enumerate(zip(filters, filters[1:]), 2):
+        specs += _convolution("{}_e{}_conv".format(prefix, layer), 3, narrow, wide)
+        specs += _norm("{}_bn_e{}".format(prefix, layer), wide)
+    width = filters[-1]
+    for layer, skip in enumerate(reversed(filters[:-1]), 1):
+        specs += _deconvolution("{}_d{}".format(prefix, layer), 3, width, skip)
+        specs += _norm("{}_bn_d{}".format(prefix, layer), skip)
+        width = 2 * skip
+    return specs + _deconvolution("{}_d{}".format(prefix, len(filters)), 5, width, outputs)
+
+
+def dropout_shapes(image_size: int, gcn: int) -> List[List[int]]:
+    """[H, W, C] of the decoder layers that dropout acts on."""
+    filters = encoder_filters(image_size, gcn)
+    skips = list(reversed(filters[:-1]))[:DROPPED_DECODER_LAYERS]
+    return [[2**layer, 2**layer, skip] for layer, skip in enumerate(skips, 1)]
+
+
+def dropout_size(image_size: int, gcn: int) -> int:
+    """How many features of a sample dropout acts on, all layers together."""
+    return sum(height * width * filters for height, width, filters in dropout_shapes(image_size, gcn))
+
+
+def generator(
+    x: Tensor, weights: Weights, prefix: str, masks: Optional[Sequence[Tensor]] = None, rate: float = 0.0
+) -> Tensor:
+    """Translate [N, S, S, C] in [-1, 1] to the other domain, [N, S, S, D] in [-1, 1].
+
+    masks: what dropout keeps (0 or 1), one for each of dropout_shapes, [N] + shape; None drops nothing.
+    """
+
+    def convolved(features: Tensor, name: str) -> Tensor:
+        return layers.convolution(features, weights[name + "/w"], weights[name + "/biases"])
+
+    def deconvolved(features: Tensor, name: str) -> Tensor:
+        return layers.deconvolution(features, weights[name + "/w"], weights[name + "/biases"])
+
+    def normalised(features: Tensor, name: str) -> Tensor:
+        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+
+    levels = depth(x.shape.as_list()[1])
+    encoded = [convolved(x, prefix + "_e1_conv")]
+    for layer in range(2, levels + 1):
+        features = convolved(layers.leaky_relu(encoded[-1]), "{}_e{}_conv".format(prefix, layer))
+        encoded.append(normalised(features, "{}_bn_e{}".format(prefix, layer)))
+    decoded = encoded.pop()
+    for layer in range(1, levels):
+        features = deconvolved(tf.nn.relu(decoded), "{}_d{}".format(prefix, layer))
+        features = normalised(features, "{}_bn_d{}".format(prefix, layer))
+        if masks is not None and layer <= len(masks):
+            features = layers.dropout(features, masks[layer - 1], rate)
+        decoded = tf.concat([features, encoded.pop()], 3)
+    return tf.tanh(deconvolved(tf.nn.relu(decoded), "{}_d{}".format(prefix, levels)))
+
+
+# The names of the original, which calls its fifth convolution h3_1.
+_CRITIC_CONVOLUTIONS = ("h0_conv", "h1_conv", "h2_conv", "h3_conv", "h3_1_conv")
+_CRITIC_NORMS = ("", "bn1", "bn2", "bn3", "bn3_1")
+
+
+def critic_layers(image_size: int) -> int:
+    """Convolutions before the critic's last layer: the reference's five where the image is 64 px or larger.
+
+    A sixteenth of 32 px is 2 px; one layer more would normalise single pixels, which are then the same for any image.
+    """
+    return min(len(CRITIC_WIDTHS), depth(image_size) - 1)
+
+
+def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_type: str) -> List[VariableSpec]:
+    """The variables of critic ``prefix`` ("A_d" or "B_d") of images with ``inputs`` channels."""
+    specs = []
+    width = inputs
+    count = critic_layers(image_size)
+    for layer in range(count):
+        wider = dcn * CRITIC_WIDTHS[layer]
+        name = "{}_{}".format(prefix, _CRITIC_CONVOLUTIONS[layer])
+        specs += _convolution(name, 3 if layer else 5, width, wider)
+        if layer:
+            specs += _norm("{}_{}".format(prefix, _CRITIC_NORMS[layer]), wider)
+        width = wider
+    if disc_type == "patchgan":
+        return specs + _convolution(prefix + "_h4", 3, width, 1)
+    side = image_size >> count
+    name = prefix + "_d_h3_lin"
+    return specs + [_weight(name + "/Matrix", side * side * width, 1), _zeros(name + "/bias", 1)]
+
+
+def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str) -> Tensor:
+    """Judge [N, S, S, C]: [N, 1] for globalgan, [N, S/64, S/64, 1] for patchgan; no sigmoid."""
+    features = x
+    for layer in range(critic_layers(x.shape.as_list()[1])):
+        name = "{}_{}".format(prefix, _CRITIC_CONVOLUTIONS[layer])
+        features = layers.convolution(features, weights[name + "/w"], weights[name + "/biases"])
+        if layer:
+            name = "{}_{}".format(prefix, _CRITIC_NORMS[layer])
+            features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+        features = layers.leaky_relu(features)
+    if disc_type == "patchgan":
+        return layers.convolution(features, weights[prefix + "_h4/w"], weights[prefix + "_h4/biases"])
+    name = prefix + "_d_h3_lin"
+    return layers.linear(features, weights[name + "/Matrix"], weights[name + "/bias"])
+
+
+def all_variables(shape: Shape) -> List[VariableSpec]:
+    """The variables of both generators, then of both critics. A_d judges domain B, B_d domain A."""
+    return (
+        generator_variables("A_g", shape.image_size, shape.A_channels, shape.B_channels, shape.gcn)
+        + generator_variables("B_g", shape.image_size, shape.B_channels, shape.A_channels, shape.gcn)
+        + critic_variables("A_d", shape.image_size, shape.B_channels, shape.dcn, shape.disc_type)
+        + critic_variables("B_d", shape.image_size, shape.A_channels, shape.dcn, shape.disc_type)
+    )
+
+
+def is_critic_variable(name: str) -> bool:
+    return name.startswith(("A_d_", "B_d_"))

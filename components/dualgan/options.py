@@ -1,0 +1,158 @@
+"""The options of a training run: names, defaults, what they mean, and what is allowed."""
+
+import argparse
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from dualgan.errors import BadInput
+
+DEVICES = ("cpu", "gpu", "npu")
+GAN_TYPES = ("wgan-gp", "wgan", "classic")
+DISC_TYPES = ("globalgan", "patchgan")
+LOSS_METRICS = ("L1", "L2")
+STEP_MODES = ("auto", "one-run", "two-run")
+ON_NAN = ("stop", "continue")
+PRESETS: Dict[str, Dict[str, Any]] = {
+    "full": {"train_epochs": 100},
+    "performance": {"train_epochs": 1, "sample_freq": 0, "save_freq": 0},
+}
+
+# What a resumed run may change: nothing that was computed so far depends on it.
+CHANGEABLE = frozenset(
+    [
+        "run_dir",
+        "data_dir",
+        "dataset_name",
+        "cache_dir",
+        "train_epochs",
+        "max_steps",
+        "save_freq",
+        "sample_freq",
+        "sample_images",
+    ]
+    + ["keep_checkpoints", "on_nan", "git_commit"]
+)
+
+
+def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = None) -> Any:
+    return field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Every option of ``python -m dualgan train``; the names are those of the references where they have one."""
+
+    data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/*.{jpg,jpeg,png}")
+    run_dir: str = _option("", "run folder to write; where it holds an unfinished run, that run goes on")
+    dataset_name: str = _option("", "name of the dataset in records; default: what dataset.json says")
+    train_epochs: int = _option(100, "epochs; one is min(images of A, images of B) // batch_size steps")
+    max_steps: int = _option(0, "stop after this many steps even within an epoch; 0: no limit")
+    batch_size: int = _option(1, "images of each domain in a step")
+    image_size: int = _option(256, "side in pixels, a power of two from 32; 256 is the reference")
+    A_channels: int = _option(3, "channels of domain A: 3 (RGB) or 1 (grey)")
+    B_channels: int = _option(3, "channels of domain B: 3 (RGB) or 1 (grey)")
+    gcn: int = _option(64, "filters of the generators' first layer")
+    dcn: int = _option(64, "filters of the critics' first layer")
+    GAN_type: str = _option("wgan-gp", "adversarial loss", GAN_TYPES)
+    disc_type: str = _option("globalgan", "critic: one judgement an image, or one a patch", DISC_TYPES)
+    loss_metric: str = _option("L1", "reconstruction loss: mean absolute or mean square difference", LOSS_METRICS)
+    lambda_A: float = _option(1000.0, "weight of domain A's reconstruction loss (500 for oil-chinese)")
+    lambda_B: float = _option(1000.0, "weight of domain B's reconstruction loss (500 for oil-chinese)")
+    lr: float = _option(5e-5, "learning rate of both RMSProp optimisers")
+    rmsprop_decay: float = _option(0.9, "decay of RMSProp's mean square")
+    n_critic: int = _option(1, "wgan, wgan-gp: update the generators at every n-th step only")
+    clip_value: float = _option(0.01, "wgan: critic variables are clipped to [-clip_value, clip_value]")
+    dropout_rate: float = _option(0.0, "share of features dropped in d1..d3 while training; 0: off")
+    flip: bool = _option(False, "mirror each training image left-right with probability one half")
+    seed: int = _option(0, "seed of initial weights, order, flips, epsilon and dropout, all drawn on the host")
+    device: str = _option("cpu", "where to train; one that is not there is an error", DEVICES)
+    threads: int = _option(0, "CPU threads for one operation; 0: as many as there are cores")
+    step_mode: str = _option("auto", "update critics and generators in one session.run or in two", STEP_MODES)
+    init_from: str = _option("", "start from a checkpoint of the original (its prefix), which trains on BGR colours")
+    save_freq: int = _option(1000, "steps between checkpoints; 0: only the last step")
+    keep_checkpoints: int = _option(3, "how many of the newest checkpoints to keep, beside the best")
+    sample_freq: int = _option(500, "steps between sample pictures; 0: only the last step")
+    sample_images: int = _option(4, "how many validation images to draw as samples")
+    on_nan: str = _option("stop", "what a loss that is not finite does: stop the run, or only be recorded", ON_NAN)
+    cache_dir: str = _option("", "folder for decoded images; default: $XDG_CACHE_HOME/dualgan or ~/.cache/dualgan")
+    git_commit: str = _option("", "commit of the code, for the record")
+
+    def as_dict(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add every option to ``parser``, and --preset."""
+    for option in fields(TrainOptions):
+        flag, help_text = "--" + option.name, option.metadata["help"]
+        if option.type is bool:
+            parser.add_argument(flag, action="store_true", default=None, help=help_text)
+            continue
+        shown = "" if option.default == "" else " (default: {})".format(option.default)
+        parser.add_argument(
+            flag,
+            type=option.type,
+            choices=option.metadata["choices"],
+            metavar=None if option.metadata["choices"] else option.name.upper(),
+            help=help_text.replace("%", "%%") + shown,
+        )
+    parser.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        help="full: 100 epochs; performance: one epoch, no samples, for timing",
+    )
+
+
+def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
+    """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
+    chosen = dict(PRESETS[arguments.preset]) if arguments.preset else {}
+    for option in fields(TrainOptions):
+        value = getattr(arguments, option.name)
+        if value is not None:
+            chosen[option.name] = value
+    return validated(TrainOptions(**chosen))
+
+
+def from_dict(values: Dict[str, Any]) -> TrainOptions:
+    """Options from options.json. Raises BadInput for an unknown name, such as one of another version."""
+    unknown = sorted(set(values) - {option.name for option in fields(TrainOptions)})
+    if unknown:
+        raise BadInput("unknown option {}; is the run of another version?".format(unknown[0]))
+    return validated(TrainOptions(**values))
+
+
+def validated(options: TrainOptions) -> TrainOptions:
+    """Return ``options``; raise BadInput, naming the first option that is wrong and what would be right."""
+    size = options.image_size
+    if size < 32 or size & (size - 1):
+        raise BadInput("--image_size {}: must be a power of two from 32 up, such as 64, 128 or 256".format(size))
+    for names, allowed, requirement in _RANGES:
+        for name in names:
+            value = getattr(options, name)
+            if not allowed(value):
+                raise BadInput("--{} {}: must be {}".format(name, value, requirement))
+    for option in fields(TrainOptions):
+        choices, value = option.metadata["choices"], getattr(options, option.name)
+        if choices and value not in choices:
+            raise BadInput("--{} {}: must be one of {}".format(option.name, value, ", ".join(choices)))
+    return options
+
+
+_RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
+    (("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints"), lambda n: n >= 1, "at least 1"),
+    (("max_steps", "save_freq", "sample_freq", "sample_images", "threads"), lambda n: n >= 0, "0 or more"),
+    (("lambda_A", "lambda_B"), lambda x: 0 <= x < float("inf"), "a number from 0 up"),
+    (("lr", "clip_value"), lambda x: 0 < x < float("inf"), "a positive number"),
+    (("rmsprop_decay", "dropout_rate"), lambda x: 0 <= x < 1, "in [0, 1)"),
+    (("A_channels", "B_channels"), lambda n: n in (1, 3), "3 (RGB) or 1 (grey)"),
+    (("seed",), lambda n: 0 <= n < 2**32, "in [0, 2**32)"),
+]
+
+
+def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
+    """The options that a resumed run must not change but would, as "name: recorded -> given"."""
+    return [
+        "{}: {} -> {}".format(option.name, getattr(recorded, option.name), getattr(given, option.name))
+        for option in fields(TrainOptions)
+        if option.name not in CHANGEABLE and getattr(recorded, option.name) != getattr(given, option.name)
+    ]

@@ -1,0 +1,156 @@
+"""The run folder: what one training run leaves behind, written by the trainer alone.
+
+    options.json         every option resolved, and under "environment" what ran it
+    events.jsonl         one JSON object a line
+    checkpoint/step-000100/
+    samples/step-000100/{image name}-{real_A,A2B,A2B2A,real_B,B2A,B2A2B}.png
+    summary.json         the result
+
+An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics": {name: float}}``: ``time`` is seconds
+since 1970 at the step's end, ``seconds`` what the step took. Its metrics depend on options, data and arithmetic alone.
+Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
+"""
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+
+RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
+LOSS_METRICS = (
+    "A_loss",
+    "B_loss",
+    "Ad_loss",
+    "Bd_loss",
+    "Ag_loss",
+    "Bg_loss",
+    "d_loss",
+    "g_loss",
+    "gradient_penalty",
+)
+TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
+EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
+SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
+
+Event = Dict[str, Any]
+
+
+class RunFolder(NamedTuple):
+    """Paths inside a run folder."""
+
+    path: Path
+
+    @property
+    def options(self) -> Path:
+        return self.path / "options.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def samples_of(self, step: int) -> Path:
+        return self.samples / step_name(step)
+
+
+def step_name(step: int) -> str:
+    return "step-{:06d}".format(step)
+
+
+def step_of(name: str) -> Optional[int]:
+    """The step that a folder called ``name`` belongs to, None where it is no such folder."""
+    digits = name[len("step-") :] if name.startswith("step-") else ""
+    return int(digits) if digits.isdigit() else None
+
+
+class Sample(NamedTuple):
+    """One picture of a sample folder: which validation image it comes from, which of SAMPLE_KINDS, where it is."""
+
+    image: str
+    kind: str
+    path: Path
+
+
+def sample_path(folder: Path, image: str, kind: str) -> Path:
+    return folder / "{}-{}.png".format(image, kind)
+
+
+def read_samples(folder: Path) -> List[Sample]:
+    """The pictures of one sample folder, by image, then in the order of SAMPLE_KINDS; [] where it is missing."""
+    found = []
+    for path in sorted(folder.glob("*.png")):
+        image, _, kind = path.stem.rpartition("-")
+        if image and kind in SAMPLE_KINDS:
+            found.append(Sample(image, kind, path))
+    return sorted(found, key=lambda sample: (sample.image, SAMPLE_KINDS.index(sample.kind)))
+
+
+def read_events(path: Union[str, Path]) -> Iterator[Event]:
+    """The events of a file in order. A last line that is still being written is left out.
+
+    Raises ValueError, naming file and line, for a line that is no JSON object.
+    """
+    with open(str(path), encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise ValueError("{}:{}: not a JSON object: {}".format(path, number, error)) from None
+            if not isinstance(event, dict) or "step" not in event:
+                raise ValueError("{}:{}: not an event: it has no step".format(path, number))
+            yield event
+
+
+def is_training_step(event: Event) -> bool:
+    return "type" not in event and "metrics" in event
+
+
+def min_loss(events: Iterable[Event]) -> Optional[float]:
+    """The number that the references publish as "min loss": the lowest A_loss of a single training step.
+
+    A_loss is the mean reconstruction error |A2B2A - real_A| of one batch, images in [-1, 1]. As the minimum of noisy
+    single batches it flatters; the mean over the last steps (``final_loss``) is the better measure. NaN is skipped.
+    """
+    values = [event["metrics"]["A_loss"] for event in events if is_training_step(event)]
+    finite = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+    return min(finite) if finite else None
+
+
+def read_json(path: Union[str, Path]) -> Dict[str, Any]:
+    with open(str(path), encoding="utf-8") as file:
+        content = json.load(file)
+    if not isinstance(content, dict):
+        raise ValueError("{}: not a JSON object".format(path))
+    return content
+
+
+def write_json(path: Union[str, Path], content: Any) -> None:
+    """Write ``content`` as JSON, whole or not at all."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, sort_keys=True)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, str(path))
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,77 @@
+"""summary.json: what came out of a run, computed from its events."""
+
+import math
+import resource
+import statistics
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+from dualgan.run_folder import RECONSTRUCTION_METRICS, Event, is_training_step, min_loss
+
+# The first steps of a process compile kernels and fill caches.
+WARM_UP_STEPS = 5
+FINAL_SHARE = 10
+
+
+def steady_seconds(events: Sequence[Event]) -> List[float]:
+    """Seconds of each training step but the first few after every start of a process."""
+    seconds, skipped = [], 0
+    for event in events:
+        if event.get("type") in ("started", "resumed"):
+            skipped = 0
+        elif is_training_step(event):
+            skipped += 1
+            if skipped > WARM_UP_STEPS:
+                seconds.append(event["seconds"])
+    return seconds
+
+
+def percentile_95(values: Sequence[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
+
+
+def timing(seconds: Sequence[float], batch_size: int) -> Dict[str, Optional[float]]:
+    """sec_per_step (median) and its 95th percentile in seconds; images of both domains a second. None if unknown."""
+    if not seconds:
+        return {"sec_per_step": None, "sec_per_step_p95": None, "images_per_sec": None}
+    median = statistics.median(seconds)
+    return {
+        "sec_per_step": median,
+        "sec_per_step_p95": percentile_95(seconds),
+        "images_per_sec": 2 * batch_size / median,
+    }
+
+
+def final_loss(steps: Sequence[Event]) -> Dict[str, Any]:
+    """Means of the reconstruction losses over the last tenth of the steps, at least 10 of them."""
+    window = list(steps[-max(10, len(steps) // FINAL_SHARE) :])
+    losses: Dict[str, Any] = {"window": len(window)}
+    for name in RECONSTRUCTION_METRICS:
+        mean = sum(event["metrics"][name] for event in window) / len(window) if window else math.nan
+        losses[name] = mean if math.isfinite(mean) else None
+    return losses
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def summarise(
+    events: Sequence[Event], status: str, reason: Optional[str], batch_size: int, times: Dict[str, float]
+) -> Dict[str, Any]:
+    """The content of summary.json. times: seconds of this process by what they went into."""
+    steps = [event for event in events if is_training_step(event)]
+    content: Dict[str, Any] = {
+        "status": status,
+        "reason": reason,
+        "steps": steps[-1]["step"] if steps else 0,
+        "epochs": steps[-1]["epoch"] + 1 if steps else 0,
+        "min_loss": min_loss(steps),
+        "final_loss": final_loss(steps),
+        "time": times,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    content.update(timing(steady_seconds(events), batch_size))
+    return content

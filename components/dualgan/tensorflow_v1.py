@@ -1,0 +1,16 @@
+"""TensorFlow's version 1 API, in graph mode, on TensorFlow 1.15 and on 2.x alike."""
+
+import os
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+with warnings.catch_warnings():
+    # TensorFlow 1.15 uses spellings of NumPy types that NumPy 1.17 and newer warn about, once an import line.
+    warnings.simplefilter("ignore", category=FutureWarning)
+    import tensorflow.compat.v1 as tf
+    from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+
+tf.disable_v2_behavior()
+tf.logging.set_verbosity(tf.logging.ERROR)
+
+__all__ = ["RewriterConfig", "tf"]

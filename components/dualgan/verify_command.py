@@ -1,0 +1,35 @@
+"""Replaying a golden file and printing how far off this runtime and device are."""
+
+from pathlib import Path
+from typing import Callable, Sequence
+
+from dualgan import golden
+from dualgan.devices import open_device
+from dualgan.graph import StepGraph
+from dualgan.tensorflow_v1 import tf
+
+
+def verify(file: Path, device_name: str, modes: Sequence[bool], say: Callable[[str], None]) -> int:
+    """Replay ``file`` in each of ``modes`` (True: one session.run a step); 0 where every bound holds, else 1."""
+    recorded = golden.load(file)
+    device = open_device(device_name)
+    say("{}: {} steps of {GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(
+        file, recorded.steps, **recorded.meta))  # fmt: skip
+    say("TensorFlow {} on {kind} ({name})".format(tf.version.VERSION, **device.describe()))
+    failed = 0
+    for one_run in modes:
+        say("\n{}\n{:<18}{:>12}{:>12}".format("one-run" if one_run else "two-run", "quantity", "worst error", "bound"))
+        with tf.Graph().as_default():
+            graph = StepGraph(golden.step_options(recorded, one_run), device.wrap_optimizer)
+            initializer = tf.global_variables_initializer()
+            tf.get_default_graph().finalize()
+            with tf.Session(config=device.session_config()) as session:
+                session.run(initializer)
+                for check in golden.replay(recorded, graph, session):
+                    kind = "relative" if check.bound.relative else "absolute"
+                    verdict = "" if check.holds else "  EXCEEDED"
+                    say("{:<18}{:>12.1e}{:>12.0e} {}{}".format(
+                        check.quantity, check.error, check.bound.limit, kind, verdict))  # fmt: skip
+                    failed += not check.holds
+    say("\n{}".format("all bounds hold" if not failed else "{} bounds exceeded".format(failed)))
+    return 1 if failed else 0

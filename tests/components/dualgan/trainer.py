@@ -1,0 +1,52 @@
+"""Running ``python -m dualgan`` as a user does, and reading what it leaves behind."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dualgan.run_folder import RunFolder, is_training_step, read_events
+
+SMALL = ("--image_size", "32", "--gcn", "2", "--dcn", "2", "--threads", "1")
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """``python -m dualgan`` of one runtime."""
+
+    python: Path
+    environment: Mapping[str, str]
+
+    def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command(*arguments), env=self.environment, stdout=pipe, stderr=pipe, text=True)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(self.python), "-m", "dualgan", *arguments]
+
+
+def losses_of(run: Path) -> list[tuple[int, int, Mapping[str, Any]]]:
+    """Step, epoch and metrics of every training step: all of an event that does not depend on the time."""
+    events = read_events(RunFolder(run).events)
+    return [(event["step"], event["epoch"], event["metrics"]) for event in events if is_training_step(event)]
+
+
+def checkpoint_bytes(run: Path, step: int) -> bytes:
+    """The variables and slots of a checkpoint, as they lie on disk."""
+    (file,) = (RunFolder(run).checkpoints / f"step-{step:06d}").glob("model.data-*")
+    return file.read_bytes()
+
+
+def event_types(run: Path) -> list[str]:
+    return [event["type"] for event in read_events(RunFolder(run).events) if "type" in event]
