@@ -1,0 +1,47 @@
+"""The datasets that the authors of DualGAN published, by name."""
+
+import difflib
+from typing import NamedTuple
+
+ORIGINAL_SERVER = "http://www.cs.mun.ca/~yz7241/dualgan/dataset/{name}.zip"
+SERVER_NOTE = (
+    "the original server is reported dead (github.com/duxingren14/DualGAN/issues/19): "
+    "give the URL of a mirror or the path of a local copy instead of the name"
+)
+
+
+class CatalogueEntry(NamedTuple):
+    """A published dataset. ``lambdas`` are the authors' (lambda_A, lambda_B), None where they named none.
+
+    No checksum was ever published; where ``sha256`` is set, a download must match it.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    lambdas: tuple[float, float] | None = None
+    sha256: str | None = None
+    note: str = ""
+
+
+def _entry(name: str, lambdas: tuple[float, float] | None = None, note: str = "") -> CatalogueEntry:
+    return CatalogueEntry(name, (ORIGINAL_SERVER.format(name=name),), lambdas, None, note)
+
+
+CATALOGUE: dict[str, CatalogueEntry] = {
+    entry.name: entry
+    for entry in (
+        _entry("day-night", note="published with 1000 epochs of plain wgan"),
+        _entry("facades", (1000.0, 1000.0)),
+        _entry("leather-fabric"),
+        _entry("metal-stone"),
+        _entry("oil-chinese", (500.0, 500.0)),
+        _entry("plastic-metal"),
+        _entry("plastic-wood"),
+        _entry("sketch-photo", (1000.0, 1000.0), "995 training images a domain"),
+    )
+}
+
+
+def nearest_names(name: str) -> list[str]:
+    """The known names most like ``name``; [] where none is."""
+    return difflib.get_close_matches(name.lower(), [*CATALOGUE, "synthetic"], n=3, cutoff=0.5)

@@ -1,0 +1,101 @@
+"""What the user may name as a dataset's source, and what each form means."""
+
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from components.dataset.catalogue import CATALOGUE, SERVER_NOTE, nearest_names
+from components.dataset.synthetic_options import SyntheticOptions, parse_synthetic
+from dualgan.errors import BadInput
+
+FORMS = (
+    ("NAME", "a dataset of the catalogue below"),
+    ("http://... https://...", "an archive to download (zip, tar, tar.gz)"),
+    ("PATH", "a local archive, or a folder with train/A and train/B in it or one level down"),
+    ("synthetic", "drawn here: pencil sketches of faces (A), painted portraits (B)"),
+    ("synthetic://?seed=0&n=120&size=64", "the same with a seed, training images a domain, pixels a side"),
+)
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+class Download(NamedTuple):
+    """An archive at the first of ``urls`` that answers; ``advice`` is for when none does."""
+
+    name: str
+    source: str
+    urls: tuple[str, ...]
+    sha256: str | None
+    advice: str
+
+
+class LocalFolder(NamedTuple):
+    name: str
+    source: str
+    path: Path
+
+
+class LocalArchive(NamedTuple):
+    name: str
+    source: str
+    path: Path
+
+
+class Synthetic(NamedTuple):
+    name: str
+    source: str
+    options: SyntheticOptions
+
+
+Source = Download | LocalFolder | LocalArchive | Synthetic
+
+
+def parse_source(text: str) -> Source:
+    """The source that ``text`` names, with ``name`` and ``source`` as dataset.json records them.
+
+    The recorded source is the same for two spellings of one source (a relative path, a default spelled out)
+    and holds no password. Raises BadInput where ``text`` is none of FORMS.
+    """
+    if text == "synthetic" or text.startswith("synthetic:"):
+        options = parse_synthetic(text)
+        return Synthetic("synthetic", str(options), options)
+    if "://" in text:
+        return _url(text)
+    if text in CATALOGUE:
+        entry = CATALOGUE[text]
+        return Download(entry.name, entry.name, entry.urls, entry.sha256, SERVER_NOTE)
+    return _local(text)
+
+
+def _url(text: str) -> Download:
+    try:
+        url = urlsplit(text)
+        known = url.scheme in ("http", "https") and bool(url.hostname)
+    except ValueError as error:
+        raise BadInput(f"{text}: not a URL ({error})") from None
+    if not known:
+        raise BadInput(f"{text}: a URL must begin with http:// or https:// and name a server")
+    name = _stem(unquote(PurePosixPath(url.path).name)) or str(url.hostname)
+    return Download(name, _without_password(url), (text,), None, "")
+
+
+def _without_password(url: SplitResult) -> str:
+    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2], fragment=""))
+
+
+def _local(text: str) -> LocalFolder | LocalArchive:
+    path = Path(text).expanduser().resolve() if text else Path()
+    if text and path.is_dir():
+        return LocalFolder(path.name or "dataset", str(path), path)
+    if text and path.is_file():
+        return LocalArchive(_stem(path.name), str(path), path)
+    nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
+    hint = f"did you mean {nearest}?" if nearest else "see `python -m components.dataset list`"
+    raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")
+
+
+def _stem(name: str) -> str:
+    """``name`` without the ending of an archive."""
+    for ending in sorted(ARCHIVE_ENDINGS, key=len, reverse=True):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name

@@ -1,0 +1,59 @@
+"""Small images, dataset folders and archives."""
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+PLACES = ("train/A", "train/B", "val/A", "val/B")
+
+
+def make_image(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (12, 8), (shade % 256, 90, 30)).save(path)
+    return path
+
+
+def make_dataset(folder: Path, places: tuple[str, ...] = PLACES, names: tuple[str, ...] = ("0.png", "1.jpg")) -> Path:
+    for i, place in enumerate(places):
+        for j, name in enumerate(names):
+            make_image(folder / place / name, 40 * i + 10 * j)
+    return folder
+
+
+def zipped(folder: Path, archive: Path) -> Path:
+    """``folder`` itself, not only what is in it, as a zip file."""
+    return packed(folder, archive, "zip", ".zip")
+
+
+def tarred(folder: Path, archive: Path) -> Path:
+    return packed(folder, archive, "gztar", ".tar.gz")
+
+
+def packed(folder: Path, archive: Path, kind: str, ending: str) -> Path:
+    made = shutil.make_archive(str(archive.with_name("packed")), kind, folder.parent, folder.name)
+    assert made.endswith(ending)
+    return Path(made).rename(archive)
+
+
+def add_to_zip(archive: Path, name: str, content: bytes = b"", mode: int = 0o100644) -> Path:
+    member = zipfile.ZipInfo(name)
+    member.create_system = 3
+    member.external_attr = mode << 16
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(member, content)
+    return archive
+
+
+def tar_with(archive: Path, folder: Path, member: tarfile.TarInfo) -> Path:
+    """A tar file of ``folder`` and one more ``member`` without content."""
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(folder, arcname="data")
+        file.addfile(member)
+    return archive
+
+
+def everything_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -1,0 +1,232 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components.dataset.fetch import check, fetch
+from dualgan.dataset_folder import content_digest, describe
+from dualgan.errors import BadInput, DualGANError
+from tests.components.dataset.made import everything_below, make_dataset, make_image, tarred, zipped
+
+ALL = {"train/A": 2, "train/B": 2, "val/A": 2, "val/B": 2}
+
+
+def test_a_folder_becomes_a_dataset_folder_with_its_description(dataset: Path, tmp_path: Path) -> None:
+    description = fetch(str(dataset), tmp_path / "out" / "data")
+    assert description.name == "source"
+    assert description.source == str(dataset)
+    assert description.counts == ALL
+    assert description.digest == content_digest(dataset)
+    assert describe(tmp_path / "out" / "data") == description
+    assert everything_below(tmp_path / "out" / "data") == everything_below(dataset) | {"dataset.json"}
+    assert everything_below(tmp_path / "out") == {"data"} | {
+        f"data/{path}" for path in everything_below(tmp_path / "out" / "data")
+    }
+
+
+def test_a_folder_one_level_down_is_found(dataset: Path, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    shutil.copytree(dataset, outer / "facades")
+    (outer / "__MACOSX" / "train").mkdir(parents=True)
+    (outer / "readme.txt").write_text("the facades")
+    assert fetch(str(outer), tmp_path / "data").counts == ALL
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
+@pytest.mark.parametrize("direct", [True, False])
+def test_an_archive_gives_the_same_images_as_its_folder(
+    dataset: Path, tmp_path: Path, ending: str, direct: bool
+) -> None:
+    if direct:
+        kind = "zip" if ending == ".zip" else "gztar"
+        archive = Path(shutil.make_archive(str(tmp_path / "faces"), kind, dataset))
+    else:
+        archive = (zipped if ending == ".zip" else tarred)(dataset, tmp_path / f"faces{ending}")
+    description = fetch(str(archive), tmp_path / "data")
+    assert description.name == "faces"
+    assert description.counts == ALL
+    assert description.digest == content_digest(dataset)
+
+
+def test_upper_case_endings_spaces_and_unicode_names_are_kept(tmp_path: Path) -> None:
+    names = ("A B.JPG", "Zürich 東京.PnG", "x.jpeg")
+    source = make_dataset(tmp_path / "source", names=names)
+    for archive in (source, zipped(source, tmp_path / "a.zip"), tarred(source, tmp_path / "a.tgz")):
+        destination = tmp_path / f"out {archive.suffix}"
+        assert fetch(str(archive), destination).digest == content_digest(source)
+        assert {path.name for path in (destination / "train" / "A").iterdir()} == set(names)
+
+
+def test_files_that_are_no_images_are_left_out(dataset: Path, tmp_path: Path) -> None:
+    for name in (".DS_Store", "._0.png", "Thumbs.db", "notes.txt"):
+        (dataset / "train" / "A" / name).write_bytes(b"junk")
+    fetch(str(dataset), tmp_path / "data")
+    assert {path.name for path in (tmp_path / "data" / "train" / "A").iterdir()} == {"0.png", "1.jpg"}
+
+
+def test_without_validation_images_no_training_image_is_moved(tmp_path: Path) -> None:
+    source = make_dataset(tmp_path / "source", places=("train/A", "train/B"))
+    assert fetch(str(source), tmp_path / "data").counts == {
+        "train/A": 2,
+        "train/B": 2,
+        "val/A": 0,
+        "val/B": 0,
+    }
+
+
+def test_an_empty_destination_is_filled(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert fetch(str(dataset), tmp_path / "data").counts == ALL
+
+
+def test_the_source_stays_as_it_was(dataset: Path, tmp_path: Path) -> None:
+    before = everything_below(dataset)
+    fetch(str(dataset), tmp_path / "data")
+    assert everything_below(dataset) == before
+
+
+def test_a_dataset_that_is_there_already_is_not_written_again(dataset: Path, tmp_path: Path) -> None:
+    first = fetch(str(dataset), tmp_path / "data")
+    written = (tmp_path / "data" / "dataset.json").stat()
+    assert fetch(str(dataset), tmp_path / "data") == first
+    again = (tmp_path / "data" / "dataset.json").stat()
+    assert (again.st_mtime_ns, again.st_ino) == (written.st_mtime_ns, written.st_ino)
+
+
+def test_the_defaults_spelled_out_are_the_same_source(tmp_path: Path) -> None:
+    first = fetch("synthetic://?n=1&size=32", tmp_path / "data")
+    assert fetch("synthetic://?size=32&seed=0&n=1", tmp_path / "data") == first
+
+
+def test_another_source_does_not_replace_a_dataset(dataset: Path, tmp_path: Path) -> None:
+    fetch(str(dataset), tmp_path / "data")
+    before = content_digest(tmp_path / "data")
+    with pytest.raises(BadInput, match=r"holds the dataset of .*source, not of synthetic"):
+        fetch("synthetic", tmp_path / "data")
+    assert content_digest(tmp_path / "data") == before
+
+
+def test_a_changed_dataset_is_neither_kept_nor_overwritten(dataset: Path, tmp_path: Path) -> None:
+    fetch(str(dataset), tmp_path / "data")
+    changed = make_image(tmp_path / "data" / "train" / "A" / "0.png", 200).read_bytes()
+    with pytest.raises(BadInput, match="images have changed"):
+        fetch(str(dataset), tmp_path / "data")
+    assert (tmp_path / "data" / "train" / "A" / "0.png").read_bytes() == changed
+
+
+def test_a_folder_with_anything_else_in_it_is_left_alone(dataset: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "data" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    with pytest.raises(BadInput, match="not empty and not a dataset folder"):
+        fetch(str(dataset), tmp_path / "data")
+    assert everything_below(tmp_path / "data") == {"thesis.txt"}
+    with pytest.raises(BadInput, match="is a file"):
+        fetch(str(dataset), thesis)
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_dataset_json_that_is_none_is_named(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset.json").write_text("[]")
+    with pytest.raises(BadInput, match="not a dataset description"):
+        fetch(str(dataset), tmp_path / "data")
+
+
+def refused(source: Path, tmp_path: Path) -> str:
+    """The message of fetching ``source``, which must leave nothing, not even the destination's parent."""
+    with pytest.raises(BadInput) as error:
+        fetch(str(source), tmp_path / "parent" / "data")
+    assert not (tmp_path / "parent").exists()
+    message = str(error.value)
+    assert message.startswith(f"{source}: ")
+    assert "\n" not in message
+    assert "unpacked" not in message
+    return message
+
+
+@pytest.mark.parametrize("as_archive", [False, True])
+@pytest.mark.parametrize(
+    ("places", "named"),
+    [
+        (("train/A",), "no folder train/B"),
+        (("train/B",), "no folder train/A"),
+        (("val/A", "val/B"), "no folder train/A"),
+        (("trainA", "trainB"), "no folder train/A"),
+    ],
+)
+def test_a_missing_domain_is_named(tmp_path: Path, places: tuple[str, ...], named: str, as_archive: bool) -> None:
+    source = make_dataset(tmp_path / "source", places)
+    if as_archive:
+        source = zipped(source, tmp_path / "a.zip")
+    assert named in refused(source, tmp_path)
+
+
+def test_a_domain_without_images_is_named(tmp_path: Path) -> None:
+    source = make_dataset(tmp_path / "source", ("train/A",))
+    (source / "train" / "B").mkdir()
+    (source / "train" / "B" / "image.bmp").write_bytes(b"BM")
+    assert "no image in train/B (.jpg, .jpeg, .png)" in refused(source, tmp_path)
+
+
+def test_two_datasets_in_one_folder_are_not_guessed_between(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "outer" / "one")
+    shutil.copytree(dataset, tmp_path / "outer" / "two")
+    assert "more than one dataset (one, two)" in refused(tmp_path / "outer", tmp_path)
+
+
+def test_unreadable_images_are_counted_and_the_first_are_named_with_the_reason(dataset: Path, tmp_path: Path) -> None:
+    whole = (dataset / "train" / "A" / "0.png").read_bytes()
+    (dataset / "train" / "A" / "2.png").write_bytes(b"")
+    (dataset / "train" / "A" / "3.png").write_bytes(b"<html>not found</html>")
+    (dataset / "train" / "B" / "4.png").write_bytes(whole[: len(whole) // 2])
+    (dataset / "val" / "B" / "5.png").write_bytes(whole[: len(whole) // 2])
+    message = refused(dataset, tmp_path)
+    assert "4 of 12 images cannot be read" in message
+    assert "train/A/2.png (empty file), train/A/3.png (neither JPEG nor PNG), train/B/4.png (" in message
+    assert message.endswith(" and 1 more; repair or remove them")
+    assert "5.png" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("facade", "did you mean facades"),
+        ("sketch_photo", "did you mean sketch-photo"),
+        ("Metal-Stone", "did you mean metal-stone"),
+        ("syntetic", "did you mean synthetic"),
+        ("xyzzy", "see `python -m components.dataset list`"),
+        ("no/such/folder", "see `python -m components.dataset list`"),
+        ("", "see `python -m components.dataset list`"),
+    ],
+)
+def test_an_unknown_name_brings_the_nearest_known_ones(tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(BadInput) as error:
+        fetch(name, tmp_path / "data")
+    assert hint in str(error.value)
+    assert everything_below(tmp_path) == set()
+
+
+def test_a_disk_that_refuses_is_one_line_of_failed_work(dataset: Path) -> None:
+    with pytest.raises(DualGANError, match=r"^/proc.*: ") as error:
+        fetch(str(dataset), Path("/proc/data/faces"))
+    assert error.value.exit_code == 1
+
+
+def test_check_tells_a_whole_dataset_from_a_changed_one(dataset: Path, tmp_path: Path) -> None:
+    description = fetch(str(dataset), tmp_path / "data")
+    assert check(tmp_path / "data") == description
+    make_image(tmp_path / "data" / "val" / "B" / "extra.png")
+    with pytest.raises(DualGANError, match=r"val/B 3, dataset\.json says .*val/B 2"):
+        check(tmp_path / "data")
+    (tmp_path / "data" / "val" / "B" / "extra.png").unlink()
+    make_image(tmp_path / "data" / "val" / "B" / "0.png", 255)
+    with pytest.raises(DualGANError, match="images have changed"):
+        check(tmp_path / "data")
+
+
+def test_dataset_json_holds_nothing_but_the_description(dataset: Path, tmp_path: Path) -> None:
+    fetch(str(dataset), tmp_path / "data")
+    content = json.loads((tmp_path / "data" / "dataset.json").read_text())
+    assert set(content) == {"name", "source", "counts", "digest"}
