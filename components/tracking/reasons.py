@@ -1,0 +1,35 @@
+"""What an error of MLflow means and what to do about it, in one line."""
+
+import re
+from urllib.parse import urlsplit
+
+CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(Read timed out|timed out)|(certificate verify failed)")
+LOGIN_ADVICE = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a valid MLFLOW_TRACKING_TOKEN"
+
+
+def without_credentials(uri: str) -> str:
+    """``uri`` as it may be shown: user name and password left out."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+
+
+def explain(error: BaseException, tracking_uri: str) -> str:
+    """One line: which server, its own reason, what to do. The same trouble gives the same line every time."""
+    text = re.sub(r"//[^/@\s]+@", "//", str(error).strip()) or type(error).__name__
+    first_line = text.splitlines()[0]
+    return f"{without_credentials(tracking_uri)}: {_reason_and_advice(text, first_line)}"
+
+
+def _reason_and_advice(text: str, first_line: str) -> str:
+    if "Max retries exceeded" in text or "Connection aborted" in text or "Connection refused" in text:
+        found = CONNECTION_REASON.search(text)
+        reason = next((group for group in found.groups() if group), "") if found else ""
+        reason = reason.strip() or "connection failed"
+        return f"no answer ({reason}); start the server or correct the tracking URI"
+    if "error code 401" in text or "Unauthorized" in text:
+        return f"login refused: {first_line}; {LOGIN_ADVICE}"
+    if "Invalid Host header" in text:
+        return f"{first_line}; start the server with --allowed-hosts naming this host with and without its port"
+    if "error code 403" in text or "PERMISSION_DENIED" in text:
+        return f"not allowed: {first_line}; ask for write access to the experiment, or {LOGIN_ADVICE}"
+    return first_line

@@ -1,0 +1,5 @@
+"""The part a leg plays in a comparison."""
+
+from typing import Literal
+
+Role = Literal["reference", "candidate"]

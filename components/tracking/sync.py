@@ -1,0 +1,242 @@
+"""Bring an MLflow run level with a run folder: live, or at any time afterwards, with the same code.
+
+What MLflow already has is read from the server itself (the last step of every metric, the names and sizes
+of images), so nothing is sent twice, whoever sent it and however that ended. A metric point is identified
+by name and step: where a resumed training writes steps again, the points that were sent first stay.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from components.tracking.event_reading import START, Event, Mark, events_after
+from components.tracking.measurements import event_metrics, milliseconds, summary_metrics
+from components.tracking.placement import Placement, leg_run
+from components.tracking.runs import environment_tags, open_leg_run, set_missing_tags, settle_parent
+from components.tracking.step_images import LOGGED_IMAGES_TAG, send_step_images, stored_images
+from components.tracking.store import connect, resolve_tracking_uri
+from dualgan.errors import BadInput
+from dualgan.run_folder import RunFolder, read_json, step_of
+
+# Limits of MLflow's REST API, per request.
+METRICS_PER_BATCH = 1000
+PARAMS_PER_BATCH = 100
+PARAM_LENGTH = 6000
+DATASET_DIGEST_LENGTH = 36
+
+RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+@dataclass
+class Sent:
+    """How much was sent."""
+
+    params: int = 0
+    metrics: int = 0
+    images: int = 0
+
+
+@dataclass
+class _Server:
+    """What the server has of a run."""
+
+    run: Run
+    last_steps: dict[str, int]
+    images: dict[str, tuple[str, int]]
+
+
+class RunFolderSync:
+    """Brings one MLflow run level with one run folder; ``on_progress`` gets the bytes read of its events."""
+
+    def __init__(
+        self,
+        run_folder: Path,
+        placement: Placement,
+        on_progress: Callable[[int], None] = lambda position: None,
+    ) -> None:
+        self._folder = RunFolder(run_folder)
+        self._placement = placement
+        self._on_progress = on_progress
+        self.tracking_uri = resolve_tracking_uri(placement.tracking_uri)
+        self._client: MlflowClient = None
+        self._server: _Server | None = None
+        self._options: dict[str, Any] | None = None
+        self._mark = START
+        self._last_event: Event | None = None
+        self._sampled: dict[int, int] = {}
+
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run, None before the first step that found something to send."""
+        return str(self._server.run.info.run_id) if self._server else None
+
+    @property
+    def experiment_id(self) -> str | None:
+        return str(self._server.run.info.experiment_id) if self._server else None
+
+    def step(self, ended: bool = False) -> Sent:
+        """Send what MLflow does not have yet. ``ended``: the training process is gone.
+
+        Nothing is sent before the trainer has written options.json and its first event. Raises MLflow's
+        exceptions and BadInput; after any, the next step goes on where the server says that it stopped.
+        """
+        first = next(events_after(self._folder.events, START), None)
+        if first is None or not self._folder.options.is_file():
+            return Sent()
+        try:
+            return self._send_all(first[0], ended)
+        except BaseException:
+            self._server = None
+            raise
+
+    def _send_all(self, first_event: Event, ended: bool) -> Sent:
+        sent = Sent()
+        options = self._read(self._folder.options)
+        if self._client is None:
+            self._client = connect(self.tracking_uri)
+        if self._server is None or options != self._options:
+            self._server = self._connect(options, milliseconds(first_event))
+            sent.params = self._send_description(self._server, options)
+            self._options = options
+        sent.metrics = self._send_metrics(self._server)
+        sent.images = self._send_images(self._server, ended)
+        sent.metrics += self._send_end(self._server, ended, new_points=sent.metrics > 0)
+        return sent
+
+    def _connect(self, options: Mapping[str, Any], start_time: int) -> _Server:
+        expected = leg_run(self._placement, options, self._folder.path)
+        run = open_leg_run(self._client, expected, start_time)
+        run_id = run.info.run_id
+        set_missing_tags(self._client, run, environment_tags(options, expected.runtime))
+        run = self._client.get_run(run_id)
+        # The protocol message is the one public place where a run's last metrics have their steps.
+        last_steps = {metric.key: int(metric.step) for metric in run.data.to_proto().metrics}
+        return _Server(run, last_steps, stored_images(self._client, run_id))
+
+    def _send_description(self, server: _Server, options: Mapping[str, Any]) -> int:
+        run_id, data = server.run.info.run_id, server.run.data
+        params = {name: _text(value)[:PARAM_LENGTH] for name, value in (options.get("options") or {}).items()}
+        new = [Param(name, value) for name, value in params.items() if name not in data.params]
+        for start in range(0, len(new), PARAMS_PER_BATCH):
+            self._client.log_batch(run_id, params=new[start : start + PARAMS_PER_BATCH])
+        # MLflow never changes a parameter: what a resumed training changed is a tag.
+        changed = {f"resumed.{name}": value for name, value in params.items() if data.params.get(name, value) != value}
+        set_missing_tags(self._client, server.run, changed)
+        dataset = _dataset(options.get("dataset") or {})
+        if dataset and not server.run.inputs.dataset_inputs:
+            inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+            try:
+                self._client.log_inputs(run_id, inputs)
+            except MlflowException:
+                # Legs that log the same dataset in the same moment collide in the store; by now it is there.
+                self._client.log_inputs(run_id, inputs)
+        return len(new)
+
+    def _send_metrics(self, server: _Server) -> int:
+        sent = 0
+        for batch, mark in self._batches(server.last_steps):
+            if batch:
+                self._client.log_batch(server.run.info.run_id, metrics=batch)
+            sent += len(batch)
+            self._mark = mark
+            self._on_progress(mark.position)
+        return sent
+
+    def _batches(self, last_steps: dict[str, int]) -> Iterator[tuple[list[Metric], Mark]]:
+        batch: list[Metric] = []
+        mark = self._mark
+        for event, next_mark in events_after(self._folder.events, mark):
+            self._last_event = event
+            if event.get("type") == "sample":
+                self._sampled.setdefault(int(event["step"]), milliseconds(event))
+            new = [metric for metric in event_metrics(event) if metric.step > last_steps.get(metric.key, -1)]
+            if len(batch) + len(new) > METRICS_PER_BATCH:
+                yield batch, mark
+                batch = []
+            batch += new
+            last_steps.update((metric.key, metric.step) for metric in new)
+            mark = next_mark
+        yield batch, mark
+
+    def _send_images(self, server: _Server, ended: bool) -> int:
+        last_step = int(self._last_event["step"]) if self._last_event else -1
+        complete = ended or self._summary() is not None
+        run_id, sent = server.run.info.run_id, 0
+        for folder in sorted(self._folder.samples.glob("step-*")):
+            step = step_of(folder.name)
+            # The trainer may still be writing the folder of its last step.
+            if step is None or not (complete or step in self._sampled or step < last_step):
+                continue
+            timestamp = self._sampled.get(step, int(folder.stat().st_mtime * 1000))
+            sent += send_step_images(self._client, run_id, folder, step, timestamp, stored=server.images)
+        if sent:
+            set_missing_tags(self._client, server.run, {LOGGED_IMAGES_TAG: "True"})
+        return sent
+
+    def _send_end(self, server: _Server, ended: bool, new_points: bool) -> int:
+        """Summary numbers and status; the run is RUNNING again where an interrupted training goes on."""
+        run_id, event = server.run.info.run_id, self._last_event
+        summary = self._summary()
+        if summary is None or event is None:
+            if ended or new_points:
+                self._set_status(server, "FAILED" if ended else "RUNNING")
+            return 0
+        metrics = [
+            metric
+            for metric in summary_metrics(summary, milliseconds(event))
+            if metric.step > server.last_steps.get(metric.key, -1)
+        ]
+        if metrics:
+            self._client.log_batch(run_id, metrics=metrics)
+            server.last_steps.update((metric.key, metric.step) for metric in metrics)
+        self._set_status(server, RUN_STATUS.get(str(summary.get("status")), "FAILED"))
+        return len(metrics)
+
+    def _set_status(self, server: _Server, status: str) -> None:
+        info = server.run.info
+        if info.status == status:
+            return
+        if status == "RUNNING":
+            self._client.update_run(info.run_id, status=status)
+        else:
+            end = milliseconds(self._last_event) if self._last_event else None
+            self._client.set_terminated(info.run_id, status, end)
+            pipeline_run_id = leg_run(self._placement, self._options or {}, self._folder.path).pipeline.pipeline_run_id
+            settle_parent(self._client, info.experiment_id, pipeline_run_id)
+        server.run = self._client.get_run(info.run_id)
+
+    def _summary(self) -> dict[str, Any] | None:
+        """summary.json; None where it is missing or older than a training that was resumed."""
+        if not self._folder.summary.is_file() or self._last_event is None:
+            return None
+        summary = self._read(self._folder.summary)
+        resumed = self._last_event.get("type") == "resumed" or self._last_event["step"] > (summary.get("steps") or 0)
+        return None if resumed else summary
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        try:
+            return read_json(file)
+        except ValueError as error:
+            raise BadInput(f"{file}: not a JSON object ({error}); it was not written by the trainer") from None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _dataset(description: Mapping[str, Any]) -> Dataset | None:
+    if not description.get("name") or not description.get("digest"):
+        return None
+    return Dataset(
+        name=str(description["name"]),
+        digest=str(description["digest"])[:DATASET_DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": description.get("source")}),
+        profile=json.dumps(description.get("counts") or {}),
+    )

@@ -1,0 +1,181 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from components.tracking.__main__ import main
+from components.tracking.runs import find_experiment
+from components.tracking.store import connect, store_uri
+from dualgan.run_folder import RunFolder
+from tests.components.tracking.conftest import free_port
+from tests.components.tracking.folders import begin, finished_run, train
+from tests.components.tracking.observed import legs
+
+COMMAND = [sys.executable, "-m", "components.tracking"]
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """The command line within this process: to start another takes seconds."""
+
+    def run(*arguments: str | Path) -> Result:
+        returncode = main([str(argument) for argument in arguments])
+        return Result(returncode, *capsys.readouterr())
+
+    return run
+
+
+def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_sync_says_what_it_sent_and_the_second_time_that_it_sent_nothing(
+    tmp_path: Path, run: Callable[..., Result], store: Path
+) -> None:
+    folder = finished_run(tmp_path / "run")
+
+    first, second = (run("sync", folder, "--tracking-uri", store_uri(store)) for _ in range(2))
+
+    assert first.stdout.startswith("sent 4 params, 70 metric points and 6 images to run ")
+    assert second.stdout.startswith("sent 0 params, 0 metric points and 0 images to run ")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stderr == ""
+
+
+def test_sync_without_flags_takes_the_dataset_and_the_device_from_the_folder(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
+    folder = finished_run(tmp_path / "run")
+    for _ in range(2):
+        assert main(["sync", str(folder)]) == 0
+
+    client = connect(store_uri(store))
+    experiment_id = find_experiment(client, "shapes")
+    found = client.search_runs([experiment_id], "tags.leg = 'cpu'")
+    assert [run.data.tags["role"] for run in found] == ["candidate"]
+
+
+def test_the_flags_of_sync_say_where_the_folder_belongs(tmp_path: Path, store: Path) -> None:
+    uri = store_uri(store)
+    flags = ["--experiment", "faces", "--pipeline-run-id", "p7", "--leg", "gpu", "--role", "reference"]
+
+    assert main(["sync", str(finished_run(tmp_path / "run")), "--tracking-uri", uri, *flags]) == 0
+
+    (leg,) = legs(connect(uri), "p7", "faces")
+    assert (leg.data.tags["leg"], leg.data.tags["role"]) == ("gpu", "reference")
+
+
+@pytest.mark.parametrize("missing", ["all", "options.json", "events.jsonl"])
+def test_a_folder_that_is_no_run_folder_is_refused_in_one_line(
+    tmp_path: Path, run: Callable[..., Result], store: Path, missing: str
+) -> None:
+    if missing != "all":
+        begin(tmp_path / "run")
+        (tmp_path / "run" / missing).unlink()
+
+    result = run("sync", tmp_path / "run", "--tracking-uri", store_uri(store))
+
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'run'}: no run folder, ")
+    assert connect(store_uri(store)).search_runs(["0"]) == []
+
+
+def test_a_server_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run")
+    train(folder, 1, 2)
+    uri = f"http://127.0.0.1:{free_port()}"
+
+    result = start("sync", folder, "--tracking-uri", uri)
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI\n"
+    )
+
+
+def test_a_tracking_uri_that_mlflow_does_not_know_is_said_in_one_line(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    folder = begin(tmp_path / "run")
+    train(folder, 1, 2)
+
+    result = run("sync", folder, "--tracking-uri", "htp://mlflow")
+
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: htp://mlflow: ")
+
+
+def test_options_that_are_no_json_are_named(tmp_path: Path, run: Callable[..., Result], store: Path) -> None:
+    folder = begin(tmp_path / "run")
+    train(folder, 1, 2)
+    RunFolder(folder).options.write_text("{")
+
+    result = run("sync", folder, "--tracking-uri", store_uri(store))
+
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "options.json: not a JSON object" in line
+
+
+def test_ui_without_anything_tracked_says_what_to_do_first(tmp_path: Path, run: Callable[..., Result]) -> None:
+    result = run("ui", "--store", tmp_path / "empty")
+
+    assert result.returncode == 2
+    assert result.stderr == f"error: {tmp_path / 'empty'}: nothing tracked yet; `make run` first\n"
+
+
+def test_ui_refuses_a_port_that_is_taken(tmp_path: Path, run: Callable[..., Result]) -> None:
+    (tmp_path / "mlflow.db").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("ui", "--store", tmp_path, "--port", str(port))
+
+    assert result.returncode == 2
+    assert f"port {port} of 127.0.0.1 is taken" in result.stderr
+
+
+def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_processes(
+    tmp_path: Path,
+    store: Path,
+) -> None:
+    uri = store_uri(store)
+    for identifier in ("older", "newest"):
+        folder = finished_run(tmp_path / identifier)
+        assert main(["sync", str(folder), "--tracking-uri", uri, "--pipeline-run-id", identifier]) == 0
+        time.sleep(0.01)
+
+    command = [*COMMAND, "ui", "--store", str(store), "--port", str(free_port())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    try:
+        assert process.stdout
+        page = process.stdout.readline()
+        children = psutil.Process(process.pid).children(recursive=True)
+        with urllib.request.urlopen(page.partition("#")[0], timeout=30) as answer:
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+    assert "tags.pipeline_run_id%20%3D%20%27newest%27" in page
+    assert process.returncode == 0
+    assert children
+    assert not any(child.is_running() for child in children)
