@@ -1,0 +1,56 @@
+"""Losses over training steps, thinned so that a chart of 100,000 steps is as small as one of 400."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.compare.history import Floats
+
+MAX_POINTS = 400
+SMOOTHING = 40
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``raw`` has the lowest and highest step of each stretch, ``smooth`` a running mean; [2, points]."""
+
+    raw: Floats
+    smooth: Floats
+
+
+def curve(steps: NDArray[np.int64], values: Floats) -> Curve:
+    """The curve of a loss; a step whose loss is not finite leaves a gap in both lines."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    x = steps.astype(np.float64)
+    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
+    smooth = running_mean(finite, max(1, len(x) // SMOOTHING))
+    extremes = _extremes(finite)
+    return Curve(np.stack([x[extremes], finite[extremes]]), np.stack([x[kept], smooth[kept]]))
+
+
+def running_mean(values: Floats, window: int) -> Floats:
+    """The mean over ``window`` values around each one, fewer at the ends; NaN where one of them is NaN."""
+    half = window // 2
+    count = len(values)
+    first = np.maximum(np.arange(count) - half, 0)
+    after = np.minimum(np.arange(count) + half + 1, count)
+    holes = np.concatenate([[0], np.cumsum(np.isnan(values))])
+    sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values))])
+    means: Floats = (sums[after] - sums[first]) / (after - first)
+    means[holes[after] > holes[first]] = np.nan
+    return means
+
+
+def _extremes(values: Floats) -> NDArray[np.intp]:
+    """Places of the lowest and highest value of each of MAX_POINTS / 2 stretches, in order."""
+    if len(values) <= MAX_POINTS:
+        return np.arange(len(values))
+    places: set[int] = set()
+    for stretch in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
+        part = values[stretch]
+        if np.isnan(part).any():
+            places.add(int(stretch[np.isnan(part)][0]))
+        else:
+            places |= {int(stretch[part.argmin()]), int(stretch[part.argmax()])}
+    return np.array(sorted(places))

@@ -1,0 +1,95 @@
+"""Verdicts: of a candidate on an axis, of an axis, and of the whole comparison."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+Number = float | int | str | None
+
+
+class Verdict(StrEnum):
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_MEASURED = "not_measured"
+
+
+class AxisName(StrEnum):
+    FUNCTION = "function"
+    PRECISION = "precision"
+    IMAGES = "images"
+    PERFORMANCE = "performance"
+
+
+# Without these nothing is shown about the port, whatever else passes.
+REQUIRED_AXES = (AxisName.FUNCTION, AxisName.PRECISION)
+WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict.PASS)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one candidate on one axis; ``reason`` is one plain sentence."""
+
+    verdict: Verdict
+    reason: str
+    numbers: Mapping[str, Number]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis over all candidates; ``numbers`` by candidate, ``bound`` the bounds it was held against."""
+
+    verdict: Verdict
+    reason: str
+    bound: Mapping[str, float]
+    numbers: Mapping[str, Mapping[str, Number]]
+
+
+def not_measured(reason: str) -> Finding:
+    return Finding(Verdict.NOT_MEASURED, reason, {})
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return min(verdicts, key=WORST_FIRST.index)
+
+
+def combine(findings: Mapping[str, Finding], bound: Mapping[str, float]) -> Axis:
+    """The axis of all candidates' findings: the worst verdict, and every reason once."""
+    every_reason = dict.fromkeys(finding.reason for finding in findings.values())
+    return Axis(
+        verdict=worst([finding.verdict for finding in findings.values()]),
+        reason=" ".join(every_reason),
+        bound=bound,
+        numbers={candidate: finding.numbers for candidate, finding in findings.items()},
+    )
+
+
+def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
+    """Fail if any axis fails; inconclusive if any is, or if a required one was not measured; else pass."""
+    verdicts = {name: axis.verdict for name, axis in axes.items()}
+    if Verdict.FAIL in verdicts.values():
+        return Verdict.FAIL
+    unmeasured = any(verdicts[name] is Verdict.NOT_MEASURED for name in REQUIRED_AXES)
+    if unmeasured or Verdict.INCONCLUSIVE in verdicts.values():
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS
+
+
+def headline(verdict: Verdict, axes: Mapping[AxisName, Axis], reference: str, candidates: Sequence[str]) -> str:
+    """The whole comparison in one sentence."""
+    several = len(candidates) > 1
+    subject = join(candidates) + (" are" if several else " is")
+    if verdict is Verdict.PASS:
+        measured = [name for name, axis in axes.items() if axis.verdict is Verdict.PASS]
+        passes = "pass" if several else "passes"
+        return f"{join(candidates)} {passes} against {reference}: {join(measured)} lie within the bounds."
+    if verdict is Verdict.FAIL:
+        failed = [name for name, axis in axes.items() if axis.verdict is Verdict.FAIL]
+        return f"{subject} not as good as {reference}: {join(failed)} failed."
+    open_axes = [name for name, axis in axes.items() if axis.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED)]
+    return f"Whether {subject} as good as {reference} is not decided: {join(open_axes)} gave no answer."
+
+
+def join(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""

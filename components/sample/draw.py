@@ -1,0 +1,27 @@
+"""Draw the validation images of a trained leg, and a sheet to look at them."""
+
+import subprocess
+from pathlib import Path
+
+from components.look.progress import say
+from components.sample.sheet import write_sheet
+from components.train.leg import LegSettings
+from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from dualgan.run_folder import read_samples
+
+
+def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path, cache: Path | None = None) -> None:
+    """Make ``samples`` with six pictures of every validation image, and the HTML page ``sheet`` of them.
+
+    Raises BadInput or DualGANError with the trainer's own line where that fails.
+    """
+    command = [str(python_of(leg.runtime)), "-m", "dualgan", "sample", "--run_dir", str(run)]
+    command += ["--data_dir", str(dataset), "--output", str(samples), "--device", leg.device]
+    command += ["--cache_dir", str(cache)] if cache else []
+    answer = subprocess.run(
+        command, env=trainer_environment(leg.environment), capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    write_sheet(samples, f"DualGAN samples of leg {leg.name}", sheet)
+    say(f"sample {leg.name}: drew {len({sample.image for sample in read_samples(samples)})} pairs of images")

@@ -1,0 +1,61 @@
+"""Runtimes: which Python interpreter runs the trainer."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
+
+RUNTIMES = ("tf1", "tf2")
+WORKING_TREE = Path(__file__).resolve().parents[2]
+TF1_VENV = WORKING_TREE / ".venv-tf1"
+# Written into the environment last.
+READY = "ready"
+# A container image that holds the second runtime says with this where it is.
+TF1_VARIABLE = "DUALGAN_TF1_PYTHON"
+
+
+def is_set_up(runtime: str) -> bool:
+    """Whether ``runtime`` can be used here; an environment that was only half made does not count."""
+    if runtime != "tf1":
+        return runtime == "tf2"
+    return _tf1_python().is_file() and (TF1_VARIABLE in os.environ or (TF1_VENV / READY).is_file())
+
+
+def python_of(runtime: str) -> Path:
+    """The interpreter of ``runtime``. Raises BadInput, saying what was looked for, where it is missing."""
+    if runtime not in RUNTIMES:
+        raise BadInput(f"runtime {runtime}: must be one of {', '.join(RUNTIMES)}")
+    if runtime == "tf2":
+        return Path(sys.executable)
+    python = _tf1_python()
+    if not is_set_up(runtime):
+        raise BadInput(
+            f"runtime tf1: no Python with TensorFlow 1.15 at {python}; `make tf1` sets it up, or set {TF1_VARIABLE}"
+        )
+    return python
+
+
+def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a trainer process: this one's, where dualgan imports and output is not held back."""
+    paths = [str(WORKING_TREE / "components"), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONUNBUFFERED": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **variables,
+    }
+
+
+def trainer_failure(leg: str, exit_code: int, errors: str) -> DualGANError:
+    """The error that a trainer process ended with, in its own words: the last line of what it wrote to stderr."""
+    lines = errors.strip().splitlines() or [f"exit code {exit_code}, no reason given"]
+    kind = BadInput if exit_code == EXIT_BAD_INPUT else DualGANError
+    return kind(f"leg {leg}: {lines[-1].removeprefix('error: ')}")
+
+
+def _tf1_python() -> Path:
+    explicit = os.environ.get(TF1_VARIABLE)
+    return Path(explicit) if explicit else TF1_VENV / "bin" / "python"

@@ -1,0 +1,156 @@
+"""The files that a comparison leaves behind."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from components.compare.bounds import Bounds
+from components.compare.compare import compare
+from components.compare.leg import Leg
+from dualgan.run_folder import RunFolder
+from tests.components.run_folders import loss_table, write_events, write_run
+
+NAMED = {f"{leg}_{kind}.jpg" for leg in ("gpu", "npu") for kind in ("realA", "A2B", "A2B2A", "realB", "B2A", "B2A2B")}
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    reference = write_run(tmp_path / "reference", device="gpu", device_name="Example GPU", noise=1)
+    candidate = write_run(tmp_path / "candidate", tensorflow="1.15.0", noise=2, options={"lr": 1e-4})
+    compare([Leg("gpu", reference), Leg("npu", candidate)], "gpu", tmp_path / "output")
+    return tmp_path / "output"
+
+
+class Resources(HTMLParser):
+    """Everything that a page would fetch, and everything that it says."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_all_files_are_there_and_nothing_else(output: Path) -> None:
+    assert {path.name for path in output.iterdir()} == {"comparison.json", "report.html", "report.md"} | NAMED
+    assert {path.name for path in output.parent.iterdir()} == {"reference", "candidate", "output"}
+
+
+def test_comparison_json_holds_schema_verdicts_numbers_bounds_and_reasons(output: Path) -> None:
+    content = json.loads((output / "comparison.json").read_text(), parse_constant=pytest.fail)
+    assert content["schema_version"] == 1
+    assert (content["reference"], content["candidates"], content["verdict"]) == ("gpu", ["npu"], "fail")
+    assert set(content["axes"]) == {"function", "precision", "images", "performance"}
+    for axis in content["axes"].values():
+        assert set(axis) == {"verdict", "reason", "bound", "numbers"}
+        assert axis["reason"].endswith(".")
+    assert content["axes"]["precision"]["numbers"]["npu"]["min_loss_ratio"] == pytest.approx(1.0, abs=0.05)
+    assert content["legs"]["gpu"]["result"]["steps"] == 60
+    assert content["bounds"]["min_sharpness_ratio"] == 0.7
+
+
+def test_the_report_needs_no_other_file_and_no_network(output: Path) -> None:
+    page = (output / "report.html").read_text()
+    resources = Resources(page)
+    assert "script" not in resources.tags
+    assert "link" not in resources.tags
+    assert not re.search(r"https?://|@import|url\((?!#)", page)
+    assert [source for source in resources.sources if not source.startswith(("data:image/", "#"))] == []
+
+
+def test_the_report_gives_the_verdict_before_anything_else(output: Path) -> None:
+    text = Resources((output / "report.html").read_text()).text
+    places = [
+        text.index(words) for words in ("npu is not as good as gpu", "What each leg was", "Losses over", "Pictures of")
+    ]
+    assert places == sorted(places)
+
+
+def test_the_report_says_what_each_leg_really_was(output: Path) -> None:
+    text = Resources((output / "report.html").read_text()).text
+    assert "gpu: TensorFlow 2.21.0 on a GPU (Example GPU)" in text
+    assert "npu: TensorFlow 1.15.0 on a CPU (Example CPU)" in text
+    assert "The leg npu is no NPU" in text
+
+
+def test_the_report_draws_every_loss_and_shows_every_picture(output: Path) -> None:
+    resources = Resources((output / "report.html").read_text())
+    assert resources.tags.count("svg") == 5
+    # Two images of four kinds, each as input, two legs' pictures and their difference.
+    assert resources.tags.count("img") == 2 * 4 * 4
+
+
+def test_the_report_names_the_options_that_differ_and_the_bounds(output: Path) -> None:
+    text = Resources((output / "report.html").read_text()).text
+    assert "Options that differ and should not" in text
+    assert "min sharpness ratio" in text
+
+
+def test_what_a_run_says_cannot_become_markup(tmp_path: Path) -> None:
+    hostile = write_run(tmp_path / "a", device_name="<script>alert(1)</script>")
+    sound = write_run(tmp_path / "b")
+    compare([Leg("a", hostile), Leg("b", sound)], "a", tmp_path / "output")
+    page = (tmp_path / "output" / "report.html").read_text()
+    assert "script" not in Resources(page).tags
+    assert "&lt;script&gt;" in page
+
+
+def test_the_markdown_has_the_two_tables_of_a_modelzoo_readme(output: Path) -> None:
+    text = (output / "report.md").read_text()
+    assert re.search(
+        r"^\| \| gpu \| npu \|\n\|---\|---\|---\|\n\| min loss \| 0\.0\d+ \| 0\.0\d+ \|$", text, re.MULTILINE
+    )
+    assert "| sec/step | 0.1 | 0.1 |" in text
+    assert "npu against gpu: fail" in text.splitlines()[0]
+
+
+def test_the_pictures_of_the_markdown_lie_beside_it(output: Path) -> None:
+    linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (output / "report.md").read_text())
+    assert set(linked) == NAMED
+    for name in linked:
+        with Image.open(output / name) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (64, 64))
+
+
+def test_a_second_comparison_replaces_the_first(output: Path) -> None:
+    runs = output.parent
+    compare([Leg("gpu", runs / "reference"), Leg("npu", runs / "reference")], "gpu", output)
+    assert json.loads((output / "comparison.json").read_text())["verdict"] == "pass"
+
+
+def test_a_leg_without_a_training_step_still_gets_a_report(tmp_path: Path) -> None:
+    sound = write_run(tmp_path / "a")
+    failed = write_run(tmp_path / "b", summary={"status": "failed", "reason": "no memory", "steps": 0})
+    write_events(RunFolder(failed).events, [])
+    compare([Leg("a", sound), Leg("b", failed)], "a", tmp_path / "output")
+    assert "b did not finish: failed (no memory)" in (tmp_path / "output" / "report.html").read_text()
+
+
+def test_a_long_run_makes_no_larger_report_than_a_short_one(tmp_path: Path) -> None:
+    sizes = []
+    for steps in (800, 20_000):
+        run = write_run(tmp_path / f"steps-{steps}", steps=steps)
+        write_events(RunFolder(run).events, loss_table(steps))
+        compare([Leg("a", run), Leg("b", run)], "a", tmp_path / f"output-{steps}")
+        sizes.append((tmp_path / f"output-{steps}" / "report.html").stat().st_size)
+    assert sizes[1] < 1.3 * sizes[0]
+
+
+def test_the_report_says_which_bounds_are_not_the_defaults(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    compare([Leg("a", run), Leg("b", run)], "a", tmp_path / "output", Bounds(min_sharpness_ratio=0.85))
+    text = Resources((tmp_path / "output" / "report.html").read_text()).text
+    assert text.count("set for this comparison; the default is 0.7") == 1
+    assert text.count("set for this comparison") == 1

@@ -1,0 +1,118 @@
+"""Input that cannot be compared is refused with one line, and nothing is written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.compare.compare import compare
+from components.compare.leg import Leg
+from dualgan.errors import BadInput
+from dualgan.run_folder import RunFolder, sample_path
+from tests.components.run_folders import write_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    return [write_run(tmp_path / "one"), write_run(tmp_path / "two")]
+
+
+def refuse(legs: list[Leg], reference: str, output: Path) -> str:
+    """The line with which the comparison is refused."""
+    with pytest.raises(BadInput) as refusal:
+        compare(legs, reference, output)
+    assert not output.exists()
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_fewer_than_two_legs(runs: list[Path], tmp_path: Path) -> None:
+    assert "two legs or more, got 1" in refuse([Leg("gpu", runs[0])], "gpu", tmp_path / "output")
+
+
+def test_a_reference_that_is_not_among_the_legs(runs: list[Path], tmp_path: Path) -> None:
+    line = refuse([Leg("gpu", runs[0]), Leg("npu", runs[1])], "tpu", tmp_path / "output")
+    assert "'tpu' is not among the legs (gpu, npu)" in line
+
+
+def test_two_legs_of_one_name(runs: list[Path], tmp_path: Path) -> None:
+    assert "two legs have this name" in refuse([Leg("gpu", run) for run in runs], "gpu", tmp_path / "output")
+
+
+def test_a_name_that_is_no_file_name(runs: list[Path], tmp_path: Path) -> None:
+    assert "'../gpu'" in refuse([Leg("../gpu", runs[0]), Leg("npu", runs[1])], "npu", tmp_path / "output")
+
+
+def test_a_run_folder_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
+    line = refuse([Leg("gpu", runs[0]), Leg("npu", tmp_path / "nowhere")], "gpu", tmp_path / "output")
+    assert f"leg npu: {tmp_path / 'nowhere'}: no such run folder" in line
+
+
+def test_a_sample_folder_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
+    legs = [Leg("gpu", runs[0]), Leg("npu", runs[1], samples=tmp_path / "nowhere")]
+    assert "no such folder of sample pictures" in refuse(legs, "gpu", tmp_path / "output")
+
+
+def lose(name: str) -> Callable[[Path], None]:
+    return lambda run: (run / name).unlink()
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    """Break the file off in its middle."""
+
+    def damage(run: Path) -> None:
+        content = (run / name).read_bytes()
+        (run / name).write_bytes(content[: len(content) // 2])
+
+    return damage
+
+
+def empty(name: str) -> Callable[[Path], None]:
+    return lambda run: (run / name).open("w").close()
+
+
+def garble_events(run: Path) -> None:
+    lines = RunFolder(run).events.read_text().splitlines()
+    lines[3] = lines[3][:20]
+    RunFolder(run).events.write_text("\n".join(lines) + "\n")
+
+
+def forget_digest(run: Path) -> None:
+    RunFolder(run).options.write_text(RunFolder(run).options.read_text().replace('"digest"', '"other"'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "words"),
+    [
+        (lose("options.json"), "options.json", "no such file"),
+        (lose("events.jsonl"), "events.jsonl", "no such file"),
+        (cut("options.json"), "options.json", "truncated"),
+        (cut("events.jsonl"), "events.jsonl", "truncated: its last training step is"),
+        (cut("summary.json"), "summary.json", "truncated"),
+        (empty("events.jsonl"), "events.jsonl", "truncated"),
+        (garble_events, "events.jsonl", "events.jsonl:4: not a JSON object"),
+        (forget_digest, "options.json", "dataset.digest"),
+    ],
+)
+def test_a_damaged_run_folder_is_named_with_its_file(
+    runs: list[Path], tmp_path: Path, damage: Callable[[Path], None], file: str, words: str
+) -> None:
+    damage(runs[1])
+    line = refuse([Leg("gpu", runs[0]), Leg("npu", runs[1])], "gpu", tmp_path / "output")
+    assert str(runs[1] / file) in line
+    assert words in line
+
+
+def test_a_damaged_picture(runs: list[Path], tmp_path: Path) -> None:
+    picture = sample_path(RunFolder(runs[1]).samples_of(60), "val-001", "A2B")
+    picture.write_bytes(picture.read_bytes()[:100])
+    line = refuse([Leg("gpu", runs[0]), Leg("npu", runs[1])], "gpu", tmp_path / "output")
+    assert f"{picture}: not a readable picture" in line
+
+
+def test_an_output_that_is_a_file_is_left_as_it_is(runs: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.write_text("mine")
+    with pytest.raises(BadInput, match="not a folder"):
+        compare([Leg("gpu", runs[0]), Leg("npu", runs[1])], "gpu", output)
+    assert output.read_text() == "mine"

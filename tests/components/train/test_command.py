@@ -1,0 +1,35 @@
+"""From a mapping of options, as KFP hands it over, to the trainer's command line."""
+
+from pathlib import Path
+
+import pytest
+
+from components.train.command import checked_options, train_command
+from dualgan.__main__ import parser
+from dualgan.errors import BadInput
+from dualgan.options import from_arguments
+
+
+def test_the_command_line_says_the_same_as_the_options() -> None:
+    options = checked_options({"image_size": 64.0, "lr": 2e-4, "flip": True, "GAN_type": "wgan", "n_critic": 5})
+    command = train_command(Path("python"), options)
+    assert from_arguments(parser().parse_args(command[3:])) == options
+
+
+def test_whole_numbers_that_come_as_floats_are_whole() -> None:
+    assert checked_options({"max_steps": 30.0}).max_steps == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"max_steps": 1.5}, "max_steps: 1.5 is not of type int"),
+        ({"flip": "yes"}, "flip: 'yes' is not of type bool"),
+        ({"run_dir": "/elsewhere"}, "'run_dir': unknown"),
+        ({"GAN_type": "lsgan"}, "--GAN_type lsgan: must be one of wgan-gp, wgan, classic"),
+    ],
+)
+def test_what_does_not_fit_is_named(options: dict[str, object], named: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        checked_options(options)
+    assert named in str(refusal.value)
