@@ -1,0 +1,118 @@
+"""python -m pipelines run|compile --help"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from components.compare.__main__ import EXIT_CODES
+from dualgan.errors import EXIT_FAILED, BadInput, DualGANError
+from pipelines.local_run import LOCAL, run
+from pipelines.profile import Profile, known_profiles, load_profile
+
+RUN_HELP = """Run the parity pipeline on this machine: dataset, train each leg, draw samples, compare.
+
+Results go into a new folder under .local/runs (.local/latest is the newest comparison), losses and images into
+the MLflow store that --tracking-uri or MLFLOW_TRACKING_URI names, by default .local/mlflow (`make ui` shows it).
+Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input."""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+
+def parser() -> Parser:
+    root = Parser(prog="python -m pipelines", description="The parity pipeline: run it here, or compile it.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="run|compile")
+    profile_help = f"one of {', '.join(known_profiles())}, or a .yaml file (default: local)"
+
+    running = commands.add_parser(
+        "run",
+        help="run it on this machine",
+        description=RUN_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    running.add_argument("--profile", default="local", help=profile_help)
+    running.add_argument(
+        "--dataset", help="a source as of `python -m components.dataset list` (default: the profile's)"
+    )
+    running.add_argument(
+        "--seed", type=int, default=0, help="seed of weights, order and everything random (default: 0)"
+    )
+    running.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a training option as of `python -m dualgan train --help`, for every leg; may be repeated",
+    )
+    running.add_argument("--results", type=Path, default=LOCAL, help="folder for runs/ and latest/ (default: .local)")
+    running.add_argument("--tracking-uri", default="", help="MLflow server or store")
+    running.add_argument("--experiment", default="", help="MLflow experiment (default: the dataset's name)")
+
+    compiling = commands.add_parser("compile", help="write the package for a cluster")
+    compiling.add_argument("--profile", default="local", help=profile_help)
+    compiling.add_argument("--output", type=Path, help="default: .local/packages/PROFILE.yaml")
+    return root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        options = parser().parse_args(arguments)
+        profile = load_profile(options.profile)
+        return _run(profile, options) if options.command == "run" else _compile(profile, options)
+    except DualGANError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(profile: Profile, options: argparse.Namespace) -> int:
+    parameters = {
+        "dataset": options.dataset or profile.dataset,
+        "seed": options.seed,
+        "options": dict(_assignment(text) for text in options.option),
+        "tracking_uri": options.tracking_uri,
+        "experiment": options.experiment,
+    }
+    done = run(profile, parameters, options.results)
+    print(f"\n{done.verdict.upper()}: {done.reason}")
+    print(f"report: {_shown(done.report)}")
+    where = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    print(f"curves and images in MLflow: {where or '`make ui`'}")
+    return EXIT_CODES[done.verdict]
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """``max_steps=100`` as a name and a value of its own type; what is no number or truth value is a string."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput(f"--option {text}: must be NAME=VALUE, such as max_steps=100")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _compile(profile: Profile, options: argparse.Namespace) -> int:
+    from pipelines.compile import compile_package
+
+    output = options.output or LOCAL / "packages" / f"{profile.name}.yaml"
+    compile_package(profile, output)
+    print(_shown(output))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Run the pipeline on this machine, without a cluster: KFP's local runner, one process a task."""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from components.compare.verdict import Verdict
+from components.dataset.sources import parse_source
+from components.look.progress import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
+from components.train.command import checked_options
+from components.train.runtimes import WORKING_TREE
+from dualgan.errors import BadInput, DualGANError
+from dualgan.run_folder import read_json
+from pipelines.profile import Profile
+
+LOCAL = WORKING_TREE / ".local"
+# How Python's traceback, and so KFP's log, ends where one of our errors ended a task.
+OUR_ERROR = re.compile(r"(?:dualgan\.errors\.)(BadInput|DualGANError): (.*)")
+CLEAR_LINE = "\r\x1b[K"
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """Where a pipeline run left its results."""
+
+    folder: Path
+    verdict: Verdict
+    reason: str
+    report: Path
+
+
+class Show:
+    """A stream that keeps everything in a log and shows only the components' own progress lines."""
+
+    def __init__(self, log: TextIO, terminal: TextIO) -> None:
+        self._log, self._terminal = log, terminal
+        self.renews = terminal.isatty()
+        self._line = ""
+        self.errors: list[tuple[str, str]] = []
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._take(COLOUR.sub("", line))
+        return len(text)
+
+    def _take(self, line: str) -> None:
+        for mark, ending in ((MARK, "\n"), (PASSING_MARK, "" if self.renews else "\n")):
+            _, found_mark, shown = line.partition(mark)
+            if found_mark:
+                self._terminal.write(f"{CLEAR_LINE if self.renews else ''}{shown}{ending}")
+                self._terminal.flush()
+                return
+        found = OUR_ERROR.search(line)
+        if found:
+            self.errors.append((found[1], found[2]))
+
+    def flush(self) -> None:
+        self._log.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
+    """Raise BadInput for what would stop a task later: an unknown dataset or a wrong training option."""
+    parse_source(dataset)
+    checked_options(options)
+
+
+def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL) -> LocalRun:
+    """Run ``profile``'s pipeline with ``parameters``; results go into a new folder of ``root``/runs.
+
+    Raises BadInput, leaving nothing behind, for wrong input; DualGANError, naming the log, where a task fails.
+    """
+    profile = profile.on_this_machine()
+    check_parameters(parameters.get("dataset") or profile.dataset, {**profile.options, **parameters.get("options", {})})
+    folder = root / "runs" / time.strftime("%Y-%m-%d-%H%M%S")
+    folder = folder.resolve()
+    folder.mkdir(parents=True)
+    log = folder / "log.txt"
+    with log.open("w", encoding="utf-8") as file:
+        shown = Show(file, sys.stdout)
+        failure = _execute(profile, parameters, folder, shown)
+    if shown.errors or failure:
+        kind, message = shown.errors[-1] if shown.errors else ("DualGANError", f"{failure}")
+        if kind == "BadInput" and not any(folder.glob("*/train-*/run/summary.json")):
+            _remove(folder)
+            raise BadInput(message)
+        if kind == "BadInput":
+            raise BadInput(f"{message} (what was trained before is kept in {folder})")
+        raise DualGANError(f"{message} (all of it: {log})")
+    return _result(folder, log)
+
+
+def _execute(profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show) -> Exception | None:
+    """Run the pipeline; what KFP raised, if it did."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+        warnings.simplefilter("ignore")
+        from kfp import local
+
+        from pipelines.parity import build
+
+        local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
+        often = {SECONDS_VARIABLE: str(BAR_SECONDS)} if shown.renews else {}
+        with _environment(PYTHONUNBUFFERED="1", XDG_CACHE_HOME=str(LOCAL / "cache"), **often):
+            try:
+                build(profile)(**parameters)
+            except RuntimeError as error:
+                return error
+    return None
+
+
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Variables that the tasks' processes inherit."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def _result(folder: Path, log: Path) -> LocalRun:
+    """What the comparison wrote. A runner may report success for a task that vanished, so it is looked for."""
+    found = next(folder.glob("*/compare-*/comparison/comparison.json"), None)
+    if found is None:
+        raise DualGANError(f"{folder}: the pipeline ended without a comparison (all of it: {log})")
+    comparison = read_json(found)
+    latest = folder.parent.parent / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(found.parent.relative_to(latest.parent))
+    return LocalRun(folder, Verdict(comparison["verdict"]), comparison["reason"], latest / "report.html")
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a run that could not begin, and what was made for it."""
+    shutil.rmtree(folder)
+    for parent in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            parent.rmdir()

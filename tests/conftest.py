@@ -1,0 +1,32 @@
+"""What holds for all tests: tools of the system tier are named when they are missing, and a run says what it had."""
+
+import shutil
+
+import pytest
+
+from components.train.runtimes import RUNTIMES, is_set_up
+
+# The programs that tests of the system tier need: @pytest.mark.system("chromium").
+TOOLS = {"chromium": "chromium", "docker": "docker", "postgresql": "pg_ctlcluster", "kubectl": "kubectl"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--skip-nothing", action="store_true", help="fail where a tool or runtime is missing")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    runtimes = [f"{name} {'set up' if is_set_up(name) else 'NOT set up'}" for name in RUNTIMES]
+    tools = [f"{name} {'found' if shutil.which(program) else 'NOT found'}" for name, program in TOOLS.items()]
+    return f"runtimes: {', '.join(runtimes)}\nsystem tools: {', '.join(tools)}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("system")
+    if marker is None:
+        return
+    missing = [tool for tool in marker.args if not shutil.which(TOOLS[tool])]
+    if missing:
+        message = f"needs {', '.join(missing)}, which this machine lacks"
+        if item.config.getoption("--skip-nothing"):
+            pytest.fail(message)
+        pytest.skip(message)

@@ -1,0 +1,105 @@
+"""The whole job as `make run` does it, small: every task in a process of its own, both legs, MLflow, the verdict."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.tracking.runs import find_experiment, leg_runs, pipeline_runs
+from components.tracking.store import connect, store_uri
+from components.train.runtimes import is_set_up
+from dualgan.run_folder import LOSS_METRICS, read_json
+
+SMALL = ("image_size=32", "gcn=4", "dcn=4", "max_steps=30", "sample_freq=15", "save_freq=0")
+STEPS = 30
+
+
+def pipelines(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env={**os.environ, **variables},
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def output(results: Path) -> str:
+    """What a run of profile "local" prints; results and store are in a folder of the test."""
+    options = [part for option in SMALL for part in ("--option", option)]
+    answer = pipelines(
+        "run", "--dataset", "synthetic://?n=10&size=32", "--results", str(results), *options,
+        "--tracking-uri", store_uri(results / "mlflow"),
+    )  # fmt: skip
+    # 30 steps decide nothing about speed or images: any verdict will do, a failure won't.
+    assert answer.returncode in (0, 3, 4), answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def legs() -> list[str]:
+    return ["cpu-tf1" if is_set_up("tf1") else "cpu-tf2-plain", "cpu-tf2"]
+
+
+def test_it_shows_the_progress_of_each_step_and_the_verdict(output: str) -> None:
+    for leg in legs():
+        assert f"train {leg}: finished after {STEPS} steps" in output
+        assert f"sample {leg}: drew 8 pairs of images" in output
+    assert "executor_input" not in output
+    assert output.splitlines()[-3].split(":")[0] in ("PASS", "FAIL", "INCONCLUSIVE")
+
+
+def test_the_comparison_is_of_the_legs_as_they_were(output: str, results: Path) -> None:
+    comparison = json.loads((results / "latest" / "comparison.json").read_text())
+    assert comparison["reference"] == legs()[0] and comparison["candidates"] == [legs()[1]]
+    assert comparison["axes"]["function"]["verdict"] == "pass"
+    assert comparison["axes"]["precision"]["verdict"] == "pass"
+    version = "1.15.0" if is_set_up("tf1") else "2."
+    assert comparison["legs"][legs()[0]]["tensorflow"].startswith(version)
+    assert "on a CPU" in (results / "latest" / "report.html").read_text()
+
+
+def test_mlflow_has_every_loss_of_every_leg_under_one_pipeline_run(output: str, results: Path) -> None:
+    client = connect(store_uri(results / "mlflow"))
+    experiment = find_experiment(client, "synthetic")
+    assert experiment
+    (parent,) = client.search_runs([experiment], "tags.role = 'pipeline'")
+    runs = leg_runs(client, experiment, parent.data.tags["pipeline_run_id"])
+    assert sorted(run.data.tags["leg"] for run in runs) == sorted(legs())
+    assert len(pipeline_runs(client, experiment, parent.data.tags["pipeline_run_id"])) == 1
+    for run in runs:
+        for metric in LOSS_METRICS:
+            history = client.get_metric_history(run.info.run_id, f"loss/{metric}")
+            assert [point.step for point in history] == list(range(1, STEPS + 1)), metric
+        assert client.list_artifacts(run.info.run_id, "images")
+    assert parent.data.tags["verdict"] in ("pass", "fail", "inconclusive")
+
+
+def test_every_task_left_its_artifact(output: str, results: Path) -> None:
+    (run,) = (results / "runs").iterdir()
+    for leg in legs():
+        (summary,) = run.glob(f"*/train-{leg}/run/summary.json")
+        assert read_json(summary)["status"] == "finished"
+        (sheet,) = run.glob(f"*/sample-{leg}/sheet")
+        assert "A2B2A" in sheet.read_text()
+
+
+def test_an_unreadable_image_ends_the_run_in_one_line_and_leaves_nothing(tmp_path: Path, results: Path) -> None:
+    dataset = tmp_path / "broken"
+    for domain in "AB":
+        (dataset / "train" / domain).mkdir(parents=True)
+        (dataset / "train" / domain / "1.png").write_bytes(b"no image")
+    answer = pipelines("run", "--dataset", str(dataset), "--results", str(tmp_path / "results"))
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+    assert answer.stderr.startswith("error: ") and "1.png" in answer.stderr
+    assert not list((tmp_path / "results").rglob("*"))

@@ -1,0 +1,77 @@
+"""Profiles: what is refused, and what a leg is where its runtime is missing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.train import runtimes
+from dualgan.errors import BadInput
+from pipelines.profile import known_profiles, load_profile
+
+LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
+GOOD = {"description": "d", "image": "i", "dataset": "synthetic", "reference": "one", "legs": LEGS}
+
+
+def profile_file(folder: Path, **changes: Any) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, **changes}))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", known_profiles())
+def test_every_profile_of_the_project_loads(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.reference in [leg.name for leg in profile.legs]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"colour": "red"}, "colour: unknown key"),
+        ({"legs": [{**LEGS[0], "gpus": 1}, LEGS[1]]}, "legs.0.gpus: unknown key"),
+        ({"legs": [{**LEGS[0], "device": "tpu"}, LEGS[1]]}, "legs.0.device: Input should be 'cpu', 'gpu' or 'npu'"),
+        ({"legs": [{**LEGS[0], "name": "A_B"}, LEGS[1]]}, "legs.0.name: 'A_B' must be lower-case"),
+        ({"reference": "three"}, "reference 'three' is not among the legs (one, two)"),
+        ({"legs": [LEGS[0], LEGS[0]]}, "two legs have the same name"),
+        ({"legs": [LEGS[0]]}, "legs: Tuple should have at least 2 items"),
+        (
+            {"legs": [{**LEGS[0], "otherwise": {"name": "two", "runtime": "tf2"}}, LEGS[1]]},
+            "two legs have the same name",
+        ),
+        ({"options": {"learning_rate": 1}}, "training option 'learning_rate': unknown"),
+        ({"options": {"image_size": 48}}, "--image_size 48: must be a power of two from 32"),
+        ({"options": {"lr": "fast"}}, "training option lr: 'fast' is not of type float"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_one_line(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
+    file = profile_file(tmp_path, **changes)
+    with pytest.raises(BadInput) as refusal:
+        load_profile(file)
+    assert named in str(refusal.value) and file in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(BadInput, match=r"profile nightly: unknown; known are .*local"):
+        load_profile("nightly")
+
+
+def test_without_its_runtime_a_leg_is_what_its_profile_says_and_is_named_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(runtimes.TF1_VARIABLE, str(tmp_path / "absent"))
+    profile = load_profile("local").on_this_machine()
+    assert profile.reference == "cpu-tf2-plain"
+    leg = profile.legs[0]
+    assert (leg.name, leg.runtime, leg.environment) == ("cpu-tf2-plain", "tf2", {"TF_ENABLE_ONEDNN_OPTS": "0"})
+
+
+def test_without_its_runtime_and_without_a_stand_in_a_leg_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(runtimes.TF1_VARIABLE, str(tmp_path / "absent"))
+    profile = load_profile(profile_file(tmp_path, legs=[{**LEGS[0], "runtime": "tf1"}, LEGS[1]]))
+    with pytest.raises(BadInput, match=r"runtime tf1: no Python with TensorFlow 1.15 at .*`make tf1`"):
+        profile.on_this_machine()
