@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emi
 
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
-.PHONY: help env tf1 run ui test test-system check compile lock clean
+.PHONY: help env tf1 run ui test test-system bench check compile lock clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: env ## everything that needs nothing but Python
 
 test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl
 	$(PYTHON) -m pytest -m system $(PYTEST_OPTIONS)
+
+bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes
+	@$(PYTHON) -m tests.bench
 
 check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .

@@ -39,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
         "train", help="train and write a run folder", description=TRAIN_HELP, formatter_class=plain
     )
     train_options.add_arguments(train)
+    train.add_argument(
+        "--phase",
+        choices=("train", "test"),
+        default="train",
+        help="test: translate the validation images into RUN_DIR/test with the newest checkpoint, as `sample` does",
+    )
 
     sample = commands.add_parser("sample", help="draw the validation images of a trained run")
     sample.add_argument("--run_dir", required=True, type=Path, help="run folder with a checkpoint")
@@ -64,27 +70,32 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def draw_validation_images(arguments: argparse.Namespace) -> int:
+    """The sample command, and train --phase test."""
+    from dualgan.sample_command import sample
+
+    if not arguments.run_dir:
+        raise BadInput("--run_dir: name the run folder to draw with")
+    run_dir = Path(arguments.run_dir)
+    output = getattr(arguments, "output", run_dir / "test")
+    folders = [Path(folder) if folder else None for folder in (arguments.data_dir, arguments.cache_dir)]
+    count = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
+    print("drew {} pairs of images in {}".format(count, output))
+    return 0
+
+
 def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "train":
         options = train_options.from_arguments(arguments)
+        if arguments.phase == "test":
+            return draw_validation_images(arguments)
         from dualgan.training import train
 
         summary = train(options)
         print("{status} after {steps} steps: min_loss {min_loss}, sec_per_step {sec_per_step}".format(**summary))
         return 0
     if arguments.command == "sample":
-        from dualgan.sample_command import sample
-
-        count = sample(
-            arguments.run_dir,
-            arguments.output,
-            arguments.data_dir,
-            arguments.count,
-            arguments.device,
-            arguments.cache_dir,
-        )
-        print("drew {} pairs of images in {}".format(count, arguments.output))
-        return 0
+        return draw_validation_images(arguments)
     if arguments.command == "export":
         from dualgan.export_command import export
 

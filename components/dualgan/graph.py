@@ -2,9 +2,9 @@
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import numpy as np
-
 from dualgan import layers, losses, networks
+from dualgan.devices.device import Device
+from dualgan.flops import flops_of
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, Weights
 from dualgan.tensorflow_v1 import tf
@@ -52,13 +52,9 @@ class Update(NamedTuple):
     terms: Dict[str, Tensor]
 
 
-# x / 127.5 - 1 as NumPy computes it: a graph optimiser may turn the division into a product that rounds differently.
-PIXEL_VALUES = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1.0)
-
-
 def normalised(images: Tensor) -> Tensor:
     """uint8 0..255 to float32 [-1, 1]."""
-    return tf.gather(tf.constant(PIXEL_VALUES), tf.cast(images, tf.int32))
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
 def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
@@ -72,10 +68,10 @@ def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
 class StepGraph:
     """Variables, placeholders and operations of the training step, in the current default graph."""
 
-    def __init__(self, options: StepOptions, optimizer: Callable[[Any], Any] = lambda plain: plain) -> None:
-        """optimizer: wraps a TensorFlow optimizer, for devices that need that."""
+    def __init__(self, options: StepOptions, device: Device) -> None:
         self.options = options
-        self._wrap_optimizer = optimizer
+        self._device = device
+        self._kernels = device.kernels()
         shape = options.shape
         self.variables = {
             spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer(), use_resource=True)
@@ -117,21 +113,21 @@ class StepGraph:
     def _translate(self, real_A: Tensor, real_B: Tensor, weights: Weights, training: bool) -> Translations:
         masks = self._masks() if training else [None] * 4
         rate = self.options.dropout_rate
-        A2B = networks.generator(real_A, weights, "A_g", masks[0], rate)
-        B2A = networks.generator(real_B, weights, "B_g", masks[1], rate)
-        A2B2A = networks.generator(A2B, weights, "B_g", masks[2], rate)
-        B2A2B = networks.generator(B2A, weights, "A_g", masks[3], rate)
+        A2B = networks.generator(real_A, weights, "A_g", masks[0], rate, self._kernels)
+        B2A = networks.generator(real_B, weights, "B_g", masks[1], rate, self._kernels)
+        A2B2A = networks.generator(A2B, weights, "B_g", masks[2], rate, self._kernels)
+        B2A2B = networks.generator(B2A, weights, "A_g", masks[3], rate, self._kernels)
         return Translations(real_A, A2B, A2B2A, real_B, B2A, B2A2B)
 
     def _critic(self, prefix: str, weights: Weights) -> Callable[[Tensor], Tensor]:
         disc_type = self.options.shape.disc_type
-        return lambda images: networks.critic(images, weights, prefix, disc_type)
+        return lambda images: networks.critic(images, weights, prefix, disc_type, self._kernels)
 
     def _optimizer(self, name: str) -> Any:
         plain = tf.train.RMSPropOptimizer(
             self.options.lr, decay=self.options.rmsprop_decay, momentum=0.0, epsilon=1e-10, name=name
         )
-        return self._wrap_optimizer(plain)
+        return self._device.wrap_optimizer(plain)
 
     def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
         values = [weights[variable.op.name] for variable in variables]
@@ -196,6 +192,16 @@ class StepGraph:
         """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
         initializers = [self.variables[name].initializer for name in values]
         session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
+
+    def flops_per_step(self) -> int:
+        """What flops_of counts in a training step that updates critics and generators."""
+        critics, generators = (
+            [part.operation] + list(part.terms.values()) for part in (self._critics_update, self._generator_updates[-1])
+        )
+        if self.options.one_run:
+            return flops_of(critics + generators)
+        updates = CLASSIC_GENERATOR_UPDATES if self.options.losses.GAN_type == "classic" else 1
+        return flops_of(critics) + updates * flops_of(generators)
 
     def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
         """A function that does training step ``step`` (1 is the first) on values for ``feeds.tensors()``.

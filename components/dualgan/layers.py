@@ -2,7 +2,7 @@
 
 from typing import Any, List
 
-from dualgan.tensorflow_v1 import tf
+from dualgan.tensorflow_v1 import custom_gradient, tf
 
 Tensor = Any
 
@@ -10,33 +10,54 @@ LEAK = 0.2
 NORM_EPSILON = 1e-6
 
 
-def convolution(x: Tensor, w: Tensor, biases: Tensor) -> Tensor:
-    """Convolution of stride 2 with SAME padding: [N, H, W, C] and w [k, k, C, D] to [N, H/2, W/2, D]."""
-    return tf.nn.bias_add(tf.nn.conv2d(x, w, strides=[1, 2, 2, 1], padding="SAME"), biases)
+class Kernels:
+    """The layers' larger operations as TensorFlow computes them. Convolutions have stride 2 and SAME padding."""
+
+    def convolution(self, x: Tensor, w: Tensor) -> Tensor:
+        """[N, H, W, C] and a filter [k, k, C, D] to [N, H/2, W/2, D]."""
+        return tf.nn.conv2d(x, w, strides=[1, 2, 2, 1], padding="SAME")
+
+    def deconvolution(self, x: Tensor, w: Tensor) -> Tensor:
+        """The transposed convolution: [N, H, W, C] and a filter [k, k, D, C] to [N, 2H, 2W, D]."""
+        batch, height, width, _ = x.shape.as_list()
+        shape = [batch, 2 * height, 2 * width, w.shape.as_list()[2]]
+        return tf.nn.conv2d_transpose(x, w, shape, strides=[1, 2, 2, 1], padding="SAME")
+
+    def standardise(self, deviation: Tensor, variance: Tensor, scale: Tensor) -> Tensor:
+        """The deviation from the mean [N, H, W, C] over the root of the variance [N, 1, 1, C], times scale [C]."""
+        # The order in which TensorFlow's optimiser runs the original's (x - mean) * rsqrt * scale: near a rectifier's
+        # zero the last bit decides, and recorded runs of the original replay on this side of it.
+        return deviation * (tf.rsqrt(variance + NORM_EPSILON) * scale)
 
 
-def deconvolution(x: Tensor, w: Tensor, biases: Tensor) -> Tensor:
-    """Transposed convolution of stride 2: [N, H, W, C] and w [k, k, D, C] to [N, 2H, 2W, D]."""
-    batch, height, width, _ = x.shape.as_list()
-    shape = [batch, 2 * height, 2 * width, w.shape.as_list()[2]]
-    return tf.nn.bias_add(tf.nn.conv2d_transpose(x, w, shape, strides=[1, 2, 2, 1], padding="SAME"), biases)
+def mean_over_image(x: Tensor) -> Tensor:
+    """Mean of [N, H, W, C] over H and W, [N, 1, 1, C]. Its gradient is a product with ones: faster than Tile."""
+    _, height, width, _ = x.shape.as_list()
+
+    @custom_gradient
+    def mean(x: Tensor) -> Any:
+        ones = tf.ones([1, height, width, 1], x.dtype)
+        return tf.reduce_mean(x, [1, 2], keepdims=True), lambda g: g / float(height * width) * ones
+
+    return mean(x)
 
 
-def instance_norm(x: Tensor, scale: Tensor, center: Tensor) -> Tensor:
+def instance_norm(x: Tensor, scale: Tensor, center: Tensor, kernels: Kernels) -> Tensor:
     """Normalise [N, H, W, C] over H and W for each sample and channel, then scale [C] and center [C].
 
-    tf.nn.moments holds the mean constant in the variance's gradient. That changes second derivatives, and so the
-    gradient penalty: the original trains with them, and so do we.
+    The mean is held constant in the variance's gradient, as tf.nn.moments does it. That changes second derivatives, and
+    so the gradient penalty: the original trains with them, and so do we.
     """
     if x.shape.as_list()[1:3] == [1, 1]:
         # A single pixel is its own mean. Written out, its zero gradient drowns in rounding errors times 1e3.
         return tf.zeros_like(x) + center
-    mean, variance = tf.nn.moments(x, [1, 2], keep_dims=True)
-    return (x - mean) * tf.rsqrt(variance + NORM_EPSILON) * scale + center
+    mean = mean_over_image(x)
+    variance = mean_over_image(tf.math.squared_difference(x, tf.stop_gradient(mean)))
+    return kernels.standardise(x - mean, variance, scale) + center
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    return tf.maximum(x, LEAK * x)
+    return tf.nn.leaky_relu(x, LEAK)
 
 
 def linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ original's, so that its checkpoints load.
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import layers
+from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -16,6 +17,8 @@ GENERATOR_WIDTHS = (1, 2, 4, 8)
 CRITIC_WIDTHS = (1, 2, 4, 8, 8)
 DROPPED_DECODER_LAYERS = 3
 WEIGHT_STDDEV = 0.02
+
+_PLAIN = Kernels()
 
 
 class Shape(NamedTuple):
@@ -101,7 +104,12 @@ def dropout_size(image_size: int, gcn: int) -> int:
 
 
 def generator(
-    x: Tensor, weights: Weights, prefix: str, masks: Optional[Sequence[Tensor]] = None, rate: float = 0.0
+    x: Tensor,
+    weights: Weights,
+    prefix: str,
+    masks: Optional[Sequence[Tensor]] = None,
+    rate: float = 0.0,
+    kernels: Kernels = _PLAIN,
 ) -> Tensor:
     """Translate [N, S, S, C] in [-1, 1] to the other domain, [N, S, S, D] in [-1, 1].
 
@@ -109,13 +117,13 @@ def generator(
     """
 
     def convolved(features: Tensor, name: str) -> Tensor:
-        return layers.convolution(features, weights[name + "/w"], weights[name + "/biases"])
+        return tf.nn.bias_add(kernels.convolution(features, weights[name + "/w"]), weights[name + "/biases"])
 
     def deconvolved(features: Tensor, name: str) -> Tensor:
-        return layers.deconvolution(features, weights[name + "/w"], weights[name + "/biases"])
+        return tf.nn.bias_add(kernels.deconvolution(features, weights[name + "/w"]), weights[name + "/biases"])
 
     def normalised(features: Tensor, name: str) -> Tensor:
-        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
 
     levels = depth(x.shape.as_list()[1])
     encoded = [convolved(x, prefix + "_e1_conv")]
@@ -138,7 +146,7 @@ _CRITIC_NORMS = ("", "bn1", "bn2", "bn3", "bn3_1")
 
 
 def critic_layers(image_size: int) -> int:
-    """Convolutions before the critic's last layer: the reference's five where the image is 64 px or larger.
+    """Kernels before the critic's last layer: the reference's five where the image is 64 px or larger.
 
     A sixteenth of 32 px is 2 px; one layer more would normalise single pixels, which are then the same for any image.
     """
@@ -164,18 +172,22 @@ def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_t
     return specs + [_weight(name + "/Matrix", side * side * width, 1), _zeros(name + "/bias", 1)]
 
 
-def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str) -> Tensor:
+def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Kernels = _PLAIN) -> Tensor:
     """Judge [N, S, S, C]: [N, 1] for globalgan, [N, S/64, S/64, 1] for patchgan; no sigmoid."""
+
+    def convolved(features: Tensor, name: str) -> Tensor:
+        return tf.nn.bias_add(kernels.convolution(features, weights[name + "/w"]), weights[name + "/biases"])
+
     features = x
     for layer in range(critic_layers(x.shape.as_list()[1])):
         name = "{}_{}".format(prefix, _CRITIC_CONVOLUTIONS[layer])
-        features = layers.convolution(features, weights[name + "/w"], weights[name + "/biases"])
+        features = convolved(features, name)
         if layer:
             name = "{}_{}".format(prefix, _CRITIC_NORMS[layer])
-            features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+            features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
         features = layers.leaky_relu(features)
     if disc_type == "patchgan":
-        return layers.convolution(features, weights[prefix + "_h4/w"], weights[prefix + "_h4/biases"])
+        return convolved(features, prefix + "_h4")
     name = prefix + "_d_h3_lin"
     return layers.linear(features, weights[name + "/Matrix"], weights[name + "/bias"])
 

@@ -29,9 +29,13 @@ CHANGEABLE = frozenset(
         "save_freq",
         "sample_freq",
         "sample_images",
+        "log_freq",
     ]
     + ["keep_checkpoints", "on_nan", "git_commit"]
 )
+
+# Names that the original has for an option besides.
+OTHER_NAMES = {"train_epochs": ("--epoch",)}
 
 
 def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = None) -> Any:
@@ -73,6 +77,7 @@ class TrainOptions:
     keep_checkpoints: int = _option(3, "how many of the newest checkpoints to keep, beside the best")
     sample_freq: int = _option(500, "steps between sample pictures; 0: only the last step")
     sample_images: int = _option(4, "how many validation images to draw as samples")
+    log_freq: int = _option(0, "steps between lines of progress on a pipe; 0: a line every 15 seconds")
     on_nan: str = _option("stop", "what a loss that is not finite does: stop the run, or only be recorded", ON_NAN)
     cache_dir: str = _option("", "folder for decoded images; default: $XDG_CACHE_HOME/dualgan or ~/.cache/dualgan")
     git_commit: str = _option("", "commit of the code, for the record")
@@ -86,11 +91,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option in fields(TrainOptions):
         flag, help_text = "--" + option.name, option.metadata["help"]
         if option.type is bool:
-            parser.add_argument(flag, action="store_true", default=None, help=help_text)
+            parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="True|False", help=help_text)
             continue
         shown = "" if option.default == "" else " (default: {})".format(option.default)
         parser.add_argument(
             flag,
+            *OTHER_NAMES.get(option.name, ()),
             type=option.type,
             choices=option.metadata["choices"],
             metavar=None if option.metadata["choices"] else option.name.upper(),
@@ -101,6 +107,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=sorted(PRESETS),
         help="full: 100 epochs; performance: one epoch, no samples, for timing",
     )
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError("{}: must be True or False".format(text))
+    return text.lower() == "true"
 
 
 def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
@@ -140,7 +152,7 @@ def validated(options: TrainOptions) -> TrainOptions:
 
 _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
     (("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints"), lambda n: n >= 1, "at least 1"),
-    (("max_steps", "save_freq", "sample_freq", "sample_images", "threads"), lambda n: n >= 0, "0 or more"),
+    (("max_steps", "save_freq", "sample_freq", "sample_images", "log_freq", "threads"), lambda n: n >= 0, "0 or more"),
     (("lambda_A", "lambda_B"), lambda x: 0 <= x < float("inf"), "a number from 0 up"),
     (("lr", "clip_value"), lambda x: 0 < x < float("inf"), "a positive number"),
     (("rmsprop_decay", "dropout_rate"), lambda x: 0 <= x < 1, "in [0, 1)"),

@@ -11,15 +11,18 @@ LINE_SECONDS = 15.0
 class Progress:
     """Shows the newest step, but no more often than a reader can follow."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, every: int = 0) -> None:
+        """every: steps between plain lines; 0: one each LINE_SECONDS."""
         self._total = total
+        self._every = every
         self._terminal = sys.stdout.isatty()
         self._due = 0.0
 
     def show(self, step: int, metrics: Dict[str, float], seconds: float) -> None:
         """metrics: the step's losses; seconds: what the step took."""
         now = time.monotonic()
-        if now < self._due and step < self._total:
+        due = step % self._every == 0 if self._every and not self._terminal else now >= self._due
+        if not due and step < self._total:
             return
         self._due = now + (TERMINAL_SECONDS if self._terminal else LINE_SECONDS)
         line = "step {}/{}  A_loss {:.4f}  B_loss {:.4f}  {:.4f} s/step".format(

@@ -38,7 +38,7 @@ def sample(
     cache = Path(cache_dir or options.cache_dir or image_cache.default_folder())
     inputs = sample_inputs(options, checked_description(dataset).digest, cache, count)
     with tf.Graph().as_default() as graph:
-        networks = StepGraph(step_options(options, device), device.wrap_optimizer)
+        networks = StepGraph(step_options(options, device), device)
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
         with tf.Session(config=device.session_config()) as session:

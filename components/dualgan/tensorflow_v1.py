@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from typing import Any, Callable, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 with warnings.catch_warnings():
@@ -13,4 +14,11 @@ with warnings.catch_warnings():
 tf.disable_v2_behavior()
 tf.logging.set_verbosity(tf.logging.ERROR)
 
-__all__ = ["RewriterConfig", "tf"]
+
+def custom_gradient(function: Callable[..., Tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+    """tf.custom_gradient, typed: ``function`` returns its result and what makes the arguments' gradients of its own."""
+    decorated: Callable[..., Any] = tf.custom_gradient(function)
+    return decorated
+
+
+__all__ = ["RewriterConfig", "custom_gradient", "tf"]

@@ -16,6 +16,7 @@ from dualgan.event_log import EventLog, cut_after
 from dualgan.feed import Prefetch, TrainingData, training_data
 from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import LossOptions
+from dualgan.matmul_rate import matmul_rate
 from dualgan.networks import Shape, all_variables
 from dualgan.options import TrainOptions, contradictions, from_dict
 from dualgan.original_checkpoint import original_weights
@@ -23,7 +24,7 @@ from dualgan.progress import Progress
 from dualgan.randomness import initial_value
 from dualgan.run_folder import LOSS_METRICS, RunFolder, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
-from dualgan.summary import WARM_UP_STEPS, summarise, timing
+from dualgan.summary import WARM_UP_STEPS, efficiency, summarise, timing
 from dualgan.tensorflow_v1 import tf
 
 TIMING_INTERVAL_SECONDS = 5.0
@@ -111,10 +112,12 @@ class Training:
 
     def __init__(self, options: TrainOptions, data: TrainingData, digest: str, cache: Path, device: Device) -> None:
         self.options = options
+        self._device = device
         self.folder = RunFolder(Path(options.run_dir))
         self._data = data
         self._inputs = sample_inputs(options, digest, cache, options.sample_images)
-        self.graph = StepGraph(step_options(options, device), device.wrap_optimizer)
+        self.graph = StepGraph(step_options(options, device), device)
+        self._flops_per_step = self.graph.flops_per_step()
         self._checkpoints = Checkpoints(self.folder.checkpoints, options.keep_checkpoints)
         self._initializer = tf.global_variables_initializer()
         self._initial_values = {} if saved_checkpoints(self.folder.checkpoints) else initial_values(options)
@@ -149,7 +152,7 @@ class Training:
         began = time.perf_counter()
         done = self.start(session)
         step_function = self.graph.step_callable(session)
-        self._progress = Progress(self.last_step)
+        self._progress = Progress(self.last_step, self.options.log_freq)
         self._sample = self.graph.sample_callable(session)
         status, reason = "failed", None
         try:
@@ -239,7 +242,11 @@ class Training:
         self._log.close()
         times = dict(self._times, total=time.perf_counter() - began)
         events = list(read_events(self.folder.events))
-        write_json(self.folder.summary, summarise(events, status, reason, self.options.batch_size, times))
+        summary = summarise(events, status, reason, self.options.batch_size, times)
+        rate = matmul_rate(self._device) if status == "finished" else None
+        summary["efficiency"] = efficiency(summary["sec_per_step"], self._flops_per_step, rate)
+        summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
+        write_json(self.folder.summary, summary)
 
 
 def _due(step: int, frequency: int) -> bool:

@@ -20,7 +20,7 @@ def verify(file: Path, device_name: str, modes: Sequence[bool], say: Callable[[s
     for one_run in modes:
         say("\n{}\n{:<18}{:>12}{:>12}".format("one-run" if one_run else "two-run", "quantity", "worst error", "bound"))
         with tf.Graph().as_default():
-            graph = StepGraph(golden.step_options(recorded, one_run), device.wrap_optimizer)
+            graph = StepGraph(golden.step_options(recorded, one_run), device)
             initializer = tf.global_variables_initializer()
             tf.get_default_graph().finalize()
             with tf.Session(config=device.session_config()) as session:

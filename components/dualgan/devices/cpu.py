@@ -5,7 +5,9 @@ import platform
 from pathlib import Path
 from typing import Any, Dict
 
+from dualgan.cpu_kernels import CpuKernels
 from dualgan.devices.device import Device
+from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import tf
 
 
@@ -18,6 +20,10 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def _is_tensorflow_1() -> bool:
+    return bool(tf.version.VERSION.startswith("1."))
 
 
 class Cpu(Device):
@@ -33,6 +39,9 @@ class Cpu(Device):
         config.graph_options.rewrite_options.disable_meta_optimizer = True
         return config
 
+    def kernels(self) -> Kernels:
+        return CpuKernels(tensorflow_1=_is_tensorflow_1())
+
     def describe(self) -> Dict[str, Any]:
-        onednn = tf.version.VERSION.split(".")[0] != "1" and os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
+        onednn = not _is_tensorflow_1() and os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
         return {"kind": self.kind, "name": _processor(), "cores": os.cpu_count(), "onednn": onednn}

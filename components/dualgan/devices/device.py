@@ -1,7 +1,8 @@
 """What every device offers."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
+from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
 
@@ -25,6 +26,14 @@ class Device:
     def wrap_optimizer(self, optimizer: Any) -> Any:
         """What ``optimizer`` must become on this device."""
         return optimizer
+
+    def kernels(self) -> Kernels:
+        """How layers are computed best here; for one graph."""
+        return Kernels()
+
+    def peak_memory_bytes(self) -> Optional[int]:
+        """The most of the device's own memory that this process has used; None where it has none or cannot say."""
+        return None
 
     def describe(self) -> Dict[str, Any]:
         """At least "kind" and "name"; goes into options.json."""

@@ -1,7 +1,7 @@
 """NVIDIA GPUs through CUDA."""
 
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from dualgan.devices.device import Device
 from dualgan.errors import BadInput
@@ -32,6 +32,11 @@ class Gpu(Device):
         config = super().session_config()
         config.gpu_options.allow_growth = True
         return config
+
+    def peak_memory_bytes(self) -> Optional[int]:
+        # TensorFlow 1.15 has no public call that tells.
+        memory_info = getattr(getattr(tf.config, "experimental", None), "get_memory_info", None)
+        return int(memory_info("GPU:0")["peak"]) if memory_info else None
 
     def describe(self) -> Dict[str, Any]:
         return {"kind": self.kind, "name": self._names[0], "count": len(self._names)}

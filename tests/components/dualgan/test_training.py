@@ -4,7 +4,9 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
+import psutil
 import pytest
 
 from dualgan.errors import EXIT_INTERRUPTED
@@ -42,6 +44,7 @@ def test_a_run_leaves_a_complete_run_folder(finished: RunFolder) -> None:
     assert summary["status"] == "finished" and summary["steps"] == STEPS
     assert summary["min_loss"] == min(metrics["A_loss"] for _, _, metrics in steps)
     assert 0 < summary["sec_per_step"] <= summary["sec_per_step_p95"]
+    assert 0 < summary["efficiency"]["share_of_matmul_rate"] < 1
     assert sorted(path.name for path in finished.checkpoints.iterdir()) == [
         "step-000005",
         "step-000010",
@@ -56,40 +59,62 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(finished: RunFolder, tr
 
 
 def test_a_run_that_is_killed_ends_bit_identical_to_one_that_was_not(
-    finished: RunFolder, trainer: Trainer, dataset: Path, tmp_path: Path
+    trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    command = train_command(dataset, run, save_freq=5)
-    process = trainer.start(*command)
-    wait_for_step(run, 7)
-    process.kill()
-    process.wait()
+    for enough in (1, 7):
+        process = trainer.start(*endless(dataset, run, save_freq=5))
+        wait_for_step(run, enough)
+        process.kill()
+        process.wait()
     assert not RunFolder(run).summary.exists()
-
-    assert trainer(*command).returncode == 0
-
+    assert_ends_like_an_uninterrupted_run(run, trainer, train, dataset)
     assert "resumed" in event_types(run)
-    assert losses_of(run) == losses_of(finished.path)
-    assert checkpoint_bytes(run, STEPS) == checkpoint_bytes(finished.path, STEPS)
 
 
 def test_a_termination_signal_saves_and_the_same_command_goes_on(
-    finished: RunFolder, trainer: Trainer, dataset: Path, tmp_path: Path
+    trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "stopped"
-    command = train_command(dataset, run, save_freq=0)
-    process = trainer.start(*command)
+    process = trainer.start(*endless(dataset, run, save_freq=0))
     wait_for_step(run, 2)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == EXIT_INTERRUPTED
     stopped_at = losses_of(run)[-1][0]
-    assert stopped_at < STEPS and read_json(RunFolder(run).summary)["status"] == "interrupted"
+    summary = read_json(RunFolder(run).summary)
+    assert summary["status"] == "interrupted" and summary["steps"] == stopped_at
     assert (RunFolder(run).checkpoints / f"step-{stopped_at:06d}").is_dir()
+    assert_ends_like_an_uninterrupted_run(run, trainer, train, dataset)
 
-    assert trainer(*command).returncode == 0
 
-    assert losses_of(run) == losses_of(finished.path)
-    assert checkpoint_bytes(run, STEPS) == checkpoint_bytes(finished.path, STEPS)
+@pytest.mark.system
+def test_twenty_kills_at_random_moments_lose_and_double_nothing(
+    trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
+) -> None:
+    run, random = tmp_path / "killed", Random(0)
+    for _ in range(20):
+        known = number_of_events(run)
+        process = trainer.start(*endless(dataset, run, save_freq=4))
+        if random.random() < 0.2:
+            time.sleep(random.uniform(0, 4))
+        else:
+            wait_for_events(run, known + random.randint(1, 4))
+            time.sleep(random.uniform(0, 0.02))
+        process.kill()
+        process.wait()
+    assert_ends_like_an_uninterrupted_run(run, trainer, train, dataset)
+
+
+@pytest.mark.system
+def test_memory_does_not_grow_with_the_steps(trainer: Trainer, dataset: Path, tmp_path: Path) -> None:
+    process = trainer.start(*endless(dataset, tmp_path / "run", save_freq=0))
+    resident = []
+    for step in (50, 2000):
+        wait_for_step(tmp_path / "run", step)
+        resident.append(psutil.Process(process.pid).memory_info().rss)
+    process.kill()
+    process.wait()
+    assert resident[1] - resident[0] < 4 * 2**20, "bytes at step 50 and at step 2000: " + str(resident)
 
 
 def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
@@ -109,16 +134,47 @@ def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
     assert (finished.checkpoints / f"unreadable-step-{STEPS:06d}").is_dir()
 
 
-def train_command(dataset: Path, run: Path, save_freq: int) -> list[str]:
+def test_phase_test_translates_the_validation_images(finished: RunFolder, train: Callable[..., object]) -> None:
+    train(finished.path, "--phase", "test")
+    assert len(read_samples(finished.path / "test")) == 2 * len(SAMPLE_KINDS)
+
+
+def endless(dataset: Path, run: Path, save_freq: int) -> list[str]:
+    """A command whose run does not end before it is stopped."""
     folders = ["--data_dir", str(dataset), "--run_dir", str(run), "--cache_dir", str(run.parent / "cache")]
-    return ["train", *folders, *SMALL, "--max_steps", str(STEPS), "--save_freq", str(save_freq)]
+    # A line of progress now and then: nobody reads the pipe.
+    return ["train", *folders, *SMALL, "--train_epochs", "1000000", "--save_freq", str(save_freq)]
+
+
+def assert_ends_like_an_uninterrupted_run(
+    run: Path, trainer: Trainer, train: Callable[..., object], dataset: Path
+) -> None:
+    """Let ``run`` do a few steps more, to an end, and compare it with a run of as many steps that nothing stopped."""
+    last = losses_of(run)[-1][0] + 3
+    finished = trainer(*endless(dataset, run, save_freq=5), "--max_steps", str(last))
+    assert finished.returncode == 0, finished.stderr
+    whole = run.with_name("whole")
+    train(whole, "--train_epochs", "1000000", "--max_steps", str(last), "--save_freq", "0")
+    assert [step for step, _, _ in losses_of(run)] == list(range(1, last + 1))
+    assert losses_of(run) == losses_of(whole)
+    assert checkpoint_bytes(run, last) == checkpoint_bytes(whole, last)
+
+
+def number_of_events(run: Path) -> int:
+    events = RunFolder(run).events
+    return events.read_bytes().count(b"\n") if events.is_file() else 0
+
+
+def wait_for_events(run: Path, number: int) -> None:
+    wait_for(lambda: number_of_events(run) >= number)
 
 
 def wait_for_step(run: Path, step: int) -> None:
-    deadline = time.monotonic() + 120
-    events = RunFolder(run).events
-    while time.monotonic() < deadline:
-        if events.is_file() and any(number >= step for number, _, _ in losses_of(run)):
-            return
-        time.sleep(0.002)
-    raise AssertionError(f"{run}: no step {step} within two minutes")
+    wait_for(lambda: RunFolder(run).events.is_file() and any(number >= step for number, _, _ in losses_of(run)))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 180
+    while not condition():
+        assert time.monotonic() < deadline, "not within three minutes"
+        time.sleep(0.005)

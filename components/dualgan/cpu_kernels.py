@@ -1,0 +1,147 @@
+"""Layers written otherwise than TensorFlow's CPU kernels compute them, where those are slow: the same sums.
+
+- The gradient by the image (which is also what a deconvolution computes) of small images and large filters: the kernel
+  rearranges the whole filter for a handful of pixels. As filter x pixels it is read once.
+- A 5 x 5 filter on an image of few channels: the kernel of TensorFlow 1.15 copies patches 12 bytes at a time, at each
+  use. Here they are cut once an image, from blocks of 2 x 2 pixels.
+
+What it gains: `make bench`.
+"""
+
+from typing import Any, Dict, List
+
+from dualgan.layers import NORM_EPSILON, Kernels
+from dualgan.tensorflow_v1 import custom_gradient, tf
+
+Tensor = Any
+
+STRIDES = [1, 2, 2, 1]
+
+# A filter of this many numbers on so few pixels is bound by memory.
+LARGE_FILTER = 1 << 20
+SMALL_SIDE = 32
+
+PATCH_KERNEL = 5
+FEW_CHANNELS = 4
+
+
+class CpuKernels(Kernels):
+    """The layers of one graph on a CPU. Their gradients have gradients."""
+
+    def __init__(self, tensorflow_1: bool) -> None:
+        """tensorflow_1: whether to do what only TensorFlow 1.15's kernels need."""
+        self._tensorflow_1 = tensorflow_1
+        self._patches: Dict[str, List[Tensor]] = {}
+
+    def convolution(self, x: Tensor, w: Tensor) -> Tensor:
+        """[N, H, W, C] with a filter [k, k, C, D] to [N, H/2, W/2, D]."""
+
+        @custom_gradient
+        def convolved(inner_x: Tensor, inner_w: Tensor) -> Any:
+            def gradients(g: Tensor) -> List[Tensor]:
+                return [self.image_gradient(x.shape.as_list(), w, g), self.filter_gradient(x, w.shape.as_list(), g)]
+
+            if not self._cuts_patches(x, w.shape.as_list()):
+                return tf.nn.conv2d(inner_x, inner_w, strides=STRIDES, padding="SAME"), gradients
+            batch, height, width, _ = x.shape.as_list()
+            filters = tf.split(_block_filter(inner_w), 3)
+            product = tf.add_n([tf.matmul(part, part_w) for part, part_w in zip(self._patches_of(x), filters)])
+            return tf.reshape(product, [batch, height // 2, width // 2, w.shape.as_list()[3]]), gradients
+
+        return convolved(x, w)
+
+    def deconvolution(self, x: Tensor, w: Tensor) -> Tensor:
+        """[N, H, W, C] with a filter [k, k, D, C] to [N, 2H, 2W, D]."""
+        batch, height, width, _ = x.shape.as_list()
+        return self.image_gradient([batch, 2 * height, 2 * width, w.shape.as_list()[2]], w, x)
+
+    def standardise(self, deviation: Tensor, variance: Tensor, scale: Tensor) -> Tensor:
+        if not self._tensorflow_1:
+            return super().standardise(deviation, variance, scale)
+        # TensorFlow 1.15's rsqrt is an approximation that processors compute differently; root and quotient are exact.
+        return deviation / tf.sqrt(variance + NORM_EPSILON) * scale
+
+    def image_gradient(self, shape: List[int], w: Tensor, g: Tensor) -> Tensor:
+        """The gradient of a convolution by its image of ``shape``; g: that by its result."""
+
+        @custom_gradient
+        def gradient(inner_w: Tensor, inner_g: Tensor) -> Any:
+            def gradients(h: Tensor) -> List[Tensor]:
+                return [self.filter_gradient(h, w.shape.as_list(), g), self.convolution(h, w)]
+
+            if w.shape.num_elements() >= LARGE_FILTER and shape[1] <= SMALL_SIDE:
+                return _image_gradient_by_product(shape, inner_w, inner_g), gradients
+            return tf.nn.conv2d_backprop_input(shape, inner_w, inner_g, strides=STRIDES, padding="SAME"), gradients
+
+        return gradient(w, g)
+
+    def filter_gradient(self, x: Tensor, shape: List[int], g: Tensor) -> Tensor:
+        """The gradient of a convolution by its filter of ``shape``; g: that by its result."""
+
+        @custom_gradient
+        def gradient(inner_x: Tensor, inner_g: Tensor) -> Any:
+            def gradients(v: Tensor) -> List[Tensor]:
+                return [self.image_gradient(x.shape.as_list(), v, g), self.convolution(x, v)]
+
+            if not self._cuts_patches(x, shape):
+                return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
+            flat = tf.reshape(inner_g, [-1, shape[3]])
+            products = [tf.matmul(flat, part, transpose_a=True) for part in self._patches_of(x)]
+            return _filter_of_blocks(tf.concat(products, 1), shape), gradients
+
+        return gradient(x, g)
+
+    def _cuts_patches(self, x: Tensor, filter_shape: List[int]) -> bool:
+        return self._tensorflow_1 and filter_shape[0] == PATCH_KERNEL and x.shape.as_list()[3] <= FEW_CHANNELS
+
+    def _patches_of(self, x: Tensor) -> List[Tensor]:
+        if x.name not in self._patches:
+            self._patches[x.name] = _patches(x)
+        return self._patches[x.name]
+
+
+def _patches(x: Tensor) -> List[Tensor]:
+    """What each result of a 5 x 5 filter sees of [N, H, W, C], in three parts, for 3 rows of blocks of 2 x 2 pixels:
+
+    [N * H/2 * W/2, 3 blocks * 2 * 2 * C].
+    """
+    batch, height, width, channels = x.shape.as_list()
+    height, width = height // 2, width // 2
+    blocks = tf.pad(tf.space_to_depth(x, 2), [[0, 0], [1, 1], [1, 1], [0, 0]])
+    rows = tf.concat([blocks[:, :, start : start + width] for start in range(3)], 3)
+    if batch == 1:
+        # A slice of the first dimension shares its memory.
+        flat = tf.reshape(rows, [(height + 2) * width, 12 * channels])
+        return [flat[start * width : (start + height) * width] for start in range(3)]
+    return [tf.reshape(rows[:, start : start + height], [-1, 12 * channels]) for start in range(3)]
+
+
+def _block_filter(w: Tensor) -> Tensor:
+    """A filter [5, 5, C, D] in the order of _patches, whose blocks start a pixel early: [36 * C, D]."""
+    _, _, channels, results = w.shape.as_list()
+    padded = tf.reshape(tf.pad(w, [[1, 0], [1, 0], [0, 0], [0, 0]]), [3, 2, 3, 2, channels, results])
+    return tf.reshape(tf.transpose(padded, [0, 2, 1, 3, 4, 5]), [36 * channels, results])
+
+
+def _filter_of_blocks(product: Tensor, shape: List[int]) -> Tensor:
+    """What _block_filter makes, transposed ([D, 36 * C]), back to a filter of ``shape``."""
+    _, _, channels, results = shape
+    ordered = tf.transpose(tf.reshape(product, [results, 3, 3, 2, 2, channels]), [1, 3, 2, 4, 5, 0])
+    return tf.reshape(ordered, [6, 6, channels, results])[1:, 1:]
+
+
+def _image_gradient_by_product(shape: List[int], w: Tensor, g: Tensor) -> Tensor:
+    """For a filter [3, 3, C, D]: what each pixel of ``g`` adds to a block of 4 x 4, summed where blocks overlap."""
+    batch, height, width, channels = shape
+    half = [batch, height // 2, width // 2]
+    product = tf.matmul(tf.reshape(w, [9 * channels, -1]), tf.reshape(g, [-1, w.shape.as_list()[3]]), transpose_b=True)
+    parts = tf.transpose(tf.reshape(product, [3, 3, channels] + half), [3, 4, 5, 0, 1, 2])
+    padded = tf.pad(parts, [[0, 0]] * 3 + [[0, 1], [0, 1], [0, 0]])
+    total = []
+    for down in range(2):
+        for right in range(2):
+            block = padded[:, :, :, 2 * down : 2 * down + 2, 2 * right : 2 * right + 2]
+            block = tf.reshape(block, half + [4 * channels])
+            shifted = tf.pad(block, [[0, 0], [down, 0], [right, 0], [0, 0]])
+            total.append(shifted[:, : half[1], : half[2]])
+    return tf.depth_to_space(tf.add_n(total), 2)

@@ -1,0 +1,105 @@
+"""make bench: the trainer's steps against a loop shaped like the reference's, and the feed alone, on each runtime."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from components.train.runtimes import RUNTIMES, WORKING_TREE, is_set_up, python_of, trainer_environment
+
+# Wide networks are bound by matrix products, narrow ones by overhead. A round is short enough that a machine's
+# slow moments hit both loops alike.
+STEPS_A_ROUND: Mapping[int, int] = {4: 10, 64: 1}
+IMAGES = 24
+FEED_STEPS = 2000
+
+Measurement = Mapping[str, Any]
+
+
+def make_dataset(folder: Path) -> None:
+    """Photo-like JPEG images of 256 px, the size that the reference's datasets have."""
+    random = np.random.default_rng(0)
+    for place in ("train/A", "train/B"):
+        (folder / place).mkdir(parents=True)
+        for number in range(IMAGES):
+            coarse = Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+            coarse.resize((256, 256), Image.Resampling.BICUBIC).save(folder / place / f"{number}.jpg", quality=90)
+
+
+def measurements(runtime: str, *arguments: object) -> Iterator[Measurement]:
+    environment = trainer_environment({})
+    environment["PYTHONPATH"] = os.pathsep.join([str(WORKING_TREE), environment["PYTHONPATH"]])
+    command = [str(python_of(runtime)), "-m", "tests.bench.worker", *map(str, arguments)]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        sys.exit(f"bench: {' '.join(command)} failed:\n{finished.stderr}")
+    for line in finished.stdout.splitlines():
+        yield json.loads(line)
+
+
+def median(found: Sequence[Measurement], key: str, **wanted: object) -> float:
+    chosen = [item[key] for item in found if all(item.get(name) == value for name, value in wanted.items())]
+    return statistics.median(chosen)
+
+
+def row(runtime: str, gcn: int, found: Sequence[Measurement]) -> str:
+    """One line of the table: medians of the rounds, and what the machine's matrix-product rate leaves to gain."""
+    seconds = {loop: median(found, "wall", loop=loop, gcn=gcn) for loop in ("reference", "ours")}
+    cpu = {loop: median(found, "cpu", loop=loop, gcn=gcn) for loop in ("reference", "ours")}
+    rate = median(found, "flops_per_second", kind="matmul", gcn=gcn)
+    flops = median(found, "flops", kind="flops", gcn=gcn)
+    share = flops / seconds["ours"] / rate
+    return (
+        f"{runtime:<8}{gcn:>4}{seconds['reference']:>12.4f}{seconds['ours']:>9.4f}"
+        f"{seconds['reference'] / seconds['ours']:>8.2f}{cpu['reference']:>12.4f}{cpu['ours']:>9.4f}"
+        f"{cpu['reference'] / cpu['ours']:>8.2f}{flops / 1e9:>9.1f}{rate / 1e9:>10.0f}{share:>8.0%}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each process; loops take turns (default: 7)")
+    parser.add_argument("--repeats", type=int, default=2, help="processes of each runtime, in turns (default: 2)")
+    parser.add_argument("--gcn", type=int, nargs="+", choices=sorted(STEPS_A_ROUND), default=sorted(STEPS_A_ROUND))
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads an operation (default: 0, one a core)")
+    arguments = parser.parse_args()
+    runtimes = [runtime for runtime in RUNTIMES if is_set_up(runtime)]
+    with tempfile.TemporaryDirectory() as temporary:
+        dataset = Path(temporary)
+        make_dataset(dataset)
+        found: dict[str, list[Measurement]] = {runtime: [] for runtime in runtimes}
+        for _ in range(arguments.repeats):
+            for gcn in arguments.gcn:
+                for runtime in runtimes:
+                    options = ("--gcn", gcn, "--rounds", arguments.rounds, "--steps", STEPS_A_ROUND[gcn])
+                    options += ("--threads", arguments.threads)
+                    found[runtime] += measurements(runtime, "steps", dataset, *options)
+            for runtime in runtimes:
+                found[runtime] += measurements(runtime, "feed", dataset, "--steps", FEED_STEPS)
+    print(
+        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores; 256 px, wgan-gp, batch 1; medians, s a step\n"
+    )
+    print("                  wall time                    CPU time                    GFLOP  matmul  share of")
+    print("runtime  gcn   reference     ours   ratio   reference     ours   ratio   a step GFLOP/s  that rate")
+    for runtime in runtimes:
+        for gcn in arguments.gcn:
+            print(row(runtime, gcn, found[runtime]))
+    print()
+    for runtime in runtimes:
+        images = median(found[runtime], "images_per_sec", kind="feed")
+        print(f"{runtime}: the feed alone gives {images:,.0f} images a second")
+
+
+if __name__ == "__main__":
+    main()

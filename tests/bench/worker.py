@@ -1,0 +1,125 @@
+"""One runtime's part of the benchmark: prints one JSON object a measurement. Python 3.7, either TensorFlow.
+
+python -m tests.bench.worker steps DATASET --gcn 64 --rounds 5 --steps 1 --threads 0
+python -m tests.bench.worker feed DATASET --steps 2000
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from dualgan.dataset_folder import checked_description, list_images
+from dualgan.devices import Device, open_device
+from dualgan.feed import Prefetch, TrainingData, training_data
+from dualgan.graph import StepGraph
+from dualgan.matmul_rate import matmul_rate
+from dualgan.networks import all_variables
+from dualgan.options import TrainOptions
+from dualgan.randomness import initial_value
+from dualgan.tensorflow_v1 import tf
+from dualgan.training import network_shape, step_options
+from tests.bench.reference_loop import ReferenceLoop
+
+WARM_UP_STEPS = 3
+SEED = 0
+
+
+def say(**measurement: Any) -> None:
+    print(json.dumps(dict(measurement, tensorflow=tf.version.VERSION)), flush=True)
+
+
+def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[[int], None]:
+    """A function that does ``steps`` steps as the trainer does them."""
+    with tf.Graph().as_default():
+        graph = StepGraph(step_options(options, device), device)
+        initializer = tf.global_variables_initializer()
+        tf.get_default_graph().finalize()
+        session = tf.Session(graph=tf.get_default_graph(), config=device.session_config())
+        session.run(initializer)
+        graph.load(session, {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))})
+        step = graph.step_callable(session)
+        say(kind="flops", gcn=options.gcn, flops=graph.flops_per_step())
+    prefetch = Prefetch(data)
+    done = [0]
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            done[0] += 1
+            step(done[0], prefetch.batch(done[0]).values())
+
+    return run
+
+
+def reference(options: TrainOptions, dataset: Path) -> Callable[[int], None]:
+    files = {domain: list_images(dataset, "train", domain) for domain in "AB"}
+    with tf.Graph().as_default():
+        loop = ReferenceLoop(network_shape(options), step_options(options, Device()).losses, options.lr, files)
+        initializer = tf.global_variables_initializer()
+        session = tf.Session(
+            graph=tf.get_default_graph(), config=tf.ConfigProto(intra_op_parallelism_threads=options.threads)
+        )
+        session.run(initializer)
+        weights = {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))}
+        initializers = [loop.variables[name].initializer for name in weights]
+        session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, weights.values())})
+    done = [0]
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            done[0] += 1
+            loop.step(session, done[0])
+
+    return run
+
+
+def measure_steps(arguments: argparse.Namespace, options: TrainOptions, data: TrainingData) -> None:
+    device = open_device("cpu", arguments.threads)
+    loops: Dict[str, Callable[[int], None]] = {
+        "reference": reference(options, arguments.dataset),
+        "ours": ours(options, data, device),
+    }
+    say(kind="matmul", gcn=options.gcn, flops_per_second=matmul_rate(device))
+    for loop in loops.values():
+        loop(WARM_UP_STEPS)
+    for _ in range(arguments.rounds):
+        for name, loop in loops.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            loop(arguments.steps)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            say(kind="steps", loop=name, gcn=options.gcn, wall=wall / arguments.steps, cpu=cpu / arguments.steps)
+
+
+def measure_feed(arguments: argparse.Namespace, data: TrainingData) -> None:
+    prefetch = Prefetch(data)
+    prefetch.batch(1)
+    began = time.perf_counter()
+    for step in range(2, 2 + arguments.steps):
+        prefetch.batch(step)
+    say(kind="feed", images_per_sec=2 * arguments.steps / (time.perf_counter() - began))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("steps", "feed"))
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--gcn", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=0)
+    arguments = parser.parse_args()
+    options = TrainOptions(
+        data_dir=str(arguments.dataset), gcn=arguments.gcn, dcn=arguments.gcn, threads=arguments.threads
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        data = training_data(options, checked_description(arguments.dataset).digest, Path(cache))
+        if arguments.what == "steps":
+            measure_steps(arguments, options, data)
+        else:
+            measure_feed(arguments, data)
+
+
+if __name__ == "__main__":
+    main()

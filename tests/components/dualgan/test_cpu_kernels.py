@@ -1,0 +1,50 @@
+"""Kernels as matrix products, on each runtime: TensorFlow's own results, gradients and gradients of gradients."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.components.dualgan.trainer import Trainer
+
+# Prints the largest relative difference between the two of each result.
+COMPARING = """
+import json, sys
+import numpy as np
+from dualgan.cpu_kernels import CpuKernels
+from dualgan.layers import Kernels
+from dualgan.tensorflow_v1 import tf
+
+batch, side, channels, results, kernel = map(int, sys.argv[1:])
+random = np.random.RandomState(0)
+
+def values(*shape):
+    return tf.constant(random.standard_normal(shape).astype(np.float32))
+
+fine, coarse = values(batch, side, side, channels), values(batch, side // 2, side // 2, results)
+w = 0.05 * values(kernel, kernel, channels, results)
+
+def outcomes(by):
+    convolved, deconvolved = by.convolution(fine, w), by.deconvolution(coarse, w)
+    first = tf.gradients(tf.sin(convolved), [fine, w])
+    return [convolved, deconvolved] + first + tf.gradients(tf.sin(deconvolved), [coarse, w]) + tf.gradients(
+        tf.square(first[0]), [fine, w]
+    )
+
+with tf.Session() as session:
+    pairs = session.run(list(zip(outcomes(Kernels()), outcomes(CpuKernels(tensorflow_1=True)))))
+print(json.dumps([float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs]))
+"""
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 16, 3, 4, 5), (2, 8, 1, 6, 5), (2, 4, 256, 512, 3), (1, 2, 512, 512, 3), (1, 8, 4, 8, 3)],
+    ids=["an image", "a batch of grey images", "large filters", "one pixel", "neither"],
+)
+def test_they_are_the_same_sums(trainer: Trainer, shape: tuple[int, ...]) -> None:
+    command = [str(trainer.python), "-c", COMPARING, *map(str, shape)]
+    answer = subprocess.run(command, env=trainer.environment, capture_output=True, text=True, timeout=300, check=True)
+    differences = json.loads(answer.stdout)
+    assert len(differences) == 8
+    assert max(differences) < 1e-5
