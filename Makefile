@@ -23,7 +23,7 @@ env: $(VENV)/ready ## the Python 3.11 environment, and TensorFlow 1.15 where a P
 tf1: $(VENV)/ready ## TensorFlow 1.15.0 on a Python 3.7 (TF1_PYTHON=/path names one)
 	@$(SETUP_TF1)
 
-run: env ## train both legs, sample, compare: the whole job on this machine
+run: env ## train both legs, sample, compare, publish: the whole job on this machine
 	@$(PYTHON) -m pipelines run --profile $(PROFILE)
 
 ui: $(VENV)/ready ## serve the local MLflow store and print the address of the comparison page
@@ -43,7 +43,7 @@ check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p components.dataset -p components.train \
-	  -p components.sample -p components.compare -p components.tracking -p components.look
+	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.look
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)

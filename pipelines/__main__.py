@@ -12,7 +12,7 @@ from dualgan.errors import EXIT_FAILED, BadInput, DualGANError
 from pipelines.local_run import LOCAL, run
 from pipelines.profile import Profile, known_profiles, load_profile
 
-RUN_HELP = """Run the parity pipeline on this machine: dataset, train each leg, draw samples, compare.
+RUN_HELP = """Run the parity pipeline on this machine: dataset, train each leg, draw samples, compare, publish.
 
 Results go into a new folder under .local/runs (.local/latest is the newest comparison), losses and images into
 the MLflow store that --tracking-uri or MLFLOW_TRACKING_URI names, by default .local/mlflow (`make ui` shows it).
@@ -86,7 +86,8 @@ def _run(profile: Profile, options: argparse.Namespace) -> int:
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {_shown(done.report)}")
     where = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    print(f"curves and images in MLflow: {where or '`make ui`'}")
+    print(f"model: {done.model}")
+    print(f"curves, images and models in MLflow: {where or '`make ui`'}")
     return EXIT_CODES[done.verdict]
 
 

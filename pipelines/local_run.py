@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from components.compare.verdict import Verdict
+from components.compare.verdict import Verdict, join
 from components.dataset.sources import parse_source
 from components.look.progress import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
 from components.train.command import checked_options
@@ -30,12 +30,13 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class LocalRun:
-    """Where a pipeline run left its results."""
+    """Where a pipeline run left its results; ``model`` says what was published, or why nothing was."""
 
     folder: Path
     verdict: Verdict
     reason: str
     report: Path
+    model: str
 
 
 class Show:
@@ -81,7 +82,8 @@ def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
 def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL) -> LocalRun:
     """Run ``profile``'s pipeline with ``parameters``; results go into a new folder of ``root``/runs.
 
-    Raises BadInput, leaving nothing behind, for wrong input; DualGANError, naming the log, where a task fails.
+    Raises BadInput, leaving nothing behind, for wrong input; DualGANError, naming the log, where a task fails. Only
+    for the last one, which publishes the model, it does not: by then the verdict is known.
     """
     profile = profile.on_this_machine()
     check_parameters(parameters.get("dataset") or profile.dataset, {**profile.options, **parameters.get("options", {})})
@@ -92,7 +94,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL) -> 
     with log.open("w", encoding="utf-8") as file:
         shown = Show(file, sys.stdout)
         failure = _execute(profile, parameters, folder, shown)
-    if shown.errors or failure:
+    if (shown.errors or failure) and not any(folder.glob("*/publish-*")):
         kind, message = shown.errors[-1] if shown.errors else ("DualGANError", f"{failure}")
         if kind == "BadInput" and not any(folder.glob("*/train-*/run/summary.json")):
             _remove(folder)
@@ -100,7 +102,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL) -> 
         if kind == "BadInput":
             raise BadInput(f"{message} (what was trained before is kept in {folder})")
         raise DualGANError(f"{message} (all of it: {log})")
-    return _result(folder, log)
+    return _result(folder, log, shown.errors[-1][1] if shown.errors else "")
 
 
 def _execute(profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show) -> Exception | None:
@@ -133,8 +135,8 @@ def _environment(**variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _result(folder: Path, log: Path) -> LocalRun:
-    """What the comparison wrote. A runner may report success for a task that vanished, so it is looked for."""
+def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
+    """What the last tasks wrote. A runner may report success for a task that vanished, so it is looked for."""
     found = next(folder.glob("*/compare-*/comparison/comparison.json"), None)
     if found is None:
         raise DualGANError(f"{folder}: the pipeline ended without a comparison (all of it: {log})")
@@ -142,7 +144,22 @@ def _result(folder: Path, log: Path) -> LocalRun:
     latest = folder.parent.parent / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(found.parent.relative_to(latest.parent))
-    return LocalRun(folder, Verdict(comparison["verdict"]), comparison["reason"], latest / "report.html")
+    verdict = Verdict(comparison["verdict"])
+    model = _model(folder) or f"not registered: {last_error or f'see {log}'}; {_publish_later(found, comparison)}"
+    return LocalRun(folder, verdict, comparison["reason"], latest / "report.html", model)
+
+
+def _publish_later(comparison: Path, content: Mapping[str, Any]) -> str:
+    run = comparison.parents[2] / f"train-{content['candidates'][0]}" / "run"
+    return f"`python -m components.publish {run} {comparison.parent}` does it later"
+
+
+def _model(folder: Path) -> str | None:
+    published = next(folder.glob("*/publish-*/model"), None)
+    if published is None or not published.is_file():
+        return None
+    model = read_json(published)
+    return f"{model['name']} version {model['version']}, {join(model['aliases'])}"
 
 
 def _remove(folder: Path) -> None:

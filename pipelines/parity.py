@@ -1,4 +1,4 @@
-"""The parity pipeline: dataset -> train (each leg) -> sample (each leg) -> compare (each candidate)."""
+"""The parity pipeline: dataset -> train, sample (each leg) -> compare, publish (each candidate)."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from kfp import dsl, kubernetes
 
 from components.compare.component import compare
 from components.dataset import component as dataset_component
+from components.publish.component import publish
 from components.sample.component import sample
 from components.train.component import train
 from pipelines.profile import LegProfile, Profile, Resources
@@ -43,10 +44,10 @@ def build(profile: Profile) -> Any:
             for task in (trained[name], drawn[name]):
                 _place(task, leg)
         reference = profile.reference
-        for name in legs:
+        for name, leg in legs.items():
             if name == reference:
                 continue
-            _task(f"compare-{name}-with-{reference}", compare, profile.image)(
+            compared = _task(f"compare-{name}-with-{reference}", compare, profile.image)(
                 reference=reference,
                 candidate=name,
                 reference_run=trained[reference].outputs["run"],
@@ -55,6 +56,13 @@ def build(profile: Profile) -> Any:
                 candidate_samples=drawn[name].outputs["samples"],
                 **tracking,
             )
+            published = _task(f"publish-{name}", publish, leg.image or profile.image)(
+                leg=asdict(profile.settings(leg)),
+                run=trained[name].outputs["run"],
+                comparison=compared.outputs["comparison"],
+                **tracking,
+            )
+            _place_beside_accelerators(published, leg)
 
     return parity
 
@@ -76,6 +84,12 @@ def _place(task: Any, leg: LegProfile) -> None:
     if resources.accelerator:
         task.set_accelerator_type(resources.accelerator)
         task.set_accelerator_limit(resources.accelerator_count)
+    _place_beside_accelerators(task, leg)
+
+
+def _place_beside_accelerators(task: Any, leg: LegProfile) -> None:
+    """Ask for the kind of node that ``leg``'s image is made for, and for none of its accelerators."""
+    resources: Resources = leg.resources
     for key, value in resources.node_selector.items():
         kubernetes.add_node_selector(task, key, value)
     for toleration in resources.tolerations:

@@ -8,7 +8,7 @@ before the first and after the last step, every fourth pixel.
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -48,11 +48,12 @@ BOUNDS.update(dict.fromkeys(("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "Ad", "
 
 
 class Check(NamedTuple):
-    """The worst error of one quantity over the replay."""
+    """The worst error of one quantity over the replay. exceeded_at: the first step of it that is out of bounds."""
 
     quantity: str
     error: float
     bound: Bound
+    exceeded_at: Optional[int] = None
 
     @property
     def holds(self) -> bool:
@@ -127,7 +128,10 @@ def replay(golden: Golden, graph: StepGraph, session: Any) -> Iterator[Check]:
     for name, bound in BOUNDS.items():
         expected = np.asarray(golden.arrays["loss/" + name], np.float64)
         actual = np.array([terms[TERM_NAMES.get(name, name)] for terms in history])
-        yield Check("loss/" + name, _relative_error(actual, expected), bound)
+        errors = np.abs(actual - expected) / np.maximum(np.abs(expected), 1e-12)
+        exceeded = np.flatnonzero(~(errors <= bound.limit))
+        first = int(exceeded[0]) + 1 if len(exceeded) else None
+        yield Check("loss/" + name, _worst(errors), bound, first)
     for check in _translation_checks(golden, "after", sample):
         yield check
 
@@ -152,10 +156,6 @@ def _translation_checks(golden: Golden, moment: str, sample: Callable[[Any, Any]
         actual = np.concatenate([getattr(translations, kind) for translations in images])
         difference = np.abs(actual[:, ::PIXEL_STRIDE, ::PIXEL_STRIDE] - golden.arrays[name])
         yield Check(name, _worst(difference), TRANSLATION)
-
-
-def _relative_error(actual: Any, expected: Any) -> float:
-    return _worst(np.abs(actual - expected) / np.maximum(np.abs(expected), 1e-12))
 
 
 def _worst(errors: Any) -> float:

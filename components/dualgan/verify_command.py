@@ -8,6 +8,11 @@ from dualgan.devices import open_device
 from dualgan.graph import StepGraph
 from dualgan.tensorflow_v1 import tf
 
+ADVICE = """
+Where to look: before/ wrong means weights, layout or the forward pass; a loss wrong at step 1, the losses; right at
+step 1 and wrong later, gradients or the optimiser. An error near its bound that comes and goes with threads or drivers
+is rounding: a unit near a rectifier's zero fell on the other side of it."""
+
 
 def verify(file: Path, device_name: str, modes: Sequence[bool], say: Callable[[str], None]) -> int:
     """Replay ``file`` in each of ``modes`` (True: one session.run a step); 0 where every bound holds, else 1."""
@@ -27,9 +32,14 @@ def verify(file: Path, device_name: str, modes: Sequence[bool], say: Callable[[s
                 session.run(initializer)
                 for check in golden.replay(recorded, graph, session):
                     kind = "relative" if check.bound.relative else "absolute"
-                    verdict = "" if check.holds else "  EXCEEDED"
+                    since = " from step {} on".format(check.exceeded_at) if check.exceeded_at else ""
+                    verdict = "" if check.holds else "  EXCEEDED" + since
                     say("{:<18}{:>12.1e}{:>12.0e} {}{}".format(
                         check.quantity, check.error, check.bound.limit, kind, verdict))  # fmt: skip
                     failed += not check.holds
-    say("\n{}".format("all bounds hold" if not failed else "{} bounds exceeded".format(failed)))
-    return 1 if failed else 0
+    if not failed:
+        say("\nall bounds hold")
+        return 0
+    say(ADVICE)
+    say("\n{} bounds exceeded".format(failed))
+    return 1

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.tracking.lean import leave_out_data_libraries
 from dualgan.errors import EXIT_FAILED, BadInput, DualGANError
 from dualgan.run_folder import RunFolder
 
@@ -70,7 +71,10 @@ def run_sync(arguments: argparse.Namespace) -> None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
         return
     target = f"run {sync.run_id} at {without_credentials(sync.tracking_uri)}"
-    print(f"sent {sent.params} params, {sent.metrics} metric points and {sent.images} images to {target}")
+    print(
+        f"sent {sent.params} params, {sent.metrics} metric points, {sent.images} images and {sent.files} files "
+        f"to {target}"
+    )
 
 
 def run_ui(arguments: argparse.Namespace) -> None:
@@ -109,4 +113,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    leave_out_data_libraries()
     sys.exit(main())

@@ -36,3 +36,8 @@ def view_url(ui: str, experiment_id: str, view_key: str) -> str:
 
 def run_url(ui: str, experiment_id: str, run_id: str) -> str:
     return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}?{urlencode(WORKFLOW)}"
+
+
+def model_url(ui: str, name: str, version: str) -> str:
+    """A version of a registered model."""
+    return f"{ui}/#/models/{quote(name, safe='')}/versions/{version}"

@@ -24,10 +24,17 @@ def milliseconds(event: Event) -> int:
     return int(event["time"] * 1000)
 
 
-def event_metrics(event: Event) -> Iterator[Metric]:
+def event_metrics(event: Event) -> Iterator[tuple[str, float]]:
     for name, value in (event.get("metrics") or {}).items():
         if is_number(value):
-            yield Metric(metric_key(name), float(value), milliseconds(event), int(event["step"]))
+            yield metric_key(name), float(value)
+
+
+def system_metrics(event: Event) -> Iterator[tuple[str, float]]:
+    """``system/...``: the prefix of what MLflow's page of a run shows as system metrics."""
+    for name, value in (event.get("metrics") or {}).items():
+        if is_number(value):
+            yield f"system/{name}", float(value)
 
 
 def summary_metrics(summary: Mapping[str, Any], timestamp: int) -> Iterator[Metric]:

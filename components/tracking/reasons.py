@@ -3,8 +3,22 @@
 import re
 from urllib.parse import urlsplit
 
-CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(Read timed out|timed out)|(certificate verify failed)")
+CONNECTION_REASON = re.compile(
+    r"\[Errno -?\d+\] ([\w ]+)|(Read timed out|timed out)|(certificate verify failed)|(too many \d+ error responses)"
+)
+# Which call it was differs from attempt to attempt; what the server said does not.
+ANSWER = re.compile(r"API request to endpoint '?\S+ failed with (error code \d+) != 200\. Response body: '(.*?)'?$")
 LOGIN_ADVICE = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a valid MLFLOW_TRACKING_TOKEN"
+SERVER_OR_FILE = "give http://HOST:PORT of a server, or sqlite:////PATH/mlflow.db"
+ADVICE = {
+    "error code 404": "no MLflow server answers there: correct the tracking URI",
+    "unsupported URI": SERVER_OR_FILE,
+    "filesystem tracking backend": SERVER_OR_FILE,
+    "No such file or directory": "correct the tracking URI, or make its folder",
+    "sqlite3.": "name a file that is a store of MLflow, or a new one, in a folder that can be written",
+    # SQLAlchemy's default for postgresql:// is another driver than the one that is installed.
+    "No module named 'psycopg'": "name the driver: postgresql+psycopg2://",
+}
 
 
 def without_credentials(uri: str) -> str:
@@ -16,7 +30,7 @@ def without_credentials(uri: str) -> str:
 def explain(error: BaseException, tracking_uri: str) -> str:
     """One line: which server, its own reason, what to do. The same trouble gives the same line every time."""
     text = re.sub(r"//[^/@\s]+@", "//", str(error).strip()) or type(error).__name__
-    first_line = text.splitlines()[0]
+    first_line = ANSWER.sub(r"\1: \2", text.splitlines()[0])
     return f"{without_credentials(tracking_uri)}: {_reason_and_advice(text, first_line)}"
 
 
@@ -32,4 +46,5 @@ def _reason_and_advice(text: str, first_line: str) -> str:
         return f"{first_line}; start the server with --allowed-hosts naming this host with and without its port"
     if "error code 403" in text or "PERMISSION_DENIED" in text:
         return f"not allowed: {first_line}; ask for write access to the experiment, or {LOGIN_ADVICE}"
-    return first_line
+    advice = next((advice for words, advice in ADVICE.items() if words in text), None)
+    return f"{first_line}; {advice}" if advice else first_line

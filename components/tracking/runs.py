@@ -1,16 +1,17 @@
 """The runs of MLflow: an experiment a dataset, a parent run a pipeline run, a child run a leg and seed."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING, Any
 
 from components.tracking.role import Role
 from components.tracking.store import artifact_location
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, DualGANError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
 
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -49,24 +50,26 @@ def _require_quotable(what: str, value: str) -> None:
         raise BadInput(f"{what} {value!r}: it must be text without quotes, backslashes and line ends")
 
 
-def find_experiment(client: MlflowClient, name: str) -> str | None:
-    """The id of an experiment, None where there is none; BadInput where it was deleted."""
+def find_experiment(client: "MlflowClient", name: str) -> str | None:
+    """The id of an experiment, None where there is none; DualGANError where it was deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return None
     if experiment.lifecycle_stage != "active":
-        raise BadInput(
+        raise DualGANError(
             f"experiment {name!r} is deleted; "
             f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` or choose another name"
         )
     return str(experiment.experiment_id)
 
 
-def open_experiment(client: MlflowClient, name: str) -> str:
+def open_experiment(client: "MlflowClient", name: str) -> str:
     """The id of an experiment, created where it is missing."""
     found = find_experiment(client, name)
     if found is not None:
         return found
+    from mlflow.exceptions import MlflowException
+
     try:
         return str(client.create_experiment(name, artifact_location=artifact_location(client.tracking_uri)))
     except MlflowException:
@@ -77,12 +80,12 @@ def open_experiment(client: MlflowClient, name: str) -> str:
         return found
 
 
-def pipeline_runs(client: MlflowClient, experiment_id: str, pipeline_run_id: str) -> list[Run]:
+def pipeline_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "list[Run]":
     """The parent runs of a pipeline run, the oldest first: one, unless legs have just started together."""
     return _search(client, experiment_id, f"tags.role = 'pipeline' and tags.pipeline_run_id = '{pipeline_run_id}'")
 
 
-def leg_runs(client: MlflowClient, experiment_id: str, pipeline_run_id: str) -> list[Run]:
+def leg_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "list[Run]":
     """The runs of all legs and seeds of a pipeline run, the oldest first."""
     return _search(client, experiment_id, leg_filter(pipeline_run_id))
 
@@ -92,26 +95,26 @@ def leg_filter(pipeline_run_id: str) -> str:
     return f"tags.pipeline_run_id = '{pipeline_run_id}' and tags.leg != ''"
 
 
-def _search(client: MlflowClient, experiment_id: str, query: str) -> list[Run]:
+def _search(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run]":
     runs = client.search_runs([experiment_id], query, order_by=["attributes.start_time ASC"])
     return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
-def open_pipeline_run(client: MlflowClient, pipeline: PipelineRun, experiment_id: str) -> Run:
+def open_pipeline_run(client: "MlflowClient", pipeline: PipelineRun, experiment_id: str) -> "Run":
     """The parent run, created where it is missing.
 
     Legs in parallel pods may each create one: see settle_parent.
     """
     identifier = pipeline.pipeline_run_id
 
-    def create() -> Run:
+    def create() -> "Run":
         tags = {"role": "pipeline", "pipeline_run_id": identifier}
         return client.create_run(experiment_id, tags=tags, run_name=f"pipeline run {identifier}")
 
     return _oldest_or_new(client, lambda: pipeline_runs(client, experiment_id, identifier), create)
 
 
-def settle_parent(client: MlflowClient, experiment_id: str, pipeline_run_id: str) -> Run | None:
+def settle_parent(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "Run | None":
     """Leave one parent run, the oldest, with all legs below it; None where there is no parent run.
 
     Two legs that start in the same moment can each miss the other's parent run, so whoever finishes looks
@@ -126,26 +129,36 @@ def settle_parent(client: MlflowClient, experiment_id: str, pipeline_run_id: str
         if parent != kept.info.run_id and (parent is None or _is_pipeline_run(client, parent)):
             client.set_tag(leg.info.run_id, PARENT_TAG, kept.info.run_id)
     for run in extra:
-        client.delete_run(run.info.run_id)
+        _delete(client, run)
     return kept
 
 
-def _is_pipeline_run(client: MlflowClient, run_id: str) -> bool:
+def _is_pipeline_run(client: "MlflowClient", run_id: str) -> bool:
     return bool(client.get_run(run_id).data.tags.get("role") == "pipeline")
 
 
-def _oldest_or_new(client: MlflowClient, find: Callable[[], list[Run]], create: Callable[[], Run]) -> Run:
+def _oldest_or_new(client: "MlflowClient", find: "Callable[[], list[Run]]", create: "Callable[[], Run]") -> "Run":
+    """The oldest run that there is. Others that hold nothing go: of a parallel start, or of a request whose
+    answer was lost, so that it was sent twice."""
     found = find()
-    if found:
-        return found[0]
-    created = create()
-    winner = (find() or [created])[0]
-    if winner.info.run_id != created.info.run_id:
-        client.delete_run(created.info.run_id)
-    return winner
+    if not found:
+        created = create()
+        found = find() or [created]
+    for run in found[1:]:
+        if not run.data.metrics:
+            _delete(client, run)
+    return found[0]
 
 
-def open_leg_run(client: MlflowClient, leg_run: LegRun, start_time: int) -> Run:
+def _delete(client: "MlflowClient", run: "Run") -> None:
+    from mlflow.exceptions import MlflowException
+
+    # Whoever works in parallel may have deleted it; what stays is looked at again next time.
+    with contextlib.suppress(MlflowException):
+        client.delete_run(run.info.run_id)
+
+
+def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "Run":
     """The run of a leg and seed below its pipeline run, created where it is missing.
 
     ``start_time`` is in milliseconds since 1970. BadInput where ``leg_run.run_id`` is a run of another leg.
@@ -157,7 +170,7 @@ def open_leg_run(client: MlflowClient, leg_run: LegRun, start_time: int) -> Run:
     identifier = leg_run.pipeline.pipeline_run_id
     query = f"{leg_filter(identifier)} and tags.leg = '{leg_run.leg}' and tags.seed = '{leg_run.seed}'"
 
-    def create() -> Run:
+    def create() -> "Run":
         return client.create_run(
             experiment_id,
             start_time=start_time,
@@ -168,7 +181,7 @@ def open_leg_run(client: MlflowClient, leg_run: LegRun, start_time: int) -> Run:
     return _oldest_or_new(client, lambda: _search(client, experiment_id, query), create)
 
 
-def _adopt(client: MlflowClient, leg_run: LegRun) -> Run:
+def _adopt(client: "MlflowClient", leg_run: LegRun) -> "Run":
     run = client.get_run(leg_run.run_id)
     expected = identifying_tags(leg_run)
     for name in ("leg", "seed", "pipeline_run_id"):
@@ -186,7 +199,7 @@ def _adopt(client: MlflowClient, leg_run: LegRun) -> Run:
     return run
 
 
-def set_missing_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+def set_missing_tags(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> None:
     """Set the tags that ``run`` lacks or has with another value."""
     for name, value in tags.items():
         if run.data.tags.get(name) != value:
@@ -213,6 +226,9 @@ def environment_tags(options: Mapping[str, Any], runtime: str | None) -> dict[st
         "device_name": device.get("name"),
         "runtime": runtime,
         "tensorflow": environment.get("tensorflow"),
+        "cuda": device.get("cuda"),
+        "cann": device.get("cann"),
+        "driver": device.get("driver"),
         "python": environment.get("python"),
         "git_commit": commit,
         "mlflow.source.git.commit": commit,

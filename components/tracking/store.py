@@ -3,19 +3,22 @@
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mlflow.tracking import MlflowClient
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 WORKING_TREE = Path(__file__).resolve().parents[2]
 
-# MLflow's own defaults let one call wait minutes for a server that is down, and print addresses of runs.
+# MLflow's own defaults let one call wait minutes for a server that is down, and print addresses of runs and bars.
 CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -53,13 +56,16 @@ def has_password(tracking_uri: str) -> bool:
     return urlsplit(tracking_uri).password is not None
 
 
-def connect(tracking_uri: str) -> MlflowClient:
+def connect(tracking_uri: str) -> "MlflowClient":
     """A client whose calls give up after seconds; creates the folder of a SQLite file, sends nothing."""
     for name, value in CLIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
+    # Imported late: it takes seconds and 70 MB, and a process that only says where things go needs neither.
+    from mlflow.tracking import MlflowClient
+
     database = database_of(tracking_uri)
     if database:
         database.parent.mkdir(parents=True, exist_ok=True)
-        # Setting up a new file's tables is told at INFO, on the user's terminal.
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    # Setting up a new file's tables, and every attempt at a database that is down, is told on the user's terminal.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=tracking_uri)

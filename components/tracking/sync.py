@@ -6,7 +6,7 @@ by name and step: where a resumed training writes steps again, the points that w
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,25 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from components.tracking.batches import metric_batches
 from components.tracking.event_reading import START, Event, Mark, events_after
-from components.tracking.measurements import event_metrics, milliseconds, summary_metrics
+from components.tracking.final_artifacts import send_final_artifacts
+from components.tracking.measurements import event_metrics, milliseconds, summary_metrics, system_metrics
 from components.tracking.placement import Placement, leg_run
 from components.tracking.runs import environment_tags, open_leg_run, set_missing_tags, settle_parent
 from components.tracking.step_images import LOGGED_IMAGES_TAG, send_step_images, stored_images
 from components.tracking.store import connect, resolve_tracking_uri
+from components.tracking.system_metrics import system_metrics_file
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, step_of
 
 # Limits of MLflow's REST API, per request.
-METRICS_PER_BATCH = 1000
 PARAMS_PER_BATCH = 100
 PARAM_LENGTH = 6000
 DATASET_DIGEST_LENGTH = 36
 
+# In MLflow's words.
+GONE = "must be in the 'active' state"
 RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -40,6 +44,7 @@ class Sent:
     params: int = 0
     metrics: int = 0
     images: int = 0
+    files: int = 0
 
 
 @dataclass
@@ -49,6 +54,7 @@ class _Server:
     run: Run
     last_steps: dict[str, int]
     images: dict[str, tuple[str, int]]
+    has_images_tag: bool = False
 
 
 class RunFolderSync:
@@ -68,6 +74,7 @@ class RunFolderSync:
         self._server: _Server | None = None
         self._options: dict[str, Any] | None = None
         self._mark = START
+        self._system_mark = START
         self._last_event: Event | None = None
         self._sampled: dict[int, int] = {}
 
@@ -91,9 +98,12 @@ class RunFolderSync:
             return Sent()
         try:
             return self._send_all(first[0], ended)
-        except BaseException:
-            self._server = None
-            raise
+        except BaseException as error:
+            known, self._server = self._server, None
+            if known is None or GONE not in str(error):
+                raise
+        # Someone deleted the run or its experiment: what the server says now is what the user needs to hear.
+        return self.step(ended)
 
     def _send_all(self, first_event: Event, ended: bool) -> Sent:
         sent = Sent()
@@ -102,10 +112,13 @@ class RunFolderSync:
             self._client = connect(self.tracking_uri)
         if self._server is None or options != self._options:
             self._server = self._connect(options, milliseconds(first_event))
+            # From the start: the server knows best what it has, and may have lost some of it meanwhile.
+            self._mark = self._system_mark = START
             sent.params = self._send_description(self._server, options)
             self._options = options
-        sent.metrics = self._send_metrics(self._server)
+        sent.metrics = self._send_metrics(self._server) + self._send_system_metrics(self._server)
         sent.images = self._send_images(self._server, ended)
+        sent.files = self._send_files(self._server, ended)
         sent.metrics += self._send_end(self._server, ended, new_points=sent.metrics > 0)
         return sent
 
@@ -140,29 +153,32 @@ class RunFolderSync:
 
     def _send_metrics(self, server: _Server) -> int:
         sent = 0
-        for batch, mark in self._batches(server.last_steps):
-            if batch:
-                self._client.log_batch(server.run.info.run_id, metrics=batch)
-            sent += len(batch)
+        events = self._observed(events_after(self._folder.events, self._mark))
+        for batch, mark in metric_batches(events, self._mark, server.last_steps, event_metrics):
+            sent += self._send_batch(server, batch)
             self._mark = mark
             self._on_progress(mark.position)
         return sent
 
-    def _batches(self, last_steps: dict[str, int]) -> Iterator[tuple[list[Metric], Mark]]:
-        batch: list[Metric] = []
-        mark = self._mark
-        for event, next_mark in events_after(self._folder.events, mark):
+    def _send_system_metrics(self, server: _Server) -> int:
+        sent = 0
+        events = events_after(system_metrics_file(self._folder.path), self._system_mark)
+        for batch, mark in metric_batches(events, self._system_mark, server.last_steps, system_metrics):
+            sent += self._send_batch(server, batch)
+            self._system_mark = mark
+        return sent
+
+    def _send_batch(self, server: _Server, batch: list[Metric]) -> int:
+        if batch:
+            self._client.log_batch(server.run.info.run_id, metrics=batch)
+        return len(batch)
+
+    def _observed(self, events: Iterable[tuple[Event, Mark]]) -> Iterator[tuple[Event, Mark]]:
+        for event, mark in events:
             self._last_event = event
             if event.get("type") == "sample":
                 self._sampled.setdefault(int(event["step"]), milliseconds(event))
-            new = [metric for metric in event_metrics(event) if metric.step > last_steps.get(metric.key, -1)]
-            if len(batch) + len(new) > METRICS_PER_BATCH:
-                yield batch, mark
-                batch = []
-            batch += new
-            last_steps.update((metric.key, metric.step) for metric in new)
-            mark = next_mark
-        yield batch, mark
+            yield event, mark
 
     def _send_images(self, server: _Server, ended: bool) -> int:
         last_step = int(self._last_event["step"]) if self._last_event else -1
@@ -175,9 +191,18 @@ class RunFolderSync:
                 continue
             timestamp = self._sampled.get(step, int(folder.stat().st_mtime * 1000))
             sent += send_step_images(self._client, run_id, folder, step, timestamp, stored=server.images)
-        if sent:
+        if server.images and not server.has_images_tag:
             set_missing_tags(self._client, server.run, {LOGGED_IMAGES_TAG: "True"})
+            server.has_images_tag = True
         return sent
+
+    def _send_files(self, server: _Server, ended: bool) -> int:
+        folders = sorted(self._folder.samples.glob("step-*"), key=lambda folder: step_of(folder.name) or 0)
+        if not folders or not (ended or self._summary() is not None):
+            return 0
+        leg = leg_run(self._placement, self._options or {}, self._folder.path)
+        title = f"DualGAN samples of leg {leg.leg}, seed {leg.seed}"
+        return send_final_artifacts(self._client, server.run.info.run_id, folders[-1], title)
 
     def _send_end(self, server: _Server, ended: bool, new_points: bool) -> int:
         """Summary numbers and status; the run is RUNNING again where an interrupted training goes on."""

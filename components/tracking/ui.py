@@ -24,6 +24,8 @@ DEFAULT_PORT = 5000
 SECONDS_TO_START = 180.0
 SECONDS_TO_STOP = 10.0
 
+# Also through a tunnel, which has a port of its own; whatever MLFLOW_SERVER_ALLOWED_HOSTS says for other servers.
+ALLOWED_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 # Four workers and eight job processes take 2.5 GiB; one user needs none of them.
 SERVER_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
@@ -75,6 +77,7 @@ def _command(store: Path, address: str) -> list[str]:
     artifacts = store.resolve() / "artifacts"
     return [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST, "--port", port),
+        *("--allowed-hosts", ALLOWED_HOSTS),
         # An experiment made through this server stays usable without it: its artifacts have file URIs too.
         *("--default-artifact-root", artifacts.as_uri()),
         *(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.look.progress import Progress, say
-from components.tracking.follow import LiveTracking
+from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement
 from components.train.command import checked_options, train_command
 from components.train.commit import code_commit
@@ -52,10 +52,8 @@ def train(
         git_commit=code_commit() or "",
     )
     place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
-    with LiveTracking(run, place) as tracking:
+    with follow_in_background(run, place, f"train {leg.name}", say):
         _run_trainer(leg, python, options)
-    if not tracking.complete:
-        say(f"train {leg.name}: MLflow lacks a part of this run; `python -m components.tracking sync {run}` sends it")
     summary = read_json(RunFolder(run).summary)
     say(f"train {leg.name}: {_in_words(summary)}")
     return summary

@@ -55,7 +55,7 @@ def test_it_shows_the_progress_of_each_step_and_the_verdict(output: str) -> None
         assert f"train {leg}: finished after {STEPS} steps" in output
         assert f"sample {leg}: drew 8 pairs of images" in output
     assert "executor_input" not in output
-    assert output.splitlines()[-3].split(":")[0] in ("PASS", "FAIL", "INCONCLUSIVE")
+    assert output.splitlines()[-4].split(":")[0] in ("PASS", "FAIL", "INCONCLUSIVE")
 
 
 def test_the_comparison_is_of_the_legs_as_they_were(output: str, results: Path) -> None:
@@ -82,6 +82,17 @@ def test_mlflow_has_every_loss_of_every_leg_under_one_pipeline_run(output: str, 
             assert [point.step for point in history] == list(range(1, STEPS + 1)), metric
         assert client.list_artifacts(run.info.run_id, "images")
     assert parent.data.tags["verdict"] in ("pass", "fail", "inconclusive")
+
+
+def test_the_candidate_is_registered_as_challenger_and_as_champion_if_it_passed(output: str, results: Path) -> None:
+    client = connect(store_uri(results / "mlflow"))
+    (model,) = client.search_registered_models()
+    passed = output.splitlines()[-4].startswith("PASS")
+    assert model.name == "dualgan-synthetic"
+    assert sorted(model.aliases) == (["challenger", "champion"] if passed else ["challenger"])
+    version = client.get_model_version_by_alias(model.name, "challenger")
+    assert version.tags["leg"] == legs()[1] and version.tags["verdict"] in ("pass", "fail", "inconclusive")
+    assert f"model: dualgan-synthetic version 1, {' and '.join(sorted(model.aliases))}" in output
 
 
 def test_every_task_left_its_artifact(output: str, results: Path) -> None:

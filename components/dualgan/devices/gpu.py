@@ -39,7 +39,14 @@ class Gpu(Device):
         return int(memory_info("GPU:0")["peak"]) if memory_info else None
 
     def describe(self) -> Dict[str, Any]:
-        return {"kind": self.kind, "name": self._names[0], "count": len(self._names)}
+        # TensorFlow 1.15 does not tell what it was built with.
+        build_info = getattr(tf.sysconfig, "get_build_info", dict)()
+        return {
+            "kind": self.kind,
+            "name": self._names[0],
+            "count": len(self._names),
+            "cuda": build_info.get("cuda_version"),
+        }
 
 
 def _gpu_names() -> List[str]:

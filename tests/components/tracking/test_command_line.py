@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -52,8 +53,8 @@ def test_sync_says_what_it_sent_and_the_second_time_that_it_sent_nothing(
 
     first, second = (run("sync", folder, "--tracking-uri", store_uri(store)) for _ in range(2))
 
-    assert first.stdout.startswith("sent 4 params, 70 metric points and 6 images to run ")
-    assert second.stdout.startswith("sent 0 params, 0 metric points and 0 images to run ")
+    assert first.stdout.startswith("sent 4 params, 70 metric points, 6 images and 7 files to run ")
+    assert second.stdout.startswith("sent 0 params, 0 metric points, 0 images and 0 files to run ")
     assert (first.returncode, second.returncode) == (0, 0)
     assert first.stderr == ""
 
@@ -121,7 +122,7 @@ def test_a_tracking_uri_that_mlflow_does_not_know_is_said_in_one_line(
 
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: htp://mlflow: ")
+    assert line.startswith("error: htp://mlflow: ") and line.endswith("or sqlite:////PATH/mlflow.db")
 
 
 def test_options_that_are_no_json_are_named(tmp_path: Path, run: Callable[..., Result], store: Path) -> None:
@@ -151,6 +152,21 @@ def test_ui_refuses_a_port_that_is_taken(tmp_path: Path, run: Callable[..., Resu
 
     assert result.returncode == 2
     assert f"port {port} of 127.0.0.1 is taken" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:8080", 200), ("127.0.0.1:8080", 200), ("localhost", 200), ("elsewhere:5000", 403)]
+)
+def test_the_local_server_answers_to_the_names_of_this_machine_and_of_a_tunnel_to_it(
+    server: str, host: str, status: int
+) -> None:
+    request = urllib.request.Request(f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = answer.status
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == status
 
 
 def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_processes(

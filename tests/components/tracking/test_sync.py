@@ -9,7 +9,7 @@ from components.tracking.placement import Placement
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync, Sent
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import SAMPLE_KINDS, RunFolder
 from tests.components.tracking.folders import (
     METRICS,
@@ -294,7 +294,7 @@ def test_a_deleted_experiment_is_said_with_the_way_to_restore_it(
     experiment_id = client.create_experiment("deleted")
     client.delete_experiment(experiment_id)
 
-    with pytest.raises(BadInput, match=f"restore --experiment-id {experiment_id}"):
+    with pytest.raises(DualGANError, match=f"restore --experiment-id {experiment_id}"):
         RunFolderSync(finished_run(tmp_path / "run"), Placement(server, experiment="deleted")).step()
 
 

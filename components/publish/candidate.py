@@ -1,0 +1,87 @@
+"""What is published: a leg that finished, and the comparison that it was judged by."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.compare.records import Options, Summary, read_options, read_summary
+from dualgan.errors import BadInput, DualGANError
+from dualgan.run_folder import RunFolder, read_json
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A leg's run folder beside what is known of it. ``max_loss_ratio`` is the comparison's bound of precision."""
+
+    leg: str
+    run: Path
+    comparison: Path
+    options: Options
+    summary: Summary
+    verdict: str
+    reason: str
+    reference: str
+    max_loss_ratio: float
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses that were measured and are finite, by their names in promotion.LOSSES."""
+        final = self.summary.final_loss
+        found = {
+            "min_loss": self.summary.min_loss,
+            "final_A_loss": final.A_loss if final else None,
+            "final_B_loss": final.B_loss if final else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def image_size(self) -> int:
+        return int(self.options.options["image_size"])
+
+
+def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
+    """The candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
+
+    Raises BadInput, naming the file, where one of the two is missing, damaged, or of another leg; DualGANError where
+    the leg did not finish.
+    """
+    file = comparison / "comparison.json"
+    try:
+        content = read_json(file)
+        reference, candidates = str(content["reference"]), [str(name) for name in content["candidates"]]
+        verdict, reason = str(content["verdict"]), str(content["reason"])
+        bound = float(content["axes"]["precision"]["bound"]["max_loss_ratio"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{file}: no comparison ({error!r}); give the output folder of a comparison") from None
+    leg = leg or (candidates[0] if len(candidates) == 1 else None)
+    if leg not in candidates:
+        raise BadInput(f"{file}: --leg {leg}: not among its candidates, {', '.join(candidates)}")
+    options, summary = read_options(RunFolder(run).options), read_summary(RunFolder(run).summary)
+    if summary is None or summary.status != "finished":
+        state = summary.status if summary else "no summary.json"
+        raise DualGANError(f"{run}: the leg {leg} did not finish ({state}); only a finished leg is published")
+    _require_the_same_run(file, content, leg, summary)
+    return Candidate(leg, run, comparison, options, summary, verdict, reason, reference, bound)
+
+
+def _require_the_same_run(file: Path, comparison: dict[str, Any], leg: str, summary: Summary) -> None:
+    judged = ((comparison.get("legs") or {}).get(leg) or {}).get("result") or {}
+    for name in ("min_loss", "steps"):
+        if name in judged and judged[name] != getattr(summary, name):
+            raise BadInput(
+                f"{file}: its {leg} has {name} {judged[name]}, the run folder {getattr(summary, name)}; "
+                "give the run folder that was compared"
+            )
+
+
+def model_name(dataset: str) -> str:
+    """The registered model of a dataset: MLflow allows neither slash nor colon in the name."""
+    return f"dualgan-{re.sub(r'[^0-9A-Za-z_.-]+', '-', dataset)}"
+
+
+def checked_name(name: str) -> str:
+    """``name`` where MLflow's registry and its searches take it. Raises BadInput for any other."""
+    if not name.strip() or any(character in name for character in "/:'\"\\\n"):
+        raise BadInput(f"model name {name!r}: must be text without slashes, colons, quotes and line ends")
+    return name

@@ -1,0 +1,189 @@
+"""Publish a candidate: into MLflow's model registry, with its evidence, under the alias that this allows."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from components.compare.verdict import join
+from components.look.progress import say
+from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
+from components.publish.export import export_graphs
+from components.publish.promotion import CHALLENGER, CHAMPION, LOSSES, Promotion, Standing, decide
+from components.publish.registry import (
+    PARITY_PREFIX,
+    STEP_TAG,
+    SUMMARY_PREFIX,
+    Entry,
+    find_version,
+    link_metrics,
+    logged_model_id,
+    register,
+    standing_of,
+)
+from components.tracking.links import model_url, run_url, ui_address
+from components.tracking.pipeline_results import log_comparison
+from components.tracking.placement import Placement, leg_run, read_placement
+from components.tracking.reasons import explain, without_credentials
+from components.tracking.runs import open_experiment, pipeline_runs
+from components.tracking.store import connect, resolve_tracking_uri
+from components.tracking.sync import RunFolderSync
+from components.train.leg import LegSettings
+from dualgan.errors import DualGANError
+from dualgan.run_folder import RunFolder, read_json
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model version, its aliases, and why it is or is not the champion."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    reason: str
+    uri: str
+    tracking_uri: str
+    page: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def publish(
+    run: Path,
+    comparison: Path,
+    placement: Placement | None = None,
+    *,
+    leg: LegSettings | None = None,
+    name: str | None = None,
+) -> Published:
+    """Register the candidate whose run folder is ``run``, judged by the comparison folder ``comparison``.
+
+    placement: where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
+    MLFLOW_TRACKING_URI, and from options.json. leg: what exports it; without it the runtime that the file names.
+    name: of the registered model, by default the dataset's. Whatever MLflow lacks of the run and of the comparison is
+    sent first. Published again, a candidate keeps its version. Raises BadInput or DualGANError, in one line.
+    """
+    place = (placement or Placement()).completed(read_placement(run))
+    candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
+    # Not MLFLOW_RUN_ID: where something sets that for this process, it does not mean the run of the training.
+    place = replace(place, leg=candidate.leg, tracking_uri=resolve_tracking_uri(place.tracking_uri))
+    model = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
+    exporting = leg or _exporting_leg(candidate, place)
+    with tempfile.TemporaryDirectory() as folder:
+        graphs = Path(folder) / "graphs"
+        export_graphs(exporting, run, graphs)
+        try:
+            published = _publish(candidate, place, graphs, model)
+        except DualGANError:
+            raise
+        except Exception as error:
+            raise DualGANError(explain(error, str(place.tracking_uri))) from error
+    say(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
+    say(f"publish: {published.reason}")
+    return published
+
+
+def _exporting_leg(candidate: Candidate, place: Placement) -> LegSettings:
+    device = candidate.options.environment.device.kind
+    return LegSettings(candidate.leg, place.runtime or "tf2", device, place.role or "candidate")
+
+
+def _publish(candidate: Candidate, place: Placement, graphs: Path, name: str) -> Published:
+    sync = RunFolderSync(candidate.run, place)
+    sync.step()
+    client = connect(sync.tracking_uri)
+    run = client.get_run(sync.run_id)
+    parent = _comparison_run(client, candidate, place)
+    signature = read_json(graphs / "signature.json")
+    step = int(signature["step"])
+    links = _links(sync.tracking_uri, run, parent)
+    entry = Entry(
+        name=name,
+        tags={**_tags(candidate, run, parent), STEP_TAG: str(step)},
+        params={name: str(value) for name, value in run.data.params.items()},
+        dataset_name=candidate.options.dataset.name,
+        dataset_digest=candidate.options.dataset.digest,
+        description=_description(candidate, links),
+    )
+    version = find_version(client, name, run.info.run_id, step)
+    if version is None:
+        version = register(client, entry, run, graphs, signature)
+    for key, value in entry.tags.items():
+        if version.tags.get(key) != value:
+            client.set_model_version_tag(name, version.version, key, value)
+    model_id = logged_model_id(version)
+    link_metrics(client, model_id, entry, run, SUMMARY_PREFIX)
+    link_metrics(client, model_id, entry, parent, PARITY_PREFIX)
+    promotion = _set_aliases(client, candidate, name, str(version.version))
+    aliases = tuple(sorted(client.get_model_version(name, version.version).aliases))
+    ui = ui_address(sync.tracking_uri)
+    return Published(
+        name=name,
+        version=str(version.version),
+        aliases=aliases,
+        reason=f"{'champion' if promotion.champion else 'not made champion'}: {promotion.reason}",
+        uri=f"models:/{name}@{CHAMPION if CHAMPION in aliases else CHALLENGER}",
+        tracking_uri=without_credentials(sync.tracking_uri),
+        page=model_url(ui, name, str(version.version)) if ui else None,
+    )
+
+
+def _comparison_run(client: MlflowClient, candidate: Candidate, place: Placement) -> Run:
+    """The pipeline's run with the comparison, which is logged where an outage left it out."""
+    options = read_json(RunFolder(candidate.run).options)
+    pipeline = leg_run(place, options, candidate.run).pipeline
+    experiment_id = open_experiment(client, pipeline.experiment)
+    logged = [
+        run
+        for run in pipeline_runs(client, experiment_id, pipeline.pipeline_run_id)
+        if run.data.tags.get("verdict") == candidate.verdict
+    ]
+    return logged[0] if logged else client.get_run(log_comparison(client, pipeline, candidate.comparison))
+
+
+def _tags(candidate: Candidate, run: Run, parent: Run) -> dict[str, str]:
+    """What makes a version findable, and what the next candidate is held against."""
+    from_run = ("pipeline_run_id", "seed", "device", "runtime", "tensorflow", "git_commit", "cuda", "cann")
+    return {
+        **{name: run.data.tags[name] for name in from_run if name in run.data.tags},
+        "leg": candidate.leg,
+        "reference": candidate.reference,
+        "dataset": candidate.options.dataset.name,
+        "dataset_digest": candidate.options.dataset.digest,
+        "image_size": str(candidate.image_size),
+        "verdict": candidate.verdict,
+        "comparison_run_id": str(parent.info.run_id),
+        **{name: repr(candidate.losses[name]) for name in LOSSES if name in candidate.losses},
+    }
+
+
+def _links(tracking_uri: str, run: Run, parent: Run) -> Mapping[str, str]:
+    ui = ui_address(tracking_uri)
+    found = {"training": run, "comparison": parent}
+    return {
+        what: run_url(ui, one.info.experiment_id, one.info.run_id) if ui else f"run {one.info.run_id}"
+        for what, one in found.items()
+    }
+
+
+def _description(candidate: Candidate, links: Mapping[str, str]) -> str:
+    """Markdown, for the page of the version."""
+    evidence = ", ".join(f"[{what}]({link})" if "://" in link else f"{what}: {link}" for what, link in links.items())
+    return (
+        f"DualGAN generators A2B and B2A of leg {candidate.leg}, trained on {candidate.options.dataset.name}.\n\n"
+        f"**{candidate.verdict}**: {candidate.reason}\n\nEvidence: {evidence}"
+    )
+
+
+def _set_aliases(client: MlflowClient, candidate: Candidate, name: str, version: str) -> Promotion:
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    own = Standing(version, candidate.verdict, candidate.options.dataset.digest, candidate.image_size, candidate.losses)
+    promotion = decide(own, standing_of(client, name, CHAMPION), candidate.max_loss_ratio)
+    if promotion.champion:
+        client.set_registered_model_alias(name, CHAMPION, version)
+    return promotion

@@ -1,0 +1,144 @@
+"""What the machine does while a leg trains: CPU, memory, disk, network and GPUs as MLflow measures them, and NPUs.
+
+MLflow's own monitor thread asks the server before each sample and ends for good at the first answer that fails. Here
+the samples go into a file beside the run folder, ``runs/gpu.system.jsonl`` of ``runs/gpu``, and from there to
+MLflow by the same sync as the losses: an outage loses none.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from components.tracking.npu_smi import is_installed, npu_metrics
+
+logger = logging.getLogger(__name__)
+
+# MLflow's own default and variables.
+INTERVAL = 10.0
+INTERVAL_VARIABLE = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
+SWITCH = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
+EVENT_TYPE = "system"
+SECONDS_TO_END = 15.0
+
+Source = Callable[[], dict[str, float]]
+
+
+def system_metrics_file(run_folder: Path) -> Path:
+    folder = run_folder.resolve()
+    return folder.with_name(f"{folder.name}.system.jsonl")
+
+
+def is_switched_on() -> bool:
+    return os.environ.get(SWITCH, "true").lower() not in ("false", "0")
+
+
+def sampling_interval() -> float:
+    """Seconds between two samples; MLflow's variable where it holds a number above zero."""
+    try:
+        seconds = float(os.environ.get(INTERVAL_VARIABLE) or INTERVAL)
+    except ValueError:
+        return INTERVAL
+    return seconds if seconds > 0 else INTERVAL
+
+
+def sources() -> list[Source]:
+    """What can be measured on this machine."""
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+    from mlflow.system_metrics.metrics.rocm_monitor import ROCMMonitor
+
+    # The first call of a process has no time to be a share of.
+    psutil.cpu_percent()
+    found = [_of_monitor(monitor()) for monitor in (CPUMonitor, DiskMonitor, NetworkMonitor)]
+    for accelerator in (GPUMonitor, ROCMMonitor):
+        try:
+            found.append(_of_monitor(accelerator()))
+        except Exception as error:
+            logger.debug("no metrics of %s: %s", accelerator.__name__, error)
+    if is_installed():
+        found.append(npu_metrics)
+    return found
+
+
+def _of_monitor(monitor: Any) -> Source:
+    def sample() -> dict[str, float]:
+        monitor.collect_metrics()
+        metrics = dict(monitor.aggregate_metrics())
+        monitor.clear_metrics()
+        return metrics
+
+    return sample
+
+
+class SystemMetricsRecorder:
+    """Within ``with``, a line with a sample of all ``measured`` goes into ``file`` every ``interval`` seconds.
+
+    The first comes after a second at most, the last on leaving. A line is an event as of events.jsonl, of type
+    "system"; its step is the number of samples before it, and goes on where the file ends. Nothing is raised: a source
+    that fails is left out of that sample, and a file that cannot be written ends the recording.
+    """
+
+    def __init__(self, file: Path, measured: Sequence[Source], interval: float = INTERVAL) -> None:
+        self._file = file
+        self._sources = measured
+        self._interval = interval
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._record, name="system metrics", daemon=True)
+        self._failed: set[str] = set()
+
+    def __enter__(self) -> "SystemMetricsRecorder":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(SECONDS_TO_END)
+
+    def _record(self) -> None:
+        try:
+            step = self._repaired_length()
+            with self._file.open("a", encoding="utf-8") as file:
+                # Shares of time are of the time between two samples.
+                ended = self._ended.wait(min(1.0, self._interval))
+                while True:
+                    event = {"type": EVENT_TYPE, "step": step, "time": time.time(), "metrics": self._sample()}
+                    file.write(json.dumps(event) + "\n")
+                    file.flush()
+                    step += 1
+                    if ended:
+                        return
+                    ended = self._ended.wait(self._interval)
+        except OSError as error:
+            logger.warning("%s: no more system metrics: %s", self._file, error)
+
+    def _repaired_length(self) -> int:
+        """The number of lines in the file, without a last one that a killed process left unfinished."""
+        if not self._file.is_file():
+            return 0
+        content = self._file.read_bytes()
+        os.truncate(self._file, content.rfind(b"\n") + 1)
+        return content.count(b"\n")
+
+    def _sample(self) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for source in self._sources:
+            try:
+                metrics.update(source())
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                if reason not in self._failed:
+                    self._failed.add(reason)
+                    logger.warning("a part of the system metrics is missing: %s", reason)
+        return metrics

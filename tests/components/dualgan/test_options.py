@@ -1,0 +1,31 @@
+"""The command line takes the references' names and spellings."""
+
+import pytest
+
+from dualgan import options as train_options
+from dualgan.__main__ import parser
+from dualgan.errors import BadInput
+from dualgan.options import TrainOptions
+
+
+def options_of(*arguments: str) -> TrainOptions:
+    return train_options.from_arguments(parser().parse_args(["train", *arguments]))
+
+
+def test_the_references_spellings_are_understood() -> None:
+    assert options_of("--epoch", "7").train_epochs == options_of("--train_epochs", "7").train_epochs == 7
+    assert options_of("--flip").flip and options_of("--flip", "True").flip
+    assert not options_of("--flip", "False").flip and not options_of().flip
+    assert options_of("--dataset_name", "facades", "--log_freq", "10").log_freq == 10
+
+
+def test_presets_are_the_ascend_scripts_and_give_way_to_options() -> None:
+    assert options_of("--preset", "full").train_epochs == 100
+    assert options_of("--preset", "performance").train_epochs == 1
+    assert options_of("--preset", "performance", "--train_epochs", "2").train_epochs == 2
+
+
+@pytest.mark.parametrize("arguments", [("--flip", "maybe"), ("--phase", "deploy"), ("--no_such_option", "1")])
+def test_anything_else_is_refused_by_its_name(arguments: tuple[str, str]) -> None:
+    with pytest.raises(BadInput, match=arguments[0]):
+        options_of(*arguments)

@@ -1,0 +1,220 @@
+"""From a run folder and its comparison to a model in the registry, in a local store without a server."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from mlflow.entities import LoggedModel, Metric
+from mlflow.tracking import MlflowClient
+
+from components.publish.__main__ import main
+from components.publish.registry import logged_model_id
+from components.tracking.runs import PARENT_TAG
+from components.tracking.store import connect, store_uri
+from components.train.leg import LegSettings
+from dualgan.run_folder import RunFolder, read_json, write_json
+from tests.components.publish.conftest import worsen, write_comparison
+from tests.components.tracking.conftest import free_port
+from tests.components.tracking.observed import only_leg
+
+NAME = "dualgan-shapes"
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Publish = Callable[..., Result]
+
+
+@pytest.fixture
+def publish(
+    store: Path, exported: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Publish:
+    """The command line within this process, into ``store``; the export, which takes seconds, was done once."""
+
+    def take_exported(leg: LegSettings, run: Path, output: Path) -> None:
+        shutil.copytree(exported, output)
+
+    monkeypatch.setattr("components.publish.publish.export_graphs", take_exported)
+
+    def publish(*arguments: str | Path, uri: str = store_uri(store)) -> Result:
+        returncode = main([*map(str, arguments), "--tracking-uri", uri])
+        return Result(returncode, *capsys.readouterr())
+
+    return publish
+
+
+@pytest.fixture
+def client(store: Path) -> MlflowClient:
+    return connect(store_uri(store))
+
+
+def model_of(client: MlflowClient, alias: str) -> LoggedModel:
+    return client.get_logged_model(logged_model_id(client.get_model_version_by_alias(NAME, alias)))
+
+
+def aliases(client: MlflowClient) -> dict[str, str]:
+    return {alias: str(version) for alias, version in client.get_registered_model(NAME).aliases.items()}
+
+
+def test_a_candidate_that_passed_is_challenger_and_the_first_champion_with_its_evidence(
+    run: Path, comparison: Path, publish: Publish, client: MlflowClient
+) -> None:
+    answer = publish(run, comparison, "--pipeline-run-id", "p1")
+
+    assert answer.returncode == 0, answer.stderr
+    assert f"{NAME} version 1 is challenger and champion" in answer.stdout
+    version = client.get_model_version_by_alias(NAME, "champion")
+    assert aliases(client) == {"challenger": "1", "champion": "1"}
+    leg = only_leg(client, "p1")
+    summary = read_json(RunFolder(run).summary)
+    expected = {
+        "dataset": "shapes",
+        "dataset_digest": read_json(RunFolder(run).options)["dataset"]["digest"],
+        "leg": "npu",
+        "reference": "gpu",
+        "verdict": "pass",
+        "step": "12",
+        "image_size": "32",
+        "min_loss": repr(summary["min_loss"]),
+        "comparison_run_id": leg.data.tags[PARENT_TAG],
+    }
+    assert expected.items() <= version.tags.items()
+    assert version.run_id == leg.info.run_id
+    assert "npu was held against gpu." in version.description
+
+
+def test_the_model_shows_the_metrics_of_its_run_and_of_its_comparison_and_the_run_has_them_once(
+    run: Path, comparison: Path, publish: Publish, client: MlflowClient
+) -> None:
+    for _ in range(2):
+        assert publish(run, comparison, "--pipeline-run-id", "p1").returncode == 0
+
+    model = model_of(client, "challenger")
+    metrics: dict[str, Metric] = {metric.key: metric for metric in model.metrics}
+    digest = read_json(RunFolder(run).options)["dataset"]["digest"]
+    assert metrics["parity/precision/min_loss_ratio"].value == 1.01
+    assert metrics["summary/min_loss"].value == read_json(RunFolder(run).summary)["min_loss"]
+    assert metrics["summary/min_loss"].dataset_digest == digest[:36]
+    assert metrics["summary/min_loss"].run_id == only_leg(client, "p1").info.run_id
+    assert len(client.get_metric_history(only_leg(client, "p1").info.run_id, "summary/min_loss")) == 1
+    assert model.params["image_size"] == "32"
+    assert model.source_run_id == only_leg(client, "p1").info.run_id
+    assert only_leg(client, "p1").info.status == "FINISHED"
+
+
+def test_a_run_that_the_environment_names_for_another_step_is_left_alone(
+    run: Path, comparison: Path, publish: Publish, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = client.create_run(client.create_experiment("of-the-platform")).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", other)
+
+    assert publish(run, comparison, "--pipeline-run-id", "p1").returncode == 0
+
+    assert only_leg(client, "p1").info.run_id != other
+    assert client.get_run(other).data.metrics == {}
+
+
+def test_published_twice_it_is_one_version(run: Path, comparison: Path, publish: Publish, client: MlflowClient) -> None:
+    first, second = (publish(run, comparison) for _ in range(2))
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert [str(version.version) for version in client.search_model_versions(f"name = '{NAME}'")] == ["1"]
+    assert "it is the champion already" in second.stdout
+
+
+@pytest.mark.parametrize(("factor", "champion"), [(1.1, "2"), (1.3, "1")])
+def test_the_champion_changes_only_for_one_that_is_not_worse(
+    tmp_path: Path,
+    trained: Path,
+    run: Path,
+    comparison: Path,
+    publish: Publish,
+    client: MlflowClient,
+    factor: float,
+    champion: str,
+) -> None:
+    assert publish(run, comparison).returncode == 0
+    worsen(run, factor)
+    second = publish(run, write_comparison(tmp_path / "second", run))
+
+    assert second.returncode == 0, second.stderr
+    assert aliases(client) == {"challenger": "2", "champion": champion}
+    assert f"is {factor:.3f} times that of the champion, version 1" in second.stdout
+
+
+def test_a_candidate_whose_comparison_failed_is_challenger_only(
+    tmp_path: Path, run: Path, publish: Publish, client: MlflowClient
+) -> None:
+    answer = publish(run, write_comparison(tmp_path / "failed", run, "fail"))
+
+    assert answer.returncode == 0, answer.stderr
+    assert "not made champion: the comparison's verdict is fail" in answer.stdout
+    assert aliases(client) == {"challenger": "1"}
+
+
+def break_summary(run: Path, comparison: Path) -> None:
+    write_json(RunFolder(run).summary, {**read_json(RunFolder(run).summary), "status": "failed"})
+
+
+def break_losses(run: Path, comparison: Path) -> None:
+    write_json(RunFolder(run).summary, {**read_json(RunFolder(run).summary), "min_loss": 0.5})
+
+
+def remove_options(run: Path, comparison: Path) -> None:
+    RunFolder(run).options.unlink()
+
+
+def remove_comparison(run: Path, comparison: Path) -> None:
+    (comparison / "comparison.json").unlink()
+
+
+def break_comparison(run: Path, comparison: Path) -> None:
+    (comparison / "comparison.json").write_text('{"verdict": "pass"}')
+
+
+@pytest.mark.parametrize(
+    ("damage", "returncode", "named"),
+    [
+        (break_summary, 1, "did not finish (failed)"),
+        (break_losses, 2, "give the run folder that was compared"),
+        (remove_options, 2, "options.json"),
+        (remove_comparison, 2, "comparison.json"),
+        (break_comparison, 2, "no comparison"),
+    ],
+)
+def test_what_cannot_be_published_is_one_line_and_nothing_is_registered(
+    run: Path,
+    comparison: Path,
+    publish: Publish,
+    client: MlflowClient,
+    damage: Callable[[Path, Path], None],
+    returncode: int,
+    named: str,
+) -> None:
+    damage(run, comparison)
+    answer = publish(run, comparison)
+
+    assert answer.returncode == returncode
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("error: ") and named in line
+    assert client.search_registered_models() == []
+
+
+def test_a_leg_or_a_name_that_cannot_be_is_refused(run: Path, comparison: Path, publish: Publish) -> None:
+    assert "--leg tpu: not among its candidates, npu" in publish(run, comparison, "--leg", "tpu").stderr
+    assert "model name 'a/b'" in publish(run, comparison, "--name", "a/b").stderr
+
+
+def test_a_server_that_is_down_is_one_line(run: Path, comparison: Path, publish: Publish) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    answer = publish(run, comparison, uri=uri)
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI\n"
+    )

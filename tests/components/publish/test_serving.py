@@ -1,0 +1,92 @@
+"""`mlflow models serve` answers with an image for an image: the one that the trainer itself drew."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.publish.publish import publish
+from components.tracking.placement import Placement
+from components.tracking.store import store_uri
+from dualgan.run_folder import RunFolder, read_samples
+from tests.components.publish.conftest import environment_with_programs, write_comparison
+from tests.components.tracking.conftest import free_port
+
+SECONDS_TO_START = 180.0
+
+
+@pytest.fixture
+def address(tmp_path: Path, trained: Path, store: Path) -> Iterator[str]:
+    """Where the published model is served."""
+    uri = store_uri(store)
+    published = publish(trained, write_comparison(tmp_path / "comparison", trained), Placement(uri))
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["--model-uri", published.uri, "--port", str(port), "--host", "127.0.0.1"]
+    log = tmp_path / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment_with_programs(MLFLOW_TRACKING_URI=uri),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not answers(f"http://127.0.0.1:{port}/ping"):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def post(address: str, content: Any) -> Any:
+    request = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return np.asarray(json.loads(answer.read())["predictions"])
+
+
+def refusal(address: str, content: Any) -> str:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(address, content)
+    assert refused.value.code == 400
+    return refused.value.read().decode()
+
+
+def test_an_image_is_answered_with_the_image_that_the_trainer_drew(trained: Path, address: str) -> None:
+    pictures = {
+        sample.kind: np.asarray(Image.open(sample.path)) for sample in read_samples(RunFolder(trained).samples_of(12))
+    }
+    for direction, real in (("A2B", "real_A"), ("B2A", "real_B")):
+        image = pictures[real][None].tolist()
+        drawn = post(address, {"inputs": image, "params": {"direction": direction}})
+        assert drawn.shape == (1, 32, 32, 3) and drawn.min() >= 0 and drawn.max() <= 255
+        assert np.abs(drawn[0] - pictures[direction].astype(int)).max() <= 1
+
+    image = pictures["real_A"][None].tolist()
+    assert (post(address, {"inputs": image})[0] == post(address, {"instances": image * 2})[1]).all()
+    assert "must be one of A2B, B2A" in refusal(address, {"inputs": image, "params": {"direction": "A2C"}})
+    assert "(-1, 32, 32, 3)" in refusal(address, {"inputs": np.zeros((1, 16, 16, 3), int).tolist()})
+    assert "out of bounds for uint8" in refusal(address, {"inputs": np.full((1, 32, 32, 3), -1).tolist()})

@@ -1,0 +1,104 @@
+"""A server that refuses: said once with its own reason and what to do, then counted; a later sync sends the rest."""
+
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from components.tracking.__main__ import main
+from components.tracking.follow import LiveTracking
+from components.tracking.placement import Placement
+from dualgan.run_folder import RunFolder
+from tests.components.tracking.folders import begin, finish, finished_run, sample, train
+from tests.components.tracking.guarded import NO_HOST, NO_LOGIN, Guard, Refusal
+from tests.components.tracking.observed import history, images, only_leg
+
+SECONDS = 60.0
+
+
+def wait_for(condition: "object", what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        (NO_LOGIN, "MLFLOW_TRACKING_TOKEN"),
+        (NO_HOST, "--allowed-hosts"),
+        (Refusal(403, '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'), "write access"),
+    ],
+)
+def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_the_run(
+    tmp_path: Path, server: str, client: MlflowClient, refusal: Refusal, advice: str
+) -> None:
+    name = f"refused-{refusal.status}-{len(refusal.body)}"
+    folder = begin(tmp_path / "run")
+    said: list[str] = []
+    with Guard(server) as guard:
+        place = Placement(guard.address, pipeline_run_id=name, leg="cpu")
+        with LiveTracking(folder, place, interval=0.02, report=said.append) as tracking:
+            train(folder, 1, 10)
+            wait_for(lambda: tracking.run_id, "the run did not reach MLflow")
+            guard.refusal = refusal
+            train(folder, 11, 20)
+            wait_for(lambda: tracking.failures >= 3, "no attempt failed")
+            sample(folder, 20)
+            finish(folder, 20)
+
+        reason, end = said
+        assert reason.startswith(f"MLflow tracking: {guard.address}: ") and reason.endswith("; training goes on")
+        assert advice in reason and "\n" not in reason
+        assert f"(failed attempts: {tracking.failures})" in end and f"components.tracking sync {folder}" in end
+        assert not tracking.complete
+
+        guard.refusal = None
+        assert main(["sync", str(folder)]) == 0
+    run = only_leg(client, name)
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 21))
+    assert len(images(client, run)) == 12
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(("refusal", "named"), [(NO_LOGIN, "login refused"), (NO_HOST, "Invalid Host header")])
+def test_sync_says_a_refusal_in_one_line_and_exits_with_1(
+    tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str], refusal: Refusal, named: str
+) -> None:
+    folder = finished_run(tmp_path / "run")
+    with Guard(server) as guard:
+        guard.refusal = refusal
+        assert main(["sync", str(folder), "--tracking-uri", guard.address]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {guard.address}: ") and named in line
+
+
+def test_an_experiment_that_is_deleted_while_training_is_said_once_with_the_way_to_restore_it(
+    tmp_path: Path, server: str, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = begin(tmp_path / "run")
+    said: list[str] = []
+    place = Placement(server, experiment="deleted-meanwhile", pipeline_run_id="deleted-meanwhile", leg="cpu")
+    with LiveTracking(folder, place, interval=0.02, report=said.append) as tracking:
+        train(folder, 1, 10)
+        wait_for(lambda: tracking.run_id, "the run did not reach MLflow")
+        experiment_id = client.get_experiment_by_name("deleted-meanwhile").experiment_id
+        client.delete_experiment(experiment_id)
+        train(folder, 11, 20)
+        wait_for(lambda: tracking.failures >= 3, "no attempt failed")
+        finish(folder, 20)
+
+    reason, _ = said
+    assert f"`mlflow experiments restore --experiment-id {experiment_id}`" in reason
+    assert main(["sync", str(folder)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "restore" in line
+
+    client.restore_experiment(experiment_id)
+    assert main(["sync", str(folder)]) == 0
+    run = client.search_runs([experiment_id], "tags.leg = 'cpu'")[0]
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 21))
+    assert RunFolder(folder).summary.is_file()
