@@ -1,92 +1,62 @@
 """The command line of the dataset step."""
 
-import argparse
 import logging
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from components.dataset.catalogue import CATALOGUE, SERVER_NOTE
-from components.dataset.sources import FORMS
+from components.dataset.command_line import fetch_options, limits, parser
+from components.dataset.sources import FORMS, LAYOUTS
 from dualgan.dataset_folder import Description
-from dualgan.errors import EXIT_BAD_INPUT, DualGANError
+from dualgan.errors import DualGANError
 
 EXIT_INTERRUPT = 130
 EXIT_TERMINATED = 143
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}; see `{self.prog} --help`", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-
-
-def parser() -> Parser:
-    forms = "\n".join(f"  {form:<34}  {meaning}" for form, meaning in FORMS)
-    top = Parser(
-        prog="python -m components.dataset",
-        description="Make a dataset folder: {train,val}/{A,B}/*.{jpg,jpeg,png} and dataset.json.",
-        epilog=f"a SOURCE is one of\n{forms}\n\nexit codes: 0 done, 1 failed, 2 bad input",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="{fetch,list,info}")
-    fetching = commands.add_parser(
-        "fetch",
-        help="make a dataset folder from a source",
-        description=(
-            "Make DESTINATION the dataset folder of SOURCE, whole or not at all.\n"
-            "Every image is opened and checked.\nA destination that holds this dataset already is left alone."
-        ),
-        epilog=f"a SOURCE is one of\n{forms}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    fetching.add_argument("source", metavar="SOURCE", help="what to fetch, see below")
-    fetching.add_argument("destination", metavar="DESTINATION", type=Path, help="a missing or empty folder")
-    commands.add_parser("list", help="list the catalogue and the forms of a source")
-    info = commands.add_parser(
-        "info",
-        help="say what a dataset folder holds and check that it is unchanged",
-        description="Print what dataset.json says. Exit code 1 where the images are not those it describes.",
-    )
-    info.add_argument("folder", metavar="FOLDER", type=Path, help="a dataset folder")
-    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     # Standard error is for the one line of an error, and for progress bars on a terminal.
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for noisy in ("botocore", "boto3", "s3transfer", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         if options.command == "list":
             _list()
-        elif options.command == "fetch":
-            _fetch(options.source, options.destination)
+        elif options.command == "info" and options.folder in CATALOGUE and not Path(options.folder).exists():
+            _about(options.folder)
         else:
-            _info(options.folder)
+            _show(_described(options))
     except DualGANError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted, nothing was written", file=sys.stderr)
+        print("error: interrupted; the same command goes on with what was transferred", file=sys.stderr)
         return EXIT_INTERRUPT
     return 0
 
 
 # Drawing and downloading need libraries that take longer to import than `list` and `--help` to run.
-def _fetch(source: str, destination: Path) -> None:
+def _described(options: Namespace) -> Description:
     from components.dataset.fetch import fetch
+    from components.dataset.mirror import mirror
+    from components.dataset.verify import check, verify
 
-    _show(fetch(source, destination))
-
-
-def _info(folder: Path) -> None:
-    from components.dataset.fetch import check
-
-    _show(check(folder))
+    match options.command:
+        case "fetch":
+            return fetch(options.source, options.destination, fetch_options(options))
+        case "mirror":
+            return mirror(options.source, options.target, fetch_options(options))
+        case "verify":
+            return verify(options.folder, limits(options))
+        case _:
+            return check(Path(options.folder))
 
 
 def _show(description: Description) -> None:
@@ -96,16 +66,27 @@ def _show(description: Description) -> None:
     print(f"digest  {description.digest}")
 
 
+def _about(name: str) -> None:
+    entry = CATALOGUE[name]
+    print(f"name    {name}{f' ({entry.note})' if entry.note else ''}")
+    for url in entry.urls:
+        print(f"source  {url}")
+    print(f"sha256  {entry.sha256 or 'never published; recorded at the first fetch'}")
+    if entry.advice:
+        print(f"note    {entry.advice}")
+
+
 def _list() -> None:
     print("A source is one of")
     for form, meaning in FORMS:
         print(f"  {form:<34}  {meaning}")
+    print(LAYOUTS)
     print("\nThe catalogue (lambda_A and lambda_B as published)")
     print(f"  {'name':<16}{'lambda_A':>8}  {'lambda_B':>8}  note")
     for entry in CATALOGUE.values():
         lambda_a, lambda_b = (f"{value:g}" for value in entry.lambdas) if entry.lambdas else ("-", "-")
         print(f"  {entry.name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
-    print(f"\nNote: {SERVER_NOTE}.")
+    print(f"\nNote on all but pix2pix-*: {SERVER_NOTE}.")
 
 
 def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The datasets that the authors of DualGAN published, by name."""
+"""Published datasets by name: those of DualGAN's authors, and the paired ones of pix2pix that they took some from."""
 
 import difflib
 from typing import NamedTuple
@@ -10,8 +10,16 @@ SERVER_NOTE = (
 )
 
 
+# Where pix2pix's own download script looks, and where it looked before.
+PIX2PIX_MIRRORS = (
+    "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz",
+    "https://people.eecs.berkeley.edu/~tinghuiz/projects/pix2pix/datasets/{name}.tar.gz",
+)
+
+
 class CatalogueEntry(NamedTuple):
-    """A published dataset. ``lambdas`` are the authors' (lambda_A, lambda_B), None where they named none.
+    """A published dataset, at any of ``urls``, tried in order; ``advice`` is for when none has it. ``lambdas`` are the
+    authors' (lambda_A, lambda_B), None where they named none.
 
     No checksum was ever published; where ``sha256`` is set, a download must match it.
     """
@@ -21,10 +29,16 @@ class CatalogueEntry(NamedTuple):
     lambdas: tuple[float, float] | None = None
     sha256: str | None = None
     note: str = ""
+    advice: str = ""
 
 
 def _entry(name: str, lambdas: tuple[float, float] | None = None, note: str = "") -> CatalogueEntry:
-    return CatalogueEntry(name, (ORIGINAL_SERVER.format(name=name),), lambdas, None, note)
+    return CatalogueEntry(name, (ORIGINAL_SERVER.format(name=name),), lambdas, None, note, SERVER_NOTE)
+
+
+def _pix2pix(name: str) -> CatalogueEntry:
+    urls = tuple(mirror.format(name=name) for mirror in PIX2PIX_MIRRORS)
+    return CatalogueEntry(f"pix2pix-{name}", urls, note="pairs, published by pix2pix")
 
 
 CATALOGUE: dict[str, CatalogueEntry] = {
@@ -38,6 +52,8 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _entry("plastic-metal"),
         _entry("plastic-wood"),
         _entry("sketch-photo", (1000.0, 1000.0), "995 training images a domain"),
+        _pix2pix("facades"),
+        _pix2pix("maps"),
     )
 }
 

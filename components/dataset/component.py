@@ -3,13 +3,20 @@
 from kfp import dsl
 
 
-def dataset(source: str, dataset: dsl.Output[dsl.Dataset]) -> None:
-    """Make ``dataset`` the dataset folder of ``source``: a catalogue name, URL, folder, archive or "synthetic"."""
+def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", quarantine: bool = False) -> None:
+    """Make ``dataset`` the dataset folder of ``source``: a catalogue name, URL, folder, archive or "synthetic".
+
+    sha256: what the archive must have, for a source without one its digest; "" where nothing is known.
+    quarantine: set images aside that cannot be used, instead of failing.
+    """
     from pathlib import Path
 
+    from components.dataset.checksums import DEFAULT
     from components.dataset.fetch import fetch
+    from components.dataset.options import FetchOptions
     from components.look.progress import say
 
-    description = fetch(source, Path(dataset.path))
+    options = FetchOptions(sha256=sha256 or None, lock=DEFAULT, quarantine=quarantine)
+    description = fetch(source, Path(dataset.path), options)
     say(f"dataset {description.name}: {description.counts}")
     dataset.metadata.update(description._asdict())

@@ -1,20 +1,30 @@
 """What the user may name as a dataset's source, and what each form means."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from components.dataset.catalogue import CATALOGUE, SERVER_NOTE, nearest_names
+from components.dataset.catalogue import CATALOGUE, nearest_names
 from components.dataset.synthetic_options import SyntheticOptions, parse_synthetic
 from dualgan.errors import BadInput
 
 FORMS = (
     ("NAME", "a dataset of the catalogue below"),
     ("http://... https://...", "an archive to download (zip, tar, tar.gz)"),
-    ("PATH", "a local archive, or a folder with train/A and train/B in it or one level down"),
+    ("s3://BUCKET/KEY", "an archive or a folder in S3; where S3 is say the AWS_* variables"),
+    ("PATH", "a local archive or folder"),
     ("synthetic", "drawn here: pencil sketches of faces (A), painted portraits (B)"),
     ("synthetic://?seed=0&n=120&size=64", "the same with a seed, training images a domain, pixels a side"),
 )
+LAYOUTS = (
+    "An archive or folder holds {train,val}/{A,B}/*.{jpg,jpeg,png}, or, as pix2pix publishes them,\n"
+    "{train,val,test}/*.{jpg,jpeg,png} with A (left) and B (right) side by side in each image;\n"
+    "either may lie one or two folders down."
+)
+BUCKET = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{1,254}")
+# How the queries of signed addresses begin: S3 and OBS, older S3, Azure, Google.
+SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -26,6 +36,15 @@ class Download(NamedTuple):
     urls: tuple[str, ...]
     sha256: str | None
     advice: str
+
+
+class S3Location(NamedTuple):
+    """An archive of this ``key``, or the folder of the keys that begin with it and a "/"."""
+
+    name: str
+    source: str
+    bucket: str
+    key: str
 
 
 class LocalFolder(NamedTuple):
@@ -46,7 +65,7 @@ class Synthetic(NamedTuple):
     options: SyntheticOptions
 
 
-Source = Download | LocalFolder | LocalArchive | Synthetic
+Source = Download | S3Location | LocalFolder | LocalArchive | Synthetic
 
 
 def parse_source(text: str) -> Source:
@@ -58,12 +77,24 @@ def parse_source(text: str) -> Source:
     if text == "synthetic" or text.startswith("synthetic:"):
         options = parse_synthetic(text)
         return Synthetic("synthetic", str(options), options)
+    if text.startswith("s3://"):
+        return parse_s3(text)
     if "://" in text:
         return _url(text)
     if text in CATALOGUE:
         entry = CATALOGUE[text]
-        return Download(entry.name, entry.name, entry.urls, entry.sha256, SERVER_NOTE)
+        return Download(entry.name, entry.name, entry.urls, entry.sha256, entry.advice)
     return _local(text)
+
+
+def parse_s3(text: str) -> S3Location:
+    """The place that ``s3://bucket/key`` names. Raises BadInput where it is none."""
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    if not text.startswith("s3://") or not BUCKET.fullmatch(bucket):
+        raise BadInput(f"{text}: not a place in S3; the form is s3://bucket/key")
+    key = key.strip("/")
+    source = f"s3://{bucket}/{key}".rstrip("/")
+    return S3Location(_stem(PurePosixPath(key).name) or bucket, source, bucket, key)
 
 
 def _url(text: str) -> Download:
@@ -73,13 +104,15 @@ def _url(text: str) -> Download:
     except ValueError as error:
         raise BadInput(f"{text}: not a URL ({error})") from None
     if not known:
-        raise BadInput(f"{text}: a URL must begin with http:// or https:// and name a server")
+        raise BadInput(f"{text}: a URL must begin with http://, https:// or s3:// and name a server")
     name = _stem(unquote(PurePosixPath(url.path).name)) or str(url.hostname)
-    return Download(name, _without_password(url), (text,), None, "")
+    return Download(name, _without_secrets(url), (text,), None, "")
 
 
-def _without_password(url: SplitResult) -> str:
-    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2], fragment=""))
+def _without_secrets(url: SplitResult) -> str:
+    """Without user and password, and without the query of a signed address, which is another one every time."""
+    query = "" if any(f"{sign}=" in url.query for sign in SIGNATURES) else url.query
+    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2], query=query, fragment=""))
 
 
 def _local(text: str) -> LocalFolder | LocalArchive:

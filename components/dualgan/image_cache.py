@@ -1,9 +1,15 @@
-"""Decoded images: each domain once as a memory-mapped uint8 array, shared by the runs on a machine."""
+"""Decoded images: each domain once as a memory-mapped uint8 array, shared by the runs on a machine.
 
+A file of the cache is named after all that its content depends on: the dataset's digest, split, domain, size, channels
+and FILTER. It is made by one run, while others that want it wait, and appears whole.
+"""
+
+import contextlib
+import fcntl
 import os
-import tempfile
+import uuid
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 from PIL import Image
@@ -12,6 +18,8 @@ from dualgan.dataset_folder import list_images
 from dualgan.errors import BadInput
 
 MODES = {1: "L", 3: "RGB"}
+# How images are resized: Pillow's, which averages over all pixels that become one when it makes an image smaller.
+FILTER = "bilinear"
 
 
 def default_folder() -> Path:
@@ -20,7 +28,7 @@ def default_folder() -> Path:
 
 
 def decode(path: Path, size: int, channels: int) -> Any:
-    """uint8 [size, size, channels] of an image file, RGB order, resized with Pillow's bilinear filter.
+    """uint8 [size, size, channels] of an image file, RGB order, resized with Pillow's FILTER.
 
     Raises BadInput, naming the file, where it is no readable image.
     """
@@ -39,18 +47,36 @@ def decoded_images(
 ) -> Tuple[Any, List[str]]:
     """All images of one split and domain: a read-only uint8 array [N, size, size, channels], and their names.
 
-    The array is kept in ``cache`` under the dataset's digest. Two runs that start at once may both make it; each
-    puts its own in place whole, and both are the same.
+    The array is kept in ``cache`` under the dataset's digest. Of runs that start at once one makes it.
     """
     paths = list_images(dataset, split, domain)
-    file = cache / "{}-{}-{}-{}px-{}.npy".format(digest[:32], split, domain, size, MODES[channels])
+    file = cache / "{}-{}-{}-{}px-{}-{}.npy".format(digest[:32], split, domain, size, MODES[channels], FILTER)
     shape = (len(paths), size, size, channels)
     images = _read(file, shape)
     if images is None:
-        _write(file, paths, size, channels)
-        images = np.load(str(file), mmap_mode="r")
+        with _alone(file):
+            images = _read(file, shape)
+            if images is None:
+                _write(file, paths, size, channels)
+                images = np.load(str(file), mmap_mode="r")
     stems = [path.stem for path in paths]
     return images, [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Keep other processes from making ``file``; the lock ends with its holder, even one that is killed.
+
+    Where the file system has no locks each process makes the file, and puts its own in place whole.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(str(file.with_suffix(".lock")), "w") as lock:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # What a killed run left; whoever holds the lock is the only one who writes.
+            for left in file.parent.glob(file.stem + ".*.tmp"):
+                left.unlink()
+        yield
 
 
 def _read(file: Path, shape: Tuple[int, ...]) -> Any:
@@ -62,9 +88,7 @@ def _read(file: Path, shape: Tuple[int, ...]) -> Any:
 
 
 def _write(file: Path, paths: List[Path], size: int, channels: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=str(file.parent), suffix=".tmp")
-    os.close(handle)
+    temporary = str(file.with_suffix(".{}.tmp".format(uuid.uuid4().hex)))
     try:
         shape = (len(paths), size, size, channels)
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
@@ -74,5 +98,6 @@ def _write(file: Path, paths: List[Path], size: int, channels: int) -> None:
         del images
         os.replace(temporary, str(file))
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise

@@ -4,6 +4,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from random import Random
 
 from PIL import Image
 
@@ -53,6 +54,31 @@ def tar_with(archive: Path, folder: Path, member: tarfile.TarInfo) -> Path:
         file.add(folder, arcname="data")
         file.addfile(member)
     return archive
+
+
+def noise(size: int) -> bytes:
+    """Bytes that do not compress, the same every time."""
+    return Random(0).randbytes(size)
+
+
+def make_noisy_image(path: Path, seed: int, width: int = 128, height: int = 128) -> Path:
+    """A picture of about three bytes a pixel, other for each seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = Random(seed).randbytes(3 * width * height)
+    Image.frombytes("RGB", (width, height), content).save(path)
+    return path
+
+
+def make_pairs(folder: Path, splits: dict[str, int], size: tuple[int, int] = (32, 16)) -> Path:
+    """``splits`` says how many images each has: red (A) on the left, blue (B) on the right."""
+    for split, count in splits.items():
+        for number in range(count):
+            path = folder / split / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            both = Image.new("RGB", size, (200 + number, 0, 0))
+            both.paste((0, 0, 200 + number), (size[0] // 2, 0, *size))
+            both.save(path)
+    return folder
 
 
 def everything_below(folder: Path) -> set[str]:

@@ -1,20 +1,23 @@
+import io
 import stat
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from components.dataset.fetch import fetch
+from components.dataset.options import FetchOptions, Limits
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput
-from tests.components.dataset.made import add_to_zip, everything_below, tar_with, tarred, zipped
+from tests.components.dataset.made import add_to_zip, everything_below, make_dataset, noise, tar_with, tarred, zipped
 
 
-def refused(archive: Path, folder: Path) -> str:
+def refused(archive: Path, folder: Path, limits: Limits | None = None) -> str:
     """The message of fetching ``archive``, after which ``folder`` holds what it held before."""
     before = everything_below(folder)
     with pytest.raises(BadInput) as error:
-        fetch(str(archive), folder / "deep" / "data")
+        fetch(str(archive), folder / "deep" / "data", FetchOptions(limits=limits or Limits()))
     assert everything_below(folder) == before
     return str(error.value)
 
@@ -88,3 +91,83 @@ def test_a_damaged_archive_is_refused(dataset: Path, tmp_path: Path, kind: str) 
         del content[len(content) // 2 :]
     archive.write_bytes(content)
     assert "a damaged archive" in refused(archive, tmp_path)
+
+
+PACKED = pytest.mark.parametrize("pack", [zipped, tarred])
+Pack = Callable[[Path, Path], Path]
+
+
+@PACKED
+def test_an_archive_of_too_many_files_is_refused(dataset: Path, tmp_path: Path, pack: Pack) -> None:
+    archive = pack(dataset, tmp_path / "a")
+    message = refused(archive, tmp_path, Limits(files=7))
+    assert message == f"{archive}: refused, the archive holds more than 7 files"
+
+
+@PACKED
+def test_an_archive_that_unpacks_to_too_much_is_refused(dataset: Path, tmp_path: Path, pack: Pack) -> None:
+    (dataset / "noise.bin").write_bytes(noise(300_000))
+    archive = pack(dataset, tmp_path / "a")
+    assert "refused, the archive unpacks to more than 300000 bytes" in refused(archive, tmp_path, Limits(size=300_000))
+
+
+@PACKED
+def test_a_bomb_is_refused_by_how_much_it_unpacks_to(dataset: Path, tmp_path: Path, pack: Pack) -> None:
+    (dataset / "train" / "A" / "bomb.png").write_bytes(bytes(8 << 20))
+    archive = pack(dataset, tmp_path / "a")
+    assert "refused, the archive unpacks to more than 200 times its size" in refused(archive, tmp_path)
+
+
+def test_a_zip_that_hides_how_much_it_holds_is_damaged(dataset: Path, tmp_path: Path) -> None:
+    archive = add_to_zip(zipped(dataset, tmp_path / "a.zip"), "source/train/A/x.png", noise(5000))
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace((5000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    assert "a damaged archive" in refused(archive, tmp_path)
+
+
+def test_a_tar_with_an_endless_header_is_refused(dataset: Path, tmp_path: Path) -> None:
+    member = tarfile.TarInfo("data/train/A/0.png")
+    member.pax_headers = {"comment": "x" * (40 << 20)}
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as file:
+        file.addfile(member)
+    assert "refused, a header of the archive exceeds" in refused(archive, tmp_path)
+
+
+def test_a_plain_tar_that_ends_in_a_zip_is_a_tar(dataset: Path, tmp_path: Path) -> None:
+    inner = zipped(dataset, tmp_path / "inner.zip")
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, "w") as file:
+        file.add(dataset, arcname="faces")
+        file.add(inner, arcname="z.zip")
+    assert fetch(str(archive), tmp_path / "data").digest == content_digest(dataset)
+
+
+def test_names_of_a_zip_are_utf_8_whether_it_says_so_or_not(tmp_path: Path) -> None:
+    source = make_dataset(tmp_path / "source", names=("Zürich 東京.png",))
+    archive = zipped(source, tmp_path / "a.zip")
+    content = bytearray(archive.read_bytes())
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        position = content.find(start)
+        while position >= 0:
+            content[position + flags + 1] &= ~0x08
+            position = content.find(start, position + 1)
+    archive.write_bytes(content)
+    assert fetch(str(archive), tmp_path / "data").digest == content_digest(source)
+
+
+def test_two_files_of_one_name_are_not_chosen_between(dataset: Path, tmp_path: Path) -> None:
+    archive = add_to_zip(zipped(dataset, tmp_path / "a.zip"), "source/./train/A/0.png", b"other")
+    message = refused(archive, tmp_path)
+    assert "train/A/0.png (neither JPEG nor PNG)" in message or "another image of this name" in message
+
+
+def test_a_name_that_is_not_utf_8_is_a_bad_file(dataset: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    image = (dataset / "train" / "A" / "0.png").read_bytes()
+    member = tarfile.TarInfo("data/train/A/\udcff\n.png")
+    member.size = len(image)
+    with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as file:
+        file.add(dataset, arcname="data")
+        file.addfile(member, io.BytesIO(image))
+    assert r"train/A/\udcff\n.png (its name is not UTF-8)" in refused(archive, tmp_path)

@@ -40,6 +40,13 @@ def test_fetch_prints_what_it_made_and_info_confirms_it(tmp_path: Path) -> None:
         ("fetch", "{}/unreadable", "{}/data"),
         ("fetch", "{}/incomplete", "{}/data"),
         ("fetch", "synthetic"),
+        ("fetch", "s3://", "{}/data"),
+        ("fetch", "synthetic", "{}/data", "--sha256", "abc"),
+        ("fetch", "synthetic", "{}/data", "--max-size", "much"),
+        ("fetch", "synthetic", "{}/data", "--stall-limit", "0"),
+        ("mirror", "synthetic", "{}/not-s3"),
+        ("mirror", "facade", "s3://team/facades"),
+        ("verify", "{}/incomplete"),
         ("info", "{}/incomplete"),
         ("info", "{}/missing"),
         ("frobnicate",),
@@ -59,16 +66,47 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[
     assert everything_below(tmp_path) == before
 
 
+def test_verify_says_what_it_verified_and_names_every_bad_image(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "source")
+    made = dataset_command("fetch", str(tmp_path / "source"), str(tmp_path / "data"))
+    said = dataset_command("verify", str(tmp_path / "data"))
+    assert said.returncode == 0
+    assert made.stdout.splitlines()[-4:] == said.stdout.splitlines()[-4:]
+    small = dataset_command("verify", str(tmp_path / "data"), "--min-side", "100")
+    assert small.returncode == 1
+    assert small.stdout.count("bad image: ") == 8
+    assert small.stderr.startswith(f"error: {tmp_path}/data: 8 of 8 images cannot be used: train/A/0.png (12x8 pixels")
+    assert small.stderr.count("\n") == 1
+
+
+def test_fetch_lists_every_bad_image_however_many(tmp_path: Path) -> None:
+    source = make_dataset(tmp_path / "source", names=tuple(f"{number}.png" for number in range(10)))
+    done = dataset_command("fetch", str(source), str(tmp_path / "data"), "--min-side", "100")
+    assert done.returncode == 2
+    assert done.stdout.count("bad image: ") == 40
+    assert done.stderr.count("\n") == 1
+    aside = dataset_command("fetch", str(source), str(tmp_path / "data"), "--min-side", "100", "--quarantine")
+    assert aside.returncode == 2
+    assert "no usable image in train/A" in aside.stderr
+
+
+def test_info_says_what_is_known_of_a_name_of_the_catalogue() -> None:
+    done = dataset_command("info", "facades")
+    assert done.returncode == 0
+    assert "dualgan/dataset/facades.zip" in done.stdout
+    assert "recorded at the first fetch" in done.stdout
+
+
 def test_list_names_the_catalogue_and_the_forms_of_a_source() -> None:
     done = dataset_command("list")
     assert done.returncode == 0
-    for word in ("day-night", "facades", "sketch-photo", "synthetic://?seed=0", "http://", "reported dead"):
+    for word in ("day-night", "facades", "sketch-photo", "synthetic://?seed=0", "http://", "s3://", "reported dead"):
         assert word in done.stdout
 
 
 def test_list_imports_no_heavy_library() -> None:
     done = dataset_command("list", python=("-X", "importtime"))
-    for heavy in ("tensorflow", "mlflow", "kfp", "numpy", "PIL", "requests"):
+    for heavy in ("tensorflow", "mlflow", "kfp", "numpy", "PIL", "requests", "boto3"):
         assert f" {heavy}\n" not in done.stderr
 
 

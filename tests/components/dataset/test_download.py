@@ -1,14 +1,24 @@
+import datetime
+import ipaddress
+import json
 import socket
-import threading
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.dataset.download import download, download_first
+from components.dataset.catalogue import CATALOGUE, CatalogueEntry
+from components.dataset.errors import TransferBroken
 from components.dataset.fetch import fetch
+from components.dataset.options import FetchOptions, Patience
+from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest, describe
 from dualgan.errors import BadInput, DualGANError
+from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, tarred, zipped
 
 Serve = Callable[[Path], str]
@@ -36,6 +46,14 @@ def test_a_password_in_a_url_is_not_written_down(dataset: Path, tmp_path: Path, 
     assert "secret" not in str(error.value)
 
 
+def test_the_signature_of_an_address_is_not_written_down(dataset: Path, tmp_path: Path, serve: Serve) -> None:
+    (tmp_path / "www").mkdir()
+    zipped(dataset, tmp_path / "www" / "a.zip")
+    url = f"{serve(tmp_path / 'www')}/a.zip"
+    fetch(f"{url}?X-Amz-Expires=60&X-Amz-Signature=secret", tmp_path / "data")
+    assert describe(tmp_path / "data").source == url
+
+
 def test_a_missing_file_on_the_server_is_bad_input_and_leaves_nothing(tmp_path: Path, serve: Serve) -> None:
     (tmp_path / "www").mkdir()
     url = f"{serve(tmp_path / 'www')}/faces.zip"
@@ -52,94 +70,221 @@ def test_a_page_instead_of_an_archive_is_bad_input(tmp_path: Path, serve: Serve)
         fetch(f"{serve(tmp_path / 'www')}/faces.zip", tmp_path / "data")
 
 
+PATIENCE = FetchOptions(patience=Patience(retries=2, stall=30))
+
+
+def fetched(server: FaultyServer, destination: Path, options: FetchOptions = PATIENCE) -> str:
+    return fetch(server.url, destination, options).digest
+
+
+def test_a_broken_connection_is_gone_on_with(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
+    faulty.answers.extend([Answer(cut_after=150_000), Answer(cut_after=100_000), Answer(cut_after=90_000)])
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+    first, *later = faulty.requests.starts
+    assert first == 0
+    assert later == [150_000 - OVERLAP, 250_000 - 2 * OVERLAP, 340_000 - 3 * OVERLAP]
+
+
+def test_more_breaks_than_retries_are_borne_as_long_as_each_try_brings_something(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path
+) -> None:
+    faulty.usual = Answer(cut_after=OVERLAP + 30_000)
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+    assert len(faulty.requests.starts) > 10
+
+
+def test_a_server_that_does_not_resume_is_asked_for_the_whole_again(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path
+) -> None:
+    faulty.answers.append(Answer(cut_after=150_000))
+    faulty.usual = Answer(resumes=False)
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
+def test_without_a_strong_etag_the_end_of_what_is_there_is_compared(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, etag: str | None
+) -> None:
+    faulty.answers.append(Answer(cut_after=150_000, etag=etag))
+    faulty.usual = Answer(etag=etag)
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+    assert faulty.requests.starts == [0, 150_000 - OVERLAP]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Answer(), Answer(etag='"second"')),
+        (Answer(), Answer(etag='"second"', heeds_conditions=False)),
+        (Answer(etag=None), Answer(etag=None)),
+        (Answer(etag='W/"1"'), Answer(etag='W/"2"')),
+    ],
+)
+def test_a_file_that_changes_on_the_server_is_fetched_anew(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, before: Answer, after: Answer
+) -> None:
+    older = bytes(len(faulty.content))
+    faulty.answers.append(Answer(content=older, etag=before.etag, cut_after=150_000))
+    faulty.usual = after
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+
+
+def test_a_shorter_file_on_the_server_is_fetched_anew(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
+    longer = faulty.content + bytes(1 << 20)
+    faulty.answers.append(Answer(content=longer, etag=None, cut_after=len(faulty.content) + OVERLAP + 100_000))
+    faulty.usual = Answer(etag=None)
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
+def test_an_answer_that_may_be_better_next_time_is_asked_for_again(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, status: int
+) -> None:
+    faulty.answers.extend([Answer(status=status, headers=(("Retry-After", "0"),)), Answer(status=status)])
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+
+
+def test_a_server_that_stays_broken_is_one_line_of_failed_work(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.usual = Answer(status=503)
+    with pytest.raises(TransferBroken) as error:
+        fetched(faulty, tmp_path / "parent" / "data")
+    assert str(error.value) == f"{faulty.url}: the download failed: the server answers 503 Service Unavailable"
+    assert error.value.exit_code == 1
+    assert len(faulty.requests.starts) == 3
+    assert not (tmp_path / "parent").exists()
+
+
+def test_what_came_is_kept_for_the_next_call(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
+    faulty.answers.append(Answer(cut_after=200_000))
+    faulty.usual = Answer(status=500)
+    with pytest.raises(TransferBroken, match="the 200000 bytes that came are kept, the same command goes on"):
+        fetched(faulty, tmp_path / "out" / "data")
+    assert not (tmp_path / "out" / "data").exists()
+    faulty.usual = Answer()
+    assert fetched(faulty, tmp_path / "out" / "data") == content_digest(dataset)
+    assert faulty.requests.starts[-1] == 200_000 - OVERLAP
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
+
+
+def test_what_came_of_another_source_is_not_used(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
+    faulty.answers.append(Answer(cut_after=200_000))
+    faulty.usual = Answer(status=500)
+    with pytest.raises(TransferBroken):
+        fetched(faulty, tmp_path / "out" / "data")
+    assert fetch(str(dataset), tmp_path / "out" / "data").digest == content_digest(dataset)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
+
+
+def test_a_silent_server_is_given_up(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.answers.append(Answer(hold_after=100_000))
+    faulty.usual = Answer(hold_after=0)
+    with pytest.raises(TransferBroken, match="nothing came within 1 seconds"):
+        fetched(faulty, tmp_path / "data", FetchOptions(patience=Patience(retries=100, stall=2)))
+
+
+def test_a_length_that_is_not_announced_is_borne(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
+    faulty.usual = Answer(announces_length=False)
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def test_a_refused_connection_is_one_line_of_failed_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def test_a_refused_connection_is_one_line_of_failed_work(faulty: FaultyServer, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/faces.zip"
     with pytest.raises(DualGANError) as error:
-        fetch(url, tmp_path / "out" / "data")
+        fetch(url, tmp_path / "out" / "data", PATIENCE)
     assert str(error.value) == f"{url}: the download failed: Connection refused"
     assert error.value.exit_code == 1
-    assert everything_below(tmp_path) == set()
+    assert not (tmp_path / "out").exists()
 
 
-def answering(answer: bytes, wait: threading.Event | None = None) -> int:
-    """The port of a server that gives one connection ``answer``, and closes it once ``wait`` is set."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's side of TLS with a certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "server.pem").write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
 
-    def run() -> None:
-        with listener:
-            connection, _ = listener.accept()
-            with connection:
-                if answer:
-                    connection.recv(65536)
-                    connection.sendall(answer)
-                if wait is not None:
-                    wait.wait(20)
 
-    threading.Thread(target=run, daemon=True).start()
-    return int(listener.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nPK", "IncompleteRead"),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "the server answers 503 Busy; try again later"),
-    ],
-)
-def test_an_answer_that_may_come_whole_next_time_is_failed_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
+def test_a_certificate_that_nobody_vouches_for_is_one_line_of_failed_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(DualGANError, match=reason) as error:
-        fetch(f"http://127.0.0.1:{answering(answer)}/faces.zip", tmp_path / "data")
-    assert error.value.exit_code == 1
-    assert everything_below(tmp_path) == set()
-
-
-def test_a_silent_server_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    done = threading.Event()
-    url = f"http://127.0.0.1:{answering(b'', done)}/faces.zip"
+    server = FaultyServer(b"", self_signed(tmp_path))
     try:
-        with pytest.raises(DualGANError, match=r"no answer within 0.3 seconds"):
-            download(url, tmp_path / "file", url, timeout=(1.0, 0.3))
+        with pytest.raises(DualGANError) as error:
+            fetch(server.url, tmp_path / "out" / "data")
     finally:
-        done.set()
+        server.close()
+    assert str(error.value) == f"{server.url}: the download failed: TLS: self-signed certificate"
+    assert error.value.exit_code == 1
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_server_without_tls_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    port = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+def test_a_server_without_tls_is_told_so(faulty: FaultyServer, tmp_path: Path) -> None:
     with pytest.raises(DualGANError, match=r"the download failed: TLS: ") as error:
-        fetch(f"https://127.0.0.1:{port}/faces.zip", tmp_path / "data")
+        fetch(faulty.url.replace("http:", "https:"), tmp_path / "out" / "data", PATIENCE)
     assert "\n" not in str(error.value)
 
 
-def test_the_next_address_is_tried_where_one_fails(tmp_path: Path, serve: Serve) -> None:
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "there").write_bytes(b"content")
-    server = serve(tmp_path / "www")
-    download_first((f"{server}/missing", f"{server}/there"), tmp_path / "file", "faces")
-    assert (tmp_path / "file").read_bytes() == b"content"
-    with pytest.raises(BadInput, match=r"^faces: the server answers 404 .*; use a mirror$"):
-        download_first((f"{server}/missing",), tmp_path / "file", "faces", advice="use a mirror")
+def catalogued(monkeypatch: pytest.MonkeyPatch, *urls: str, sha256: str | None = None) -> None:
+    entry = CatalogueEntry("faces", urls, sha256=sha256, advice="use a mirror")
+    monkeypatch.setitem(CATALOGUE, "faces", entry)
 
 
-def test_a_download_with_another_checksum_is_refused(tmp_path: Path, serve: Serve) -> None:
+def test_mirrors_are_tried_in_order(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "a").write_bytes(b"abc")
-    urls = (f"{serve(tmp_path / 'www')}/a",)
-    right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    download_first(urls, tmp_path / "file", "faces", right)
-    with pytest.raises(DualGANError, match=f"SHA-256 {right}, not 00"):
-        download_first(urls, tmp_path / "file", "faces", "00" * 32)
+    missing = f"{serve(tmp_path / 'www')}/missing.zip"
+    catalogued(monkeypatch, missing, faulty.url, "http://127.0.0.1:1/never-asked.zip")
+    description = fetch("faces", tmp_path / "data", PATIENCE)
+    assert (description.name, description.source) == ("faces", "faces")
+    assert description.digest == content_digest(dataset)
+
+
+def test_a_mirror_with_another_checksum_than_the_catalogue_s_is_passed_over(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "www").mkdir()
+    right = zipped(dataset, tmp_path / "www" / "right.zip")
+    fetch(str(right), tmp_path / "first")
+    sha256 = json.loads((tmp_path / "first" / "dataset.json").read_text())["archive_sha256"]
+    catalogued(monkeypatch, faulty.url, f"{serve(tmp_path / 'www')}/right.zip", sha256=sha256)
+    assert fetch("faces", tmp_path / "data", PATIENCE).digest == content_digest(dataset)
+    assert faulty.requests.starts == [0]
+
+
+def test_where_no_mirror_has_it_each_is_named_with_its_reason(
+    faulty: FaultyServer, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "www").mkdir()
+    faulty.usual = Answer(status=410)
+    missing = f"{serve(tmp_path / 'www')}/missing.zip"
+    catalogued(monkeypatch, missing, faulty.url)
+    with pytest.raises(BadInput) as error:
+        fetch("faces", tmp_path / "out" / "data", PATIENCE)
+    assert str(error.value) == (
+        f"faces: no address has it: {missing}: the server answers 404 File not found; check the address; "
+        f"{faulty.url}: the server answers 410 Gone; check the address; use a mirror"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("url", ["ftp://host/a.zip", "http:///a.zip", "https://", "http://[::1/a.zip", "s4://b/k"])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.dataset.fetch import check, fetch
+from components.dataset.fetch import fetch
+from components.dataset.verify import check
 from dualgan.dataset_folder import content_digest, describe
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.made import everything_below, make_dataset, make_image, tarred, zipped
@@ -181,12 +182,13 @@ def test_unreadable_images_are_counted_and_the_first_are_named_with_the_reason(d
     (dataset / "train" / "A" / "2.png").write_bytes(b"")
     (dataset / "train" / "A" / "3.png").write_bytes(b"<html>not found</html>")
     (dataset / "train" / "B" / "4.png").write_bytes(whole[: len(whole) // 2])
-    (dataset / "val" / "B" / "5.png").write_bytes(whole[: len(whole) // 2])
+    for number in range(5, 13):
+        (dataset / "val" / "B" / f"{number}.png").write_bytes(whole[: len(whole) // 2])
     message = refused(dataset, tmp_path)
-    assert "4 of 12 images cannot be read" in message
+    assert "11 of 19 images cannot be used" in message
     assert "train/A/2.png (empty file), train/A/3.png (neither JPEG nor PNG), train/B/4.png (" in message
-    assert message.endswith(" and 1 more; repair or remove them")
-    assert "5.png" not in message
+    assert message.endswith(" and 1 more; repair or remove them, or set them aside with --quarantine")
+    assert "val/B/9.png" not in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""Whether a dataset folder is still what its dataset.json describes."""
+
+import logging
+from pathlib import Path
+
+from components.dataset.errors import os_failure
+from components.dataset.image_checks import ImageChecks
+from components.dataset.options import Limits
+from dualgan.dataset_folder import (
+    DOMAINS,
+    SPLITS,
+    Description,
+    content_digest,
+    describe,
+    image_counts,
+    list_images,
+)
+from dualgan.errors import BadInput, DualGANError
+
+NAMED_AT_MOST = 10
+
+log = logging.getLogger(__name__)
+
+
+def check(folder: Path) -> Description:
+    """What dataset.json says of ``folder``.
+
+    Raises BadInput where it is no dataset folder, DualGANError where its images are not those described.
+    """
+    if not (folder / "dataset.json").is_file():
+        raise BadInput(f"{folder}: not a dataset folder, it has no dataset.json; make one with `fetch`")
+    try:
+        description = describe(folder)
+        counts, digest = image_counts(folder), content_digest(folder)
+    except OSError as error:
+        raise os_failure(error, folder) from None
+    said = "dataset.json says"
+    if counts != description.counts:
+        raise DualGANError(f"{folder}: holds {_listed(counts)}, {said} {_listed(description.counts)}; fetch it anew")
+    if digest != description.digest:
+        raise DualGANError(
+            f"{folder}: its images have changed (digest {digest}, {said} {description.digest}); fetch it anew"
+        )
+    return description
+
+
+def verify(folder: Path, limits: Limits) -> Description:
+    """``check``, and open every image. Images that cannot be used are logged, each by name with the reason.
+
+    Raises BadInput where it is no dataset folder, DualGANError where its images are not those described or cannot be
+    used.
+    """
+    images = [image for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
+    with ImageChecks(limits) as checks:
+        for image in images:
+            checks.submit(str(image))
+        log.info("checking %d images", len(images))
+        description: Description | DualGANError
+        try:
+            description = check(folder)
+        except BadInput:
+            raise
+        except DualGANError as error:
+            description = error
+        problems = checks.problems()
+    listed = [f"{Path(image).relative_to(folder)} ({problem})" for image, problem in sorted(problems.items())]
+    for line in listed:
+        log.info("bad image: %s", line)
+    if isinstance(description, DualGANError):
+        raise description
+    if listed:
+        more = f" and {len(listed) - NAMED_AT_MOST} more" if len(listed) > NAMED_AT_MOST else ""
+        raise DualGANError(
+            f"{folder}: {len(listed)} of {len(images)} images cannot be used: {', '.join(listed[:NAMED_AT_MOST])}{more}"
+        )
+    return description
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{place} {count}" for place, count in sorted(counts.items())) or "nothing"

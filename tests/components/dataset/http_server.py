@@ -1,0 +1,115 @@
+"""An HTTP server on loopback that fails as servers and networks do."""
+
+import contextlib
+import http.server
+import ssl
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+PIECE = 1 << 14
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one request is answered. ``cut_after`` and ``hold_after`` count bytes of the body: then the connection ends,
+    or nothing comes until the server's ``go_on`` is set.
+    """
+
+    status: int = 200
+    content: bytes | None = None
+    etag: str | None = '"first"'
+    resumes: bool = True
+    heeds_conditions: bool = True
+    announces_length: bool = True
+    cut_after: int | None = None
+    hold_after: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Requests:
+    """What was asked for: the first byte of each request, and how much of a body was sent in all."""
+
+    starts: list[int] = field(default_factory=list)
+    sent: int = 0
+
+
+class FaultyServer:
+    """Serves ``content`` at every path. ``answers`` are for the next requests, ``usual`` is for all after them."""
+
+    def __init__(self, content: bytes, context: ssl.SSLContext | None = None) -> None:
+        self.content = content
+        self.answers: deque[Answer] = deque()
+        self.usual = Answer()
+        self.requests = Requests()
+        self.go_on = threading.Event()
+        handler = type("Handler", (_Handler,), {"faulty": self})
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if context is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}/faces.zip"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next_answer(self) -> Answer:
+        return self.answers.popleft() if self.answers else self.usual
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    faulty: FaultyServer
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        answer = self.faulty.next_answer()
+        content = self.faulty.content if answer.content is None else answer.content
+        start = self._start(answer, len(content))
+        self.faulty.requests.starts.append(start)
+        if answer.status != 200:
+            content, start = b"", 0
+        past_end = start > len(content)
+        self.send_response(416 if past_end else 206 if start else answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if answer.etag:
+            self.send_header("ETag", answer.etag)
+        if start and not past_end:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if answer.announces_length:
+            self.send_header("Content-Length", str(max(0, len(content) - start)))
+        self.end_headers()
+        # A client that was killed, or has seen enough, hangs up.
+        with contextlib.suppress(ConnectionError):
+            self._send(content[start:], answer)
+
+    def _start(self, answer: Answer, size: int) -> int:
+        asked = self.headers.get("Range", "").removeprefix("bytes=").removesuffix("-")
+        if not asked or not answer.resumes:
+            return 0
+        condition = self.headers.get("If-Range")
+        if answer.heeds_conditions and condition is not None and condition != answer.etag:
+            return 0
+        return int(asked)
+
+    def _send(self, body: bytes, answer: Answer) -> None:
+        stops = sorted(stop for stop in (answer.cut_after, answer.hold_after) if stop is not None)
+        position = 0
+        for stop in [*stops, len(body)]:
+            while position < min(stop, len(body)):
+                piece = body[position : min(stop, position + PIECE)]
+                self.wfile.write(piece)
+                position += len(piece)
+                self.faulty.requests.sent += len(piece)
+            if position == answer.cut_after:
+                self.close_connection = True
+                return
+            if position == answer.hold_after:
+                self.faulty.go_on.wait(60)

@@ -1,0 +1,204 @@
+"""Fetches that are killed, that run at the same time, and that meet a full disk."""
+
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from components.dataset.transfer import CHUNK, OVERLAP
+from dualgan.dataset_folder import content_digest
+from tests.components.dataset.http_server import Answer, FaultyServer
+from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
+from tests.components.dataset.program import finished, start_fetch, wait_until
+
+KILLS = 20
+# A fetch that kills itself when it has unpacked so many images, for nobody else could be sure to meet that moment.
+KILLING = """
+import os, signal, sys
+from pathlib import Path
+from components.dataset.collection import Collection
+from components.dataset.fetch import fetch
+
+limit, source, destination = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+add = Collection.add
+
+def add_or_die(self, name, chunks):
+    add(self, name, chunks)
+    if len(self.images) == limit:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Collection.add = add_or_die
+fetch(source, destination)
+"""
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
+    faulty: FaultyServer, tmp_path: Path
+) -> None:
+    source = make_dataset(tmp_path / "large")
+    for number in range(30):
+        make_noisy_image(source / "train" / "A" / f"noisy-{number}.png", number)
+    faulty.content = zipped(source, tmp_path / "large.zip").read_bytes()
+    partial = tmp_path / ".data.fetch" / "transfer" / "archive"
+    random = Random(4)
+    for moment in sorted(random.randrange(1, len(faulty.content)) for _ in range(KILLS)):
+        had = size_of(partial)
+        begins = max(0, had - OVERLAP)
+        # So the process is killed when it has written the byte of this moment, however fast anything is.
+        faulty.usual = Answer(hold_after=moment - begins)
+        process = start_fetch(faulty.url, tmp_path / "data")
+        wait_until(lambda at=moment: size_of(partial) == at, process)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+        assert faulty.requests.starts[-1] >= had - CHUNK
+        assert faulty.requests.starts[-1] == begins
+        faulty.go_on.set()
+        faulty.go_on.clear()
+        assert not (tmp_path / "data").exists()
+    faulty.usual = Answer()
+    finished(start_fetch(faulty.url, tmp_path / "data"))
+    assert content_digest(tmp_path / "data") == content_digest(source)
+    assert not list(tmp_path.glob(".data*"))
+
+
+@pytest.mark.parametrize("unpacked", [1, 40, 120])
+def test_a_fetch_that_is_killed_while_it_unpacks_downloads_nothing_again(
+    faulty: FaultyServer, tmp_path: Path, unpacked: int
+) -> None:
+    source = make_dataset(tmp_path / "large", ("train/A", "train/B"))
+    for number in range(200):
+        make_noisy_image(source / "train" / "A" / f"{number}.png", number, 16, 16)
+    faulty.content = zipped(source, tmp_path / "large.zip").read_bytes()
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLING, str(unpacked), faulty.url, str(tmp_path / "data")], check=False, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / ".data.fetch" / "images").rglob("*.*"))) == unpacked
+    assert not (tmp_path / "data").exists()
+    finished(start_fetch(faulty.url, tmp_path / "data"))
+    assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]
+    assert content_digest(tmp_path / "data") == content_digest(source)
+    assert not list(tmp_path.glob(".data*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_a_terminated_fetch_downloaded_is_kept(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    partial = tmp_path / ".data.fetch" / "transfer" / "archive"
+    faulty.usual = Answer(hold_after=200_000)
+    process = start_fetch(faulty.url, tmp_path / "data")
+    wait_until(lambda: size_of(partial) == 200_000, process)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert size_of(partial) == 200_000
+    faulty.go_on.set()
+    faulty.usual = Answer()
+    finished(start_fetch(faulty.url, tmp_path / "data"))
+    assert faulty.requests.starts[-1] == 200_000 - OVERLAP
+    assert content_digest(tmp_path / "data") == content_digest(dataset)
+
+
+def test_of_two_fetches_at_once_one_works_and_the_other_finds_the_result(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path
+) -> None:
+    faulty.usual = Answer(hold_after=100_000)
+    first = start_fetch(faulty.url, tmp_path / "data")
+    wait_until(lambda: bool(faulty.requests.starts), first)
+    second = start_fetch(faulty.url, tmp_path / "data")
+    assert second.stdout is not None
+    assert second.stdout.readline() == f"{tmp_path}/data: waiting for another process that makes it\n"
+    faulty.go_on.set()
+    digest = content_digest(dataset)
+    assert digest in finished(first)
+    rest = finished(second)
+    assert f"{tmp_path}/data: already there" in rest and digest in rest
+    assert faulty.requests.starts == [0]
+    assert not list(tmp_path.glob(".data*"))
+
+
+def test_where_the_first_of_two_is_killed_the_second_takes_over(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path
+) -> None:
+    partial = tmp_path / ".data.fetch" / "transfer" / "archive"
+    faulty.answers.append(Answer(hold_after=100_000))
+    first = start_fetch(faulty.url, tmp_path / "data")
+    wait_until(lambda: size_of(partial) == 100_000, first)
+    second = start_fetch(faulty.url, tmp_path / "data")
+    assert second.stdout is not None
+    assert "waiting" in second.stdout.readline()
+    first.kill()
+    first.communicate()
+    assert content_digest(dataset) in finished(second)
+    assert faulty.requests.starts == [0, 100_000 - OVERLAP]
+
+
+@pytest.mark.parametrize("form", ["archive", "folder", "download", "synthetic"])
+def test_no_space_left_is_one_line_and_leaves_nothing(faulty: FaultyServer, tmp_path: Path, form: str) -> None:
+    source = make_dataset(tmp_path / "large")
+    make_noisy_image(source / "train" / "A" / "noisy.png", 0)
+    archive = zipped(source, tmp_path / "large.zip")
+    sources = {
+        "archive": str(archive),
+        "folder": str(source),
+        "download": faulty.url,
+        "synthetic": "synthetic://?n=1&size=256",
+    }
+    before = everything_below(tmp_path)
+
+    def few_bytes_a_file() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "components.dataset",
+            "fetch",
+            sources[form],
+            str(tmp_path / "out" / "data"),
+            "--no-lock",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=few_bytes_a_file,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == (
+        f"error: {tmp_path}/out/data: no space left for it (File too large); free some, or name a folder elsewhere\n"
+    )
+    assert everything_below(tmp_path) == before
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
+    def peak(megabytes: int) -> int:
+        """Of a fetch from an archive of so much, in MB."""
+        source = make_dataset(tmp_path / f"{megabytes}")
+        for number in range(megabytes):
+            make_noisy_image(source / "train" / "A" / f"{number}.png", number, 600, 582)
+        archive = zipped(source, tmp_path / f"{megabytes}.zip")
+        program = (
+            "import resource, sys; from components.dataset.__main__ import main; code = main(sys.argv[1:]);"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024); sys.exit(code)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, "fetch", str(archive), str(tmp_path / f"out-{megabytes}")],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return int(done.stdout.split()[-1])
+
+    assert peak(60) < peak(2) + 30

@@ -1,0 +1,163 @@
+"""Where the images of a source belong."""
+
+import hashlib
+import shutil
+import tarfile
+import tempfile
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from components.dataset.digest import digest_of, place
+from components.dataset.fetch import fetch
+from components.dataset.layout import find_layout
+from dualgan.dataset_folder import content_digest, list_images
+from dualgan.errors import BadInput
+from tests.components.dataset.made import make_dataset, make_image, make_pairs, tarred, zipped
+
+# The same examples every time, however busy the machine is.
+STEADY = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+ROOTS = ("", "facades/", "data/facades/")
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_a_dataset_may_lie_up_to_two_folders_down(dataset: Path, tmp_path: Path, root: str, as_archive: bool) -> None:
+    outer = tmp_path / "outer"
+    shutil.copytree(dataset, outer / root, dirs_exist_ok=True)
+    source = Path(shutil.make_archive(str(tmp_path / "a"), "zip", outer)) if as_archive else outer
+    assert fetch(str(source), tmp_path / "data").digest == content_digest(dataset)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar"])
+@pytest.mark.parametrize("root", ROOTS)
+def test_pairs_side_by_side_become_two_domains(tmp_path: Path, form: str, root: str) -> None:
+    source = tmp_path / "facades"
+    make_pairs(source / root, {"train": 3, "val": 2, "test": 1})
+    if form != "folder":
+        source = (zipped if form == "zip" else tarred)(source / root, tmp_path / f"packed.{form}")
+    description = fetch(str(source), tmp_path / "data")
+    assert description.counts == {"train/A": 3, "train/B": 3, "val/A": 2, "val/B": 2}
+    assert description.digest == content_digest(tmp_path / "data")
+    for domain, colour in (("A", (201, 0, 0)), ("B", (0, 0, 201))):
+        images = list_images(tmp_path / "data", "train", domain)
+        assert [image.name for image in images] == ["0.png", "1.png", "2.png"]
+        with Image.open(images[1]) as half:
+            assert (half.format, half.mode, half.size) == ("PNG", "RGB", (16, 16))
+            assert half.getcolors() == [(256, colour)]
+
+
+def test_halves_have_the_same_digest_whatever_the_form_of_their_source(tmp_path: Path) -> None:
+    source = make_pairs(tmp_path / "facades", {"train": 3, "val": 2})
+    sources = (source, zipped(source, tmp_path / "a.zip"), tarred(source, tmp_path / "a.tgz"))
+    digests = {fetch(str(form), tmp_path / f"from{form.suffix}").digest for form in sources}
+    assert len(digests) == 1
+
+
+def test_without_val_the_test_images_of_pairs_are_for_validation(tmp_path: Path) -> None:
+    source = make_pairs(tmp_path / "facades", {"train": 2, "test": 3})
+    assert fetch(str(source), tmp_path / "data").counts == {"train/A": 2, "train/B": 2, "val/A": 3, "val/B": 3}
+
+
+@pytest.mark.parametrize("size", [(31, 16), (16, 16), (16, 32)])
+def test_what_is_not_two_images_side_by_side_is_a_bad_file(tmp_path: Path, size: tuple[int, int]) -> None:
+    source = make_pairs(tmp_path / "facades", {"train": 2})
+    make_pairs(tmp_path / "odd", {"train": 1}, size)
+    shutil.copy(tmp_path / "odd" / "train" / "0.png", source / "train" / "odd.png")
+    with pytest.raises(BadInput, match=r"1 of 3 images cannot be used: train/odd.png \(not two images side by side"):
+        fetch(str(source), tmp_path / "data")
+
+
+def test_pairs_that_only_their_endings_tell_apart_keep_them(tmp_path: Path) -> None:
+    source = make_pairs(tmp_path / "facades", {"train": 1})
+    with Image.open(source / "train" / "0.png") as image:
+        image.save(source / "train" / "0.jpg")
+    fetch(str(source), tmp_path / "data")
+    assert {path.name for path in (tmp_path / "data" / "train" / "B").iterdir()} == {"0.jpg.png", "0.png.png"}
+
+
+def test_the_digest_is_made_of_places_and_contents_alone(tmp_path: Path) -> None:
+    one = make_dataset(tmp_path / "one", names=("a.png", "b.png"))
+    two = tmp_path / "two"
+    for path in sorted(one.rglob("*.png"), reverse=True):
+        target = two / path.relative_to(one)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        target.chmod(0o600)
+    (two / "train" / "A" / "notes.txt").write_text("not an image")
+    first, second = fetch(str(one), tmp_path / "first"), fetch(str(two), tmp_path / "second")
+    assert first.digest == second.digest
+    make_image(two / "val" / "A" / "a.png", 99)
+    assert fetch(str(two), tmp_path / "third").digest != first.digest
+
+
+def test_names_of_either_normal_form_are_the_same_dataset(tmp_path: Path) -> None:
+    digests = set()
+    for form in ("NFC", "NFD"):
+        source = make_dataset(tmp_path / form, names=(unicodedata.normalize(form, "Zürich.png"),))
+        digests.add(fetch(str(source), tmp_path / f"out {form}").digest)
+        digests.add(fetch(str(zipped(source, tmp_path / f"{form}.zip")), tmp_path / f"zip {form}").digest)
+    assert len(digests) == 1
+
+
+LETTERS = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\:")
+STEMS = st.text(LETTERS, min_size=1, max_size=20).filter(lambda stem: not stem.startswith("."))
+NAMES = st.builds("{}{}".format, STEMS, st.sampled_from([".png", ".PNG", ".jpg", ".Jpeg"])).filter(
+    lambda name: len(unicodedata.normalize("NFC", name).encode()) < 200 and len(name.encode()) < 200
+)
+DATASETS = st.lists(NAMES, min_size=1, max_size=4, unique_by=lambda name: unicodedata.normalize("NFC", name))
+
+
+@settings(STEADY, max_examples=25)
+@given(names=DATASETS, root=st.sampled_from(ROOTS), form=st.sampled_from(["zip", "tar.gz"]), data=st.data())
+def test_any_names_in_any_order_and_form_give_one_digest(
+    names: list[str], root: str, form: str, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        image = make_image(folder / "image.png").read_bytes()
+        files = {f"{split}/{domain}/{name}": image for split in ("train", "val") for domain in "AB" for name in names}
+        archive = folder / f"a.{form}"
+        order = data.draw(st.permutations(sorted(files)))
+        if form == "zip":
+            with zipfile.ZipFile(archive, "w") as packed:
+                for name in order:
+                    packed.writestr(f"{root}{name}", files[name])
+        else:
+            (folder / "image.png").write_bytes(image)
+            with tarfile.open(archive, "w:gz") as packed_tar:
+                for name in order:
+                    packed_tar.add(folder / "image.png", arcname=f"{root}{name}")
+        description = fetch(str(archive), folder / "data")
+        assert description.digest == content_digest(folder / "data")
+        assert description.counts["train/A"] == len(names)
+        written = {path.name for path in (folder / "data" / "train" / "A").iterdir()}
+        assert written == {unicodedata.normalize("NFC", name) for name in names}
+
+
+PARTS = st.sampled_from(["train", "val", "test", "A", "B", "x", "..", ".", "", "a.png", "b.JPG", ".hidden.png"])
+
+
+@settings(STEADY)
+@given(names=st.lists(st.lists(PARTS, min_size=1, max_size=5).map("/".join), max_size=12))
+def test_any_other_layout_is_either_a_dataset_or_one_line(names: list[str]) -> None:
+    try:
+        layout = find_layout(names, "source")
+    except BadInput as error:
+        assert "\n" not in str(error)
+        return
+    assert {spot.split for spot in layout.spots.values()} <= {"train", "val"}
+    assert set(layout.spots) <= set(names)
+
+
+def test_the_digest_of_checksums_is_that_of_the_folder(dataset: Path) -> None:
+    checksums = {
+        place(*path.relative_to(dataset).parts): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in dataset.rglob("*.*")
+    }
+    assert digest_of(checksums) == content_digest(dataset)

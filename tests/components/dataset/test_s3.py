@@ -1,0 +1,268 @@
+"""Datasets in S3, and their mirrors there."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from mypy_boto3_s3 import S3Client
+
+from components.dataset import s3_archive
+from components.dataset.errors import TransferBroken
+from components.dataset.fetch import fetch
+from components.dataset.mirror import mirror
+from components.dataset.options import FetchOptions, Patience
+from components.dataset.s3 import client
+from dualgan.dataset_folder import content_digest
+from dualgan.errors import BadInput, DualGANError
+from tests.components.dataset.conftest import BUCKET
+from tests.components.dataset.made import everything_below, make_dataset, noise, tarred, zipped
+
+
+def put_folder(s3: S3Client, folder: Path, prefix: str) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        s3.upload_file(str(path), BUCKET, f"{prefix}{path.relative_to(folder)}")
+
+
+def keys(s3: S3Client) -> set[str]:
+    return {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())}
+
+
+@pytest.mark.parametrize("prefix", ["", "faces/", "data/faces v1/"])
+def test_a_folder_of_s3_is_a_dataset(s3: S3Client, dataset: Path, tmp_path: Path, prefix: str) -> None:
+    put_folder(s3, dataset, prefix)
+    description = fetch(f"s3://{BUCKET}/{prefix}", tmp_path / "data")
+    assert description.name == (prefix.rstrip("/").rpartition("/")[2] or BUCKET)
+    assert description.source == f"s3://{BUCKET}/{prefix}".rstrip("/")
+    assert description.digest == content_digest(dataset)
+    assert everything_below(tmp_path / "data") == everything_below(dataset) | {"dataset.json"}
+
+
+@pytest.mark.parametrize("key", ["faces.zip", "data/faces.tar.gz", "archives/latest"])
+def test_an_archive_in_s3_is_unpacked(s3: S3Client, dataset: Path, tmp_path: Path, key: str) -> None:
+    archive = (tarred if "tar" in key else zipped)(dataset, tmp_path / "packed")
+    s3.upload_file(str(archive), BUCKET, key)
+    assert fetch(f"s3://{BUCKET}/{key}", tmp_path / "data").digest == content_digest(dataset)
+
+
+def test_an_archive_comes_in_parts_and_is_gone_on_with(
+    s3: S3Client, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dataset / "noise.bin").write_bytes(noise(1_000_000))
+    s3.upload_file(str(zipped(dataset, tmp_path / "packed")), BUCKET, "faces.zip")
+    monkeypatch.setattr(s3_archive, "PART", 100_000)
+    asked = _ranges_asked_for(monkeypatch, failing_after=4)
+    patience = FetchOptions(patience=Patience(retries=0, jobs=1))
+    with pytest.raises(TransferBroken, match=r"the 400000 bytes that came are kept"):
+        fetch(f"s3://{BUCKET}/faces.zip", tmp_path / "out" / "data", patience)
+    assert not (tmp_path / "out" / "data").exists()
+    asked.clear()
+    digest = fetch(f"s3://{BUCKET}/faces.zip", tmp_path / "out" / "data", patience).digest
+    assert digest == content_digest(dataset)
+    assert 400_000 - 100_000 <= min(asked) < 400_000
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
+
+
+def _ranges_asked_for(monkeypatch: pytest.MonkeyPatch, failing_after: int) -> list[int]:
+    """Where the parts begin that are asked for; once so many came, one breaks off."""
+    starts: list[int] = []
+    broken = threading.Event()
+
+    def watched(patience: Patience) -> S3Client:
+        s3 = client(patience)
+
+        def note(params: dict[str, dict[str, str]], **other: object) -> None:
+            if "Range" not in params["headers"]:
+                return
+            if len(starts) == failing_after and not broken.is_set():
+                broken.set()
+                raise ConnectionResetByPeer
+            starts.append(int(params["headers"]["Range"].removeprefix("bytes=").partition("-")[0]))
+
+        s3.meta.events.register("before-call.s3.GetObject", note)
+        return s3
+
+    monkeypatch.setattr("components.dataset.s3.client", watched)
+    return starts
+
+
+class ConnectionResetByPeer(s3_archive.BROKEN[1]):  # type: ignore[name-defined,misc]
+    def __init__(self) -> None:
+        super().__init__(error="connection reset by peer")
+
+
+def test_objects_that_came_before_a_failure_are_not_fetched_again(
+    s3: S3Client, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_folder(s3, dataset, "faces/")
+    got: list[str] = []
+    limit = [3]
+
+    def watched(patience: Patience) -> S3Client:
+        made = client(patience)
+
+        def note(params: dict[str, str], **other: object) -> None:
+            if len(got) == limit[0]:
+                raise ConnectionResetByPeer
+            got.append(params["url_path"])
+
+        made.meta.events.register("before-call.s3.GetObject", note)
+        return made
+
+    monkeypatch.setattr("components.dataset.s3.client", watched)
+    patience = FetchOptions(patience=Patience(retries=0, jobs=1))
+    with pytest.raises(TransferBroken):
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", patience)
+    limit[0] = 100
+    assert fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", patience).digest == content_digest(dataset)
+    assert len(got) == len(set(got)) == 8
+
+
+def test_the_digest_of_a_folder_is_recorded_at_its_first_use(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
+    put_folder(s3, dataset, "faces/")
+    options = FetchOptions(lock=tmp_path / "datasets.lock")
+    digest = fetch(f"s3://{BUCKET}/faces", tmp_path / "first", options).digest
+    assert json.loads((tmp_path / "datasets.lock").read_text()) == {f"s3://{BUCKET}/faces": {"digest": digest}}
+    s3.delete_object(Bucket=BUCKET, Key="faces/val/A/0.png")
+    with pytest.raises(DualGANError, match="where its first use is recorded"):
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "second", options)
+    assert not (tmp_path / "second").exists()
+
+
+def refused(source: str, tmp_path: Path) -> str:
+    with pytest.raises(BadInput) as error:
+        fetch(source, tmp_path / "parent" / "data")
+    assert not (tmp_path / "parent").exists()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_what_is_not_there_is_bad_input(s3: S3Client, tmp_path: Path) -> None:
+    assert refused("s3://other-bucket/faces", tmp_path) == "s3://other-bucket/faces: there is no bucket other-bucket"
+    assert "nothing is there" in refused(f"s3://{BUCKET}/faces", tmp_path)
+    assert "nothing is there" in refused(f"s3://{BUCKET}/faces.zip", tmp_path)
+    assert "nothing is there" in refused(f"s3://{BUCKET}", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["s3://", "s3:///faces", "s3://-/faces", "s3://a b/faces"])
+def test_what_names_no_bucket_is_bad_input(tmp_path: Path, text: str) -> None:
+    assert "the form is s3://bucket/key" in refused(text, tmp_path)
+
+
+def test_a_bucket_without_permission_is_one_line_of_bad_input(
+    s3: S3Client, s3_server: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import requests
+
+    put_folder(s3, dataset, "faces/")
+    address = f"{s3_server}/moto-api/reset-auth"
+    # From now on the server asks for permissions, which these credentials lack.
+    requests.post(address, data=b"0", timeout=30)
+    try:
+        message = refused(f"s3://{BUCKET}/faces", tmp_path)
+        assert message.startswith(f"s3://{BUCKET}/faces: no permission for bucket {BUCKET} (")
+        assert "no permission" in refused(f"s3://{BUCKET}/faces.zip", tmp_path)
+        with pytest.raises(BadInput, match="no permission"):
+            mirror(str(dataset), f"s3://{BUCKET}/copy")
+    finally:
+        requests.post(address, data=b"inf", timeout=30)
+
+
+def test_without_credentials_the_variables_are_named(
+    s3: S3Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in refused(f"s3://{BUCKET}/faces", tmp_path)
+
+
+def test_an_endpoint_that_nobody_answers_at_is_failed_work(
+    s3: S3Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(DualGANError, match="the transfer failed: Could not connect") as error:
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(patience=Patience(retries=0)))
+    assert error.value.exit_code == 1
+
+
+@pytest.mark.parametrize("form", ["dataset folder", "folder", "archive", "synthetic"])
+def test_a_mirror_is_a_source_with_the_same_digest(s3: S3Client, dataset: Path, tmp_path: Path, form: str) -> None:
+    fetch(str(dataset), tmp_path / "faces")
+    source = {
+        "dataset folder": str(tmp_path / "faces"),
+        "folder": str(dataset),
+        "archive": str(zipped(dataset, tmp_path / "a.zip")),
+        "synthetic": "synthetic://?n=2&size=32",
+    }[form]
+    mirrored = mirror(source, f"s3://{BUCKET}/datasets/faces")
+    assert json.loads(s3.get_object(Bucket=BUCKET, Key="datasets/faces/dataset.json")["Body"].read())["digest"]
+    description = fetch(f"s3://{BUCKET}/datasets/faces", tmp_path / "data")
+    assert (description.name, description.digest) == (mirrored.name, mirrored.digest)
+    assert description.counts == mirrored.counts
+
+
+def test_large_images_go_to_a_mirror_in_parts(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
+    whole = (dataset / "train" / "A" / "0.png").read_bytes()
+    # What follows a PNG's end is nobody's business; this makes it larger than a part of 8 MiB.
+    (dataset / "train" / "A" / "0.png").write_bytes(whole + noise(9 << 20) + whole[-12:])
+    mirror(str(dataset), f"s3://{BUCKET}/faces")
+    etag = s3.head_object(Bucket=BUCKET, Key="faces/train/A/0.png")["ETag"]
+    assert etag.endswith('-2"')
+    assert fetch(f"s3://{BUCKET}/faces", tmp_path / "data").digest == content_digest(dataset)
+
+
+def test_a_mirror_that_is_there_already_is_left_alone(s3: S3Client, dataset: Path) -> None:
+    mirror(str(dataset), f"s3://{BUCKET}/faces")
+    written = s3.head_object(Bucket=BUCKET, Key="faces/dataset.json")["LastModified"]
+    mirror(str(dataset), f"s3://{BUCKET}/faces/")
+    assert s3.head_object(Bucket=BUCKET, Key="faces/dataset.json")["LastModified"] == written
+
+
+def test_a_mirror_that_was_killed_is_gone_on_with(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
+    mirror(str(dataset), f"s3://{BUCKET}/faces")
+    s3.delete_object(Bucket=BUCKET, Key="faces/dataset.json")
+    s3.delete_object(Bucket=BUCKET, Key="faces/val/A/0.png")
+    mirror(str(dataset), f"s3://{BUCKET}/faces")
+    assert fetch(f"s3://{BUCKET}/faces", tmp_path / "data").digest == content_digest(dataset)
+
+
+def test_a_mirror_replaces_nothing(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
+    s3.put_object(Bucket=BUCKET, Key="thesis/thesis.pdf", Body=b"years of work")
+    with pytest.raises(BadInput, match=r"holds something else already \(thesis/thesis.pdf\)"):
+        mirror(str(dataset), f"s3://{BUCKET}/thesis")
+    mirror(str(dataset), f"s3://{BUCKET}/faces")
+    other = make_dataset(tmp_path / "other", names=("0.png",))
+    before = keys(s3)
+    with pytest.raises(BadInput, match="holds something else already"):
+        mirror(str(other), f"s3://{BUCKET}/faces")
+    assert keys(s3) == before
+
+
+def test_what_cannot_be_verified_is_not_mirrored(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
+    fetch(str(dataset), tmp_path / "faces")
+    (tmp_path / "faces" / "train" / "A" / "0.png").write_bytes(b"")
+    with pytest.raises(DualGANError, match="its images have changed"):
+        mirror(str(tmp_path / "faces"), f"s3://{BUCKET}/faces")
+    with pytest.raises(BadInput, match="the form is s3://bucket/key"):
+        mirror(str(dataset), str(tmp_path / "elsewhere"))
+    assert keys(s3) == set()
+
+
+def test_a_mirror_that_fails_removes_what_it_wrote(
+    s3: S3Client, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watched(patience: Patience) -> S3Client:
+        made = client(patience)
+
+        def note(params: dict[str, str], **other: object) -> None:
+            if params["url_path"].endswith("1.jpg"):
+                raise ConnectionResetByPeer
+
+        made.meta.events.register("before-call.s3.PutObject", note)
+        return made
+
+    monkeypatch.setattr("components.dataset.s3.client", watched)
+    with pytest.raises(DualGANError):
+        mirror(str(dataset), f"s3://{BUCKET}/faces", FetchOptions(patience=Patience(retries=0)))
+    assert keys(s3) == set()

@@ -1,0 +1,224 @@
+"""Checksums that are known, recorded or given, and images that cannot be used."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from components.dataset.fetch import fetch
+from components.dataset.options import FetchOptions, Limits
+from components.dataset.verify import verify
+from dualgan.dataset_folder import content_digest
+from dualgan.errors import BadInput, DualGANError
+from tests.components.dataset.http_server import FaultyServer
+from tests.components.dataset.made import everything_below, make_image, make_noisy_image, zipped
+
+WRONG = "00" * 32
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_archive_must_have_the_checksum_that_is_given(dataset: Path, tmp_path: Path) -> None:
+    archive = zipped(dataset, tmp_path / "a.zip")
+    right = sha256_of(archive)
+    with pytest.raises(DualGANError) as error:
+        fetch(str(archive), tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
+    assert f"has SHA-256 {right}, but --sha256 says {WRONG}" in str(error.value)
+    assert error.value.exit_code == 1
+    assert not (tmp_path / "out").exists()
+    description = fetch(str(archive), tmp_path / "out" / "data", FetchOptions(sha256=right.upper()))
+    assert description.digest == content_digest(dataset)
+    assert json.loads((tmp_path / "out" / "data" / "dataset.json").read_text())["archive_sha256"] == right
+
+
+def test_a_download_with_another_checksum_leaves_nothing(faulty: FaultyServer, tmp_path: Path) -> None:
+    with pytest.raises(DualGANError, match=f"--sha256 says {WRONG}"):
+        fetch(faulty.url, tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_without_an_archive_must_have_the_digest_that_is_given(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DualGANError, match=f"has the digest .*, but --sha256 says {WRONG}"):
+        fetch(str(dataset), tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
+    assert not (tmp_path / "out").exists()
+    fetch(str(dataset), tmp_path / "out" / "data", FetchOptions(sha256=content_digest(dataset)))
+
+
+def test_a_dataset_that_is_there_already_must_have_it_too(dataset: Path, tmp_path: Path) -> None:
+    archive = zipped(dataset, tmp_path / "a.zip")
+    fetch(str(archive), tmp_path / "data")
+    fetch(str(archive), tmp_path / "data", FetchOptions(sha256=sha256_of(archive)))
+    with pytest.raises(BadInput, match=f"but --sha256 says {WRONG}"):
+        fetch(str(archive), tmp_path / "data", FetchOptions(sha256=WRONG))
+    assert content_digest(tmp_path / "data") == content_digest(dataset)
+
+
+@pytest.mark.parametrize("text", ["abc", "x" * 64, "0" * 63])
+def test_what_is_no_checksum_is_bad_input(dataset: Path, tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInput, match=r"not a SHA-256, which has 64 hexadecimal digits"):
+        fetch(str(dataset), tmp_path / "data", FetchOptions(sha256=text))
+
+
+def test_the_checksum_of_the_first_use_is_recorded_and_another_one_is_an_error_later(
+    faulty: FaultyServer, tmp_path: Path
+) -> None:
+    lock = tmp_path / "datasets.lock"
+    options = FetchOptions(lock=lock)
+    fetch(faulty.url, tmp_path / "first", options)
+    written = lock.read_text()
+    assert json.loads(written) == {faulty.url: {"sha256": hashlib.sha256(faulty.content).hexdigest()}}
+    fetch(faulty.url, tmp_path / "second", options)
+    faulty.content = zipped(tmp_path / "first", tmp_path / "other.zip").read_bytes()
+    with pytest.raises(DualGANError) as error:
+        fetch(faulty.url, tmp_path / "third", options)
+    assert f"{lock}, where its first use is recorded, says" in str(error.value)
+    assert error.value.exit_code == 1
+    assert not (tmp_path / "third").exists()
+    assert lock.read_text() == written
+
+
+def test_a_fetch_that_fails_records_nothing(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.content = b"PK, but no archive"
+    with pytest.raises(BadInput):
+        fetch(faulty.url, tmp_path / "data", FetchOptions(lock=tmp_path / "datasets.lock"))
+    assert not (tmp_path / "datasets.lock").exists()
+
+
+def test_a_checksum_that_is_given_goes_before_the_recorded_one(faulty: FaultyServer, tmp_path: Path) -> None:
+    lock = tmp_path / "datasets.lock"
+    lock.write_text(json.dumps({faulty.url: {"sha256": WRONG}}))
+    given = hashlib.sha256(faulty.content).hexdigest()
+    fetch(faulty.url, tmp_path / "data", FetchOptions(lock=lock, sha256=given))
+    assert json.loads(lock.read_text()) == {faulty.url: {"sha256": WRONG}}
+
+
+def test_local_and_drawn_datasets_are_not_recorded(dataset: Path, tmp_path: Path) -> None:
+    options = FetchOptions(lock=tmp_path / "datasets.lock")
+    fetch(str(dataset), tmp_path / "folder", options)
+    fetch(str(zipped(dataset, tmp_path / "a.zip")), tmp_path / "archive", options)
+    fetch("synthetic://?n=1&size=32", tmp_path / "drawn", options)
+    assert not (tmp_path / "datasets.lock").exists()
+
+
+def test_a_file_of_checksums_that_is_none_is_named(faulty: FaultyServer, tmp_path: Path) -> None:
+    lock = tmp_path / "datasets.lock"
+    lock.write_text("<<<<<<< HEAD")
+    with pytest.raises(BadInput, match=r"datasets\.lock: not a file of checksums"):
+        fetch(faulty.url, tmp_path / "data", FetchOptions(lock=lock))
+
+
+def test_where_no_checksum_can_be_recorded_the_fetch_goes_on(faulty: FaultyServer, tmp_path: Path) -> None:
+    fetch(faulty.url, tmp_path / "data", FetchOptions(lock=Path("/proc/datasets.lock")))
+
+
+@pytest.fixture
+def spoilt(dataset: Path) -> Path:
+    """``dataset`` with one image more of each kind that cannot be used."""
+    place = dataset / "train" / "A"
+    whole = make_noisy_image(place / "noisy.png", 1).read_bytes()
+    (place / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (place / "endless.png").write_bytes(whole[:-12])
+    with Image.open(place / "noisy.png") as image:
+        image.save(place / "noisy.jpg")
+    photo = (place / "noisy.jpg").read_bytes()
+    (place / "cut.jpg").write_bytes(photo[: len(photo) // 2])
+    (place / "endless.jpg").write_bytes(photo[:-2])
+    (place / "empty.png").write_bytes(b"")
+    (place / "page.jpg").write_text("<html>not found</html>")
+    Image.new("RGB", (8, 7)).save(place / "tiny.png")
+    Image.new("1", (20_000, 5_000)).save(place / "bomb.png")
+    return dataset
+
+
+REASONS = {
+    "cut.png": "",
+    "endless.png": "truncated: its end is missing",
+    "cut.jpg": "image file is truncated",
+    "endless.jpg": "image file is truncated",
+    "empty.png": "empty file",
+    "page.jpg": "neither JPEG nor PNG",
+    "tiny.png": "8x7 pixels, too small: less than 8 a side",
+    "bomb.png": "20000x5000 pixels, more than 89478485: a decompression bomb",
+}
+
+
+def test_images_that_cannot_be_used_fail_the_fetch_each_by_name_with_the_reason(spoilt: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as error:
+        fetch(str(spoilt), tmp_path / "out" / "data")
+    message = str(error.value)
+    assert "8 of 18 images cannot be used" in message
+    for name, reason in REASONS.items():
+        assert f"train/A/{name} ({reason}" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_they_are_set_aside_with_quarantine(spoilt: Path, tmp_path: Path, as_archive: bool) -> None:
+    source = zipped(spoilt, tmp_path / "a.zip") if as_archive else spoilt
+    description = fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
+    aside = tmp_path / "data" / "quarantine"
+    reasons = {entry["file"]: entry["reason"] for entry in json.loads((aside / "reasons.json").read_text())}
+    assert set(reasons) == {f"train/A/{name}" for name in REASONS}
+    for name, reason in REASONS.items():
+        assert reason in reasons[f"train/A/{name}"]
+        assert (aside / "train" / "A" / name).read_bytes() == (spoilt / "train" / "A" / name).read_bytes()
+        (spoilt / "train" / "A" / name).unlink()
+    assert description.digest == content_digest(spoilt)
+    assert description.counts["train/A"] == 4
+    assert verify(tmp_path / "data", Limits()) == description
+
+
+def test_a_domain_without_a_usable_image_fails_even_with_quarantine(dataset: Path, tmp_path: Path) -> None:
+    for image in (dataset / "train" / "B").iterdir():
+        image.write_bytes(b"")
+    with pytest.raises(BadInput, match="no usable image in train/B"):
+        fetch(str(dataset), tmp_path / "out" / "data", FetchOptions(quarantine=True))
+    assert not (tmp_path / "out").exists()
+
+
+def test_limits_of_images_are_options(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"12x8 pixels, too small: less than 9 a side"):
+        fetch(str(dataset), tmp_path / "data", FetchOptions(limits=Limits(side=9)))
+    with pytest.raises(BadInput, match=r"12x8 pixels, more than 95: a decompression bomb"):
+        fetch(str(dataset), tmp_path / "data", FetchOptions(limits=Limits(pixels=95)))
+
+
+def test_many_images_are_checked_like_few(dataset: Path, tmp_path: Path) -> None:
+    for number in range(2, 200):
+        make_image(dataset / "train" / "A" / f"{number}.png", number)
+    (dataset / "train" / "A" / "77.png").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"1 of 206 images cannot be used: train/A/77.png \(empty file\)"):
+        fetch(str(dataset), tmp_path / "out" / "data")
+    (dataset / "train" / "A" / "77.png").unlink()
+    assert fetch(str(dataset), tmp_path / "out" / "data").digest == content_digest(dataset)
+
+
+def test_verify_opens_every_image_and_compares_the_digest(dataset: Path, tmp_path: Path) -> None:
+    description = fetch(str(dataset), tmp_path / "data")
+    assert verify(tmp_path / "data", Limits()) == description
+    with pytest.raises(DualGANError, match=r"8 of 8 images cannot be used: train/A/0.png \(12x8 pixels, too small"):
+        verify(tmp_path / "data", Limits(side=50))
+    make_image(tmp_path / "data" / "train" / "A" / "0.png", 77)
+    with pytest.raises(DualGANError, match="its images have changed") as error:
+        verify(tmp_path / "data", Limits())
+    assert error.value.exit_code == 1
+    with pytest.raises(BadInput, match="not a dataset folder"):
+        verify(tmp_path / "nothing", Limits())
+
+
+def test_a_source_with_a_dataset_json_must_hold_what_it_describes(dataset: Path, tmp_path: Path) -> None:
+    first = fetch(str(dataset), tmp_path / "faces")
+    again = fetch(str(tmp_path / "faces"), tmp_path / "again")
+    assert (again.name, again.digest) == (first.name, first.digest)
+    archive = zipped(tmp_path / "faces", tmp_path / "a.zip")
+    assert fetch(str(archive), tmp_path / "unpacked").name == first.name
+    shutil.copy(dataset / "train" / "A" / "0.png", tmp_path / "faces" / "train" / "A" / "more.png")
+    before = everything_below(tmp_path)
+    with pytest.raises(BadInput, match="not those that its dataset"):
+        fetch(str(tmp_path / "faces"), tmp_path / "third")
+    assert everything_below(tmp_path) == before

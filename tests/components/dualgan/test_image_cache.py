@@ -1,0 +1,102 @@
+"""Decoded images that runs on one machine share."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualgan.dataset_folder import content_digest, list_images
+from dualgan.image_cache import decoded_images
+from tests.components.dualgan.trainer import Trainer
+
+# Prepares train/A as a trainer does, writes a line an image that it decodes, and, with "hold", waits at the first one
+# until another process is about to ask for the same.
+PREPARING = """
+import hashlib, json, sys, time
+from pathlib import Path
+from dualgan import image_cache
+
+dataset, digest, cache, log, part = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), sys.argv[5]
+decode = image_cache.decode
+
+def watched(path, size, channels):
+    with open(str(log), "a") as file:
+        file.write(path.name + "\\n")
+    while part == "hold" and not (cache / "other").exists():
+        time.sleep(0.01)
+    return decode(path, size, channels)
+
+image_cache.decode = watched
+if part == "ask":
+    (cache / "other").touch()
+images, names = image_cache.decoded_images(dataset, "train", "A", 32, 3, digest, cache)
+print(json.dumps([list(images.shape), hashlib.sha256(images.tobytes()).hexdigest(), names]))
+"""
+
+
+@pytest.fixture
+def prepare(trainer: Trainer, dataset: Path, tmp_path: Path) -> Callable[[str], "subprocess.Popen[str]"]:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    arguments = [str(dataset), content_digest(dataset), str(cache), str(tmp_path / "decoded")]
+
+    def start(part: str) -> "subprocess.Popen[str]":
+        command = [str(trainer.python), "-c", PREPARING, *arguments, part]
+        return subprocess.Popen(command, env=trainer.environment, stdout=subprocess.PIPE, text=True)
+
+    return start
+
+
+def test_of_two_runs_that_start_at_once_one_decodes_and_both_see_the_same(
+    prepare: Callable[[str], "subprocess.Popen[str]"], dataset: Path, tmp_path: Path
+) -> None:
+    first, second = prepare("hold"), prepare("ask")
+    answers = [json.loads(process.communicate(timeout=120)[0]) for process in (first, second)]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == [6, 32, 32, 3]
+    assert sorted((tmp_path / "decoded").read_text().split()) == [
+        path.name for path in list_images(dataset, "train", "A")
+    ]
+    assert not list((tmp_path / "cache").glob("*.tmp"))
+
+
+def prepared(dataset: Path, cache: Path, size: int = 32) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    images, _ = decoded_images(dataset, "train", "A", size, 3, content_digest(dataset), cache)
+    assert isinstance(images, np.memmap) and not images.flags.writeable
+    return images
+
+
+def test_images_are_resized_by_pillow_s_bilinear_filter(dataset: Path, tmp_path: Path) -> None:
+    images = prepared(dataset, tmp_path)
+    for path, image in zip(list_images(dataset, "train", "A"), images, strict=True):
+        with Image.open(path) as picture:
+            np.testing.assert_array_equal(picture.resize((32, 32), Image.Resampling.BILINEAR), image)
+
+
+def test_another_size_or_other_content_is_another_file(dataset: Path, tmp_path: Path) -> None:
+    prepared(dataset, tmp_path)
+    prepared(dataset, tmp_path, size=48)
+    other = tmp_path / "other"
+    (other / "train" / "A").mkdir(parents=True)
+    Image.new("RGB", (40, 48), (1, 2, 3)).save(other / "train" / "A" / "0.png")
+    assert prepared(other, tmp_path).shape == (1, 32, 32, 3)
+    names = {path.name for path in tmp_path.glob("*.npy")}
+    assert names == {
+        f"{content_digest(dataset)[:32]}-train-A-32px-RGB-bilinear.npy",
+        f"{content_digest(dataset)[:32]}-train-A-48px-RGB-bilinear.npy",
+        f"{content_digest(other)[:32]}-train-A-32px-RGB-bilinear.npy",
+    }
+
+
+def test_a_file_that_is_cut_short_is_made_anew_and_leftovers_go(dataset: Path, tmp_path: Path) -> None:
+    whole = prepared(dataset, tmp_path).copy()
+    (file,) = tmp_path.glob("*.npy")
+    file.write_bytes(file.read_bytes()[:1000])
+    left = file.with_suffix(".killed.tmp")
+    left.write_bytes(b"half")
+    np.testing.assert_array_equal(prepared(dataset, tmp_path), whole)
+    assert not left.exists()
