@@ -39,6 +39,10 @@ def parser() -> Parser:
     running.add_argument(
         "--dataset", help="a source as of `python -m components.dataset list` (default: the profile's)"
     )
+    running.add_argument("--dataset-sha256", default="", help="what the dataset's archive must have")
+    running.add_argument(
+        "--quarantine", action="store_true", help="set images aside that cannot be used, instead of failing"
+    )
     running.add_argument(
         "--seed", type=int, default=0, help="seed of weights, order and everything random (default: 0)"
     )
@@ -81,6 +85,8 @@ def _run(profile: Profile, options: argparse.Namespace) -> int:
         "options": dict(_assignment(text) for text in options.option),
         "tracking_uri": options.tracking_uri,
         "experiment": options.experiment,
+        "dataset_sha256": options.dataset_sha256,
+        "quarantine": options.quarantine,
     }
     done = run(profile, parameters, options.results)
     print(f"\n{done.verdict.upper()}: {done.reason}")

@@ -23,7 +23,7 @@ from pipelines.profile import Profile
 
 LOCAL = WORKING_TREE / ".local"
 # How Python's traceback, and so KFP's log, ends where one of our errors ended a task.
-OUR_ERROR = re.compile(r"(?:dualgan\.errors\.)(BadInput|DualGANError): (.*)")
+OUR_ERROR = re.compile(r"(?:dualgan|components\.dataset)\.errors\.(BadInput|DualGANError|TransferBroken): (.*)")
 CLEAR_LINE = "\r\x1b[K"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

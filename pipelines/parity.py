@@ -28,10 +28,14 @@ def build(profile: Profile) -> Any:
         options: dict = {},  # type: ignore[type-arg]  # noqa: B006 - KFP takes the default as a constant
         tracking_uri: str = "",
         experiment: str = "",
+        dataset_sha256: str = "",
+        quarantine: bool = False,
     ) -> None:
         run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
         tracking = {"pipeline_run_id": run_id, "tracking_uri": tracking_uri, "experiment": experiment}
-        fetched = _task("dataset", dataset_component.dataset, profile.image)(source=dataset)
+        fetched = _task("dataset", dataset_component.dataset, profile.image)(
+            source=dataset, sha256=dataset_sha256, quarantine=quarantine
+        )
         trained, drawn = {}, {}
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image

@@ -40,7 +40,7 @@ class Gpu(Device):
 
     def describe(self) -> Dict[str, Any]:
         # TensorFlow 1.15 does not tell what it was built with.
-        build_info = getattr(tf.sysconfig, "get_build_info", dict)()
+        build_info: Dict[str, Any] = getattr(tf.sysconfig, "get_build_info", dict)()
         return {
             "kind": self.kind,
             "name": self._names[0],
