@@ -49,7 +49,7 @@ def measurements(runtime: str, *arguments: object) -> Iterator[Measurement]:
 
 
 def median(found: Sequence[Measurement], key: str, **wanted: object) -> float:
-    chosen = [item[key] for item in found if all(item.get(name) == value for name, value in wanted.items())]
+    chosen = [float(item[key]) for item in found if all(item.get(name) == value for name, value in wanted.items())]
     return statistics.median(chosen)
 
 
@@ -82,9 +82,8 @@ def main() -> None:
         for _ in range(arguments.repeats):
             for gcn in arguments.gcn:
                 for runtime in runtimes:
-                    options = ("--gcn", gcn, "--rounds", arguments.rounds, "--steps", STEPS_A_ROUND[gcn])
-                    options += ("--threads", arguments.threads)
-                    found[runtime] += measurements(runtime, "steps", dataset, *options)
+                    size = ("--gcn", gcn, "--rounds", arguments.rounds, "--steps", STEPS_A_ROUND[gcn])
+                    found[runtime] += measurements(runtime, "steps", dataset, *size, "--threads", arguments.threads)
             for runtime in runtimes:
                 found[runtime] += measurements(runtime, "feed", dataset, "--steps", FEED_STEPS)
     print(
