@@ -32,7 +32,7 @@ ui: $(VENV)/ready ## serve the local MLflow store and print the address of the c
 test: env ## everything that needs nothing but Python
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system" $(PYTEST_OPTIONS)
 
-test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl
+test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or takes minutes
 	$(PYTHON) -m pytest -m system $(PYTEST_OPTIONS)
 
 bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes

@@ -40,6 +40,7 @@ def recorded(file: Path, name: str) -> list[Point]:
     return [(event["step"], int(event["time"] * 1000), event["metrics"][name]) for event in events]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("seed", [0])
 def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
     tmp_path: Path, store: Path, seed: int
