@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
+from dualgan.allocator import share_one_arena
 from dualgan.errors import EXIT_FAILED, BadInput, DualGANError
 
 TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         options = train_options.from_arguments(arguments)
         if arguments.phase == "test":
             return draw_validation_images(arguments)
+        share_one_arena()
         from dualgan.training import train
 
         summary = train(options)
