@@ -114,7 +114,7 @@ def test_memory_does_not_grow_with_the_steps(trainer: Trainer, dataset: Path, tm
         resident.append(psutil.Process(process.pid).memory_info().rss)
     process.kill()
     process.wait()
-    # The heap of TensorFlow 1.15 grows in jumps, by up to 21 MB where this was tried ten times; a leak has no bound.
+    # The heap of TensorFlow 1.15 grows in jumps, by up to 21 MB in the runs that were watched; a leak has no bound.
     assert resident[1] - resident[0] < 40 * 2**20, "bytes at step 50 and at step 2000: " + str(resident)
 
 
