@@ -40,7 +40,6 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-@pytest.mark.system
 def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
     faulty: FaultyServer, tmp_path: Path
 ) -> None:
