@@ -6,11 +6,11 @@ DOMAINS, names by their UTF-8 bytes. So it covers content and names, but neither
 permissions, machine nor anything else that lies in the folder.
 """
 
-import hashlib
 import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from dualgan import dataset_folder
 from dualgan.dataset_folder import DOMAINS, SPLITS
 
 
@@ -31,10 +31,7 @@ def place(split: str, domain: str, name: str) -> Place:
 
 def digest_of(checksums: Mapping[Place, str]) -> str:
     """The digest (hex) of images with these SHA-256 (hex)."""
-    total = hashlib.sha256()
-    for image in sorted(checksums, key=_order):
-        total.update(f"{image}\0{checksums[image]}\n".encode())
-    return total.hexdigest()
+    return dataset_folder.digest_of((str(image), checksums[image]) for image in sorted(checksums, key=_order))
 
 
 def counts_of(places: Mapping[Place, str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import hashlib
 import unicodedata
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 from dualgan.errors import BadInput
 from dualgan.run_folder import read_json
@@ -50,16 +50,25 @@ def require_training_images(folder: Path) -> None:
             raise BadInput("{}: no image in train/{} ({})".format(folder, domain, ", ".join(IMAGE_ENDINGS)))
 
 
+def digest_of(checksums: Iterable[Tuple[str, str]]) -> str:
+    """The digest (hex) of images in order: the place "{split}/{domain}/{name}" and SHA-256 (hex) of each."""
+    total = hashlib.sha256()
+    for place, checksum in checksums:
+        total.update("{}\0{}\n".format(place, checksum).encode("utf-8"))
+    return total.hexdigest()
+
+
 def content_digest(folder: Path) -> str:
     """SHA-256 (hex) over every image's place and bytes, the same on any machine and file system."""
-    total = hashlib.sha256()
-    for split in SPLITS:
-        for domain in DOMAINS:
-            for path in list_images(folder, split, domain):
-                place = "/".join((split, domain, unicodedata.normalize("NFC", path.name)))
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                total.update("{}\0{}\n".format(place, content).encode("utf-8"))
-    return total.hexdigest()
+    return digest_of(
+        (
+            "/".join((split, domain, unicodedata.normalize("NFC", path.name))),
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for split in SPLITS
+        for domain in DOMAINS
+        for path in list_images(folder, split, domain)
+    )
 
 
 def image_counts(folder: Path) -> Dict[str, int]:

@@ -117,7 +117,6 @@ class Training:
         self._data = data
         self._inputs = sample_inputs(options, digest, cache, options.sample_images)
         self.graph = StepGraph(step_options(options, device), device)
-        self._flops_per_step = self.graph.flops_per_step()
         self._checkpoints = Checkpoints(self.folder.checkpoints, options.keep_checkpoints)
         self._initializer = tf.global_variables_initializer()
         self._initial_values = {} if saved_checkpoints(self.folder.checkpoints) else initial_values(options)
@@ -244,7 +243,7 @@ class Training:
         events = list(read_events(self.folder.events))
         summary = summarise(events, status, reason, self.options.batch_size, times)
         rate = matmul_rate(self._device) if status == "finished" else None
-        summary["efficiency"] = efficiency(summary["sec_per_step"], self._flops_per_step, rate)
+        summary["efficiency"] = efficiency(summary["sec_per_step"], self.graph.flops_per_step(), rate)
         summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
         write_json(self.folder.summary, summary)
 

@@ -21,7 +21,7 @@ from components.tracking.placement import Placement
 from components.tracking.store import store_uri
 from dualgan.run_folder import RunFolder, read_samples
 from tests.components.publish.conftest import environment_with_programs, write_comparison
-from tests.components.tracking.conftest import free_port
+from tests.components.tracking.conftest import answers, free_port
 
 SECONDS_TO_START = 180.0
 
@@ -52,14 +52,6 @@ def address(tmp_path: Path, trained: Path, store: Path) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def post(address: str, content: Any) -> Any:

@@ -6,14 +6,12 @@ Starting one takes seconds of imports: these are done once, in a process that ea
 import multiprocessing
 import os
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 
 from components.tracking.store import store_uri
 from components.tracking.ui import SERVER_ENVIRONMENT
-from tests.components.tracking.conftest import free_port
+from tests.components.tracking.conftest import answers, free_port
 
 SECONDS_TO_START = 120.0
 _FORKED_FROM = multiprocessing.get_context("forkserver")
@@ -46,7 +44,7 @@ class KillableServer:
         process.start()
         self._process = process
         deadline = time.monotonic() + SECONDS_TO_START
-        while not self._answers():
+        while not answers(f"{self.address}/health"):
             assert process.is_alive() and time.monotonic() < deadline, "the server did not start"
             time.sleep(0.02)
 
@@ -55,13 +53,6 @@ class KillableServer:
             self._process.kill()
             self._process.join()
             self._process = None
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/health", timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
 
     def __enter__(self) -> "KillableServer":
         self.start()

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from components.tracking.pipeline_results import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
 from components.tracking.ui import SERVER_ENVIRONMENT
-from tests.components.tracking.conftest import free_port
+from tests.components.tracking.conftest import answers, free_port
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, parents
 from tests.components.tracking.test_pipeline_results import comparison_folder
@@ -117,14 +115,6 @@ def server(tmp_path: Path, postgresql: str, s3: str) -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @pytest.mark.system("postgresql")
