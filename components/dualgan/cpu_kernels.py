@@ -131,17 +131,29 @@ def _filter_of_blocks(product: Tensor, shape: List[int]) -> Tensor:
 
 
 def _image_gradient_by_product(shape: List[int], w: Tensor, g: Tensor) -> Tensor:
-    """For a filter [3, 3, C, D]: what each pixel of ``g`` adds to a block of 4 x 4, summed where blocks overlap."""
+    """For a filter [3, 3, C, D]: an even row of the result is touched by the first row of the filter at its pixel of
+    ``g`` and by the last one at the pixel above, an odd row by the middle one only; columns alike.
+    """
     batch, height, width, channels = shape
     half = [batch, height // 2, width // 2]
     product = tf.matmul(tf.reshape(w, [9 * channels, -1]), tf.reshape(g, [-1, w.shape.as_list()[3]]), transpose_b=True)
-    parts = tf.transpose(tf.reshape(product, [3, 3, channels] + half), [3, 4, 5, 0, 1, 2])
-    padded = tf.pad(parts, [[0, 0]] * 3 + [[0, 1], [0, 1], [0, 0]])
-    total = []
-    for down in range(2):
-        for right in range(2):
-            block = padded[:, :, :, 2 * down : 2 * down + 2, 2 * right : 2 * right + 2]
-            block = tf.reshape(block, half + [4 * channels])
-            shifted = tf.pad(block, [[0, 0], [down, 0], [right, 0], [0, 0]])
-            total.append(shifted[:, : half[1], : half[2]])
-    return tf.depth_to_space(tf.add_n(total), 2)
+    # A slice of the first dimension shares its memory.
+    taps = tf.reshape(product, [9, channels] + half)
+
+    def tap(row: int, column: int) -> Tensor:
+        return taps[3 * row + column]
+
+    def from_above(x: Tensor) -> Tensor:
+        return tf.pad(x[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]])
+
+    def from_left(x: Tensor) -> Tensor:
+        return tf.pad(x[:, :, :, :-1], [[0, 0], [0, 0], [0, 0], [1, 0]])
+
+    quarters = [
+        tap(0, 0) + from_left(tap(0, 2)) + from_above(tap(2, 0) + from_left(tap(2, 2))),
+        tap(0, 1) + from_above(tap(2, 1)),
+        tap(1, 0) + from_left(tap(1, 2)),
+        tap(1, 1),
+    ]
+    blocks = tf.reshape(tf.concat(quarters, 0), [4 * channels, -1])
+    return tf.depth_to_space(tf.reshape(tf.transpose(blocks), half + [4 * channels]), 2)
