@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emi
 
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
-.PHONY: help env tf1 run ui test test-system bench check compile lock clean
+.PHONY: help env tf1 run ui test test-system bench bench-verdict check compile lock clean npu-emulation
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,12 +38,22 @@ test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or 
 bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes
 	@$(PYTHON) -m tests.bench
 
+npu-emulation: tf1 ## recorded steps on an Ascend 910's rounding, emulated on the CPU behind a double of npu_bridge
+	@for file in tests/components/dualgan/golden/*.npz; do \
+	  PATH=$(CURDIR)/tests/npu_bridge_double/bin:$$PATH PYTHONPATH=components:tests/npu_bridge_double \
+	  NPU_BRIDGE_DOUBLE_CUBE=factors $(TF1_VENV)/bin/python -m dualgan verify $$file --device npu --step_mode two-run \
+	  || exit 1; done
+
+bench-verdict: env ## break one leg at a time and see what the comparison says, 20 minutes
+	@$(PYTHON) -m tests.verdict
+
 check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p components.dataset -p components.train \
-	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.look
+	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.look \
+	  -p components.replay
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)

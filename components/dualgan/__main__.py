@@ -1,4 +1,4 @@
-"""python -m dualgan train|sample|export|verify --help"""
+"""python -m dualgan train|sample|export|verify|trace|replay|doctor --help"""
 
 import argparse
 import os
@@ -9,6 +9,11 @@ from typing import List, NoReturn, Optional
 from dualgan import options as train_options
 from dualgan.allocator import share_one_arena
 from dualgan.errors import EXIT_FAILED, BadInput, DualGANError
+
+# TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
+# Where the module cannot be found, TensorFlow goes without.
+if sys.version_info >= (3, 8):
+    sys.modules["keras"] = None  # type: ignore[assignment]
 
 TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
 
@@ -21,6 +26,21 @@ VERIFY_HELP = """Replay recorded steps of the original DualGAN on this TensorFlo
 The first thing to run on a new accelerator: FILE holds initial weights, images and every random number of a few
 training steps of the original implementation on TensorFlow 1.15 (CPU), and the losses and images that came out.
 Each quantity's worst error is printed beside its bound. Exit codes: 0 all hold, 1 one does not, 2 wrong input."""
+
+TRACE_HELP = """Record some training steps, so that another device can do them again and be compared layer by layer.
+
+Options are those of `train`; where --run_dir names a run, they are that run's. The file holds the weights, what the
+steps were fed, and losses, layers' outputs, gradients and updates as they came out here. Nothing is trained."""
+
+REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say where they come out otherwise.
+
+Each recorded layer, gradient, update and loss is compared from equal weights and inputs, so that the first layer that
+is computed otherwise is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
+
+DOCTOR_HELP = """Say which libraries and devices a training finds here, and why others cannot be used.
+
+Nothing is computed and no memory of a device is taken, so it can run beside a training.
+Exit codes: 0 the device that --device asks for can be used, 1 it cannot."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,11 +83,40 @@ def parser() -> argparse.ArgumentParser:
         "verify", help="replay recorded steps of the original", description=VERIFY_HELP, formatter_class=plain
     )
     verify.add_argument("file", type=Path, metavar="FILE", help="golden file (.npz)")
-    verify.add_argument("--device", choices=train_options.DEVICES, default="cpu", help="default: cpu")
+    train_options.add_options(verify, train_options.DEVICE_OPTIONS)
     verify.add_argument(
         "--step_mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
         help="update critics and generators in one session.run, in two, or check both (default)",
     )  # fmt: skip
+
+    trace = commands.add_parser(
+        "trace", help="record training steps for a replay", description=TRACE_HELP, formatter_class=plain
+    )
+    train_options.add_arguments(trace)
+    trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
+    trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
+    trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
+    trace.add_argument(
+        "--probe_steps", type=int, nargs="+", metavar="N",
+        help="which of the steps, from 1, to look into beside the first; the whole state before each is kept "
+        "(default: the last, with small networks)",
+    )  # fmt: skip
+
+    replay = commands.add_parser(
+        "replay", help="do a trace's steps again and compare", description=REPLAY_HELP, formatter_class=plain
+    )
+    replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
+    replay.add_argument("--run_dir", type=Path, help="run of the leg that is asked about: replay as it trained")
+    replay.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
+    train_options.add_options(replay, train_options.LEG_OPTIONS)
+
+    doctor = commands.add_parser(
+        "doctor", help="what this machine offers", description=DOCTOR_HELP, formatter_class=plain
+    )
+    doctor.add_argument(
+        "--device", choices=("any", *train_options.DEVICES), default="any", help="which must be usable (default: any)"
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     return root
 
 
@@ -85,34 +134,73 @@ def draw_validation_images(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run(arguments: argparse.Namespace) -> int:
-    if arguments.command == "train":
-        options = train_options.from_arguments(arguments)
-        if arguments.phase == "test":
-            return draw_validation_images(arguments)
-        share_one_arena()
-        from dualgan.training import train
-
-        summary = train(options)
-        print("{status} after {steps} steps: min_loss {min_loss}, sec_per_step {sec_per_step}".format(**summary))
-        return 0
-    if arguments.command == "sample":
+def train(arguments: argparse.Namespace) -> int:
+    options = train_options.from_arguments(arguments)
+    if arguments.phase == "test":
         return draw_validation_images(arguments)
-    if arguments.command == "export":
-        from dualgan.export_command import export
+    share_one_arena()
+    from dualgan.training import train as start_training
 
-        step = export(arguments.run_dir, arguments.output)
-        print("exported the generators of step {} to {}".format(step, arguments.output))
-        return 0
-    from dualgan.verify_command import verify
+    summary = start_training(options)
+    print("{status} after {steps} steps: min_loss {min_loss}, sec_per_step {sec_per_step}".format(**summary))
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from dualgan.export_command import export as write_graphs
+
+    step = write_graphs(arguments.run_dir, arguments.output)
+    print("exported the generators of step {} to {}".format(step, arguments.output))
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    from dualgan.devices import device_options, open_device
+    from dualgan.verify_command import verify as replay_golden_file
 
     modes = {"both": (True, False), "one-run": (True,), "two-run": (False,)}[arguments.step_mode]
-    return verify(arguments.file, arguments.device, modes, print)
+    device = open_device(arguments.device or "cpu", options=device_options(arguments))
+    return replay_golden_file(arguments.file, device, modes, print)
+
+
+def trace(arguments: argparse.Namespace) -> int:
+    from dualgan.trace_command import record, request
+
+    made = record(request(arguments), arguments.output)
+    last = made.first_step + len(made.batches) - 1
+    print("recorded steps {} to {} in {}".format(made.first_step, last, arguments.output))
+    return 0
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    from dualgan.replay_command import Leg, replay_and_tell
+
+    given = {name: getattr(arguments, name) for name in train_options.LEG_OPTIONS}
+    leg = Leg(arguments.run_dir, {name: value for name, value in given.items() if value is not None})
+    return replay_and_tell(arguments.trace, leg, arguments.output, print)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from dualgan.doctor import doctor as look
+
+    return look(arguments.device, arguments.json, print)
+
+
+COMMANDS = {
+    "train": train,
+    "sample": draw_validation_images,
+    "export": export,
+    "verify": verify,
+    "trace": trace,
+    "replay": replay,
+    "doctor": doctor,
+}
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     try:
-        return run(parser().parse_args(arguments))
+        given = parser().parse_args(arguments)
+        return COMMANDS[given.command](given)
     except DualGANError as error:
         print("error: {}".format(error), file=sys.stderr)
         return error.exit_code

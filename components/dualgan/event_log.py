@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 from dualgan.run_folder import Event, read_events
 
@@ -15,8 +15,11 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self._file = open(str(path), "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
-    def training_step(self, step: int, epoch: int, seconds: float, metrics: Dict[str, float]) -> None:
-        self._write({"step": step, "time": time.time(), "seconds": seconds, "epoch": epoch, "metrics": metrics})
+    def training_step(
+        self, step: int, epoch: int, seconds: float, metrics: Dict[str, float], feed: Sequence[float]
+    ) -> None:
+        now = time.time()
+        self._write({"step": step, "time": now, "seconds": seconds, "epoch": epoch, "metrics": metrics, "feed": feed})
 
     def event(self, kind: str, step: int, **content: Any) -> None:
         self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))

@@ -131,7 +131,7 @@ class StepGraph:
 
     def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
         values = [weights[variable.op.name] for variable in variables]
-        gradients = tf.gradients(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = self._device.gradients(optimizer, loss, values)
         return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_update(self, images: Translations) -> Update:
@@ -192,6 +192,11 @@ class StepGraph:
         """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
         initializers = [self.variables[name].initializer for name in values]
         session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
+
+    @property
+    def critics_update(self) -> Any:
+        """The operation that updates the critics; with two runs a step, all of the first."""
+        return self._critics_update.operation
 
     def flops_per_step(self) -> int:
         """What flops_of counts in a training step that updates critics and generators."""

@@ -12,6 +12,11 @@ DISC_TYPES = ("globalgan", "patchgan")
 LOSS_METRICS = ("L1", "L2")
 STEP_MODES = ("auto", "one-run", "two-run")
 ON_NAN = ("stop", "continue")
+# What each does is said in devices/npu_precision.py.
+PRECISION_MODES = (
+    *("force_fp32", "cube_fp16in_fp32out", "allow_fp32_to_fp16", "allow_mix_precision", "allow_mix_precision_fp16"),
+    *("force_fp16", "must_keep_origin_dtype", "allow_fp32_to_bf16", "allow_mix_precision_bf16"),
+)
 PRESETS: Dict[str, Dict[str, Any]] = {
     "full": {"train_epochs": 100},
     "performance": {"train_epochs": 1, "sample_freq": 0, "save_freq": 0},
@@ -36,6 +41,11 @@ CHANGEABLE = frozenset(
 
 # Names that the original has for an option besides.
 OTHER_NAMES = {"train_epochs": ("--epoch",)}
+
+# Those that set up the device, for commands that compute without training.
+DEVICE_OPTIONS = ("device", "precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
+# What belongs to a leg, not to the experiment: where and how it computes.
+LEG_OPTIONS = (*DEVICE_OPTIONS, "threads", "step_mode")
 
 
 def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = None) -> Any:
@@ -71,6 +81,15 @@ class TrainOptions:
     seed: int = _option(0, "seed of initial weights, order, flips, epsilon and dropout, all drawn on the host")
     device: str = _option("cpu", "where to train; one that is not there is an error", DEVICES)
     threads: int = _option(0, "CPU threads for one operation; 0: as many as there are cores")
+    precision_mode: str = _option(
+        "", "npu: types of convolutions and the rest; default: force_fp32, the highest a 910 has", PRECISION_MODES
+    )
+    loss_scale: str = _option("off", "npu, mixed precision: off, dynamic, or a fixed number such as 1024")
+    npu_parameters: str = _option(
+        "", 'npu: more of its session, as JSON: \'{"op_compiler_cache_dir": "/cache"}\'; docs/porting.md lists the keys'
+    )
+    deterministic: bool = _option(False, "gpu, npu: operations give the same bits each time; slower")
+    allow_tf32: bool = _option(False, "gpu: products may round factors to TensorFloat-32; faster")
     step_mode: str = _option("auto", "update critics and generators in one session.run or in two", STEP_MODES)
     init_from: str = _option("", "start from a checkpoint of the original (its prefix), which trains on BGR colours")
     save_freq: int = _option(1000, "steps between checkpoints; 0: only the last step")
@@ -88,7 +107,19 @@ class TrainOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every option to ``parser``, and --preset."""
+    add_options(parser, [option.name for option in fields(TrainOptions)])
+    parser.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        help="full: 100 epochs; performance: one epoch, no samples, for timing",
+    )
+
+
+def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add the options ``names`` to ``parser``; one that is not given is None."""
     for option in fields(TrainOptions):
+        if option.name not in names:
+            continue
         flag, help_text = "--" + option.name, option.metadata["help"]
         if option.type is bool:
             parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="True|False", help=help_text)
@@ -102,11 +133,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar=None if option.metadata["choices"] else option.name.upper(),
             help=help_text.replace("%", "%%") + shown,
         )
-    parser.add_argument(
-        "--preset",
-        choices=sorted(PRESETS),
-        help="full: 100 epochs; performance: one epoch, no samples, for timing",
-    )
 
 
 def _boolean(text: str) -> bool:
@@ -145,9 +171,19 @@ def validated(options: TrainOptions) -> TrainOptions:
                 raise BadInput("--{} {}: must be {}".format(name, value, requirement))
     for option in fields(TrainOptions):
         choices, value = option.metadata["choices"], getattr(options, option.name)
-        if choices and value not in choices:
+        if choices and value not in choices and value != option.default:
             raise BadInput("--{} {}: must be one of {}".format(option.name, value, ", ".join(choices)))
+    check_loss_scale(options.loss_scale, options.step_mode == "one-run")
     return options
+
+
+def check_loss_scale(loss_scale: str, one_run: bool) -> None:
+    """Raise BadInput where losses of critics and generators are both scaled in one run.
+
+    An NPU notes overflows in one register: it could not say whose gradients overflowed.
+    """
+    if loss_scale != "off" and one_run:
+        raise BadInput("--loss_scale {}: needs --step_mode two-run".format(loss_scale))
 
 
 _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [

@@ -6,7 +6,7 @@ from typing import Optional
 from dualgan import image_cache
 from dualgan.checkpoints import Checkpoints
 from dualgan.dataset_folder import checked_description, require_training_images
-from dualgan.devices import open_device
+from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.graph import StepGraph
 from dualgan.options import TrainOptions, from_dict, validated
@@ -34,7 +34,7 @@ def sample(
         options = validated(type(options)(**dict(options.as_dict(), data_dir=str(data_dir))))
     dataset = Path(options.data_dir)
     require_training_images(dataset)
-    device = open_device(device_name or options.device, options.threads)
+    device = open_recorded_device(options, device_name)
     cache = Path(cache_dir or options.cache_dir or image_cache.default_folder())
     inputs = sample_inputs(options, checked_description(dataset).digest, cache, count)
     with tf.Graph().as_default() as graph:

@@ -11,8 +11,8 @@ with warnings.catch_warnings():
     import tensorflow.compat.v1 as tf
     from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-tf.disable_v2_behavior()
 tf.logging.set_verbosity(tf.logging.ERROR)
+tf.disable_v2_behavior()
 
 
 def custom_gradient(function: Callable[..., Tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:

@@ -10,10 +10,11 @@ from typing import Any, Dict, Iterator, List, Optional
 from dualgan import environment, image_cache
 from dualgan.checkpoints import Checkpoints, saved_checkpoints
 from dualgan.dataset_folder import Description, checked_description, require_training_images
-from dualgan.devices import Device, open_device
+from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput, DualGANError, Interrupted
 from dualgan.event_log import EventLog, cut_after
 from dualgan.feed import Prefetch, TrainingData, training_data
+from dualgan.feed_signature import FeedSignature
 from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import LossOptions
 from dualgan.matmul_rate import matmul_rate
@@ -150,7 +151,8 @@ class Training:
         """Train to the last step. Raises Interrupted on a termination signal, DualGANError where training fails."""
         began = time.perf_counter()
         done = self.start(session)
-        step_function = self.graph.step_callable(session)
+        self._signature = FeedSignature(session)
+        step_function = self.graph.step_callable(self._signature)
         self._progress = Progress(self.last_step, self.options.log_freq)
         self._sample = self.graph.sample_callable(session)
         status, reason = "failed", None
@@ -189,7 +191,8 @@ class Training:
         self._times["waiting_for_data"] += fed - asked
         self._times["training"] += ended - fed
         metrics = {name: terms[name] for name in LOSS_METRICS if name in terms}
-        self._log.training_step(step, self._data.epoch_of(step), ended - asked, metrics)
+        feed = self._signature.take()
+        self._log.training_step(step, self._data.epoch_of(step), ended - asked, metrics, feed)
         self._done = step
         self._progress.show(step, metrics, ended - asked)
         self._check_finite(step, metrics)
@@ -267,7 +270,7 @@ def train(options: TrainOptions) -> Dict[str, Any]:
     dataset = checked_description(dataset_path)
     folder = RunFolder(Path(options.run_dir))
     resuming = check_resumable(folder, options, dataset)
-    device = open_device(options.device, options.threads)
+    device = open_recorded_device(options)
     cache = Path(options.cache_dir) if options.cache_dir else image_cache.default_folder()
     data = training_data(options, dataset.digest, cache)
     with tf.Graph().as_default() as graph:

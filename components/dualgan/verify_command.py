@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from dualgan import golden
-from dualgan.devices import open_device
+from dualgan.devices import Device
 from dualgan.graph import StepGraph
+from dualgan.options import check_loss_scale
 from dualgan.tensorflow_v1 import tf
 
 ADVICE = """
@@ -14,13 +15,15 @@ step 1 and wrong later, gradients or the optimiser. An error near its bound that
 is rounding: a unit near a rectifier's zero fell on the other side of it."""
 
 
-def verify(file: Path, device_name: str, modes: Sequence[bool], say: Callable[[str], None]) -> int:
+def verify(file: Path, device: Device, modes: Sequence[bool], say: Callable[[str], None]) -> int:
     """Replay ``file`` in each of ``modes`` (True: one session.run a step); 0 where every bound holds, else 1."""
+    check_loss_scale(device.options.loss_scale, True in modes)
     recorded = golden.load(file)
-    device = open_device(device_name)
     say("{}: {} steps of {GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(
         file, recorded.steps, **recorded.meta))  # fmt: skip
     say("TensorFlow {} on {kind} ({name})".format(tf.version.VERSION, **device.describe()))
+    if device.products != "float32":
+        say("factors of products are {} here, and the bounds those of such a device".format(device.products))
     failed = 0
     for one_run in modes:
         say("\n{}\n{:<18}{:>12}{:>12}".format("one-run" if one_run else "two-run", "quantity", "worst error", "bound"))
@@ -30,7 +33,7 @@ def verify(file: Path, device_name: str, modes: Sequence[bool], say: Callable[[s
             tf.get_default_graph().finalize()
             with tf.Session(config=device.session_config()) as session:
                 session.run(initializer)
-                for check in golden.replay(recorded, graph, session):
+                for check in golden.replay(recorded, graph, session, device.products):
                     kind = "relative" if check.bound.relative else "absolute"
                     since = " from step {} on".format(check.exceeded_at) if check.exceeded_at else ""
                     verdict = "" if check.holds else "  EXCEEDED" + since

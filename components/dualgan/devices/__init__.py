@@ -3,25 +3,44 @@
 A device that is asked for and not there is an error, never a silent fall-back to the CPU.
 """
 
-from dualgan.devices.device import Device
+from typing import Any, Optional
+
+from dualgan.devices.device import Device, DeviceOptions
 from dualgan.errors import BadInput
-from dualgan.options import DEVICES
+from dualgan.options import DEVICES, TrainOptions
 
-__all__ = ["DEVICES", "Device", "open_device"]
+__all__ = ["DEVICES", "Device", "DeviceOptions", "device_options", "open_device", "open_recorded_device"]
 
 
-def open_device(name: str, threads: int = 0) -> Device:
-    """The device ``name`` (one of DEVICES). Raises BadInput, saying what was looked for, where it is not there."""
+def device_options(given: Any) -> DeviceOptions:
+    """A device's own options among the attributes of ``given``; one that is None or missing is at its default."""
+    values = {name: getattr(given, name, None) for name in DeviceOptions._fields}
+    return DeviceOptions(**{name: value for name, value in values.items() if value is not None})
+
+
+def open_device(name: str, threads: int = 0, options: Optional[DeviceOptions] = None) -> Device:
+    """The device ``name`` (one of DEVICES). Raises BadInput, saying what was looked for, where it is not there, and for
+
+    an option that does not fit it.
+    """
+    options = options or DeviceOptions()
     if name == "cpu":
         from dualgan.devices.cpu import Cpu
 
-        return Cpu(threads)
+        return Cpu(threads, options)
     if name == "gpu":
         from dualgan.devices.gpu import Gpu
 
-        return Gpu(threads)
+        return Gpu(threads, options)
     if name == "npu":
         from dualgan.devices.npu import Npu
 
-        return Npu(threads)
+        return Npu(threads, options)
     raise BadInput("device {}: must be one of {}".format(name, ", ".join(DEVICES)))
+
+
+def open_recorded_device(options: TrainOptions, name: Optional[str] = None) -> Device:
+    """The device of a run's options as it was set up for it, or the device ``name`` with its own defaults."""
+    if name is None or name == options.device:
+        return open_device(options.device, options.threads, device_options(options))
+    return open_device(name, options.threads)

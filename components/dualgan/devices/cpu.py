@@ -44,4 +44,10 @@ class Cpu(Device):
 
     def describe(self) -> Dict[str, Any]:
         onednn = not _is_tensorflow_1() and os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
-        return {"kind": self.kind, "name": _processor(), "cores": os.cpu_count(), "onednn": onednn}
+        return {
+            "kind": self.kind,
+            "name": _processor(),
+            "cores": os.cpu_count(),
+            "onednn": onednn,
+            "products": self.products,
+        }

@@ -1,19 +1,46 @@
 """What every device offers."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Sequence
 
+from dualgan.errors import BadInput
 from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
 
+class DeviceOptions(NamedTuple):
+    """The training options that are a device's own; TrainOptions says what each means."""
+
+    precision_mode: str = ""
+    loss_scale: str = "off"
+    npu_parameters: str = ""
+    deterministic: bool = False
+    allow_tf32: bool = False
+
+
+DEFAULTS = DeviceOptions()
+
+
 class Device:
-    """A place to run a graph. ``one_run``: whether critics and generators can update in one session.run there."""
+    """A place to run a graph. ``one_run``: whether critics and generators can update in one session.run there.
+
+    ``accepts``: the device's own options that mean something there. ``products``: the type that factors of
+    convolutions and matrix products have there: "float32", "tensorfloat32" or "float16".
+    """
 
     kind = ""
     one_run = True
+    accepts: FrozenSet[str] = frozenset()
+    products = "float32"
 
-    def __init__(self, threads: int = 0) -> None:
-        """threads: CPU threads for one operation, 0 for as many as there are cores."""
+    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
+        """threads: CPU threads for one operation, 0 for as many as there are cores. Raises BadInput for an option
+
+        that is given and means nothing on this device: it would be recorded and have no effect.
+        """
+        for name, default in DEFAULTS._asdict().items():
+            if getattr(options, name) != default and name not in self.accepts:
+                raise BadInput("--{}: means nothing on --device {}; leave it out".format(name, self.kind))
+        self.options = options
         self._threads = threads
 
     def session_config(self) -> Any:
@@ -26,6 +53,14 @@ class Device:
     def wrap_optimizer(self, optimizer: Any) -> Any:
         """What ``optimizer`` must become on this device."""
         return optimizer
+
+    def gradients(self, optimizer: Any, loss: Any, values: Sequence[Any]) -> List[Any]:
+        """Gradients of the scalar ``loss`` by each of ``values``, for a wrapped optimizer to apply; zero for a value
+
+        that the loss does not depend on.
+        """
+        found: List[Any] = tf.gradients(loss, list(values), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return found
 
     def kernels(self) -> Kernels:
         """How layers are computed best here; for one graph."""

@@ -3,54 +3,138 @@
 import os
 from typing import Any, Dict, List, Optional
 
-from dualgan.devices.device import Device
+# Its version 1 API lacks some of what configures a device.
+import tensorflow
+
+from dualgan.devices import nvidia_smi
+from dualgan.devices.device import DEFAULTS, Device, DeviceOptions
 from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import tf
+
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+# What CUDA's own libraries read before their first product.
+TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+# cuDNN's convolutions in TensorFlow 1.14 and newer; every operation in NVIDIA's 1.15 and in 2.1 and newer.
+DETERMINISM_VARIABLES = ("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS")
 
 
 class Gpu(Device):
     """The first visible GPU."""
 
     kind = "gpu"
+    accepts = frozenset(["deterministic", "allow_tf32"])
 
-    def __init__(self, threads: int = 0) -> None:
-        super().__init__(threads)
-        # TensorFloat-32 rounds the factors of products to 10 bits; a comparison of arithmetic needs float32.
-        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-        self._names = _gpu_names()
-        if not self._names:
-            raise BadInput(
-                "--device gpu: TensorFlow {} sees no GPU (CUDA build: {}, CUDA_VISIBLE_DEVICES={}); "
-                "use --device cpu, or an image with a CUDA build on a machine with a driver".format(
-                    tf.version.VERSION,
-                    tf.test.is_built_with_cuda(),
-                    os.environ.get("CUDA_VISIBLE_DEVICES", "unset"),
-                )
-            )
+    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
+        super().__init__(threads, options)
+        # CUDA otherwise counts the fastest card first, nvidia-smi the first on the bus.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        set_tensor_float_32(options.allow_tf32)
+        self.products = "tensorfloat32" if options.allow_tf32 else "float32"
+        if options.deterministic:
+            require_determinism()
+        self._visible = _visible_gpus()
+        if not self._visible:
+            raise BadInput("--device gpu: TensorFlow {} sees no GPU: {}".format(tf.version.VERSION, why_no_gpu()))
 
     def session_config(self) -> Any:
         config = super().session_config()
         config.gpu_options.allow_growth = True
+        # A session opens every card that it may see, and takes memory of each.
+        config.gpu_options.visible_device_list = "0"
         return config
 
     def peak_memory_bytes(self) -> Optional[int]:
         # TensorFlow 1.15 has no public call that tells.
-        memory_info = getattr(getattr(tf.config, "experimental", None), "get_memory_info", None)
-        return int(memory_info("GPU:0")["peak"]) if memory_info else None
+        memory_info = getattr(tensorflow.config.experimental, "get_memory_info", None)
+        try:
+            return int(memory_info("GPU:0")["peak"]) if memory_info else None
+        # A run's summary must not be lost to what it would only mention.
+        except (tf.errors.OpError, ValueError, RuntimeError):
+            return None
 
     def describe(self) -> Dict[str, Any]:
-        # TensorFlow 1.15 does not tell what it was built with.
-        build_info: Dict[str, Any] = getattr(tf.sysconfig, "get_build_info", dict)()
+        details_of = getattr(tensorflow.config.experimental, "get_device_details", None)
+        details: Dict[str, Any] = details_of(self._visible[0]) if details_of else {}
+        card = nvidia_smi.first_visible(nvidia_smi.cards() or [], os.environ.get(VISIBLE_DEVICES))
+        capability = details.get("compute_capability")
+        build = _build()
         return {
             "kind": self.kind,
-            "name": self._names[0],
-            "count": len(self._names),
-            "cuda": build_info.get("cuda_version"),
+            "name": details.get("device_name") or (card.name if card else "NVIDIA GPU"),
+            "count": len(self._visible),
+            "driver": card.driver if card else None,
+            "memory_mebibytes": card.memory_mebibytes if card else None,
+            "compute_capability": "{}.{}".format(*capability)
+            if capability
+            else (card.compute_capability if card else None),
+            "cuda": build.get("cuda_version"),
+            "cudnn": build.get("cudnn_version"),
+            "products": self.products,
+            "deterministic": determinism() if self.options.deterministic else None,
         }
 
 
-def _gpu_names() -> List[str]:
-    from tensorflow.python.client import device_lib
+def set_tensor_float_32(allowed: bool) -> None:
+    """TensorFloat-32 rounds the factors of products to 10 bits; a comparison of arithmetic needs float32."""
+    if allowed:
+        os.environ.pop(TF32_OVERRIDE, None)
+    else:
+        os.environ[TF32_OVERRIDE] = "0"
+    enable = getattr(tensorflow.config.experimental, "enable_tensor_float_32_execution", None)
+    if enable:
+        enable(allowed)
 
-    found = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]
-    return [device.physical_device_desc or device.name for device in found]
+
+def require_determinism() -> None:
+    """Ask for the same bits of the same operation in each run, as far as this TensorFlow can."""
+    for variable in DETERMINISM_VARIABLES:
+        os.environ[variable] = "1"
+    enable = getattr(tensorflow.config.experimental, "enable_op_determinism", None)
+    if enable:
+        enable()
+
+
+def determinism() -> str:
+    """How far ``require_determinism`` reaches here, for the record.
+
+    "enforced": an operation that has no deterministic implementation fails (2.8 and newer); "operations": those that
+    have one use it (2.1 and newer, NVIDIA's 1.15); "convolutions": cuDNN's alone (Google's 1.15). TensorFlow itself
+    promises nothing for sessions beyond single operations.
+    """
+    if hasattr(tensorflow.config.experimental, "enable_op_determinism"):
+        return "enforced"
+    of_nvidia = "NVIDIA_TENSORFLOW_VERSION" in os.environ
+    return "operations" if of_nvidia or not tf.version.VERSION.startswith("1.") else "convolutions"
+
+
+def why_no_gpu() -> str:
+    """The likeliest reason that TensorFlow sees no GPU, and what to do."""
+    visible = os.environ.get(VISIBLE_DEVICES)
+    if not tf.test.is_built_with_cuda():
+        return "it is built without CUDA; use an image with a CUDA build, or --device cpu"
+    if visible is not None and visible.split(",")[0].strip() in ("", "-1", "none", "void"):
+        return "{}={} hides every one; unset it".format(VISIBLE_DEVICES, visible)
+    found = nvidia_smi.cards()
+    if not found:
+        return "nvidia-smi finds no driver or no card; use a machine (a pod that asks for nvidia.com/gpu) with one"
+    return "the driver ({}) lists {}, but CUDA {} could not be loaded; TF_CPP_MIN_LOG_LEVEL=0 names the library".format(
+        found[0].driver, found[0].name, _build().get("cuda_version")
+    )
+
+
+def _visible_gpus() -> List[Any]:
+    """TensorFlow's physical devices; unlike device_lib's, asking takes no memory of a card."""
+    return list(tensorflow.config.experimental.list_physical_devices("GPU"))
+
+
+def _build() -> Dict[str, Any]:
+    """The versions of CUDA and cuDNN that TensorFlow was built with, under the names that 2.3 and newer give them."""
+    build_info = getattr(tf.sysconfig, "get_build_info", None)
+    if build_info:
+        return dict(build_info())
+    from tensorflow.python.platform import build_info as of_tensorflow_1
+
+    return {
+        "cuda_version": getattr(of_tensorflow_1, "cuda_version_number", None),
+        "cudnn_version": getattr(of_tensorflow_1, "cudnn_version_number", None),
+    }

@@ -4,48 +4,127 @@ npu_bridge changes TensorFlow when it is imported, so that must happen on an NPU
 """
 
 import os
-from typing import Any, Dict
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
 
-from dualgan.devices.device import Device
+from dualgan.devices import cann, npu_parameters, npu_smi, single_card
+from dualgan.devices.device import DEFAULTS, Device, DeviceOptions
+from dualgan.devices.npu_precision import checked_mode, require_cann
 from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
-SINGLE_CARD = {"ASCEND_DEVICE_ID": "0", "RANK_ID": "0", "RANK_SIZE": "1", "JOB_ID": "10087"}
+OPTIMIZER = "NpuOptimizer"
+# Each card has one; in a container npu-smi may be missing, this is not.
+DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
+# As TensorFlow's own DynamicLossScale. The ports start at 2**32 and lose their first steps to it, silently.
+DYNAMIC_LOSS_SCALE = {
+    "init_loss_scale": 2**15,
+    "incr_every_n_steps": 2000,
+    "decr_every_n_nan_or_inf": 1,
+    "incr_ratio": 2,
+    "decr_ratio": 0.5,
+}
 
 
 class Npu(Device):
-    """One Ascend 910. Critics and generators update in two runs: each is then one compiled graph."""
+    """One Ascend 910. Critics and generators update in two runs: each is then one compiled graph of static shapes."""
 
     kind = "npu"
     one_run = False
+    products = "float16"
+    accepts = frozenset(["precision_mode", "loss_scale", "npu_parameters", "deterministic"])
 
-    def __init__(self, threads: int = 0) -> None:
-        super().__init__(threads)
-        for name, value in SINGLE_CARD.items():
-            os.environ.setdefault(name, value)
-        try:
-            from npu_bridge import npu_init
-        except ImportError as error:
+    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
+        super().__init__(threads, options)
+        parameters = npu_parameters.parsed(options.npu_parameters)
+        self._loss_scale = loss_scale(options.loss_scale)
+        single_card.prepare(os.environ)
+        self._npu_init = _npu_init()
+        self._cann = cann.installed()
+        self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
+        self._chip = self._listing.cards[0].name if self._listing.cards else None
+        if not self._chip and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
-                "--device npu: no npu_bridge in this Python ({}); use an Ascend image and source its set_env.sh".format(
-                    error
-                )
-            ) from None
-        self._npu_init = npu_init
+                "--device npu: npu_bridge is here but no card: npu-smi lists none and there is no {}/{}; give this "
+                "container a card (huawei.com/Ascend910) and the host's driver".format(DEVICE_NODES, DEVICE_NODE)
+            )
+        self._precision_mode = checked_mode(options.precision_mode, self._cann, self._chip)
+        self._parameters = npu_parameters.checked(parameters, self._cann, self._precision_mode)
+        if options.deterministic:
+            # The adapter has the key from its r1.12 on.
+            require_cann("--deterministic", (6, 3), self._cann)
 
     def session_config(self) -> Any:
-        config = self._npu_init.npu_config_proto(super().session_config())
+        config = super().session_config()
         options = config.graph_options.rewrite_options
-        # npu_config_proto leaves this on where the optimizer was added before; on an NPU it can abort the process.
-        options.memory_optimization = RewriterConfig.NO_MEM_OPT
-        for optimizer in options.custom_optimizers:
-            if optimizer.name == "NpuOptimizer":
-                # The highest precision of convolutions on a 910: float16 factors, float32 sums.
-                optimizer.parameter_map["precision_mode"].s = b"force_fp32"
+        # Old adapters do not add it by themselves; new ones keep what is there.
+        optimizer = options.custom_optimizers.add(name=OPTIMIZER)
+        parameters = optimizer.parameter_map
+        parameters["precision_mode"].s = self._precision_mode.encode()
+        if self.options.deterministic:
+            parameters["deterministic"].i = 1
+        for key, value in self._parameters.items():
+            field = npu_parameters.PARAMETERS[key].field
+            setattr(parameters[key], field, value.encode() if isinstance(value, str) else value)
+        config = self._npu_init.npu_config_proto(config)
+        # TensorFlow's memory optimiser can abort the process on an NPU. The vendor writes RewriterConfig.OFF, which is
+        # another enumeration's: as a MemOptType it reads MANUAL, and that leaves the optimiser on.
+        config.graph_options.rewrite_options.memory_optimization = RewriterConfig.NO_MEM_OPT
         return config
 
     def wrap_optimizer(self, optimizer: Any) -> Any:
-        return self._npu_init.npu_tf_optimizer(optimizer)
+        if self._loss_scale is None:
+            return self._npu_init.npu_tf_optimizer(optimizer)
+        if self._loss_scale == "dynamic":
+            manager = self._npu_init.ExponentialUpdateLossScaleManager(**DYNAMIC_LOSS_SCALE)
+        else:
+            manager = self._npu_init.FixedLossScaleManager(float(self._loss_scale), enable_overflow_check=True)
+        return self._npu_init.NPULossScaleOptimizer(optimizer, manager)
+
+    def gradients(self, optimizer: Any, loss: Any, values: Sequence[Any]) -> List[Any]:
+        if self._loss_scale is None:
+            return super().gradients(optimizer, loss, values)
+        # The optimizer's own: it scales the loss, and the gradients back.
+        pairs = optimizer.compute_gradients(loss, var_list=list(values))
+        return [tf.zeros_like(value) if gradient is None else gradient for gradient, value in pairs]
 
     def describe(self) -> Dict[str, Any]:
-        return {"kind": self.kind, "name": "Ascend NPU", "tensorflow": tf.version.VERSION}
+        cards = self._listing.cards
+        return {
+            "kind": self.kind,
+            "name": "Ascend {}".format(self._chip.replace("Ascend", "")) if self._chip else "Ascend NPU",
+            "count": len(cards) or None,
+            "health": cards[0].health if cards else None,
+            "driver": self._cann.driver or self._listing.version,
+            "cann": self._cann.version,
+            "products": self.products,
+            "precision_mode": self._precision_mode,
+            "loss_scale": self._loss_scale,
+            "parameters": self._parameters,
+        }
+
+
+def loss_scale(text: str) -> Optional[str]:
+    """None for "off", else ``text``: "dynamic" or a number from 1 up. Raises BadInput for anything else."""
+    if text in ("off", "dynamic"):
+        return None if text == "off" else text
+    try:
+        usable = 1 <= float(text) < float("inf")
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadInput("--loss_scale {}: must be off, dynamic or a number from 1 up, such as 1024".format(text))
+    return text
+
+
+def _npu_init() -> Any:
+    """The module npu_bridge.npu_init. Raises BadInput, saying why, where it cannot be used."""
+    try:
+        from npu_bridge import npu_init
+    # Beside being absent it may miss a library of CANN (OSError, NotFoundError) or TensorFlow 1.15 (AttributeError).
+    except (ImportError, OSError, AttributeError, tf.errors.OpError) as error:
+        raise BadInput(
+            "--device npu: no npu_bridge in this Python ({}); use an Ascend image with TensorFlow 1.15 and source its "
+            "set_env.sh".format(str(error).split("\n")[0])
+        ) from None
+    return npu_init

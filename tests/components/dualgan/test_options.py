@@ -4,6 +4,7 @@ import pytest
 
 from dualgan import options as train_options
 from dualgan.__main__ import parser
+from dualgan.devices import DeviceOptions, device_options
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
 
@@ -23,6 +24,19 @@ def test_presets_are_the_ascend_scripts_and_give_way_to_options() -> None:
     assert options_of("--preset", "full").train_epochs == 100
     assert options_of("--preset", "performance").train_epochs == 1
     assert options_of("--preset", "performance", "--train_epochs", "2").train_epochs == 2
+
+
+def test_a_device_s_own_options_have_one_default() -> None:
+    assert device_options(options_of()) == DeviceOptions()
+    assert device_options(options_of("--deterministic", "--loss_scale", "1024")) == DeviceOptions(
+        deterministic=True, loss_scale="1024"
+    )
+
+
+def test_losses_are_scaled_in_two_runs_only() -> None:
+    assert options_of("--loss_scale", "dynamic", "--step_mode", "two-run").loss_scale == "dynamic"
+    with pytest.raises(BadInput, match="--loss_scale dynamic: needs --step_mode two-run"):
+        options_of("--loss_scale", "dynamic", "--step_mode", "one-run")
 
 
 @pytest.mark.parametrize("arguments", [("--flip", "maybe"), ("--phase", "deploy"), ("--no_such_option", "1")])

@@ -1,0 +1,81 @@
+"""Which CANN (Huawei's libraries for Ascend) and which driver are installed, as their own files say."""
+
+import os
+import re
+from pathlib import Path
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+
+Version = Tuple[int, ...]
+
+# Where CANN lies if not where its installers put it.
+ROOT_VARIABLE = "DUALGAN_ASCEND_ROOT"
+DEFAULT_ROOT = "/usr/local/Ascend"
+DRIVER_INSTALL_INFO = "/etc/ascend_install.info"
+# Folders of an installation: toolkit or nnae up to CANN 8, cann from then on; the newest one that is linked first.
+INSTALLATIONS = (
+    *("ascend-toolkit/latest", "nnae/latest", "cann"),
+    *("ascend-toolkit/[0-9]*", "nnae/[0-9]*", "cann-[0-9]*"),
+)
+INFO_FILES = ("ascend_*_install.info", "*-linux/ascend_*_install.info")
+
+
+class Cann(NamedTuple):
+    """Versions as written, such as "5.0.4.alpha005" and "21.0.2"; None where no file says. looked_in: the folder."""
+
+    version: Optional[str]
+    driver: Optional[str]
+    looked_in: Path
+
+    @property
+    def number(self) -> Optional[Version]:
+        return version_number(self.version) if self.version else None
+
+
+def installed() -> Cann:
+    """What is installed on this machine, or in this container."""
+    override = os.environ.get(ROOT_VARIABLE)
+    root = Path(override or DEFAULT_ROOT)
+    driver_root = root if override else _driver_root()
+    return Cann(_cann_version(root), _driver_version(driver_root), root)
+
+
+def version_number(text: str) -> Optional[Version]:
+    """(5, 0, 4) of "5.0.4.alpha005", (6, 3) of "6.3.RC2"; None of what does not start with a number."""
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else None
+
+
+def _cann_version(root: Path) -> Optional[str]:
+    for installation in _installations(root):
+        for pattern in INFO_FILES:
+            for file in sorted(installation.glob(pattern)):
+                version = _entries(file).get("version")
+                if version:
+                    return version
+        # A folder of an old installation may hold nothing but its name: ascend-toolkit/latest -> 5.0.4.alpha005.
+        if version_number(installation.resolve().name):
+            return installation.resolve().name
+    return None
+
+
+def _installations(root: Path) -> Iterator[Path]:
+    for pattern in INSTALLATIONS:
+        yield from sorted((path for path in root.glob(pattern) if path.is_dir()), reverse=True)
+
+
+def _driver_root() -> Path:
+    return Path(_entries(Path(DRIVER_INSTALL_INFO)).get("driver_install_path_param") or DEFAULT_ROOT)
+
+
+def _driver_version(root: Path) -> Optional[str]:
+    return _entries(root / "driver" / "version.info").get("version")
+
+
+def _entries(file: Path) -> Dict[str, str]:
+    """The lines NAME=VALUE of a file, names in lower case; {} where it cannot be read."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,177 @@
+"""What --npu_parameters may hold: keys of the session's NpuOptimizer, under the adapter's own names.
+
+The adapter (TF Adapter, tf_adapter/util/npu_attrs.cc) ignores a key that it does not know, and reads one that is set in
+the wrong field of its AttrValue as empty. Neither happens here: a key has one type, and anything else is refused.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Sequence, Tuple, Union, cast
+
+from dualgan.devices.cann import Cann, Version
+from dualgan.devices.npu_precision import PRECISION_MODES, require_cann
+from dualgan.errors import BadInput
+
+Value = Union[bool, int, str]
+OPTION = "--npu_parameters"
+GIBIBYTE = 1024**3
+# Of an Ascend 910's 32 GB: the limits that the adapter sets by itself, and what both may add up to.
+DEFAULT_GRAPH_MEMORY, DEFAULT_VARIABLE_MEMORY, ALL_MEMORY = 26 * GIBIBYTE, 5 * GIBIBYTE, 31 * GIBIBYTE
+
+
+class Parameter(NamedTuple):
+    """field: the AttrValue's, b, i or s; path: "folder" or "file" where the value must name one that exists;
+
+    needs: a switch that must be on for it to have an effect.
+    """
+
+    field: str
+    choices: Sequence[Value] = ()
+    path: str = ""
+    needs: str = ""
+    since: Version = (5, 0)
+
+
+FLAG = (0, 1)
+PARAMETERS: Dict[str, Parameter] = {
+    "graph_memory_max_size": Parameter("s"),
+    "variable_memory_max_size": Parameter("s"),
+    # Compiled operations are kept in the folder: the first step of the next run does not compile them again.
+    "op_compiler_cache_mode": Parameter("s", choices=("enable", "disable", "force")),
+    "op_compiler_cache_dir": Parameter("s", path="folder"),
+    "op_select_implmode": Parameter("s", choices=("high_precision", "high_performance")),
+    "optypelist_for_implmode": Parameter("s", needs="op_select_implmode"),
+    "modify_mixlist": Parameter("s", path="file"),
+    "fusion_switch_file": Parameter("s", path="file"),
+    "buffer_optimize": Parameter("s", choices=("l2_optimize", "off_optimize")),
+    "enable_dump": Parameter("b"),
+    "enable_dump_debug": Parameter("b"),
+    "dump_path": Parameter("s", path="folder"),
+    "dump_step": Parameter("s", needs="enable_dump"),
+    "dump_mode": Parameter("s", choices=("input", "output", "all"), needs="enable_dump"),
+    "dump_data": Parameter("s", choices=("tensor", "stats"), needs="enable_dump", since=(6, 3)),
+    "dump_layer": Parameter("s", needs="enable_dump", since=(6, 3)),
+    "dump_debug_mode": Parameter("s", choices=("aicore_overflow", "atomic_overflow", "all"), needs="enable_dump_debug"),
+    "profiling_mode": Parameter("b"),
+    "profiling_options": Parameter("s", needs="profiling_mode"),
+    "enable_exception_dump": Parameter("i", choices=FLAG),
+    "op_debug_level": Parameter("i", choices=(0, 1, 2, 3, 4)),
+    "debug_dir": Parameter("s", path="folder"),
+    "op_execute_timeout": Parameter("i"),
+    "op_wait_timeout": Parameter("i"),
+    "session_device_id": Parameter("i"),
+}
+TYPES: Dict[str, Tuple[type, str]] = {
+    "b": (bool, "true or false"),
+    "i": (int, "a whole number"),
+    "s": (str, "a string"),
+}
+# Keys of the adapter that this trainer does not leave to chance, and why.
+NOT_OPEN = {
+    "precision_mode": "it is an option of its own, --precision_mode",
+    "precision_mode_v2": "CANN takes one of the two; use --precision_mode",
+    "deterministic": "it is an option of its own, --deterministic",
+    "mix_compile_mode": "parts of the step would run on the host",
+    "graph_run_mode": "1, training, is what runs here",
+    "dynamic_input": "every shape of this model is known, and must be, for the NPU to compile it once",
+    "enable_data_pre_proc": "no dataset is part of the graph: batches and random numbers are fed by the host",
+}
+NO_LOOP = (
+    "{} on the device needs one training operation fed by a dataset in the graph; here critics and generators have one "
+    "each, and the host feeds both with the same batch and random numbers on every leg"
+)
+
+
+def parsed(text: str) -> Dict[str, Value]:
+    """The parameters in the option's JSON object. Raises BadInput where it is none or a key or a type is wrong."""
+    if not text:
+        return {}
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise BadInput("{} {}: not JSON ({})".format(OPTION, text, error)) from None
+    if not isinstance(content, dict):
+        raise BadInput('{} {}: must be a JSON object such as {{"dump_step": "0|5"}}'.format(OPTION, text))
+    return {key: _value(key, value) for key, value in content.items()}
+
+
+def _value(key: str, value: Any) -> Value:
+    """``value`` if it fits ``key``. profiling_options may be written as an object."""
+    if key == "iterations_per_loop":
+        if value == 1:
+            raise BadInput("{}: iterations_per_loop is 1 here; leave it out".format(OPTION))
+        raise BadInput("{}: iterations_per_loop: {}".format(OPTION, NO_LOOP.format("a loop")))
+    if key in NOT_OPEN:
+        raise BadInput("{}: {} cannot be set: {}".format(OPTION, key, NOT_OPEN[key]))
+    if key not in PARAMETERS:
+        raise BadInput("{}: {}: unknown; known are {}".format(OPTION, key, ", ".join(sorted(PARAMETERS))))
+    parameter = PARAMETERS[key]
+    if key == "profiling_options" and isinstance(value, dict):
+        value = json.dumps(value)
+    kind, wanted = TYPES[parameter.field]
+    # To Python, True is a whole number; to the adapter it is not.
+    if type(value) is not kind:
+        raise BadInput("{}: {}: {!r} must be {}".format(OPTION, key, value, wanted))
+    if parameter.choices and value not in parameter.choices:
+        allowed = ", ".join(str(choice) for choice in parameter.choices)
+        raise BadInput("{}: {}: {!r} must be one of {}".format(OPTION, key, value, allowed))
+    return cast(Value, value)
+
+
+def checked(values: Dict[str, Value], cann: Cann, precision_mode: str) -> Dict[str, Value]:
+    """``values`` and what they imply. Raises BadInput where they contradict each other, this CANN or this machine."""
+    values = dict(values)
+    for key, value in values.items():
+        parameter = PARAMETERS[key]
+        if parameter.since > (5, 0):
+            require_cann("{}: {}".format(OPTION, key), parameter.since, cann)
+        if parameter.needs and not values.get(parameter.needs):
+            raise BadInput("{}: {} has no effect without {}".format(OPTION, key, parameter.needs))
+        if parameter.path:
+            _require_path(key, Path(str(value)), parameter.path)
+    _check_dump(values)
+    _check_memory(values)
+    if values.get("profiling_mode") and "profiling_options" not in values:
+        raise BadInput('{}: profiling_mode needs profiling_options, such as {{"output": "/tmp"}}'.format(OPTION))
+    if "modify_mixlist" in values and not PRECISION_MODES[precision_mode].mixed:
+        raise BadInput("{}: modify_mixlist: CANN refuses it with --precision_mode {}".format(OPTION, precision_mode))
+    if "op_compiler_cache_dir" in values:
+        values.setdefault("op_compiler_cache_mode", "enable")
+    return values
+
+
+def _require_path(key: str, path: Path, kind: str) -> None:
+    if not (path.is_dir() if kind == "folder" else path.is_file()):
+        raise BadInput("{}: {}: {}: no such {}; make it first".format(OPTION, key, path, kind))
+
+
+def _check_dump(values: Dict[str, Value]) -> None:
+    switches = [key for key in ("enable_dump", "enable_dump_debug") if values.get(key)]
+    if len(switches) > 1:
+        raise BadInput("{}: enable_dump and enable_dump_debug exclude each other (tensors, overflows)".format(OPTION))
+    if switches and "dump_path" not in values:
+        raise BadInput("{}: {} needs dump_path, a folder".format(OPTION, switches[0]))
+    if "dump_path" in values and not switches:
+        raise BadInput("{}: dump_path has no effect without enable_dump or enable_dump_debug".format(OPTION))
+
+
+def _check_memory(values: Dict[str, Value]) -> None:
+    graph = _bytes(values, "graph_memory_max_size", DEFAULT_GRAPH_MEMORY)
+    variables = _bytes(values, "variable_memory_max_size", DEFAULT_VARIABLE_MEMORY)
+    if graph + variables > ALL_MEMORY:
+        raise BadInput(
+            "{}: graph_memory_max_size and variable_memory_max_size add up to {:.1f} GB; an Ascend 910 has {} "
+            "(unless set, they are 26 and 5)".format(OPTION, (graph + variables) / GIBIBYTE, ALL_MEMORY // GIBIBYTE)
+        )
+
+
+def _bytes(values: Dict[str, Value], key: str, default: int) -> int:
+    """The number that a string such as "26 * 1024 * 1024 * 1024" stands for."""
+    text = str(values.get(key, default))
+    if not re.match(r"^\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*$", text):
+        raise BadInput('{}: {}: {!r} must be bytes, such as "8 * 1024 * 1024 * 1024"'.format(OPTION, key, text))
+    product = 1
+    for factor in text.split("*"):
+        product *= int(factor)
+    return product

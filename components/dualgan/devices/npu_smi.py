@@ -1,0 +1,55 @@
+"""The NPUs of this machine as `npu-smi info` lists them.
+
+Two rows a chip; the first names it and says whether it is well:
+
+    | npu-smi 21.0.2                       Version: 21.0.2          |
+    | NPU   Name           | Health        | Power(W)   Temp(C)     |
+    | Chip  Device         | Bus-Id        | AICore(%)  ...         |
+    | 0     910A           | OK            | 71.9       49          |
+    | 0     0              | 0000:C1:00.0  | 88         ...         |
+"""
+
+import re
+import subprocess
+from typing import List, NamedTuple, Optional
+
+SECONDS = 10.0
+VERSION = re.compile(r"npu-smi\s+(\S+)")
+
+
+class Card(NamedTuple):
+    """A chip: its name, such as "910A", and its health in the tool's words, "OK" or a complaint."""
+
+    name: str
+    health: str
+
+
+class Listing(NamedTuple):
+    """version: that of the tool, which comes with the driver."""
+
+    version: Optional[str]
+    cards: List[Card]
+
+
+def listing() -> Optional[Listing]:
+    """What the tool says now; None where it is missing, fails or takes too long."""
+    pipe = subprocess.PIPE
+    try:
+        answer = subprocess.run(["npu-smi", "info"], stdout=pipe, stderr=pipe, timeout=SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return parse(answer.stdout.decode("utf-8", "replace"))
+
+
+def parse(output: str) -> Listing:
+    """The listing in the tool's output; rows that are not understood are left out."""
+    version = VERSION.search(output)
+    cards = []
+    for line in output.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        identity = cells[0].split()
+        # The second row of a chip has its place on the bus here, 0000:C1:00.0, and other tables have more columns.
+        named = len(cells) == 3 and len(identity) == 2 and identity[0].isdecimal()
+        if named and cells[1] and ":" not in cells[1] and cells[1] not in ("NA", "N/A", "-"):
+            cards.append(Card(identity[1], cells[1]))
+    return Listing(version.group(1) if version else None, cards)

@@ -1,0 +1,115 @@
+"""docs/porting.md stays true: its commands exist, its tables are complete, and the whole day can be gone through."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.compare.__main__ import parser as compare_parser
+from components.train.runtimes import WORKING_TREE
+from dualgan.__main__ import parser as dualgan_parser
+from dualgan.devices import npu_parameters
+from dualgan.devices.cann import Cann
+from dualgan.options import PRECISION_MODES
+from tests.components.dualgan.devices.double import double_environment, npu_trainer
+from tests.components.dualgan.trainer import SMALL
+
+GUIDE = (WORKING_TREE / "docs" / "porting.md").read_text()
+COMMANDS = [line.strip() for line in GUIDE.splitlines() if line.startswith("    ")]
+ASCEND, REFERENCE, COMPARE = "python3.7 -m dualgan ", "python -m dualgan ", "python -m components.compare "
+
+
+def test_every_command_is_one_that_the_programs_take() -> None:
+    for command in COMMANDS:
+        if command.startswith((ASCEND, REFERENCE)):
+            arguments = dualgan_parser().parse_args(shlex.split(command)[3:])
+            npu_parameters.parsed(getattr(arguments, "npu_parameters", None) or "")
+            assert command.startswith(ASCEND) == (arguments.device == "npu"), command
+        elif command.startswith(COMPARE):
+            compare_parser().parse_args(shlex.split(command)[3:])
+        elif command.startswith("make "):
+            target = command.split()[1]
+            assert re.search(rf"^{target}:", (WORKING_TREE / "Makefile").read_text(), re.M), command
+        else:
+            assert command == "export PYTHONPATH=components"
+
+
+def test_parameters_in_the_text_are_such_as_a_training_takes() -> None:
+    quoted = re.findall(r"`--npu_parameters '(\{.*?\})'`", GUIDE)
+    assert quoted
+    for text in quoted:
+        npu_parameters.checked(npu_parameters.parsed(text), Cann(None, None, Path("/")), "force_fp32")
+
+
+def test_the_tables_name_every_precision_mode_and_key() -> None:
+    keys = section("## Keys of `--npu_parameters`")
+    documented = set(re.findall(r"`([a-z_]+)`", keys)) - {"options"}
+    assert set(npu_parameters.PARAMETERS) <= documented
+    assert documented <= {*npu_parameters.PARAMETERS, *npu_parameters.NOT_OPEN, "iterations_per_loop"}
+    assert set(PRECISION_MODES) <= set(re.findall(r"`([a-z0-9_]+)`", section("## Precision")))
+
+
+def section(heading: str) -> str:
+    return GUIDE.split(heading + "\n")[1].split("\n## ")[0]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, dataset: Path) -> Path:
+    """Where the day is gone through: a dataset called faces, and the golden files at their place."""
+    shutil.copytree(dataset, tmp_path / "faces")
+    golden = Path("tests/components/dualgan/golden")
+    shutil.copytree(WORKING_TREE / golden, tmp_path / golden)
+    return tmp_path
+
+
+def day(config: pytest.Config) -> Iterator[list[str]]:
+    """The guide's commands for this machine: the double stands for the NPU, the CPU for the GPU, and all is small."""
+    ascend = str(npu_trainer(config).python)
+    for command in COMMANDS:
+        # A profile and a dump are trainings like the others, with parameters that are checked above.
+        if command.startswith(("export", "make")) or "npu-profile" in command or "npu-dump" in command:
+            continue
+        program, *arguments = shlex.split(command.replace("--device gpu", "--device cpu"))
+        if "train" in arguments:
+            arguments += [
+                *SMALL,
+                "--max_steps",
+                "30",
+                "--train_epochs",
+                "9",
+                "--sample_images",
+                "2",
+                "--cache_dir",
+                "cache",
+            ]
+        yield [ascend if program == "python3.7" else sys.executable, *arguments]
+
+
+def worst_error(output: str, quantity: str) -> float:
+    found = re.search(rf"^{quantity} +(\S+) ", output, re.M)
+    assert found, output
+    return float(found.group(1))
+
+
+@pytest.mark.system
+@pytest.mark.timeout(1500)
+def test_the_day_can_be_gone_through(pytestconfig: pytest.Config, desk: Path) -> None:
+    for command in day(pytestconfig):
+        # The double rounds factors as an Ascend 910 does.
+        emulation = {"NPU_BRIDGE_DOUBLE_CUBE": "factors", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        environment = {**os.environ, **double_environment(), **emulation}
+        answer = subprocess.run(
+            command, cwd=desk, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        # Two trainings of a few steps cannot pass; that the comparison came to a verdict is what counts.
+        fine = (0, 3, 4) if "components.compare" in command else (0,)
+        assert answer.returncode in fine, f"{shlex.join(command)}\n{answer.stdout}{answer.stderr}"
+        if "verify" in command:
+            assert worst_error(answer.stdout, "loss/A_loss") > 1e-5, "more than float32 differs by"
+    assert (desk / "runs" / "comparison" / "report.html").is_file()
