@@ -65,20 +65,21 @@ def comparison(tmp_path: Path, run: Path) -> Path:
 
 def write_comparison(folder: Path, run: Path, verdict: str = "pass") -> Path:
     folder.mkdir(exist_ok=True)
+    result = {name: read_json(RunFolder(run).summary)[name] for name in ("min_loss", "steps")}
     content = {
         "reference": "gpu",
         "candidates": ["npu"],
         "verdict": verdict,
         "reason": "npu was held against gpu.",
         "axes": {
-            "precision": {
+            "training": {
                 "verdict": verdict,
                 "reason": "losses",
                 "bound": {"max_loss_ratio": 1.15},
                 "numbers": {"npu": {"min_loss_ratio": 1.01}},
             }
         },
-        "legs": {"npu": {"result": {name: read_json(RunFolder(run).summary)[name] for name in ("min_loss", "steps")}}},
+        "legs": {"npu": {"runs": [{"seed": 0, "result": result}]}},
     }
     (folder / "comparison.json").write_text(json.dumps(content))
     (folder / "report.html").write_text("<p>report</p>")

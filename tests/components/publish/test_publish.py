@@ -16,8 +16,8 @@ from components.tracking.store import connect, store_uri
 from components.train.leg import LegSettings
 from dualgan.run_folder import RunFolder, read_json, write_json
 from tests.components.publish.conftest import worsen, write_comparison
-from tests.components.tracking.conftest import free_port
 from tests.components.tracking.observed import only_leg
+from tests.services import free_port
 
 NAME = "dualgan-shapes"
 
@@ -98,7 +98,7 @@ def test_the_model_shows_the_metrics_of_its_run_and_of_its_comparison_and_the_ru
     model = model_of(client, "challenger")
     metrics: dict[str, Metric] = {metric.key: metric for metric in model.metrics}
     digest = read_json(RunFolder(run).options)["dataset"]["digest"]
-    assert metrics["parity/precision/min_loss_ratio"].value == 1.01
+    assert metrics["parity/training/min_loss_ratio"].value == 1.01
     assert metrics["summary/min_loss"].value == read_json(RunFolder(run).summary)["min_loss"]
     assert metrics["summary/min_loss"].dataset_digest == digest[:36]
     assert metrics["summary/min_loss"].run_id == only_leg(client, "p1").info.run_id

@@ -21,7 +21,8 @@ from components.tracking.placement import Placement
 from components.tracking.store import store_uri
 from dualgan.run_folder import RunFolder, read_samples
 from tests.components.publish.conftest import environment_with_programs, write_comparison
-from tests.components.tracking.conftest import answers, free_port
+from tests.components.tracking.conftest import answers
+from tests.services import free_port
 
 SECONDS_TO_START = 180.0
 

@@ -1,6 +1,5 @@
 import os
 import shutil
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from components.tracking.store import connect, store_uri
 from components.tracking.ui import serve
+from tests.services import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +63,6 @@ def client(server: str) -> MlflowClient:
 def direct_client(shared_store: Path) -> MlflowClient:
     """A client of the server's SQLite file, past the server."""
     return connect(store_uri(shared_store))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

@@ -11,7 +11,8 @@ from types import TracebackType
 
 from components.tracking.store import store_uri
 from components.tracking.ui import SERVER_ENVIRONMENT
-from tests.components.tracking.conftest import answers, free_port
+from tests.components.tracking.conftest import answers
+from tests.services import free_port
 
 SECONDS_TO_START = 120.0
 _FORKED_FROM = multiprocessing.get_context("forkserver")

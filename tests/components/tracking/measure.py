@@ -26,8 +26,8 @@ from components.tracking.store import connect, store_uri
 from components.tracking.ui import serve
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, read_json, sample_path
-from tests.components.tracking.conftest import free_port
 from tests.components.tracking.folders import START_TIME, begin, finish, typed
+from tests.services import free_port
 
 MODEL = ("--image_size", "64", "--gcn", "16", "--dcn", "16", "--threads", "1", "--sample_freq", "0")
 

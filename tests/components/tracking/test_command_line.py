@@ -17,9 +17,9 @@ from components.tracking.__main__ import main
 from components.tracking.runs import find_experiment
 from components.tracking.store import connect, store_uri
 from dualgan.run_folder import RunFolder
-from tests.components.tracking.conftest import free_port
 from tests.components.tracking.folders import begin, finished_run, train
 from tests.components.tracking.observed import legs
+from tests.services import free_port
 
 COMMAND = [sys.executable, "-m", "components.tracking"]
 

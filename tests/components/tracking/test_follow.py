@@ -9,10 +9,10 @@ from mlflow.tracking import MlflowClient
 from components.tracking.__main__ import main
 from components.tracking.follow import LiveTracking
 from components.tracking.placement import Placement, placement_file
-from tests.components.tracking.conftest import free_port
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
 from tests.components.tracking.link import Link
 from tests.components.tracking.observed import history, images, legs, only_leg
+from tests.services import free_port
 
 
 def place(uri: str, pipeline_run_id: str) -> Placement:

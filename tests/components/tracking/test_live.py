@@ -16,9 +16,9 @@ from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement, placement_file
 from components.tracking.store import connect, store_uri
 from components.tracking.system_metrics import system_metrics_file
-from tests.components.tracking.conftest import free_port
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, only_leg
+from tests.services import free_port
 
 SECONDS = 120.0
 

@@ -14,7 +14,7 @@ from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import parents
 
 COMPARISON: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": 2,
     "verdict": "inconclusive",
     "axes": {
         "function": {
@@ -23,7 +23,7 @@ COMPARISON: dict[str, Any] = {
             "bound": None,
             "reason": "both legs finished",
         },
-        "precision": {
+        "training": {
             "verdict": "inconclusive",
             "numbers": {"npu": {"min_loss_ratio": 1.04, "not_measured": None, "diverged": float("nan"), "flag": True}},
             "bound": 1.15,
@@ -53,15 +53,15 @@ def test_the_pipeline_run_carries_verdicts_numbers_and_reports(
 
     (run,) = parents(client, "compared")
     assert ids == [run.info.run_id] * 2
-    assert run.data.metrics == {"parity/function/legs": 2.0, "parity/precision/min_loss_ratio": 1.04}
-    assert len(client.get_metric_history(run.info.run_id, "parity/precision/min_loss_ratio")) == 1
+    assert run.data.metrics == {"parity/function/legs": 2.0, "parity/training/min_loss_ratio": 1.04}
+    assert len(client.get_metric_history(run.info.run_id, "parity/training/min_loss_ratio")) == 1
     verdicts = {name: value for name, value in run.data.tags.items() if name.startswith("verdict")}
     assert verdicts == {
         "verdict": "inconclusive",
         "verdict.function": "pass",
         "verdict.function.reason": "both legs finished",
-        "verdict.precision": "inconclusive",
-        "verdict.precision.reason": "one run a leg",
+        "verdict.training": "inconclusive",
+        "verdict.training.reason": "one run a leg",
         "verdict.images": "not_measured",
     }
     files = [file.path for file in client.list_artifacts(run.info.run_id)]

@@ -5,7 +5,7 @@ import pytest
 
 from components.tracking.reasons import explain, without_credentials
 from components.tracking.store import connect
-from tests.components.tracking.conftest import free_port
+from tests.services import free_port
 
 
 def reason(uri: str) -> str:

@@ -1,0 +1,35 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.cluster_doctor.api import Cluster
+from pipelines.cluster_doctor.check import Check, Place
+from pipelines.cluster_doctor.checks import check_all
+from pipelines.cluster_doctor.needs import Needs, needs_of
+from pipelines.profile import load_profile
+from tests.pipelines.cluster_doctor.fake_kubernetes import FakeKubernetes, serve
+from tests.pipelines.cluster_doctor.healthy import healthy_cluster
+
+PLACE = Place("kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
+Look = Callable[[], dict[str, Check]]
+
+
+@pytest.fixture(scope="session")
+def needs() -> Needs:
+    return needs_of(load_profile("ascend910-vs-gpu"))
+
+
+@pytest.fixture
+def cluster(needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
+    """A healthy cluster, which KUBECONFIG names; a test breaks it before it looks."""
+    fake = healthy_cluster(needs)
+    with serve(fake, tmp_path) as kubeconfig:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        yield fake
+
+
+@pytest.fixture
+def look(cluster: FakeKubernetes, needs: Needs) -> Look:
+    """What the doctor says, by subject; of several lines on one subject the last."""
+    return lambda: {check.subject: check for check in check_all(Cluster(), PLACE, needs)}
