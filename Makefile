@@ -12,7 +12,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emi
 
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
-.PHONY: help env tf1 run ui test test-system bench bench-verdict check compile lock clean npu-emulation
+.PHONY: help env tf1 run ui test test-system bench bench-verdict check compile images lock clean npu-emulation
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
-	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p components.dataset -p components.train \
+	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p images -p components.dataset -p components.train \
 	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.look \
 	  -p components.replay
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
@@ -59,11 +59,20 @@ check: $(VENV)/ready ## lint and types
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)
 	@$(PYTHON) -m pipelines compile --profile $(PROFILE)
 
+images: $(VENV)/ready ## the container images cpu, tf1 and mlflow (python -m images --help for the others)
+	@$(PYTHON) -m images build
+
 lock: $(UV) ## resolve the requirement files anew
 	$(LOCK) --python-version 3.11 pyproject.toml -o requirements/pipeline.txt
 	$(LOCK) --python-version 3.11 --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
 	$(LOCK) --python-version 3.7 requirements/tf1.in -o requirements/tf1.txt
 	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
+	for name in cpu pipeline gpu; do \
+	  $(LOCK) --python-version 3.11 -c requirements/pipeline.txt requirements/image-$$name.in -o requirements/image-$$name.txt || exit; \
+	done
+	$(LOCK) --python-version 3.11 -c requirements/pipeline.txt -c requirements/dev.txt requirements/image-mlflow.in \
+	  -o requirements/image-mlflow.txt
+	$(LOCK) --python-version 3.7 -c requirements/tf1.txt requirements/image-trainer.in -o requirements/image-trainer.txt
 
 clean: ## remove the environments and all local results
 	rm -rf $(VENV) $(TF1_VENV) .venv-uv .local

@@ -19,11 +19,11 @@ class ReplayBounds(NamedTuple):
     free_update: float
 
 
-# TensorFlow 1.15.0 and 2.21.0 on a CPU differ by 2e-5 (layers), 1e-4 (gradients), 8e-4 (updates), 6e-6 (losses) at 64 px
-# with 8 filters; at 256 px with 64, where some rectifiers near zero always fall on the other side, by 1e-5, 8e-3, 1.4e-2
-# and 5e-6. One layer whose factors are rounded to float16 is 3e-4 off.
+# TensorFlow 1.15.0 and 2.21.0 on a CPU differ by 2e-5 (layers), 1e-4 (gradients), 8e-4 (updates) and 6e-6 (losses) at
+# 64 px with 8 filters; at 256 px with 64, where some rectifiers near zero always fall on the other side, by 1e-5, 8e-3,
+# 1.4e-2 and 5e-6. One layer whose factors are rounded to float16 is 3e-4 off.
 FLOAT32 = ReplayBounds(
-    layer=1e-4, gradient=0.1, update=0.1, update_size=1.05, term=1e-3, free_term=2e-2, free_update=20.0
+    layer=1e-4, gradient=0.1, update=0.1, update_size=1.05, term=1e-3, free_term=5e-2, free_update=100.0
 )
 
 # Where the device rounds the factors of every product to float16 or TensorFloat-32, as an Ascend 910 does in its
@@ -33,8 +33,8 @@ FLOAT16_PRODUCTS = FLOAT32._replace(layer=2e-2, gradient=0.5, update=0.5, update
 
 # Layers of the critics as the generators' loss sees them, after the critics' update, are called so.
 UPDATED = "updated/"
-# They follow from that update: 4e-5 off between the two TensorFlows with the reference's sizes.
-UPDATED_ROOM = 10
+# They follow from that update: up to 2e-4 off between the two TensorFlows; critics that were not updated, by 1e-2.
+UPDATED_ROOM = 20
 CRITICS = ("A_d", "B_d")
 
 Error = Tuple[str, float]

@@ -9,7 +9,7 @@ from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.graph import StepGraph
 from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, contradictions, validated
-from dualgan.replay_bounds import STEADY_TERMS, default_bounds, departures
+from dualgan.replay_bounds import STEADY_TERMS, UPDATED, UPDATED_ROOM, default_bounds, departures
 from dualgan.run_folder import RunFolder, write_json
 from dualgan.sample_command import recorded_options
 from dualgan.tensorflow_v1 import tf
@@ -72,8 +72,14 @@ def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], Non
         say(
             "\nstep {} from equal weights: worst errors\n{:<12}{:>10}{:>10}".format(probe["step"], "", "error", "bound")
         )
-        for kind, bound in (("layers", bounds.layer), ("gradients", bounds.gradient), ("updates", bounds.update)):
-            say(_worst(kind, {item["name"]: item["relative_l2"] for item in probe[kind]}, bound))
+        layers, gradients, updates = (
+            {item["name"]: item["relative_l2"] for item in probe[kind]} for kind in ("layers", "gradients", "updates")
+        )
+        updated = {name: error for name, error in layers.items() if name.startswith(UPDATED)}
+        say(_worst("layers", {name: error for name, error in layers.items() if name not in updated}, bounds.layer))
+        say(_worst("updated", updated, UPDATED_ROOM * bounds.layer))
+        say(_worst("gradients", gradients, bounds.gradient))
+        say(_worst("updates", updates, bounds.update))
         say(_worst("update size", probe["update_sizes"], bounds.update_size))
         say(_worst("losses", probe["terms"], bounds.term))
     free = content["free_run"]

@@ -1,0 +1,48 @@
+"""Record a trace on one leg and replay it on another, with each leg's own interpreter, device and environment."""
+
+import subprocess
+from pathlib import Path
+
+from components.look.progress import say
+from components.train.leg import LegSettings
+from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from dualgan.errors import EXIT_BAD_INPUT
+from dualgan.run_folder import read_json
+
+
+def record_trace(leg: LegSettings, dataset: Path, run: Path, trace: Path, cache: Path | None = None) -> None:
+    """Record the first training steps of the leg's run folder ``run`` in the file ``trace``.
+
+    Raises BadInput or DualGANError with the trainer's own line where that fails.
+    """
+    answer = _dualgan(
+        leg,
+        *("trace", "--run_dir", str(run), "--data_dir", str(dataset), "--output", str(trace)),
+        *(("--cache_dir", str(cache)) if cache else ()),
+    )
+    if answer.returncode:
+        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    say(f"trace {leg.name}: {answer.stdout.splitlines()[-1].partition(' in ')[0]}")
+
+
+def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None:
+    """Replay ``trace`` as the leg trained ``run``, and write ``replay``, a JSON file.
+
+    That steps come out otherwise is a result, not a failure. Raises BadInput or DualGANError where there is none.
+    """
+    answer = _dualgan(leg, "replay", str(trace), "--run_dir", str(run), "--output", str(replay))
+    if answer.returncode == EXIT_BAD_INPUT or not replay.is_file():
+        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    found = read_json(replay)["departures"]
+    first = f"the first is {found[0]['what']} {found[0]['name']} at step {found[0]['step']}" if found else ""
+    say(f"replay {leg.name}: " + (f"{len(found)} bounds exceeded, {first}" if found else "all bounds hold"))
+
+
+def _dualgan(leg: LegSettings, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(python_of(leg.runtime)), "-m", "dualgan", *arguments],
+        env=trainer_environment(leg.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,213 @@
+"""What the comparison makes of a replay, and of the signatures of what legs were fed."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.compare.arithmetic import judge_arithmetic
+from components.compare.bounds import Bounds
+from components.compare.feed import feed_problem, first_parted_step, split_feed_problem
+from components.compare.leg import Leg, LegRun, LegRuns, Source, read_leg
+from components.compare.verdict import Finding, Verdict
+from dualgan.errors import BadInput
+from tests.components.run_folders import DIGEST, OPTIONS, write_run
+
+BOUNDS = Bounds()
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def legs(tmp_path_factory: pytest.TempPathFactory) -> tuple[LegRuns, LegRuns]:
+    """A GPU's run and an NPU's."""
+    folder = tmp_path_factory.mktemp("runs")
+    gpu = write_run(folder / "gpu", device="gpu", noise=1)
+    npu = write_run(folder / "npu", device="npu", tensorflow="1.15.0", noise=2)
+    return read_leg(Leg("gpu", (Source(gpu),))), read_leg(Leg("npu", (Source(npu),)))
+
+
+def errors(name: str, relative: float = 1e-6) -> dict[str, Any]:
+    return {"name": name, "cosine": 1.0, "relative_l2": relative, "max_abs": relative}
+
+
+def replay_content() -> dict[str, Any]:
+    """A replay.json of two legs that compute the same."""
+
+    def origin(kind: str, tensorflow: str) -> dict[str, Any]:
+        return {"tensorflow": tensorflow, "device": {"kind": kind, "name": "a device"}, "step_mode": "one-run"}
+
+    networks = ("A_g", "B_g", "A_d", "B_d")
+    probe = {
+        "step": 1,
+        "layers": [errors("A2B/A_g_e1_conv"), errors("A2B/A_g_bn_e2"), errors("updated/A_d_bn1")],
+        "gradients": [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w")],
+        "updates": [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w")],
+        "update_sizes": dict.fromkeys(networks, 1.0),
+        "terms": {"A_loss": 1e-7, "B_loss": 1e-7, "Ad_loss": 1e-5},
+    }
+    return {
+        "schema_version": 1,
+        "reference": origin("gpu", "2.21.0"),
+        "candidate": origin("npu", "1.15.0"),
+        "options": {**OPTIONS, "device": "gpu"},
+        "dataset_digest": DIGEST,
+        "first_step": 1,
+        "steps": STEPS,
+        "probes": [probe],
+        "free_run": {
+            "terms": {"A_loss": [1e-7] * STEPS, "B_loss": [1e-7] * STEPS, "Ad_loss": [1e-5, 1e-2, 1.0]},
+            "update_sizes": {network: [1.0] * STEPS for network in networks},
+        },
+        "departures": [],
+    }
+
+
+@pytest.fixture
+def judged(legs: tuple[LegRuns, LegRuns], tmp_path: Path) -> Callable[..., Finding]:
+    """judged(content): the finding on a replay.json of that content."""
+
+    def judge(content: Any, reference: LegRuns | None = legs[0]) -> Finding:
+        path = tmp_path / "replay.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return judge_arithmetic(path, reference, legs[1], BOUNDS)
+
+    return judge
+
+
+def test_legs_that_compute_the_same_pass(judged: Callable[..., Finding]) -> None:
+    finding = judged(replay_content())
+    assert finding.verdict is Verdict.PASS
+    assert "npu computes as gpu does" in finding.reason
+    assert finding.numbers["layer_error"] == 1e-6 and finding.numbers["departures"] == 0
+
+
+def test_without_a_replay_it_is_not_measured_and_says_how_to_get_one(legs: tuple[LegRuns, LegRuns]) -> None:
+    finding = judge_arithmetic(None, *legs, BOUNDS)
+    assert finding.verdict is Verdict.NOT_MEASURED
+    assert "python -m dualgan trace" in finding.reason and "python -m dualgan replay" in finding.reason
+
+
+def test_the_first_layer_and_the_first_gradient_out_of_bounds_are_named(judged: Callable[..., Finding]) -> None:
+    content = replay_content()
+    probe = content["probes"][0]
+    probe["layers"][1] = errors("A2B/A_g_bn_e2", 3e-4)
+    probe["gradients"][1] = errors("A_d_h0_conv/w", 0.2)
+    finding = judged(content)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.numbers["first_forward_departure"] == "A2B/A_g_bn_e2"
+    assert finding.numbers["first_gradient_departure"] == "A_d_h0_conv/w"
+    assert finding.numbers["first_departure_step"] == 1
+    assert "layer A2B/A_g_bn_e2 (0.0003, bound 0.0001); the gradient of A_d_h0_conv/w" in finding.reason
+
+
+def test_an_update_is_blamed_before_what_follows_from_it(judged: Callable[..., Finding]) -> None:
+    content = replay_content()
+    probe = content["probes"][0]
+    probe["update_sizes"]["A_d"] = 1.3
+    probe["layers"][2] = errors("updated/A_d_bn1", 0.1)
+    probe["gradients"][0] = errors("A_g_e1_conv/w", 0.2)
+    assert "step 1 updates A_d by more or less" in judged(content).reason
+
+
+def test_an_update_that_is_lost_later_fails(judged: Callable[..., Finding]) -> None:
+    content = replay_content()
+    content["free_run"]["update_sizes"]["B_d"][2] = 1e30
+    finding = judged(content)
+    assert finding.verdict is Verdict.FAIL
+    assert "step 3 hardly updates B_d" in finding.reason
+
+
+def test_critic_losses_of_later_steps_decide_nothing(judged: Callable[..., Finding]) -> None:
+    content = replay_content()
+    content["free_run"]["terms"]["Ad_loss"] = [5.0] * STEPS
+    assert judged(content).verdict is Verdict.PASS
+
+
+def test_rounded_products_are_held_against_bounds_of_their_own_where_the_device_declares_them(
+    judged: Callable[..., Finding],
+) -> None:
+    content = replay_content()
+    content["probes"][0]["layers"] = [errors("A2B/A_g_e1_conv", 5e-3)]
+    assert judged(content).verdict is Verdict.FAIL
+    content["candidate"]["device"]["products"] = "float16"
+    finding = judged(content)
+    assert finding.verdict is Verdict.PASS and "rounds the factors of products to float16" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda content: content.update(dataset_digest="b" * 64), "another dataset"),
+        (lambda content: content["options"].update(lr=1e-3), "lr 0.001, gpu 5e-05"),
+        (lambda content: content["candidate"]["device"].update(kind="cpu"), "on cpu, npu with 1.15.0 on npu"),
+        (lambda content: content["reference"].update(tensorflow="2.9.0"), "TensorFlow 2.9.0 on gpu"),
+    ],
+    ids=["dataset", "options", "candidate", "reference"],
+)
+def test_a_replay_of_other_legs_measures_nothing(
+    judged: Callable[..., Finding], change: Callable[[dict[str, Any]], None], reason: str
+) -> None:
+    content = replay_content()
+    change(content)
+    finding = judged(content)
+    assert finding.verdict is Verdict.NOT_MEASURED and reason in finding.reason
+
+
+def test_a_recorded_trace_is_a_reference_without_a_leg(judged: Callable[..., Finding]) -> None:
+    assert judged(replay_content(), None).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "damaged, or no replay"),
+        ("{}", "schema_version: Field required"),
+        ({**replay_content(), "schema_version": 2}, "schema_version"),
+        ({**replay_content(), "steps": 9}, "it has not 9 steps"),
+        ({**replay_content(), "probes": []}, "probes"),
+    ],
+    ids=["truncated", "another file", "another version", "too short", "no probe"],
+)
+def test_what_is_no_replay_is_refused_in_a_line(
+    judged: Callable[..., Finding], content: object, complaint: str
+) -> None:
+    with pytest.raises(BadInput, match=complaint) as refusal:
+        judged(content)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def fed(run: LegRun, *rows: tuple[float, ...]) -> LegRun:
+    """``run`` with these signatures at its first steps, and none at the others."""
+    feed = np.full((len(run.history.steps), len(rows[0])), np.nan, np.float32)
+    feed[: len(rows)] = rows
+    return dataclasses.replace(run, history=dataclasses.replace(run.history, feed=feed))
+
+
+def test_legs_that_were_fed_the_same_agree_but_for_rounding(legs: tuple[LegRuns, LegRuns]) -> None:
+    one = fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 4.0))
+    other = fed(legs[1].first, (1.01, 2.0, 1.01, 2.0), (3.0, 3.98, 3.0, 3.98))
+    assert feed_problem(one, other, BOUNDS) is None
+    assert split_feed_problem(one) is None
+
+
+def test_the_first_step_at_which_legs_were_fed_otherwise_is_named(legs: tuple[LegRuns, LegRuns]) -> None:
+    one = fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 4.0))
+    other = fed(legs[1].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.5, 3.0, 4.5))
+    assert first_parted_step(one, other, BOUNDS) == 2
+    assert "other batches at 1 of 60 steps, first at step 2" in (feed_problem(one, other, BOUNDS) or "")
+
+
+def test_critics_that_were_fed_otherwise_than_the_generators_are_a_problem_of_one_run(
+    legs: tuple[LegRuns, LegRuns],
+) -> None:
+    problem = split_feed_problem(fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 9.0)))
+    assert problem and "fed its critics other batches than its generators at 1 steps, first at step 2" in problem
+
+
+def test_runs_without_signatures_are_no_problem(legs: tuple[LegRuns, LegRuns]) -> None:
+    assert feed_problem(legs[0].first, fed(legs[1].first, (1.0, 1.0)), BOUNDS) is None
+    assert split_feed_problem(legs[0].first) is None

@@ -1,0 +1,1 @@
+"""Does the verdict see what is broken? ``make bench-verdict``."""
