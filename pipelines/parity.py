@@ -1,17 +1,23 @@
-"""The parity pipeline: dataset -> train, sample (each leg) -> compare, publish (each candidate)."""
+"""The parity pipeline: dataset -> train, sample (each leg and seed) -> compare, publish (each candidate).
 
-from collections.abc import Callable
+The reference also records a trace of its first steps, which each candidate replays.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kfp import dsl, kubernetes
+from kfp import dsl
 
 from components.compare.component import compare
 from components.dataset import component as dataset_component
 from components.publish.component import publish
+from components.replay.component import replay, trace
 from components.sample.component import sample
 from components.train.component import train
-from pipelines.profile import LegProfile, Profile, Resources
+from pipelines.placement import equip, place, place_beside_accelerators
+from pipelines.profile import Profile
+from pipelines.recipe import recipe_tags
 
 PIPELINE_NAME = "dualgan-parity"
 
@@ -24,7 +30,6 @@ def build(profile: Profile) -> Any:
     @dsl.pipeline(name=f"{PIPELINE_NAME}-{profile.name}", description=profile.description)  # type: ignore[untyped-decorator]
     def parity(
         dataset: str = source,
-        seed: int = 0,
         options: dict = {},  # type: ignore[type-arg]  # noqa: B006 - KFP takes the default as a constant
         tracking_uri: str = "",
         experiment: str = "",
@@ -37,38 +42,77 @@ def build(profile: Profile) -> Any:
             source=dataset, sha256=dataset_sha256, quarantine=quarantine
         )
         trained, drawn = {}, {}
+        tasks = [fetched]
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
-            trained[name] = _task(f"train-{name}", train, image)(
-                leg=settings, dataset=fetched.outputs["dataset"], overrides=options, seed=seed, **tracking
+            for seed in profile.seeds:
+                trained[name, seed] = _task(f"train-{name}-seed-{seed}", train, image)(
+                    leg=settings,
+                    dataset=fetched.outputs["dataset"],
+                    overrides=options,
+                    seed=seed,
+                    kept=profile.checkpoints,
+                    **tracking,
+                )
+                drawn[name, seed] = _task(f"sample-{name}-seed-{seed}", sample, image)(
+                    leg=settings, dataset=fetched.outputs["dataset"], run=trained[name, seed].outputs["run"]
+                )
+                for task in (trained[name, seed], drawn[name, seed]):
+                    place(task, leg)
+                    tasks.append(task)
+        first = profile.seeds[0]
+        reference = legs.get(profile.reference or "")
+        traced = None
+        if reference:
+            traced = _task(f"trace-{reference.name}", trace, reference.image or profile.image)(
+                leg=asdict(profile.settings(reference)),
+                dataset=fetched.outputs["dataset"],
+                run=trained[reference.name, first].outputs["run"],
             )
-            drawn[name] = _task(f"sample-{name}", sample, image)(
-                leg=settings, dataset=fetched.outputs["dataset"], run=trained[name].outputs["run"]
-            )
-            for task in (trained[name], drawn[name]):
-                _place(task, leg)
-        reference = profile.reference
-        for name, leg in legs.items():
-            if name == reference:
-                continue
-            compared = _task(f"compare-{name}-with-{reference}", compare, profile.image)(
-                reference=reference,
+            place(traced, reference)
+            tasks.append(traced)
+        for leg in profile.candidates:
+            name, image, settings = leg.name, leg.image or profile.image, asdict(profile.settings(leg))
+            inputs = _runs("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
+            if reference and traced:
+                of_reference = [(trained[reference.name, seed], drawn[reference.name, seed]) for seed in profile.seeds]
+                replayed = _task(f"replay-{name}", replay, image)(
+                    leg=settings, trace=traced.outputs["trace"], run=trained[name, first].outputs["run"]
+                )
+                place(replayed, leg)
+                tasks.append(replayed)
+                inputs |= {**_runs("reference", of_reference), "replay": replayed.outputs["replay"]}
+            against = reference.name if reference else "record"
+            compared = _task(f"compare-{name}-with-{against}", compare, profile.image)(
                 candidate=name,
-                reference_run=trained[reference].outputs["run"],
-                reference_samples=drawn[reference].outputs["samples"],
-                candidate_run=trained[name].outputs["run"],
-                candidate_samples=drawn[name].outputs["samples"],
+                reference=profile.reference or "",
+                recorded=profile.recorded_reference or "",
+                bounds=dict(profile.bounds),
+                **inputs,
                 **tracking,
             )
-            published = _task(f"publish-{name}", publish, leg.image or profile.image)(
-                leg=asdict(profile.settings(leg)),
-                run=trained[name].outputs["run"],
+            published = _task(f"publish-{name}", publish, image)(
+                leg=settings,
+                run=trained[name, first].outputs["run"],
                 comparison=compared.outputs["comparison"],
+                tags=recipe_tags(profile),
                 **tracking,
             )
-            _place_beside_accelerators(published, leg)
+            place_beside_accelerators(published, leg)
+            tasks += [compared, published]
+        for task in tasks:
+            equip(task, profile)
 
     return parity
+
+
+def _runs(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
+    """The inputs of the comparison for one leg; ``tasks`` are the training and the sampling of each seed."""
+    inputs = {}
+    for number, (trained, drawn) in enumerate(tasks, 1):
+        inputs[f"{side}_run_{number}"] = trained.outputs["run"]
+        inputs[f"{side}_samples_{number}"] = drawn.outputs["samples"]
+    return inputs
 
 
 def _task(name: str, function: Callable[..., Any], image: str) -> Any:
@@ -76,25 +120,3 @@ def _task(name: str, function: Callable[..., Any], image: str) -> Any:
     component = dsl.component(function, base_image=image, install_kfp_package=False)
     component.component_spec.name = name
     return component
-
-
-def _place(task: Any, leg: LegProfile) -> None:
-    """Ask a cluster for what ``leg`` needs."""
-    resources: Resources = leg.resources
-    if resources.cpu:
-        task.set_cpu_limit(resources.cpu)
-    if resources.memory:
-        task.set_memory_limit(resources.memory)
-    if resources.accelerator:
-        task.set_accelerator_type(resources.accelerator)
-        task.set_accelerator_limit(resources.accelerator_count)
-    _place_beside_accelerators(task, leg)
-
-
-def _place_beside_accelerators(task: Any, leg: LegProfile) -> None:
-    """Ask for the kind of node that ``leg``'s image is made for, and for none of its accelerators."""
-    resources: Resources = leg.resources
-    for key, value in resources.node_selector.items():
-        kubernetes.add_node_selector(task, key, value)
-    for toleration in resources.tolerations:
-        kubernetes.add_toleration(task, **toleration.model_dump(exclude_none=True))

@@ -8,10 +8,23 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.compare.bounds import bounds_from
+from components.dataset.sources import parse_s3
 from components.train.command import checked_options
 from components.train.leg import LegSettings
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
+from pipelines.kubernetes_rules import (
+    Cpu,
+    DataKey,
+    DeviceResource,
+    Image,
+    LabelKey,
+    LabelValue,
+    Memory,
+    ObjectName,
+    Variable,
+)
 
 FOLDER = Path(__file__).parent / "profiles"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -22,6 +35,11 @@ def _fit_for_kubernetes(name: str) -> str:
         raise ValueError(f"{name!r} must be lower-case letters, digits and single hyphens, such as cpu-tf1")
     return name
 
+
+# As many as the component that compares has inputs for.
+MOST_SEEDS = 5
+LARGEST_SEED = 2**32 - 1
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 # Names of pipelines, tasks and their pods are made of it.
 Name = Annotated[str, AfterValidator(_fit_for_kubernetes)]
@@ -34,21 +52,53 @@ class _Strict(BaseModel):
 class Toleration(_Strict):
     """A Kubernetes toleration."""
 
-    key: str
+    key: LabelKey
     operator: Literal["Exists", "Equal"] = "Exists"
-    value: str | None = None
+    value: LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+    @model_validator(mode="after")
+    def _value_fits_operator(self) -> "Toleration":
+        if (self.operator == "Equal") != (self.value is not None):
+            raise ValueError(f"toleration {self.key}: Equal needs a value, and Exists has none")
+        return self
+
+
+class User(_Strict):
+    """Whom a pod's processes run as; devices of a node belong to such a user."""
+
+    uid: int = Field(ge=0, le=2**31 - 1)
+    gid: int = Field(ge=0, le=2**31 - 1)
+
+
+class Variables(_Strict):
+    """A Secret or ConfigMap that exists in the cluster, and which of its keys become which environment variables."""
+
+    name: ObjectName
+    variables: Annotated[Mapping[DataKey, Variable], Field(min_length=1)]
+    optional: bool = False
 
 
 class Resources(_Strict):
     """What a leg's pods ask a cluster for; a run on one machine takes no notice of it."""
 
-    cpu: str | None = None
-    memory: str | None = None
-    accelerator: str | None = Field(default=None, description="resource name, such as huawei.com/Ascend910")
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    shared_memory: Memory | None = Field(default=None, description="size of /dev/shm, which counts as memory")
+    accelerator: DeviceResource | None = Field(default=None, description="resource name, such as huawei.com/Ascend910")
     accelerator_count: int = Field(default=1, ge=1)
-    node_selector: Mapping[str, str] = {}
+    node_selector: Mapping[LabelKey, LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
+    user: User | None = None
+    time_limit: int | None = Field(default=None, ge=1, description="seconds that a task may take")
+
+    @model_validator(mode="after")
+    def _accelerator_has_a_pool(self) -> "Resources":
+        if self.accelerator and not (self.node_selector or self.tolerations):
+            raise ValueError(
+                f"accelerator {self.accelerator} without a pool: give node_selector or tolerations of its nodes"
+            )
+        return self
 
 
 class Otherwise(_Strict):
@@ -65,7 +115,7 @@ class LegProfile(_Strict):
     name: Name
     runtime: Literal["tf1", "tf2"]
     device: Literal["cpu", "gpu", "npu"]
-    image: str | None = None
+    image: Image | None = None
     environment: Mapping[str, str] = {}
     resources: Resources = Resources()
     otherwise: Otherwise | None = None
@@ -83,15 +133,27 @@ class LegProfile(_Strict):
 
 
 class Profile(_Strict):
-    """The two legs of a pipeline. ``options`` are the trainer's, shared by both."""
+    """The legs of a pipeline. ``options`` are the trainer's, shared by all; each leg trains once a seed.
+
+    Two legs, one of them the ``reference``; or one or two, held against a ``recorded_reference`` (published, a JSON
+    file of ``python -m components.compare record``, or mlflow:RUN). ``bounds`` take the place of defaults.
+    """
 
     name: Name
     description: str
-    image: str = Field(description="image of every component that is not a leg's own")
+    image: Image = Field(description="image of every component that is not a leg's own")
     dataset: str
-    reference: str
-    legs: Annotated[tuple[LegProfile, ...], Field(min_length=2, max_length=2)]
+    reference: str | None = None
+    recorded_reference: str | None = None
+    legs: Annotated[tuple[LegProfile, ...], Field(min_length=1, max_length=2)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (0,)
+    bounds: Mapping[str, float] = {}
     options: Mapping[str, Any] = {}
+    secrets: tuple[Variables, ...] = ()
+    config_maps: tuple[Variables, ...] = ()
+    image_pull_secrets: tuple[ObjectName, ...] = ()
+    retries: int = Field(default=0, ge=0, le=10, description="further tries of a task that fails or loses its node")
+    checkpoints: str = Field(default="", description="s3://bucket/prefix that keeps a training for its next try")
 
     @model_validator(mode="after")
     def _legs_fit_together(self) -> "Profile":
@@ -99,14 +161,43 @@ class Profile(_Strict):
         every_name = names + [leg.otherwise.name for leg in self.legs if leg.otherwise]
         if len(set(every_name)) < len(every_name):
             raise ValueError("two legs have the same name")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a seed is there twice")
+        if self.checkpoints:
+            parse_s3(self.checkpoints)
+        if (self.reference is None) == (self.recorded_reference is None):
+            raise ValueError("give either a leg as reference or a recorded_reference")
+        if self.reference is None:
+            return self
         if self.reference not in names:
             raise ValueError(f"reference {self.reference!r} is not among the legs ({', '.join(names)})")
+        if len(names) < 2:
+            raise ValueError("a reference needs a second leg to judge; for one leg give a recorded_reference")
         return self
 
     def on_this_machine(self) -> "Profile":
         """The profile with each leg as this machine can run it. BadInput where a runtime is missing."""
         legs = {leg.name: leg.present() for leg in self.legs}
-        return self.model_copy(update={"legs": tuple(legs.values()), "reference": legs[self.reference].name})
+        reference = legs[self.reference].name if self.reference else None
+        # A run on this machine keeps its folders here.
+        changes = {"legs": tuple(legs.values()), "reference": reference, "checkpoints": ""}
+        return self.model_copy(update=changes)
+
+    def with_seeds(self, first: int | None, count: int | None) -> "Profile":
+        """The profile with ``count`` seeds from ``first`` on; None: as it is. BadInput for too many."""
+        if first is None and count is None:
+            return self
+        start = self.seeds[0] if first is None else first
+        number = len(self.seeds) if count is None else count
+        if not 1 <= number <= MOST_SEEDS:
+            raise BadInput(f"--seeds {number}: must be from 1 to {MOST_SEEDS}")
+        if not 0 <= start <= LARGEST_SEED - number:
+            raise BadInput(f"--seed {start}: must be in [0, 2**32)")
+        return self.model_copy(update={"seeds": tuple(range(start, start + number))})
+
+    @property
+    def candidates(self) -> tuple[LegProfile, ...]:
+        return tuple(leg for leg in self.legs if leg.name != self.reference)
 
     def settings(self, leg: LegProfile) -> LegSettings:
         """What the components are told of ``leg``."""
@@ -137,6 +228,7 @@ def load_profile(name: str) -> Profile:
         raise BadInput(f"{path}: {place}: {_message(first['type'], first['msg'])}") from None
     try:
         checked_options(profile.options)
+        bounds_from(profile.bounds)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     return profile

@@ -1,7 +1,12 @@
 """The bounds that a verdict rests on, each with the reason why it is what it is."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from dualgan.errors import BadInput
+from dualgan.replay_bounds import FLOAT16_PRODUCTS, FLOAT32
 
 
 def _bound(value: float, reason: str) -> float:
@@ -17,19 +22,73 @@ class Bounds:
         "min loss 0.030 (NPU) against 0.026 (GPU) was published and accepted for DualGAN in Ascend ModelZoo; "
         "no rule there states a number",
     )
+    gross_loss_ratio: float = _bound(
+        1.5,
+        "one run a leg has no spread to judge by: two seeds of one leg were up to 1.21 times apart in min loss (five "
+        "seeds, profile local), so only a difference of four standard deviations of that is a failure by itself",
+    )
+    significance: float = _bound(
+        0.05, "the usual level of each of the two one-sided tests; the interval shown is then one of 90%"
+    )
     max_reconstruction_ratio: float = _bound(
         0.030 / 0.026,
         "the error of a reconstructed validation image is the same quantity as the reconstruction loss, "
         "so it gets the same room",
     )
     min_sharpness_ratio: float = _bound(
-        0.7,
-        "blurred pictures can have an equal loss; a limit of 30% less gradient energy is our choice",
+        0.25,
+        "a Gaussian blur of sigma 1 leaves 2% to 4% of the fine detail, while ten seeds of sound legs were at most "
+        "2.7 times apart; four times as much is held to be noise, and fails as well",
+    )
+    max_distance_ratio: float = _bound(
+        2.0, "the distance from the real pictures was at most 1.5 times as large in one of ten sound runs as in another"
     )
     max_input_difference: float = _bound(
         2.0,
         "in levels of 0 to 255, the mean over a picture: decoders differ by a level or two, "
         "swapped colour channels by many more",
+    )
+    max_feed_difference: float = _bound(
+        0.1,
+        "in levels of 0 to 255: decoders that round otherwise move a step's signature by 0.02, another image, a "
+        "mirrored one or swapped channels by 0.2 to 1",
+    )
+    max_layer_error: float = _bound(
+        FLOAT32.layer,
+        "relative (L2), from equal weights: TensorFlow 1.15 and 2.21 on a CPU differ by 2e-5 or less, one layer in "
+        "float16 by 3e-4; after the critics' update twenty times as much",
+    )
+    max_gradient_error: float = _bound(
+        FLOAT32.gradient,
+        "relative (L2), of gradients and of what a step adds to a variable: TensorFlow 1.15 and 2.21 differ by 1e-4 "
+        "where networks are small, by 1e-2 at the reference's size, where rounding always turns over some rectifiers",
+    )
+    max_update_factor: float = _bound(
+        FLOAT32.update_size,
+        "a network's step from equal weights is as large to 1e-4; another learning rate or decay shows at once",
+    )
+    max_loss_error: float = _bound(
+        FLOAT32.term, "relative, from equal weights: TensorFlow 1.15 and 2.21 on a CPU differ by 1e-5 or less"
+    )
+    max_layer_error_rounded: float = _bound(
+        FLOAT16_PRODUCTS.layer,
+        "for a device that rounds factors of products by design and says so (an Ascend 910 in its highest precision, "
+        "TensorFloat-32): so emulated on a CPU, layers differ by 6e-3",
+    )
+    max_gradient_error_rounded: float = _bound(FLOAT16_PRODUCTS.gradient, "as above: gradients differ by 0.16")
+    max_update_factor_rounded: float = _bound(
+        FLOAT16_PRODUCTS.update_size, "as above: sizes of updates differ by 1%, a learning rate x1.3 by 30%"
+    )
+    max_loss_error_rounded: float = _bound(FLOAT16_PRODUCTS.term, "as above: losses differ by 5e-3")
+    max_replay_loss_error: float = _bound(
+        FLOAT32.free_term,
+        "relative, reconstruction losses of a dozen steps one after the other: a GAN amplifies rounding, so that equal "
+        "legs come to 3e-3",
+    )
+    max_replay_update_factor: float = _bound(
+        FLOAT32.free_update,
+        "a dozen steps one after the other: equal legs' steps differ by factors up to 6 in size; an update that is "
+        "lost, or made where it should not be, by any",
     )
     perfect_speed_ratio: float = _bound(1.2, "Ascend ModelZoo: PERFECT is at least 1.2 times the GPU's speed")
     par_speed_ratio: float = _bound(
@@ -38,10 +97,32 @@ class Bounds:
     )
     min_speed_ratio: float = _bound(0.5, "Ascend ModelZoo: POK is at least half the GPU's speed, NOK is below")
 
-    def values(self, *names: str) -> dict[str, float]:
-        """The bounds called ``names``, all of them where no name is given."""
-        every = dataclasses.asdict(self)
-        return {name: every[name] for name in names or every}
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise BadInput(f"bound {name}: {value!r}: must be a number above zero")
+        if self.significance >= 0.5:
+            raise BadInput(f"bound significance: {self.significance}: must be below 0.5, such as 0.05")
+        if min(self.max_loss_ratio, self.max_reconstruction_ratio, self.max_distance_ratio) < 1:
+            raise BadInput("bounds max_..._ratio: must be 1 or more, for 1 means equal")
+        if self.gross_loss_ratio < self.max_loss_ratio:
+            raise BadInput(f"bound gross_loss_ratio: {self.gross_loss_ratio}: must not be below max_loss_ratio")
+        if self.min_sharpness_ratio > 1:
+            raise BadInput(f"bound min_sharpness_ratio: {self.min_sharpness_ratio}: must be 1 or less, 1 means equal")
+
+    def values(self) -> dict[str, float]:
+        return dataclasses.asdict(self)
+
+
+def bounds_from(values: Mapping[str, float]) -> Bounds:
+    """The bounds with ``values`` in place of defaults. Raises BadInput for an unknown name or a value out of range."""
+    known = [field.name for field in dataclasses.fields(Bounds)]
+    for name, value in values.items():
+        if name not in known:
+            raise BadInput(f"bound {name!r}: unknown; known are {', '.join(known)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadInput(f"bound {name}: {value!r}: must be a number")
+    return Bounds(**{name: float(value) for name, value in values.items()})
 
 
 def reasons(bounds: Bounds) -> dict[str, str]:

@@ -37,7 +37,10 @@ def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
         axes = figure.add_subplot()
         for place, curve in curves.items():
             colour, dashes = LEG_COLOURS[place % len(LEG_COLOURS)], DASHES[place % len(DASHES)]
-            axes.plot(*curve.raw, color=colour, linewidth=0.7, alpha=0.28)
+            if curve.raw is not None:
+                axes.plot(*curve.raw, color=colour, linewidth=0.7, alpha=0.28)
+            if curve.band is not None:
+                axes.fill_between(*curve.band, color=colour, alpha=0.2, linewidth=0)
             axes.plot(*curve.smooth, color=colour, linewidth=1.7, linestyle=dashes)
         _limit(axes, curves)
         _dress(axes)
@@ -47,7 +50,8 @@ def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
 
 
 def _limit(axes: Axes, curves: Mapping[int, Curve]) -> None:
-    values = np.concatenate([curve.raw[1] for curve in curves.values()])
+    drawn = [line for curve in curves.values() for line in (curve.raw, curve.band, curve.smooth) if line is not None]
+    values = np.concatenate([line[1:].ravel() for line in drawn])
     values = values[np.isfinite(values)]
     if values.size == 0:
         return

@@ -1,50 +1,73 @@
-"""Hold trained legs against a reference leg and write down the verdict."""
+"""Hold trained legs against a reference leg, or against a recorded reference, and write down the verdict."""
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from components.compare.against_recorded import judge_against_recorded
+from components.compare.arithmetic import judge_arithmetic
 from components.compare.bounds import Bounds
-from components.compare.comparison import Comparison, leg_result, notes_on
-from components.compare.function import dataset_problem, judge_function
+from components.compare.comparison import (
+    Comparison,
+    RecordedResult,
+    finite,
+    leg_result,
+    notes_on,
+    weaknesses_of,
+)
+from components.compare.function import dataset_problem, inputs_problem, judge_function
 from components.compare.images import judge_images
-from components.compare.leg import Leg, LegRun, check_legs, read_leg
+from components.compare.leg import Leg, LegRuns, check_legs, read_leg
 from components.compare.named_images import write_named_images
 from components.compare.options import differing_options
 from components.compare.performance import judge_performance
-from components.compare.precision import judge_precision
-from components.compare.report import render_html, render_markdown
-from components.compare.samples import input_problem
-from components.compare.verdict import AxisName, Finding, combine, headline, not_measured, overall
+from components.compare.recorded import Recorded
+from components.compare.report import MARKDOWN, render_html, render_markdown
+from components.compare.training import judge_training
+from components.compare.verdict import Axis, AxisName, Finding, combine, headline, not_measured, overall
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import write_json
 
-BOUNDS_OF = {
+BOUNDS_OF: dict[AxisName, tuple[str, ...]] = {
     AxisName.FUNCTION: ("max_input_difference",),
-    AxisName.PRECISION: ("max_loss_ratio",),
-    AxisName.IMAGES: ("max_reconstruction_ratio", "min_sharpness_ratio", "max_input_difference"),
-    AxisName.PERFORMANCE: ("perfect_speed_ratio", "par_speed_ratio", "min_speed_ratio"),
+    AxisName.ARITHMETIC: (),
+    AxisName.TRAINING: ("max_loss_ratio", "gross_loss_ratio", "significance"),
+    AxisName.IMAGES: (
+        "max_reconstruction_ratio",
+        "gross_loss_ratio",
+        "min_sharpness_ratio",
+        "max_distance_ratio",
+        "max_input_difference",
+        "significance",
+    ),
+    AxisName.PERFORMANCE: ("perfect_speed_ratio", "par_speed_ratio", "min_speed_ratio", "significance"),
 }
 
 DEFAULT = Bounds()
 
 
-def compare(legs: Sequence[Leg], reference: str, output: Path, bounds: Bounds = DEFAULT) -> Comparison:
-    """Judge every other leg against the one called ``reference``; write the result into ``output``.
+def compare(
+    legs: Sequence[Leg],
+    reference: str | None,
+    output: Path,
+    bounds: Bounds = DEFAULT,
+    recorded: Recorded | None = None,
+) -> Comparison:
+    """Judge every other leg against the one called ``reference``, or every leg against ``recorded``; write the result.
 
-    Writes comparison.json, report.html, report.md and, of each leg's first validation image,
-    ``{leg}_{realA,A2B,A2B2A,realB,B2A,B2A2B}.jpg``. Raises BadInput, and writes nothing, where legs cannot be
-    compared: fewer than two, names that are not unique, an unknown reference, a run folder that is missing,
-    damaged or truncated.
+    Writes into ``output`` comparison.json, report.html, report.md, report.zh.md and, of each leg's first validation
+    image, ``{leg}_{realA,A2B,A2B2A,realB,B2A,B2A2B}.jpg``. Raises BadInput, and writes nothing, where legs cannot be
+    compared: too few, names that are not unique, an unknown reference, a run folder that is missing, damaged or
+    truncated, two runs of one seed.
     """
-    check_legs(legs, reference)
+    check_legs(legs, None if recorded else reference, recorded.name if recorded else None)
     if output.exists() and not output.is_dir():
         raise BadInput(f"{output}: not a folder; name one that the comparison can write into")
     by_name = {leg.name: leg for leg in legs}
-    ordered = [by_name.pop(reference), *by_name.values()]
-    runs = [read_leg(leg) for leg in ordered]
-    comparison = judge(runs[0], runs[1:], bounds)
+    first = [] if recorded or reference is None else [by_name.pop(reference)]
+    runs = [read_leg(leg) for leg in [*first, *by_name.values()]]
+    comparison = judge_recorded(recorded, runs, bounds) if recorded else judge(runs[0], runs[1:], bounds)
     try:
         _write(comparison, runs, output)
     except OSError as error:
@@ -52,47 +75,80 @@ def compare(legs: Sequence[Leg], reference: str, output: Path, bounds: Bounds = 
     return comparison
 
 
-def judge(reference: LegRun, candidates: Sequence[LegRun], bounds: Bounds) -> Comparison:
+def judge(reference: LegRuns, candidates: Sequence[LegRuns], bounds: Bounds) -> Comparison:
     """The comparison of ``candidates`` with ``reference``, without writing anything."""
     found = {candidate.name: _findings(reference, candidate, bounds) for candidate in candidates}
-    axes = {
-        axis: combine({name: findings[axis] for name, findings in found.items()}, bounds.values(*BOUNDS_OF[axis]))
-        for axis in AxisName
-    }
-    verdict = overall(axes)
-    runs = [reference, *candidates]
-    return Comparison(
-        reference=reference.name,
-        candidates=tuple(found),
-        verdict=verdict,
-        reason=headline(verdict, axes, reference.name, list(found)),
-        axes=axes,
-        legs={run.name: leg_result(run) for run in runs},
-        differing_options=differing_options(runs),
-        notes=tuple(note for run in runs for note in notes_on(run)),
-        bounds=bounds,
-    )
+    return _comparison(reference.name, None, [reference, *candidates], found, bounds)
 
 
-def _findings(reference: LegRun, candidate: LegRun, bounds: Bounds) -> dict[AxisName, Finding]:
-    unlike_samples = input_problem(reference, candidate, bounds)
-    unlike_data = dataset_problem(reference, candidate)
+def judge_recorded(recorded: Recorded, candidates: Sequence[LegRuns], bounds: Bounds) -> Comparison:
+    """The comparison of ``candidates`` with a recorded reference, without writing anything."""
+    found = {candidate.name: judge_against_recorded(recorded, candidate, bounds) for candidate in candidates}
+    return _comparison(recorded.name, recorded, candidates, found, bounds)
+
+
+def _findings(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> dict[AxisName, Finding]:
+    unlike_samples = inputs_problem(reference, candidate, bounds)
+    unlike_data = dataset_problem([*reference.runs, *candidate.runs])
     other_data = not_measured(f"Losses and pictures of {candidate.name} cannot be compared: {unlike_data}.")
     return {
-        AxisName.FUNCTION: judge_function(reference, candidate, unlike_samples),
-        AxisName.PRECISION: other_data if unlike_data else judge_precision(reference, candidate, bounds),
+        AxisName.FUNCTION: judge_function(reference, candidate, bounds),
+        AxisName.ARITHMETIC: judge_arithmetic(candidate.replay, reference, candidate, bounds),
+        AxisName.TRAINING: other_data if unlike_data else judge_training(reference, candidate, bounds),
         AxisName.IMAGES: other_data if unlike_data else judge_images(reference, candidate, bounds, unlike_samples),
         AxisName.PERFORMANCE: judge_performance(reference, candidate, bounds),
     }
 
 
-def _write(comparison: Comparison, runs: Sequence[LegRun], output: Path) -> None:
+def _comparison(
+    reference: str,
+    recorded: Recorded | None,
+    legs: Sequence[LegRuns],
+    found: Mapping[str, Mapping[AxisName, Finding]],
+    bounds: Bounds,
+) -> Comparison:
+    axes = {axis: _axis(axis, found, bounds) for axis in AxisName}
+    verdict = overall(axes)
+    weaknesses = weaknesses_of(legs, axes)
+    return Comparison(
+        reference=reference,
+        candidates=tuple(found),
+        verdict=verdict,
+        reason=headline(verdict, axes, reference, list(found)),
+        weaknesses=weaknesses,
+        axes=axes,
+        legs={leg.name: leg_result(leg) for leg in legs},
+        recorded=_recorded_result(recorded) if recorded else None,
+        differing_options=differing_options(legs),
+        notes=tuple(note for leg in legs for note in notes_on(leg)),
+        bounds=bounds,
+    )
+
+
+def _axis(axis: AxisName, found: Mapping[str, Mapping[AxisName, Finding]], bounds: Bounds) -> Axis:
+    findings = {
+        name: Finding(of[axis].verdict, of[axis].reason, finite(of[axis].numbers)) for name, of in found.items()
+    }
+    return combine(findings, {name: getattr(bounds, name) for name in BOUNDS_OF[axis]})
+
+
+def _recorded_result(recorded: Recorded) -> RecordedResult:
+    return RecordedResult(
+        source=recorded.source,
+        date=recorded.date.isoformat() if recorded.date else None,
+        hardware=recorded.hardware,
+        values={name: measurement.value for name, measurement in recorded.measurements.items()},
+    )
+
+
+def _write(comparison: Comparison, legs: Sequence[LegRuns], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     try:
-        write_named_images(runs, staging)
-        (staging / "report.html").write_text(render_html(comparison, runs), encoding="utf-8")
-        (staging / "report.md").write_text(render_markdown(comparison, runs), encoding="utf-8")
+        write_named_images([leg.first for leg in legs], [leg.name for leg in legs], staging)
+        (staging / "report.html").write_text(render_html(comparison, legs), encoding="utf-8")
+        for name, language in MARKDOWN.items():
+            (staging / name).write_text(render_markdown(comparison, legs, language), encoding="utf-8")
         write_json(staging / "comparison.json", comparison.to_json())
         output.mkdir(exist_ok=True)
         for path in sorted(staging.iterdir()):

@@ -1,15 +1,14 @@
-"""The KFP component that compares two legs."""
+"""The KFP component that compares a leg with a reference, over all seeds."""
 
 from kfp import dsl
 
 
+# KFP makes lists of artifacts by loops alone, which would hide legs and seeds in the graph: so one input each.
 def compare(
-    reference: str,
     candidate: str,
-    reference_run: dsl.Input[dsl.Model],
-    reference_samples: dsl.Input[dsl.Artifact],
-    candidate_run: dsl.Input[dsl.Model],
-    candidate_samples: dsl.Input[dsl.Artifact],
+    reference: str,
+    recorded: str,
+    bounds: dict,  # type: ignore[type-arg]
     pipeline_run_id: str,
     tracking_uri: str,
     experiment: str,
@@ -17,19 +16,56 @@ def compare(
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
     tables: dsl.Output[dsl.Markdown],
+    candidate_run_1: dsl.Input[dsl.Model],
+    candidate_samples_1: dsl.Input[dsl.Artifact],
+    candidate_run_2: dsl.Input[dsl.Model] = None,
+    candidate_samples_2: dsl.Input[dsl.Artifact] = None,
+    candidate_run_3: dsl.Input[dsl.Model] = None,
+    candidate_samples_3: dsl.Input[dsl.Artifact] = None,
+    candidate_run_4: dsl.Input[dsl.Model] = None,
+    candidate_samples_4: dsl.Input[dsl.Artifact] = None,
+    candidate_run_5: dsl.Input[dsl.Model] = None,
+    candidate_samples_5: dsl.Input[dsl.Artifact] = None,
+    reference_run_1: dsl.Input[dsl.Model] = None,
+    reference_samples_1: dsl.Input[dsl.Artifact] = None,
+    reference_run_2: dsl.Input[dsl.Model] = None,
+    reference_samples_2: dsl.Input[dsl.Artifact] = None,
+    reference_run_3: dsl.Input[dsl.Model] = None,
+    reference_samples_3: dsl.Input[dsl.Artifact] = None,
+    reference_run_4: dsl.Input[dsl.Model] = None,
+    reference_samples_4: dsl.Input[dsl.Artifact] = None,
+    reference_run_5: dsl.Input[dsl.Model] = None,
+    reference_samples_5: dsl.Input[dsl.Artifact] = None,
+    replay: dsl.Input[dsl.Artifact] = None,
 ) -> str:
-    """Say whether the candidate is as good as the reference: "pass", "fail" or "inconclusive"."""
+    """Say whether the candidate is as good as the reference: "pass", "fail" or "inconclusive".
+
+    A run and its samples a seed, in any order. recorded: published, a file or mlflow:RUN, in place of a reference's
+    runs. replay: what replaying the reference's trace on the candidate's device gave.
+    """
     from pathlib import Path
 
-    from components.compare.leg import Leg
+    from components.compare.leg import leg_of
     from components.compare.step import compare_and_log
     from components.tracking.placement import Placement
 
+    candidate_runs = [candidate_run_1, candidate_run_2, candidate_run_3, candidate_run_4, candidate_run_5]
+    candidate_samples = [
+        candidate_samples_1, candidate_samples_2, candidate_samples_3, candidate_samples_4, candidate_samples_5,
+    ]  # fmt: skip
+    reference_runs = [reference_run_1, reference_run_2, reference_run_3, reference_run_4, reference_run_5]
+    reference_samples = [
+        reference_samples_1, reference_samples_2, reference_samples_3, reference_samples_4, reference_samples_5,
+    ]  # fmt: skip
+    legs = [] if recorded else [leg_of(reference, reference_runs, reference_samples)]
+    legs.append(leg_of(candidate, candidate_runs, candidate_samples, replay))
     result = compare_and_log(
-        Leg(reference, Path(reference_run.path), Path(reference_samples.path)),
-        Leg(candidate, Path(candidate_run.path), Path(candidate_samples.path)),
+        legs,
+        reference,
         Path(comparison.path),
         Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id),
+        bounds=bounds,
+        recorded=recorded,
     )
     for name, value in result.numbers().items():
         metrics.log_metric(name, value)

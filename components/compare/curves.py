@@ -1,5 +1,6 @@
 """Losses over training steps, thinned so that a chart of 100,000 steps is as small as one of 400."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,15 @@ SMOOTHING = 40
 
 @dataclass(frozen=True)
 class Curve:
-    """``raw`` has the lowest and highest step of each stretch, ``smooth`` a running mean; [2, points]."""
+    """``smooth`` is a running mean, [2, points]; of several runs, their mean.
 
-    raw: Floats
+    Of one run ``raw`` has the lowest and highest step of each stretch, [2, points]; of several ``band`` has the lowest
+    and highest of their running means, [3, points]: step, low, high.
+    """
+
     smooth: Floats
+    raw: Floats | None = None
+    band: Floats | None = None
 
 
 def curve(steps: NDArray[np.int64], values: Floats) -> Curve:
@@ -26,7 +32,29 @@ def curve(steps: NDArray[np.int64], values: Floats) -> Curve:
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
     smooth = running_mean(finite, max(1, len(x) // SMOOTHING))
     extremes = _extremes(finite)
-    return Curve(np.stack([x[extremes], finite[extremes]]), np.stack([x[kept], smooth[kept]]))
+    return Curve(np.stack([x[kept], smooth[kept]]), raw=np.stack([x[extremes], finite[extremes]]))
+
+
+def curve_of_runs(runs: Sequence[tuple[NDArray[np.int64], Floats]]) -> Curve:
+    """The curve of a loss over runs that differ in their seeds; ``runs`` are (steps, values).
+
+    Drawn are the steps that all runs have. A step whose loss is not finite in one run leaves a gap.
+    """
+    if len(runs) == 1:
+        return curve(*runs[0])
+    length = min(len(steps) for steps, _ in runs)
+    x = runs[0][0][:length].astype(np.float64)
+    kept = np.unique(np.linspace(0, length - 1, min(length, MAX_POINTS)).round().astype(int))
+    window = max(1, length // SMOOTHING)
+    means = np.stack(
+        [
+            running_mean(np.where(np.isfinite(values[:length]), values[:length], np.nan), window)[kept]
+            for _, values in runs
+        ]
+    )
+    return Curve(
+        np.stack([x[kept], means.mean(axis=0)]), band=np.stack([x[kept], means.min(axis=0), means.max(axis=0)])
+    )
 
 
 def running_mean(values: Floats, window: int) -> Floats:

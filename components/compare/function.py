@@ -1,20 +1,30 @@
-"""The axis function: did both legs do the same job, to its end?"""
+"""The axis function: did all legs do the same job, to its end?"""
 
-from components.compare.leg import LegRun
+from collections.abc import Sequence
+
+from components.compare.bounds import Bounds
+from components.compare.feed import feed_problem, split_feed_problem
+from components.compare.leg import LegRun, LegRuns, pairs
 from components.compare.options import OptionDifference, differing_options
-from components.compare.samples import picture_problem
-from components.compare.verdict import Finding, Verdict, join
+from components.compare.samples import input_problem, picture_problem
+from components.compare.verdict import Finding, Number, Verdict, join
 
 
-def judge_function(reference: LegRun, candidate: LegRun, unlike_samples: str | None) -> Finding:
-    """Both finished, with finite losses and all pictures, from equal options, data and validation images."""
-    pair = (reference, candidate)
-    differences = differing_options(pair)
-    problems = [problem for leg in pair for problem in _problems(leg)]
+def judge_function(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> Finding:
+    """All runs finished, with finite losses and all pictures, from equal options, data, feed and validation images."""
+    legs = (reference, candidate)
+    runs = [run for leg in legs for run in leg.runs]
+    differences = differing_options(legs)
+    problems = own_problems(runs)
     problems += [_of_option(difference) for difference in differences]
-    problems += filter(None, [dataset_problem(*pair), _steps_problem(*pair), unlike_samples])
-    numbers = {
-        "non_finite_losses": sum(leg.history.non_finite for leg in pair),
+    unlike_data = dataset_problem(runs)
+    problems += filter(None, [unlike_data, _steps_problem(runs), inputs_problem(reference, candidate, bounds)])
+    if not unlike_data:
+        fed = (feed_problem(*pair, bounds) for pair in pairs(reference, candidate))
+        problems += filter(None, fed)
+    numbers: dict[str, Number] = {
+        "runs": len(runs),
+        "non_finite_losses": sum(run.history.non_finite for run in runs),
         "differing_options": len(differences),
     }
     if problems:
@@ -26,26 +36,38 @@ def judge_function(reference: LegRun, candidate: LegRun, unlike_samples: str | N
     return Finding(Verdict.PASS, reason, numbers)
 
 
-def dataset_problem(reference: LegRun, candidate: LegRun) -> str | None:
-    """What differs where two legs were not trained on the same data, None where they were."""
-    one, other = reference.options.dataset, candidate.options.dataset
-    if one.digest == other.digest:
-        return None
-    return (
-        f"the datasets differ: {reference.name} saw {one.name} ({one.digest[:12]}), "
-        f"{candidate.name} {other.name} ({other.digest[:12]})"
-    )
+def dataset_problem(runs: Sequence[LegRun]) -> str | None:
+    """What differs where runs were not trained on the same data, None where they were."""
+    one, first = runs[0].options.dataset, runs[0]
+    for run in runs[1:]:
+        other = run.options.dataset
+        if one.digest != other.digest:
+            return (
+                f"the datasets differ: {first.name} saw {one.name} ({one.digest[:12]}), "
+                f"{run.name} {other.name} ({other.digest[:12]})"
+            )
+    return None
 
 
-def _problems(leg: LegRun) -> list[str]:
-    problems = [leg.unfinished] if leg.unfinished else []
-    if leg.history.first_non_finite:
-        step, name = leg.history.first_non_finite
+def inputs_problem(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> str | None:
+    """Why samples do not start from the same validation images, None where they do."""
+    first, *others = (*reference.runs, *candidate.runs)
+    return next(filter(None, (input_problem(first, other, bounds) for other in others)), None)
+
+
+def own_problems(runs: Sequence[LegRun]) -> list[str]:
+    """What is wrong with each run by itself."""
+    return [problem for run in runs for problem in _problems(run)]
+
+
+def _problems(run: LegRun) -> list[str]:
+    problems = [run.unfinished] if run.unfinished else []
+    if run.history.first_non_finite:
+        step, name = run.history.first_non_finite
         problems.append(
-            f"{leg.name} has {leg.history.non_finite} losses that are not finite (the first: {name} at step {step})"
+            f"{run.name} has {run.history.non_finite} losses that are not finite (the first: {name} at step {step})"
         )
-    missing = picture_problem(leg)
-    return [*problems, missing] if missing else problems
+    return [*problems, *filter(None, (split_feed_problem(run), picture_problem(run)))]
 
 
 def _of_option(difference: OptionDifference) -> str:
@@ -53,8 +75,10 @@ def _of_option(difference: OptionDifference) -> str:
     return f"option {difference.name} is {values}"
 
 
-def _steps_problem(reference: LegRun, candidate: LegRun) -> str | None:
-    if reference.unfinished or candidate.unfinished or not reference.summary or not candidate.summary:
+def _steps_problem(runs: Sequence[LegRun]) -> str | None:
+    if any(run.unfinished or not run.summary for run in runs):
         return None
-    one, other = reference.summary.steps, candidate.summary.steps
-    return f"{reference.name} took {one} steps, {candidate.name} {other}" if one != other else None
+    counts = {run.name: run.summary.steps for run in runs if run.summary}
+    first, *others = counts.items()
+    unlike = next((other for other in others if other[1] != first[1]), None)
+    return f"{first[0]} took {first[1]} steps, {unlike[0]} {unlike[1]}" if unlike else None

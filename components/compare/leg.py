@@ -1,9 +1,11 @@
 """A leg of a comparison, and what its run folder holds."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from components.compare.history import LossHistory, read_history
 from components.compare.records import Options, Summary, read_options, read_summary
@@ -17,17 +19,49 @@ DEVICES = {"cpu": "a CPU", "gpu": "a GPU", "npu": "an NPU"}
 
 
 @dataclass(frozen=True)
-class Leg:
-    """One side of the comparison: its run folder and its sample folder (default: the last one of the run)."""
+class Source:
+    """Where a run of a leg lies: its run folder and its sample folder (default: the last one of the run)."""
 
-    name: str
     run: Path
     samples: Path | None = None
 
 
 @dataclass(frozen=True)
+class Leg:
+    """One side of the comparison: a run of each seed. ``replay``: what replaying the reference's trace gave."""
+
+    name: str
+    sources: tuple[Source, ...]
+    replay: Path | None = None
+
+
+class HasPath(Protocol):
+    """What a pipeline passes: a file or folder."""
+
+    path: str
+
+
+def leg_of(
+    name: str,
+    runs: Sequence[HasPath | None],
+    samples: Sequence[HasPath | None],
+    replay: HasPath | None = None,
+) -> Leg:
+    """The leg of those runs that there are, each with the samples in the same place."""
+    sources = tuple(
+        Source(Path(run.path), Path(drawn.path) if drawn else None)
+        for run, drawn in zip(runs, samples, strict=True)
+        if run
+    )
+    return Leg(name, sources, Path(replay.path) if replay else None)
+
+
+@dataclass(frozen=True)
 class LegRun:
-    """A leg with everything that was read of it; ``samples`` are paths by validation image, then kind."""
+    """A run of a leg with everything that was read of it; ``samples`` are paths by validation image, then kind.
+
+    ``name`` is the leg's, with the seed where the leg has several runs.
+    """
 
     name: str
     run: Path
@@ -35,6 +69,10 @@ class LegRun:
     summary: Summary | None
     history: LossHistory
     samples: Mapping[str, Mapping[str, Path]]
+
+    @property
+    def seed(self) -> int:
+        return int(self.options.options.get("seed") or 0)
 
     @property
     def device(self) -> str:
@@ -60,30 +98,94 @@ class LegRun:
         return self.samples.get(image, {}).get(kind)
 
 
-def check_legs(legs: Sequence[Leg], reference: str) -> None:
-    """Raise BadInput unless there are two legs or more, each of its own name, ``reference`` among them."""
+@dataclass(frozen=True)
+class LegRuns:
+    """A leg with all its runs, by rising seed."""
+
+    name: str
+    runs: tuple[LegRun, ...]
+    replay: Path | None = None
+
+    @property
+    def first(self) -> LegRun:
+        """The run that stands for the leg where one is shown."""
+        return self.runs[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def unusable(self) -> str | None:
+        """Why the leg's losses are no evidence, None where they are."""
+        for run in self.runs:
+            if run.unfinished:
+                return run.unfinished
+            if run.history.first_non_finite:
+                step, name = run.history.first_non_finite
+                return f"{run.name} has losses that are not finite (the first: {name} at step {step}): no evidence"
+        return None
+
+
+def pairs(reference: LegRuns, candidate: LegRuns) -> list[tuple[LegRun, LegRun]]:
+    """The runs of the two legs that have a seed in common."""
+    by_seed = {run.seed: run for run in reference.runs}
+    return [(by_seed[run.seed], run) for run in candidate.runs if run.seed in by_seed]
+
+
+def same_seeds(reference: LegRuns, candidate: LegRuns) -> bool:
+    return reference.seeds == candidate.seeds
+
+
+def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None = None) -> None:
+    """Raise BadInput unless the legs can be compared: each of its own name, ``reference`` among them.
+
+    Two legs or more; one is enough beside a recorded reference, whose name no leg may have.
+    """
     names = [leg.name for leg in legs]
-    if len(legs) < 2:
-        raise BadInput(f"a comparison needs two legs or more, got {len(legs)} ({', '.join(names) or 'none'})")
+    if not legs or (len(legs) < 2 and recorded is None):
+        raise BadInput(
+            f"a comparison needs two legs or more, got {len(legs)} ({', '.join(names) or 'none'}); "
+            "one is enough with a recorded reference"
+        )
     for name in names:
         if not NAME.fullmatch(name):
             raise BadInput(f"leg {name!r}: a leg's name is made of letters, digits and . _ -, such as cpu-tf1")
         if names.count(name) > 1:
             raise BadInput(f"leg {name!r}: two legs have this name; name each leg differently")
-    if reference not in names:
+        if name == recorded:
+            raise BadInput(f"leg {name!r}: has the name of the recorded reference; name the leg differently")
+    if recorded is None and reference not in names:
         raise BadInput(f"reference {reference!r} is not among the legs ({', '.join(names)}); name one of them")
 
 
-def read_leg(leg: Leg) -> LegRun:
-    """Read a leg's run folder. Raises BadInput where a file is missing, damaged or truncated."""
-    if not leg.run.is_dir():
-        raise BadInput(f"leg {leg.name}: {leg.run}: no such run folder")
-    folder = RunFolder(leg.run)
+def read_leg(leg: Leg) -> LegRuns:
+    """Read a leg's run folders. Raises BadInput where a file is missing, damaged or truncated, or a seed is twice."""
+    if not leg.sources:
+        raise BadInput(f"leg {leg.name}: no run folder; give one or more")
+    if leg.replay is not None and not leg.replay.is_file():
+        raise BadInput(f"leg {leg.name}: {leg.replay}: no such replay")
+    runs = sorted((_read_run(leg, source) for source in leg.sources), key=lambda run: run.seed)
+    for one, other in itertools.pairwise(runs):
+        if one.seed == other.seed:
+            raise BadInput(
+                f"leg {leg.name}: {one.run} and {other.run} have the same seed, {one.seed}; "
+                "runs count as repeats where their seeds differ"
+            )
+    return LegRuns(leg.name, tuple(runs), leg.replay)
+
+
+def _read_run(leg: Leg, source: Source) -> LegRun:
+    if not source.run.is_dir():
+        raise BadInput(f"leg {leg.name}: {source.run}: no such run folder")
+    folder = RunFolder(source.run)
     options, summary = read_options(folder.options), read_summary(folder.summary)
     history = read_history(folder.events)
     if summary is not None and summary.status == "finished":
         _check_complete(folder.events, history, summary)
-    return LegRun(leg.name, leg.run, options, summary, history, _read_samples(leg, folder))
+    samples = _read_samples(leg.name, source, folder)
+    name = f"{leg.name} (seed {options.options.get('seed')})" if len(leg.sources) > 1 else leg.name
+    return LegRun(name, source.run, options, summary, history, samples)
 
 
 def _check_complete(events: Path, history: LossHistory, summary: Summary) -> None:
@@ -95,10 +197,10 @@ def _check_complete(events: Path, history: LossHistory, summary: Summary) -> Non
         )
 
 
-def _read_samples(leg: Leg, folder: RunFolder) -> dict[str, dict[str, Path]]:
-    if leg.samples is not None and not leg.samples.is_dir():
-        raise BadInput(f"leg {leg.name}: {leg.samples}: no such folder of sample pictures")
-    chosen = leg.samples or _last_samples(folder)
+def _read_samples(leg: str, source: Source, folder: RunFolder) -> dict[str, dict[str, Path]]:
+    if source.samples is not None and not source.samples.is_dir():
+        raise BadInput(f"leg {leg}: {source.samples}: no such folder of sample pictures")
+    chosen = source.samples or _last_samples(folder)
     by_image: dict[str, dict[str, Path]] = {}
     for image, kind, path in read_samples(chosen) if chosen else []:
         by_image.setdefault(image, {})[kind] = path

@@ -10,11 +10,11 @@ from dualgan.run_folder import SAMPLE_KINDS
 QUALITY = 95
 
 
-def write_named_images(legs: Sequence[LegRun], folder: Path) -> None:
-    """Write each leg's pictures of its first validation image into ``folder``, less the kinds it lacks."""
-    for leg in legs:
-        for kind, path in first_pictures(leg).items():
-            read_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=QUALITY)
+def write_named_images(runs: Sequence[LegRun], names: Sequence[str], folder: Path) -> None:
+    """Write each run's pictures of its first validation image into ``folder`` under its leg's name."""
+    for run, name in zip(runs, names, strict=True):
+        for kind, path in first_pictures(run).items():
+            read_picture(path).save(folder / image_name(name, kind), "JPEG", quality=QUALITY)
 
 
 def image_name(leg: str, kind: str) -> str:

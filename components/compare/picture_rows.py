@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from components.compare.leg import LegRun
+from components.compare.leg import LegRun, LegRuns
 from components.look.picture import picture_tag, read_picture
 
 MAX_IMAGES = 8
@@ -30,21 +30,26 @@ SECTIONS = (
 )
 
 
-def shown_images(legs: Sequence[LegRun]) -> list[str]:
+def shown_images(legs: Sequence[LegRuns]) -> list[str]:
     """The validation images that the report shows: the first MAX_IMAGES of any leg."""
-    return sorted({image for leg in legs for image in leg.samples})[:MAX_IMAGES]
+    return sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
 
 
-def picture_rows(section: Section, legs: Sequence[LegRun]) -> list[tuple[str, list[str | None]]]:
-    """(image, tags): the input, each leg's output, each candidate minus the reference; None where missing."""
+def picture_rows(
+    section: Section, legs: Sequence[LegRuns], with_differences: bool
+) -> list[tuple[str, list[str | None]]]:
+    """(image, tags): the input, each leg's output, each candidate minus the reference; None where missing.
+
+    Pictures are of each leg's first run. ``with_differences``: the first leg is the reference.
+    """
     rows = []
     for image in shown_images(legs):
-        outputs = [_read(leg, image, section.kind) for leg in legs]
-        source = next(filter(None, (_read(leg, image, section.source) for leg in legs)), None)
+        outputs = [_read(leg.first, image, section.kind) for leg in legs]
+        source = next(filter(None, (_read(leg.first, image, section.source) for leg in legs)), None)
         tags = [picture_tag(source, f"{image}: {section.source}") if source else None]
         for leg, output in zip(legs, outputs, strict=True):
             tags.append(picture_tag(output, f"{image}: {section.kind} of {leg.name}") if output else None)
-        for leg, output in zip(legs[1:], outputs[1:], strict=True):
+        for leg, output in zip(legs[1:], outputs[1:], strict=True) if with_differences else ():
             tags.append(
                 _difference_tag(outputs[0], output, f"{image}: {section.kind} of {leg.name} minus {legs[0].name}")
             )

@@ -1,11 +1,14 @@
 """The comparison as a step of a pipeline: written down, and logged to the pipeline's run in MLflow."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from components.compare.bounds import bounds_from
 from components.compare.compare import compare
 from components.compare.comparison import Comparison
 from components.compare.leg import Leg
+from components.compare.recorded import resolve_recorded
 from components.compare.records import read_options
 from components.look.progress import say
 from components.tracking.pipeline_results import log_comparison
@@ -17,15 +20,27 @@ from dualgan.errors import DualGANError
 from dualgan.run_folder import RunFolder
 
 
-def compare_and_log(reference: Leg, candidate: Leg, output: Path, placement: Placement) -> Comparison:
-    """Compare two legs into the folder ``output`` and log that to MLflow, which never makes it fail.
+def compare_and_log(
+    legs: Sequence[Leg],
+    reference: str,
+    output: Path,
+    placement: Placement,
+    *,
+    bounds: Mapping[str, float] | None = None,
+    recorded: str = "",
+) -> Comparison:
+    """Compare legs into the folder ``output`` and log that to MLflow, which never makes it fail.
 
+    reference: the leg to hold the others against; where ``recorded`` names a recorded reference, that is it instead.
     placement: the pipeline's run; the experiment is the dataset's name where it is left open.
     """
-    comparison = compare([reference, candidate], reference.name, output)
+    found = resolve_recorded(recorded) if recorded else None
+    comparison = compare(legs, None if found else reference, output, bounds_from(bounds or {}), found)
     for name, axis in comparison.axes.items():
         say(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
-    dataset = read_options(RunFolder(reference.run).options).dataset.name
+    for weakness in comparison.weaknesses:
+        say(f"compare: weaker for: {weakness}")
+    dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name
     place = replace(placement, experiment=placement.experiment or dataset)
     _log(output, place)
     return comparison

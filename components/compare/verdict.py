@@ -16,13 +16,14 @@ class Verdict(StrEnum):
 
 class AxisName(StrEnum):
     FUNCTION = "function"
-    PRECISION = "precision"
+    ARITHMETIC = "arithmetic"
+    TRAINING = "training"
     IMAGES = "images"
     PERFORMANCE = "performance"
 
 
 # Without these nothing is shown about the port, whatever else passes.
-REQUIRED_AXES = (AxisName.FUNCTION, AxisName.PRECISION)
+REQUIRED_AXES = (AxisName.FUNCTION, AxisName.TRAINING)
 WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict.PASS)
 
 

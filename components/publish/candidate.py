@@ -12,7 +12,7 @@ from dualgan.run_folder import RunFolder, read_json
 
 @dataclass(frozen=True)
 class Candidate:
-    """A leg's run folder beside what is known of it. ``max_loss_ratio`` is the comparison's bound of precision."""
+    """A leg's run folder beside what is known of it. ``max_loss_ratio`` is the comparison's bound of losses."""
 
     leg: str
     run: Path
@@ -51,7 +51,7 @@ def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
         content = read_json(file)
         reference, candidates = str(content["reference"]), [str(name) for name in content["candidates"]]
         verdict, reason = str(content["verdict"]), str(content["reason"])
-        bound = float(content["axes"]["precision"]["bound"]["max_loss_ratio"])
+        bound = float(content["axes"]["training"]["bound"]["max_loss_ratio"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file}: no comparison ({error!r}); give the output folder of a comparison") from None
     leg = leg or (candidates[0] if len(candidates) == 1 else None)
@@ -66,13 +66,15 @@ def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
 
 
 def _require_the_same_run(file: Path, comparison: dict[str, Any], leg: str, summary: Summary) -> None:
-    judged = ((comparison.get("legs") or {}).get(leg) or {}).get("result") or {}
-    for name in ("min_loss", "steps"):
-        if name in judged and judged[name] != getattr(summary, name):
-            raise BadInput(
-                f"{file}: its {leg} has {name} {judged[name]}, the run folder {getattr(summary, name)}; "
-                "give the run folder that was compared"
-            )
+    """Raise BadInput unless the run is one of those of ``leg`` that were compared."""
+    judged = [run["result"] for run in ((comparison.get("legs") or {}).get(leg) or {}).get("runs") or []]
+    found = [(result.get("min_loss"), result.get("steps")) for result in judged]
+    if (summary.min_loss, summary.steps) not in found:
+        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in found) or "no run"
+        raise BadInput(
+            f"{file}: its {leg} has {known}, the run folder min_loss {summary.min_loss} and {summary.steps} steps; "
+            "give the run folder that was compared"
+        )
 
 
 def model_name(dataset: str) -> str:

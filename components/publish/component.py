@@ -11,6 +11,7 @@ def publish(
     tracking_uri: str,
     experiment: str,
     model: dsl.Output[dsl.Artifact],
+    tags: dict = {},  # type: ignore[type-arg]  # noqa: B006 - KFP takes the default as a constant
 ) -> str:
     """Register the candidate in MLflow, as challenger and perhaps as champion; the address of the model."""
     from pathlib import Path
@@ -21,7 +22,7 @@ def publish(
     from dualgan.run_folder import write_json
 
     place = Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id)
-    published = publish(Path(run.path), Path(comparison.path), place, leg=leg_settings(leg))
+    published = publish(Path(run.path), Path(comparison.path), place, leg=leg_settings(leg), tags=tags)
     write_json(Path(model.path), published.to_json())
     model.metadata.update(published.to_json())
     return published.uri

@@ -32,6 +32,7 @@ from components.tracking.reasons import explain, without_credentials
 from components.tracking.runs import open_experiment, pipeline_runs
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
+from components.train.code_digest import code_digest
 from components.train.leg import LegSettings
 from dualgan.errors import DualGANError
 from dualgan.run_folder import RunFolder, read_json
@@ -60,13 +61,15 @@ def publish(
     *,
     leg: LegSettings | None = None,
     name: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Published:
     """Register the candidate whose run folder is ``run``, judged by the comparison folder ``comparison``.
 
     placement: where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
     MLFLOW_TRACKING_URI, and from options.json. leg: what exports it; without it the runtime that the file names.
-    name: of the registered model, by default the dataset's. Whatever MLflow lacks of the run and of the comparison is
-    sent first. Published again, a candidate keeps its version. Raises BadInput or DualGANError, in one line.
+    name: of the registered model, by default the dataset's. tags: more of the version's. Whatever MLflow lacks of
+    the run and of the comparison is sent first. Published again, a candidate keeps its version. Raises BadInput or
+    DualGANError, in one line.
     """
     place = (placement or Placement()).completed(read_placement(run))
     candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
@@ -78,7 +81,7 @@ def publish(
         graphs = Path(folder) / "graphs"
         export_graphs(exporting, run, graphs)
         try:
-            published = _publish(candidate, place, graphs, model)
+            published = _publish(candidate, place, graphs, model, tags or {})
         except DualGANError:
             raise
         except Exception as error:
@@ -93,7 +96,7 @@ def _exporting_leg(candidate: Candidate, place: Placement) -> LegSettings:
     return LegSettings(candidate.leg, place.runtime or "tf2", device, place.role or "candidate")
 
 
-def _publish(candidate: Candidate, place: Placement, graphs: Path, name: str) -> Published:
+def _publish(candidate: Candidate, place: Placement, graphs: Path, name: str, recipe: Mapping[str, str]) -> Published:
     sync = RunFolderSync(candidate.run, place)
     sync.step()
     client = connect(sync.tracking_uri)
@@ -104,7 +107,7 @@ def _publish(candidate: Candidate, place: Placement, graphs: Path, name: str) ->
     links = _links(sync.tracking_uri, run, parent)
     entry = Entry(
         name=name,
-        tags={**_tags(candidate, run, parent), STEP_TAG: str(step)},
+        tags={**recipe, **_tags(candidate, run, parent), "code_digest": code_digest(), STEP_TAG: str(step)},
         params={name: str(value) for name, value in run.data.params.items()},
         dataset_name=candidate.options.dataset.name,
         dataset_digest=candidate.options.dataset.digest,

@@ -7,7 +7,7 @@ from components.look.progress import say
 from components.sample.sheet import write_sheet
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment, trainer_failure
-from dualgan.run_folder import read_samples
+from dualgan.run_folder import RunFolder, read_json, read_samples
 
 
 def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path, cache: Path | None = None) -> None:
@@ -23,5 +23,7 @@ def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path,
     )
     if answer.returncode:
         raise trainer_failure(leg.name, answer.returncode, answer.stderr)
-    write_sheet(samples, f"DualGAN samples of leg {leg.name}", sheet)
-    say(f"sample {leg.name}: drew {len({sample.image for sample in read_samples(samples)})} pairs of images")
+    seed = int(read_json(RunFolder(run).options)["options"].get("seed") or 0)
+    write_sheet(samples, f"DualGAN samples of leg {leg.name}, seed {seed}", sheet)
+    images = {sample.image for sample in read_samples(samples)}
+    say(f"sample {leg.name} seed {seed}: drew {len(images)} pairs of images")

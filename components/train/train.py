@@ -15,6 +15,7 @@ from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement
 from components.train.command import checked_options, train_command
 from components.train.commit import code_commit
+from components.train.kept_run import keep_in_s3
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment, trainer_failure
 from dualgan.dataset_folder import image_counts
@@ -34,11 +35,13 @@ def train(
     seed: int = 0,
     placement: Placement | None = None,
     cache: Path | None = None,
+    kept: str | None = None,
 ) -> dict[str, Any]:
     """Train ``leg`` on a dataset folder into the run folder ``run``; the content of its summary.json.
 
     overrides: trainer options on top of the leg's. placement: where the run belongs in MLflow; what is left open
-    comes from the environment, and without a server it is the local store. Raises BadInput or DualGANError with
+    comes from the environment, and without a server it is the local store. kept: s3://bucket/prefix that keeps
+    the run folder while it trains, so that another machine goes on with it. Raises BadInput or DualGANError with
     the trainer's own last line where it fails; MLflow never makes it fail.
     """
     python = python_of(leg.runtime)
@@ -52,10 +55,11 @@ def train(
         git_commit=code_commit() or "",
     )
     place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
-    with follow_in_background(run, place, f"train {leg.name}", say):
-        _run_trainer(leg, python, options)
+    title = f"train {leg.name} seed {seed}"
+    with keep_in_s3(run, kept, say), follow_in_background(run, place, title, say):
+        _run_trainer(leg, title, python, options)
     summary = read_json(RunFolder(run).summary)
-    say(f"train {leg.name}: {_in_words(summary)}")
+    say(f"{title}: {_in_words(summary)}")
     return summary
 
 
@@ -67,7 +71,7 @@ def _in_words(summary: Mapping[str, Any]) -> str:
     return f"{summary['status']} after {summary['steps']} steps, {summary['time']['total']:.0f} s; {loss}, {pace}"
 
 
-def _run_trainer(leg: LegSettings, python: Path, options: TrainOptions) -> None:
+def _run_trainer(leg: LegSettings, title: str, python: Path, options: TrainOptions) -> None:
     """Run the trainer to its end, showing progress. Raises BadInput or DualGANError where it does not finish."""
     process = subprocess.Popen(
         train_command(python, options),
@@ -79,7 +83,7 @@ def _run_trainer(leg: LegSettings, python: Path, options: TrainOptions) -> None:
     # A pod that is taken away gets SIGTERM: passed on, it lets the trainer save a checkpoint and end.
     previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
-        errors = _follow(leg.name, process, options)
+        errors = _follow(title, process, options)
     except BaseException:
         process.terminate()
         process.wait()
@@ -90,10 +94,10 @@ def _run_trainer(leg: LegSettings, python: Path, options: TrainOptions) -> None:
         raise trainer_failure(leg.name, process.returncode, errors)
 
 
-def _follow(name: str, process: "subprocess.Popen[str]", options: TrainOptions) -> str:
+def _follow(title: str, process: "subprocess.Popen[str]", options: TrainOptions) -> str:
     """Show the run's progress until the process ends; what it wrote to stderr."""
     events = RunFolder(Path(options.run_dir)).events
-    with Progress(f"train {name}", _total_steps(options)) as progress:
+    with Progress(title, _total_steps(options)) as progress:
         progress.show(0, "starting")
         while True:
             try:

@@ -1,13 +1,14 @@
 """Run folders as the trainer leaves them, made without training."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from components.compare.leg import Leg, Source
 from dualgan.run_folder import (
     LOSS_METRICS,
     RunFolder,
@@ -51,8 +52,8 @@ def write_run(
     """A finished run: losses of ``loss_factor`` times a common curve, and samples of ``images`` images.
 
     ``options`` and ``summary`` replace entries of the files; ``summary=None`` leaves the file out. ``noise``
-    seeds what differs from run to run. A2B and B2A are blurred with radius ``blur``; A2B2A and B2A2B are on
-    average about ``rebuilding_error`` levels off.
+    seeds what differs from run to run. A2B and B2A are 3 levels off the other domain's pictures and then blurred with
+    radius ``blur``; A2B2A and B2A2B are on average about ``rebuilding_error`` levels off.
     """
     run = RunFolder(folder)
     folder.mkdir(parents=True)
@@ -78,6 +79,16 @@ def write_run(
     if summary is not None:
         write_json(run.summary, {**_summary(run, steps, sec_per_step), **summary})
     return folder
+
+
+def write_leg(name: str, folder: Path, seeds: Sequence[int] = (0, 1, 2), noise: int = 0, **run: Any) -> Leg:
+    """A leg with a finished run of each seed in ``folder``; ``run`` is what write_run takes."""
+    options = run.pop("options", {})
+    runs = [
+        write_run(folder / f"seed-{seed}", noise=10 * noise + seed, options={**options, "seed": seed}, **run)
+        for seed in seeds
+    ]
+    return Leg(name, tuple(map(Source, runs)))
 
 
 def loss_table(steps: int, factor: float = 1.0, noise: int = 0) -> list[dict[str, float]]:
@@ -125,10 +136,10 @@ def write_samples(
         sketch, photo = _sketch(size, number), _photo(size, number)
         pictures = {
             "real_A": sketch,
-            "A2B": photo.filter(ImageFilter.GaussianBlur(blur)),
+            "A2B": _disturbed(photo, 3.0, random).filter(ImageFilter.GaussianBlur(blur)),
             "A2B2A": _disturbed(sketch, rebuilding_error, random),
             "real_B": photo,
-            "B2A": sketch.filter(ImageFilter.GaussianBlur(blur)),
+            "B2A": _disturbed(sketch, 3.0, random).filter(ImageFilter.GaussianBlur(blur)),
             "B2A2B": _disturbed(photo, rebuilding_error, random),
         }
         for kind, picture in pictures.items():

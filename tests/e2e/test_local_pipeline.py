@@ -15,6 +15,7 @@ from dualgan.run_folder import LOSS_METRICS, read_json
 
 SMALL = ("image_size=32", "gcn=4", "dcn=4", "max_steps=30", "sample_freq=15", "save_freq=0")
 STEPS = 30
+SEEDS = (0,)
 
 
 def pipelines(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -39,6 +40,7 @@ def output(results: Path) -> str:
     options = [part for option in SMALL for part in ("--option", option)]
     answer = pipelines(
         "run", "--dataset", "synthetic://?n=10&size=32", "--results", str(results), *options,
+        "--seeds", str(len(SEEDS)),
         "--tracking-uri", store_uri(results / "mlflow"),
     )  # fmt: skip
     # 30 steps decide nothing about speed or images: any verdict will do, a failure won't.
@@ -52,8 +54,9 @@ def legs() -> list[str]:
 
 def test_it_shows_the_progress_of_each_step_and_the_verdict(output: str) -> None:
     for leg in legs():
-        assert f"train {leg}: finished after {STEPS} steps" in output
-        assert f"sample {leg}: drew 8 pairs of images" in output
+        for seed in SEEDS:
+            assert f"train {leg} seed {seed}: finished after {STEPS} steps" in output
+            assert f"sample {leg} seed {seed}: drew 8 pairs of images" in output
     assert "executor_input" not in output
     assert output.splitlines()[-4].split(":")[0] in ("PASS", "FAIL", "INCONCLUSIVE")
 
@@ -62,7 +65,11 @@ def test_the_comparison_is_of_the_legs_as_they_were(output: str, results: Path) 
     comparison = json.loads((results / "latest" / "comparison.json").read_text())
     assert comparison["reference"] == legs()[0] and comparison["candidates"] == [legs()[1]]
     assert comparison["axes"]["function"]["verdict"] == "pass"
-    assert comparison["axes"]["precision"]["verdict"] == "pass"
+    assert comparison["axes"]["training"]["verdict"] == "inconclusive"
+    assert "one run a leg is weak evidence" in comparison["axes"]["training"]["reason"]
+    assert comparison["axes"]["arithmetic"]["verdict"] == "pass"
+    for leg in legs():
+        assert [run["seed"] for run in comparison["legs"][leg]["runs"]] == list(SEEDS)
     version = "1.15.0" if is_set_up("tf1") else "2."
     assert comparison["legs"][legs()[0]]["tensorflow"].startswith(version)
     assert "on a CPU" in (results / "latest" / "report.html").read_text()
@@ -74,7 +81,8 @@ def test_mlflow_has_every_loss_of_every_leg_under_one_pipeline_run(output: str, 
     assert experiment
     (parent,) = client.search_runs([experiment], "tags.role = 'pipeline'")
     runs = leg_runs(client, experiment, parent.data.tags["pipeline_run_id"])
-    assert sorted(run.data.tags["leg"] for run in runs) == sorted(legs())
+    found = [(run.data.tags["leg"], run.data.tags["seed"]) for run in runs]
+    assert sorted(found) == sorted((leg, str(seed)) for leg in legs() for seed in SEEDS)
     assert len(pipeline_runs(client, experiment, parent.data.tags["pipeline_run_id"])) == 1
     for run in runs:
         for metric in LOSS_METRICS:
@@ -97,10 +105,10 @@ def test_the_candidate_is_registered_as_challenger_and_as_champion_if_it_passed(
 
 def test_every_task_left_its_artifact(output: str, results: Path) -> None:
     (run,) = (results / "runs").iterdir()
-    for leg in legs():
-        (summary,) = run.glob(f"*/train-{leg}/run/summary.json")
+    for name in [f"{leg}-seed-{seed}" for leg in legs() for seed in SEEDS]:
+        (summary,) = run.glob(f"*/train-{name}/run/summary.json")
         assert read_json(summary)["status"] == "finished"
-        (sheet,) = run.glob(f"*/sample-{leg}/sheet")
+        (sheet,) = run.glob(f"*/sample-{name}/sheet")
         assert "A2B2A" in sheet.read_text()
 
 
@@ -114,3 +122,18 @@ def test_an_unreadable_image_ends_the_run_in_one_line_and_leaves_nothing(tmp_pat
     assert len(answer.stderr.strip().splitlines()) == 1
     assert answer.stderr.startswith("error: ") and "1.png" in answer.stderr
     assert not list((tmp_path / "results").rglob("*"))
+
+
+@pytest.mark.system()
+def test_with_several_seeds_training_gets_a_verdict(tmp_path: Path) -> None:
+    options = [part for option in SMALL for part in ("--option", option)]
+    answer = pipelines(
+        "run", "--dataset", "synthetic://?n=10&size=32", "--results", str(tmp_path), *options,
+        "--seed", "3", "--seeds", "2", "--tracking-uri", store_uri(tmp_path / "mlflow"),
+    )  # fmt: skip
+    assert answer.returncode in (0, 3, 4), answer.stdout + answer.stderr
+    comparison = read_json(tmp_path / "latest" / "comparison.json")
+    for leg in legs():
+        assert [run["seed"] for run in comparison["legs"][leg]["runs"]] == [3, 4]
+    assert comparison["axes"]["training"]["verdict"] == "pass"
+    assert comparison["axes"]["training"]["numbers"][legs()[1]]["final_A_loss_ratio_low"] > 0.9

@@ -11,7 +11,7 @@ from dualgan.errors import BadInput
 from pipelines.profile import known_profiles, load_profile
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
-GOOD = {"description": "d", "image": "i", "dataset": "synthetic", "reference": "one", "legs": LEGS}
+GOOD = {"description": "d", "image": "i:1", "dataset": "synthetic", "reference": "one", "legs": LEGS}
 
 
 def profile_file(folder: Path, **changes: Any) -> str:
@@ -23,7 +23,7 @@ def profile_file(folder: Path, **changes: Any) -> str:
 @pytest.mark.parametrize("name", known_profiles())
 def test_every_profile_of_the_project_loads(name: str) -> None:
     profile = load_profile(name)
-    assert profile.reference in [leg.name for leg in profile.legs]
+    assert profile.recorded_reference or profile.reference in [leg.name for leg in profile.legs]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,14 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         ({"legs": [{**LEGS[0], "name": "A_B"}, LEGS[1]]}, "legs.0.name: 'A_B' must be lower-case"),
         ({"reference": "three"}, "reference 'three' is not among the legs (one, two)"),
         ({"legs": [LEGS[0], LEGS[0]]}, "two legs have the same name"),
-        ({"legs": [LEGS[0]]}, "legs: Tuple should have at least 2 items"),
+        ({"legs": [LEGS[0]]}, "a reference needs a second leg to judge"),
+        ({"recorded_reference": "published"}, "give either a leg as reference or a recorded_reference"),
+        ({"seeds": [0, 0]}, "a seed is there twice"),
+        ({"seeds": []}, "seeds: Tuple should have at least 1 item"),
+        ({"seeds": [0, 1, 2, 3, 4, 5]}, "seeds: Tuple should have at most 5 items"),
+        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
+        ({"bounds": {"max_los_ratio": 1.1}}, "bound 'max_los_ratio': unknown"),
+        ({"bounds": {"max_loss_ratio": 0.5}}, "must be 1 or more"),
         (
             {"legs": [{**LEGS[0], "otherwise": {"name": "two", "runtime": "tf2"}}, LEGS[1]]},
             "two legs have the same name",
@@ -75,3 +82,25 @@ def test_without_its_runtime_and_without_a_stand_in_a_leg_is_refused(
     profile = load_profile(profile_file(tmp_path, legs=[{**LEGS[0], "runtime": "tf1"}, LEGS[1]]))
     with pytest.raises(BadInput, match=r"runtime tf1: no Python with TensorFlow 1.15 at .*`make tf1`"):
         profile.on_this_machine()
+
+
+def test_one_leg_is_enough_with_a_recorded_reference(tmp_path: Path) -> None:
+    changes = {"legs": [LEGS[0]], "reference": None, "recorded_reference": "published"}
+    profile = load_profile(profile_file(tmp_path, **changes)).on_this_machine()
+    assert [leg.name for leg in profile.candidates] == ["one"]
+    assert profile.settings(profile.legs[0]).role == "candidate"
+
+
+def test_the_command_line_chooses_how_many_seeds_from_which_on(tmp_path: Path) -> None:
+    profile = load_profile(profile_file(tmp_path, seeds=[3, 4]))
+    assert profile.with_seeds(None, None).seeds == (3, 4)
+    assert profile.with_seeds(None, 3).seeds == (3, 4, 5)
+    assert profile.with_seeds(9, None).seeds == (9, 10)
+
+
+@pytest.mark.parametrize(("first", "count"), [(None, 0), (None, 6), (-1, None), (2**32, 1)])
+def test_seeds_that_no_trainer_or_comparison_takes_are_refused(
+    tmp_path: Path, first: int | None, count: int | None
+) -> None:
+    with pytest.raises(BadInput, match="--seed"):
+        load_profile(profile_file(tmp_path)).with_seeds(first, count)

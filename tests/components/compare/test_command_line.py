@@ -2,16 +2,40 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.components.run_folders import write_run
+from components.compare.__main__ import main
+from components.compare.leg import Leg
+from tests.components.run_folders import write_leg, write_run
+
+AXES = ["function", "arithmetic", "training", "images", "performance"]
 
 
-def start(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "components.compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+class Answer(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Start = Callable[..., Answer]
+
+
+@pytest.fixture
+def start(capsys: pytest.CaptureFixture[str]) -> Start:
+    """The program, in this process: starting one takes longer than comparing."""
+
+    def start(*arguments: object) -> Answer:
+        return Answer(main(list(map(str, arguments))), *capsys.readouterr())
+
+    return start
+
+
+def as_argument(leg: Leg) -> str:
+    return f"{leg.name}={','.join(str(source.run) for source in leg.sources)}"
 
 
 @pytest.mark.parametrize(
@@ -19,44 +43,54 @@ def start(*arguments: object) -> subprocess.CompletedProcess[str]:
     [
         ({}, 0, "PASS"),
         ({"loss_factor": 1.4}, 3, "FAIL"),
-        ({"summary": {"final_loss": None}}, 4, "INCONCLUSIVE"),
+        ({"seeds": [0]}, 4, "INCONCLUSIVE"),
     ],
 )
 def test_the_exit_code_and_the_first_line_give_the_verdict(
-    tmp_path: Path, candidate: dict[str, float], code: int, word: str
+    start: Start, tmp_path: Path, candidate: dict[str, Any], code: int, word: str
 ) -> None:
-    one, two = write_run(tmp_path / "one"), write_run(tmp_path / "two", **candidate)  # type: ignore[arg-type]
-    finished = start(one, two, "--names", "gpu", "npu", "--output", tmp_path / "output")
+    seeds = candidate.pop("seeds", [0, 1])
+    legs = write_leg("gpu", tmp_path / "one", seeds), write_leg("npu", tmp_path / "two", seeds, **candidate)
+    finished = start(*map(as_argument, legs), "--output", tmp_path / "output")
     assert (finished.returncode, finished.stderr) == (code, "")
     lines = finished.stdout.splitlines()
     assert lines[0].startswith(f"{word}: ")
-    assert [line.split()[0] for line in lines[1:5]] == ["function", "precision", "images", "performance"]
+    assert [line.split()[0] for line in lines[1:6]] == AXES
     assert (tmp_path / "output" / "gpu_realA.jpg").is_file()
 
 
-def test_legs_are_called_as_their_folders(tmp_path: Path) -> None:
+def test_legs_are_called_as_their_folders(start: Start, tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "cpu-tf1"), write_run(tmp_path / "cpu-tf2")
     start(one, two, "--output", tmp_path / "output")
     assert (tmp_path / "output" / "cpu-tf2_A2B.jpg").is_file()
 
 
-def test_folders_of_one_name_are_called_reference_and_candidate(tmp_path: Path) -> None:
+def test_folders_of_one_name_are_called_reference_and_candidate(start: Start, tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "1" / "run"), write_run(tmp_path / "2" / "run")
-    assert start(one, two, "--output", tmp_path / "output").returncode == 0
+    start(one, two, "--output", tmp_path / "output")
     assert (tmp_path / "output" / "candidate_A2B.jpg").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["one"], "candidate"),
+        (["one"], "two legs or more, got 1"),
         (["one", "nowhere"], "nowhere: no such run folder"),
-        (["one", "two", "--names", "gpu"], "1 names for 2 run folders"),
+        (["one", "two", "--names", "gpu"], "1 names for 2 legs"),
+        (["gpu=one", "two"], "some legs have a name"),
+        (["gpu=one,one", "npu=two"], "have the same seed"),
+        (["one", "two", "--bound", "max_los_ratio=1.1"], "bound 'max_los_ratio': unknown"),
+        (["one", "two", "--bound", "max_loss_ratio=much"], "--bound max_loss_ratio=much: must be NAME=VALUE"),
+        (["one", "two", "--bound", "max_loss_ratio=0.9"], "must be 1 or more"),
+        (["one", "two", "--bound", "min_speed_ratio=nan"], "must be a number above zero"),
+        (["one", "two", "--replay", "nowhere.json"], "nowhere.json: no such replay"),
+        (["one", "--reference", "nowhere.json"], "reference nowhere.json: cannot be read"),
+        (["record", "nowhere", "--output", "x.json"], "nowhere: no such run folder"),
         (["one", "two", "--speed"], "--speed"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     write_run(tmp_path / "one")
     write_run(tmp_path / "two")
@@ -73,3 +107,13 @@ def test_comparing_loads_neither_tensorflow_nor_mlflow_nor_kfp() -> None:
     script = "import sys, components.compare.compare; print({'tensorflow', 'mlflow', 'kfp'} & set(sys.modules))"
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert finished.stdout.strip() == "set()"
+
+
+def test_the_program_starts_by_its_name() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "components.compare"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 2
+    assert finished.stderr == (
+        "error: the following arguments are required: LEG; see python -m components.compare --help\n"
+    )

@@ -5,14 +5,17 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jsonschema
 import pytest
 from PIL import Image
 
+from components.compare import comparison as comparison_module
 from components.compare.bounds import Bounds
 from components.compare.compare import compare
-from components.compare.leg import Leg
-from dualgan.run_folder import RunFolder
-from tests.components.run_folders import loss_table, write_events, write_run
+from components.compare.comparison import json_schema
+from components.compare.leg import Leg, Source
+from dualgan.run_folder import RunFolder, read_json
+from tests.components.run_folders import loss_table, write_events, write_leg, write_run
 
 NAMED = {f"{leg}_{kind}.jpg" for leg in ("gpu", "npu") for kind in ("realA", "A2B", "A2B2A", "realB", "B2A", "B2A2B")}
 
@@ -21,7 +24,7 @@ NAMED = {f"{leg}_{kind}.jpg" for leg in ("gpu", "npu") for kind in ("realA", "A2
 def output(tmp_path: Path) -> Path:
     reference = write_run(tmp_path / "reference", device="gpu", device_name="Example GPU", noise=1)
     candidate = write_run(tmp_path / "candidate", tensorflow="1.15.0", noise=2, options={"lr": 1e-4})
-    compare([Leg("gpu", reference), Leg("npu", candidate)], "gpu", tmp_path / "output")
+    compare([Leg("gpu", (Source(reference),)), Leg("npu", (Source(candidate),))], "gpu", tmp_path / "output")
     return tmp_path / "output"
 
 
@@ -44,21 +47,26 @@ class Resources(HTMLParser):
 
 
 def test_all_files_are_there_and_nothing_else(output: Path) -> None:
-    assert {path.name for path in output.iterdir()} == {"comparison.json", "report.html", "report.md"} | NAMED
+    assert {path.name for path in output.iterdir()} == {
+        "comparison.json",
+        "report.html",
+        "report.md",
+        "report.zh.md",
+    } | NAMED
     assert {path.name for path in output.parent.iterdir()} == {"reference", "candidate", "output"}
 
 
 def test_comparison_json_holds_schema_verdicts_numbers_bounds_and_reasons(output: Path) -> None:
     content = json.loads((output / "comparison.json").read_text(), parse_constant=pytest.fail)
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert (content["reference"], content["candidates"], content["verdict"]) == ("gpu", ["npu"], "fail")
-    assert set(content["axes"]) == {"function", "precision", "images", "performance"}
+    assert set(content["axes"]) == {"function", "arithmetic", "training", "images", "performance"}
     for axis in content["axes"].values():
         assert set(axis) == {"verdict", "reason", "bound", "numbers"}
         assert axis["reason"].endswith(".")
-    assert content["axes"]["precision"]["numbers"]["npu"]["min_loss_ratio"] == pytest.approx(1.0, abs=0.05)
-    assert content["legs"]["gpu"]["result"]["steps"] == 60
-    assert content["bounds"]["min_sharpness_ratio"] == 0.7
+    assert content["axes"]["training"]["numbers"]["npu"]["min_loss_ratio"] == pytest.approx(1.0, abs=0.05)
+    assert content["legs"]["gpu"]["runs"][0]["result"]["steps"] == 60
+    assert content["bounds"]["min_sharpness_ratio"] == 0.25
 
 
 def test_the_report_needs_no_other_file_and_no_network(output: Path) -> None:
@@ -101,7 +109,7 @@ def test_the_report_names_the_options_that_differ_and_the_bounds(output: Path) -
 def test_what_a_run_says_cannot_become_markup(tmp_path: Path) -> None:
     hostile = write_run(tmp_path / "a", device_name="<script>alert(1)</script>")
     sound = write_run(tmp_path / "b")
-    compare([Leg("a", hostile), Leg("b", sound)], "a", tmp_path / "output")
+    compare([Leg("a", (Source(hostile),)), Leg("b", (Source(sound),))], "a", tmp_path / "output")
     page = (tmp_path / "output" / "report.html").read_text()
     assert "script" not in Resources(page).tags
     assert "&lt;script&gt;" in page
@@ -126,15 +134,15 @@ def test_the_pictures_of_the_markdown_lie_beside_it(output: Path) -> None:
 
 def test_a_second_comparison_replaces_the_first(output: Path) -> None:
     runs = output.parent
-    compare([Leg("gpu", runs / "reference"), Leg("npu", runs / "reference")], "gpu", output)
-    assert json.loads((output / "comparison.json").read_text())["verdict"] == "pass"
+    compare([Leg("gpu", (Source(runs / "reference"),)), Leg("npu", (Source(runs / "reference"),))], "gpu", output)
+    assert json.loads((output / "comparison.json").read_text())["verdict"] == "inconclusive"
 
 
 def test_a_leg_without_a_training_step_still_gets_a_report(tmp_path: Path) -> None:
     sound = write_run(tmp_path / "a")
     failed = write_run(tmp_path / "b", summary={"status": "failed", "reason": "no memory", "steps": 0})
     write_events(RunFolder(failed).events, [])
-    compare([Leg("a", sound), Leg("b", failed)], "a", tmp_path / "output")
+    compare([Leg("a", (Source(sound),)), Leg("b", (Source(failed),))], "a", tmp_path / "output")
     assert "b did not finish: failed (no memory)" in (tmp_path / "output" / "report.html").read_text()
 
 
@@ -143,14 +151,66 @@ def test_a_long_run_makes_no_larger_report_than_a_short_one(tmp_path: Path) -> N
     for steps in (800, 20_000):
         run = write_run(tmp_path / f"steps-{steps}", steps=steps)
         write_events(RunFolder(run).events, loss_table(steps))
-        compare([Leg("a", run), Leg("b", run)], "a", tmp_path / f"output-{steps}")
+        compare([Leg("a", (Source(run),)), Leg("b", (Source(run),))], "a", tmp_path / f"output-{steps}")
         sizes.append((tmp_path / f"output-{steps}" / "report.html").stat().st_size)
     assert sizes[1] < 1.3 * sizes[0]
 
 
 def test_the_report_says_which_bounds_are_not_the_defaults(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    compare([Leg("a", run), Leg("b", run)], "a", tmp_path / "output", Bounds(min_sharpness_ratio=0.85))
+    compare(
+        [Leg("a", (Source(run),)), Leg("b", (Source(run),))], "a", tmp_path / "output", Bounds(min_sharpness_ratio=0.4)
+    )
     text = Resources((tmp_path / "output" / "report.html").read_text()).text
-    assert text.count("set for this comparison; the default is 0.7") == 1
+    assert text.count("set for this comparison; the default is 0.25") == 1
     assert text.count("set for this comparison") == 1
+
+
+SCHEMA = Path(comparison_module.__file__).with_name("comparison.schema.json")
+
+
+def test_the_schema_that_is_published_is_the_one_in_force() -> None:
+    same = read_json(SCHEMA) == json_schema()
+    assert same, f"run python -m components.compare schema > {SCHEMA}, with another SCHEMA_VERSION where readers break"
+
+
+def test_comparison_json_fits_the_schema(output: Path) -> None:
+    jsonschema.validate(read_json(output / "comparison.json"), read_json(SCHEMA))
+
+
+def test_the_schema_refuses_a_verdict_that_there_is_not(output: Path) -> None:
+    content = read_json(output / "comparison.json")
+    content["axes"]["images"]["verdict"] = "good"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, read_json(SCHEMA))
+
+
+@pytest.fixture(scope="module")
+def of_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a comparison of legs with three seeds each."""
+    folder = tmp_path_factory.mktemp("seeds")
+    legs = [write_leg("gpu", folder / "gpu", noise=1), write_leg("npu", folder / "npu", noise=2)]
+    compare(legs, "gpu", folder / "output")
+    return folder / "output"
+
+
+def test_of_several_seeds_the_report_draws_bands_and_gives_deviations(of_seeds: Path) -> None:
+    text = Resources((of_seeds / "report.html").read_text()).text
+    assert "from the lowest to the highest of the seeds" in text
+    assert "with seeds 0, 1, 2." in text
+    assert re.search(r"final A_loss mean over the last 10 steps0\.0\d+ ± 0\.0\d+", text)
+
+
+def test_of_several_seeds_every_run_is_in_comparison_json(of_seeds: Path) -> None:
+    legs = read_json(of_seeds / "comparison.json")["legs"]
+    assert [run["seed"] for run in legs["npu"]["runs"]] == [0, 1, 2]
+
+
+def test_the_chinese_tables_have_the_numbers_of_the_english_ones(of_seeds: Path) -> None:
+    english, chinese = ((of_seeds / name).read_text() for name in ("report.md", "report.zh.md"))
+    assert "## 精度" in chinese and "## 性能" in chinese and "：通过" in chinese.splitlines()[0]
+    tables = [
+        [line for line in text.splitlines() if line.startswith(("| min loss", "| sec/step"))]
+        for text in (english, chinese)
+    ]
+    assert tables[0] == tables[1] and len(tables[0]) == 2

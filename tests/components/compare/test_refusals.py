@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.compare.compare import compare
-from components.compare.leg import Leg
+from components.compare.leg import Leg, Source
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, sample_path
 from tests.components.run_folders import write_run
@@ -15,6 +15,10 @@ from tests.components.run_folders import write_run
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Path]:
     return [write_run(tmp_path / "one"), write_run(tmp_path / "two")]
+
+
+def leg(name: str, *runs: Path) -> Leg:
+    return Leg(name, tuple(map(Source, runs)))
 
 
 def refuse(legs: list[Leg], reference: str, output: Path) -> str:
@@ -27,29 +31,29 @@ def refuse(legs: list[Leg], reference: str, output: Path) -> str:
 
 
 def test_fewer_than_two_legs(runs: list[Path], tmp_path: Path) -> None:
-    assert "two legs or more, got 1" in refuse([Leg("gpu", runs[0])], "gpu", tmp_path / "output")
+    assert "two legs or more, got 1" in refuse([leg("gpu", runs[0])], "gpu", tmp_path / "output")
 
 
 def test_a_reference_that_is_not_among_the_legs(runs: list[Path], tmp_path: Path) -> None:
-    line = refuse([Leg("gpu", runs[0]), Leg("npu", runs[1])], "tpu", tmp_path / "output")
+    line = refuse([leg("gpu", runs[0]), leg("npu", runs[1])], "tpu", tmp_path / "output")
     assert "'tpu' is not among the legs (gpu, npu)" in line
 
 
 def test_two_legs_of_one_name(runs: list[Path], tmp_path: Path) -> None:
-    assert "two legs have this name" in refuse([Leg("gpu", run) for run in runs], "gpu", tmp_path / "output")
+    assert "two legs have this name" in refuse([leg("gpu", run) for run in runs], "gpu", tmp_path / "output")
 
 
 def test_a_name_that_is_no_file_name(runs: list[Path], tmp_path: Path) -> None:
-    assert "'../gpu'" in refuse([Leg("../gpu", runs[0]), Leg("npu", runs[1])], "npu", tmp_path / "output")
+    assert "'../gpu'" in refuse([leg("../gpu", runs[0]), leg("npu", runs[1])], "npu", tmp_path / "output")
 
 
 def test_a_run_folder_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
-    line = refuse([Leg("gpu", runs[0]), Leg("npu", tmp_path / "nowhere")], "gpu", tmp_path / "output")
+    line = refuse([leg("gpu", runs[0]), leg("npu", tmp_path / "nowhere")], "gpu", tmp_path / "output")
     assert f"leg npu: {tmp_path / 'nowhere'}: no such run folder" in line
 
 
 def test_a_sample_folder_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
-    legs = [Leg("gpu", runs[0]), Leg("npu", runs[1], samples=tmp_path / "nowhere")]
+    legs = [leg("gpu", runs[0]), Leg("npu", (Source(runs[1], samples=tmp_path / "nowhere"),))]
     assert "no such folder of sample pictures" in refuse(legs, "gpu", tmp_path / "output")
 
 
@@ -98,7 +102,7 @@ def test_a_damaged_run_folder_is_named_with_its_file(
     runs: list[Path], tmp_path: Path, damage: Callable[[Path], None], file: str, words: str
 ) -> None:
     damage(runs[1])
-    line = refuse([Leg("gpu", runs[0]), Leg("npu", runs[1])], "gpu", tmp_path / "output")
+    line = refuse([leg("gpu", runs[0]), leg("npu", runs[1])], "gpu", tmp_path / "output")
     assert str(runs[1] / file) in line
     assert words in line
 
@@ -106,7 +110,7 @@ def test_a_damaged_run_folder_is_named_with_its_file(
 def test_a_damaged_picture(runs: list[Path], tmp_path: Path) -> None:
     picture = sample_path(RunFolder(runs[1]).samples_of(60), "val-001", "A2B")
     picture.write_bytes(picture.read_bytes()[:100])
-    line = refuse([Leg("gpu", runs[0]), Leg("npu", runs[1])], "gpu", tmp_path / "output")
+    line = refuse([leg("gpu", runs[0]), leg("npu", runs[1])], "gpu", tmp_path / "output")
     assert f"{picture}: not a readable picture" in line
 
 
@@ -114,5 +118,15 @@ def test_an_output_that_is_a_file_is_left_as_it_is(runs: list[Path], tmp_path: P
     output = tmp_path / "output"
     output.write_text("mine")
     with pytest.raises(BadInput, match="not a folder"):
-        compare([Leg("gpu", runs[0]), Leg("npu", runs[1])], "gpu", output)
+        compare([leg("gpu", runs[0]), leg("npu", runs[1])], "gpu", output)
     assert output.read_text() == "mine"
+
+
+def test_two_runs_of_one_seed_are_no_repeats(runs: list[Path], tmp_path: Path) -> None:
+    line = refuse([leg("gpu", runs[0]), leg("npu", *runs)], "gpu", tmp_path / "output")
+    assert "have the same seed, 7" in line
+
+
+def test_a_replay_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
+    legs = [leg("gpu", runs[0]), Leg("npu", (Source(runs[1]),), replay=tmp_path / "replay.json")]
+    assert "replay.json: no such replay" in refuse(legs, "gpu", tmp_path / "output")

@@ -1,32 +1,57 @@
 """What compare() says of legs that are equal, and of legs that are broken in one way."""
 
-import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from components.compare.bounds import Bounds
 from components.compare.compare import DEFAULT, compare, judge
 from components.compare.comparison import Comparison
-from components.compare.leg import Leg, read_leg
+from components.compare.leg import Leg, LegRuns, Source, read_leg
 from components.compare.verdict import Axis, AxisName, Verdict
 from dualgan.run_folder import RunFolder, sample_path
-from tests.components.run_folders import loss_table, write_events, write_run
+from tests.components.run_folders import loss_table, write_events, write_leg, write_run
 
-FUNCTION, PRECISION, IMAGES, PERFORMANCE = AxisName
-
-
-def compare_with(folder: Path, candidate: Path, bounds: Bounds = DEFAULT) -> Comparison:
-    """The comparison of ``candidate`` with a sound reference."""
-    reference = read_leg(Leg("gpu", write_run(folder / "reference", noise=1)))
-    return judge(reference, [read_leg(Leg("npu", candidate))], bounds)
+FUNCTION, ARITHMETIC, TRAINING, IMAGES, PERFORMANCE = AxisName
+MEASURED_HERE = (FUNCTION, TRAINING, IMAGES, PERFORMANCE)
 
 
-def judged(folder: Path, **candidate: Any) -> Comparison:
-    return compare_with(folder, write_run(folder / "candidate", **{"noise": 2, **candidate}))
+class Judge:
+    """Comparisons with a sound reference of as many seeds as the candidate has, which is written once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._references: dict[int, LegRuns] = {}
+
+    def __call__(self, candidate: Leg, bounds: Bounds = DEFAULT) -> Comparison:
+        seeds = len(candidate.sources)
+        if seeds not in self._references:
+            self._references[seeds] = read_leg(write_leg("gpu", self._folder / str(seeds), range(seeds), noise=1))
+        return judge(self._references[seeds], [read_leg(candidate)], bounds)
+
+
+@pytest.fixture(scope="module")
+def compare_with(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    return Judge(tmp_path_factory.mktemp("references"))
+
+
+Judged = Callable[..., Comparison]
+
+
+@pytest.fixture
+def judged(tmp_path: Path, compare_with: Judge) -> Judged:
+    """The comparison of a candidate that is as write_leg's arguments say."""
+    return lambda **candidate: compare_with(write_leg("npu", tmp_path / "candidate", noise=2, **candidate))
+
+
+def change_each(leg: Leg, change: Callable[[RunFolder], None]) -> Leg:
+    for source in leg.sources:
+        change(RunFolder(source.run))
+    return leg
 
 
 def number(axis: Axis, name: str) -> float:
@@ -35,78 +60,142 @@ def number(axis: Axis, name: str) -> float:
     return value
 
 
-def test_two_equal_legs_pass_on_every_axis(tmp_path: Path) -> None:
-    comparison = judged(tmp_path)
-    assert {axis.verdict for axis in comparison.axes.values()} == {Verdict.PASS}
+def test_two_equal_legs_pass_on_every_axis_that_was_measured(judged: Judged) -> None:
+    comparison = judged()
+    assert {comparison.axes[name].verdict for name in MEASURED_HERE} == {Verdict.PASS}
     assert comparison.verdict is Verdict.PASS
 
 
-def test_a_pass_on_precision_says_that_one_run_is_weak_evidence(tmp_path: Path) -> None:
-    assert "weak evidence" in judged(tmp_path).axes[PRECISION].reason
+def test_a_pass_says_what_would_make_it_stronger(judged: Judged) -> None:
+    assert judged().weaknesses == ("arithmetic was not measured",)
 
 
-def test_higher_losses_fail_precision_alone(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, loss_factor=1.3)
-    assert comparison.axes[PRECISION].verdict is Verdict.FAIL
-    assert number(comparison.axes[PRECISION], "min_loss_ratio") == pytest.approx(1.3, rel=0.03)
-    assert number(comparison.axes[PRECISION], "final_B_loss_ratio") == pytest.approx(1.3, rel=0.03)
+def test_one_run_a_leg_is_not_enough_for_a_verdict_on_training(judged: Judged) -> None:
+    comparison = judged(seeds=[0])
+    assert comparison.axes[TRAINING].verdict is Verdict.INCONCLUSIVE
+    assert "weak evidence" in comparison.axes[TRAINING].reason
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert "one run of gpu and of npu" in comparison.weaknesses[0]
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1.6, "higher"), (0.6, "lower")])
+def test_one_run_a_leg_is_enough_where_losses_are_grossly_different(judged: Judged, factor: float, word: str) -> None:
+    axis = judged(seeds=[0], loss_factor=factor).axes[TRAINING]
+    assert axis.verdict is Verdict.FAIL
+    assert f"grossly {word}" in axis.reason
+
+
+def test_higher_losses_fail_training_alone(judged: Judged) -> None:
+    comparison = judged(loss_factor=1.3)
+    assert comparison.axes[TRAINING].verdict is Verdict.FAIL
+    for loss in ("min_loss", "final_B_loss"):
+        assert number(comparison.axes[TRAINING], f"{loss}_ratio") == pytest.approx(1.3, rel=0.03)
+        low, high = (number(comparison.axes[TRAINING], f"{loss}_ratio_{end}") for end in ("low", "high"))
+        assert 1.2 < low < 1.3 < high < 1.4
     assert comparison.axes[IMAGES].verdict is Verdict.PASS
     assert comparison.verdict is Verdict.FAIL
 
 
-def test_a_final_loss_that_is_too_high_fails_though_the_lowest_one_is_equal(tmp_path: Path) -> None:
-    candidate = write_run(tmp_path / "candidate", noise=2)
-    summary = json.loads(RunFolder(candidate).summary.read_text())
-    summary["final_loss"]["B_loss"] *= 1.5
-    RunFolder(candidate).summary.write_text(json.dumps(summary))
-    axis = compare_with(tmp_path, candidate).axes[PRECISION]
+def test_lower_losses_are_another_training_and_fail_as_well(judged: Judged) -> None:
+    axis = judged(loss_factor=0.8).axes[TRAINING]
+    assert axis.verdict is Verdict.FAIL
+    assert "lower" in axis.reason
+
+
+def test_losses_that_scatter_beyond_the_margin_leave_training_inconclusive(compare_with: Judge, tmp_path: Path) -> None:
+    sources = [
+        Source(write_run(tmp_path / str(seed), loss_factor=factor, options={"seed": seed}))
+        for seed, factor in enumerate((0.85, 1.0, 1.2))
+    ]
+    axis = compare_with(Leg("npu", tuple(sources))).axes[TRAINING]
+    assert axis.verdict is Verdict.INCONCLUSIVE
+    assert "train more seeds" in axis.reason
+
+
+def test_a_final_loss_that_is_too_high_fails_though_the_lowest_one_is_equal(
+    compare_with: Judge, tmp_path: Path
+) -> None:
+    def worsen_the_end(run: RunFolder) -> None:
+        losses = loss_table(60, noise=2)
+        for step in losses[-6:]:
+            step["B_loss"] *= 1.5
+        write_events(run.events, losses)
+
+    candidate = change_each(write_leg("npu", tmp_path / "candidate", noise=2), worsen_the_end)
+    axis = compare_with(candidate).axes[TRAINING]
     assert axis.verdict is Verdict.FAIL
     assert "final B_loss" in axis.reason
     assert "min loss" not in axis.reason
 
 
-def test_the_published_pair_of_losses_lies_within_the_bound(tmp_path: Path) -> None:
-    def published(name: str, loss: float) -> Leg:
-        final = {"A_loss": loss, "B_loss": loss, "window": 6}
-        return Leg(name, write_run(tmp_path / name, summary={"min_loss": loss, "final_loss": final}))
-
-    comparison = compare([published("gpu", 0.026), published("npu", 0.030)], "gpu", tmp_path / "output")
-    assert comparison.axes[PRECISION].verdict is Verdict.PASS
+def test_other_seeds_of_an_equal_leg_are_no_alarm(judged: Judged) -> None:
+    comparison = judged(seeds=[3, 4, 5])
+    assert comparison.verdict is Verdict.PASS
+    assert "the legs' seeds differ: runs cannot be held against each other in pairs" in comparison.weaknesses
 
 
-def test_blurred_pictures_fail_images_though_the_losses_are_equal(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, blur=1.0)
-    assert comparison.axes[PRECISION].verdict is Verdict.PASS
+def test_steps_and_seconds_to_a_loss_are_told(judged: Judged) -> None:
+    comparison = judged(sec_per_step=0.05)
+    assert number(comparison.axes[TRAINING], "steps_to_goal_ratio") == pytest.approx(1.0, rel=0.1)
+    assert number(comparison.axes[PERFORMANCE], "seconds_to_goal_ratio") == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+def test_blurred_pictures_fail_images_though_the_losses_are_equal(judged: Judged, seeds: list[int]) -> None:
+    comparison = judged(blur=1.0, seeds=seeds)
+    assert comparison.axes[TRAINING].verdict is not Verdict.FAIL
     assert comparison.axes[IMAGES].verdict is Verdict.FAIL
     assert "sharpness" in comparison.axes[IMAGES].reason
-    assert number(comparison.axes[IMAGES], "A2B_sharpness_ratio") < 0.7
+    assert number(comparison.axes[IMAGES], "A2B_sharpness_ratio") < 0.1
 
 
-def test_a_larger_reconstruction_error_of_validation_images_fails_images(tmp_path: Path) -> None:
-    axis = judged(tmp_path, rebuilding_error=12.0).axes[IMAGES]
+def test_noise_over_the_pictures_fails_images(compare_with: Judge, tmp_path: Path) -> None:
+    def disturb(run: RunFolder) -> None:
+        for path in run.samples_of(60).glob("*-B2A.png"):
+            with Image.open(path) as picture:
+                noise = Image.effect_noise(picture.size, 160).convert("RGB")
+                Image.blend(picture.filter(ImageFilter.GaussianBlur(0.6)), noise, 0.6).save(path)
+
+    candidate = change_each(write_leg("npu", tmp_path / "candidate", noise=2), disturb)
+    axis = compare_with(candidate).axes[IMAGES]
+    assert axis.verdict is Verdict.FAIL
+    assert "B2A distance" in axis.reason
+
+
+def test_a_larger_reconstruction_error_of_validation_images_fails_images(judged: Judged) -> None:
+    axis = judged(rebuilding_error=12.0).axes[IMAGES]
     assert axis.verdict is Verdict.FAIL
     assert number(axis, "B2A2B_error_ratio") > 1.5
     assert "B2A2B error" in axis.reason
 
 
-def test_reconstruction_errors_are_in_the_units_of_the_losses(tmp_path: Path) -> None:
-    error = number(judged(tmp_path, rebuilding_error=8.0).axes[IMAGES], "B2A2B_error_candidate")
+def test_reconstruction_errors_are_in_the_units_of_the_losses(judged: Judged) -> None:
+    error = number(judged(rebuilding_error=8.0).axes[IMAGES], "B2A2B_error_candidate")
     assert error == pytest.approx(8.0 / 127.5, rel=0.1)
 
 
+def test_likeness_of_pictures_is_told_against_the_input_and_between_the_legs(judged: Judged) -> None:
+    axis = judged().axes[IMAGES]
+    assert 0.5 < number(axis, "A2B2A_input_ssim_candidate") < 1
+    assert 20 < number(axis, "B2A2B_input_psnr_db_reference") < 40
+    assert 0.5 < number(axis, "B2A_ssim") < 1
+
+
 def test_equal_pictures_have_no_finite_psnr_between_legs(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, noise=1)
+    leg = write_leg("gpu", tmp_path / "gpu", seeds=[0])
+    comparison = compare([leg, Leg("npu", leg.sources)], "gpu", tmp_path / "output")
     assert comparison.axes[IMAGES].numbers["npu"]["A2B2A_psnr_db"] is None
-    assert math.isfinite(number(judged(tmp_path / "other", noise=2).axes[IMAGES], "A2B2A_psnr_db"))
+    assert comparison.axes[IMAGES].numbers["npu"]["A2B2A_ssim"] == pytest.approx(1.0)
 
 
 def test_a_reference_that_draws_flat_pictures_leaves_images_inconclusive(tmp_path: Path) -> None:
-    candidate = write_run(tmp_path / "candidate", noise=2)
-    reference = write_run(tmp_path / "reference", noise=1)
-    for image in ("val-001", "val-002"):
-        flat = sample_path(RunFolder(reference).samples_of(60), image, "A2B")
-        Image.new("RGB", (64, 64), "grey").save(flat)
-    comparison = compare([Leg("gpu", reference), Leg("npu", candidate)], "gpu", tmp_path / "output")
+    def flatten(run: RunFolder) -> None:
+        for image in ("val-001", "val-002"):
+            Image.new("RGB", (64, 64), "grey").save(sample_path(run.samples_of(60), image, "A2B"))
+
+    reference = change_each(write_leg("gpu", tmp_path / "reference"), flatten)
+    candidate = write_leg("npu", tmp_path / "candidate", noise=2)
+    comparison = compare([reference, candidate], "gpu", tmp_path / "output")
     assert comparison.axes[IMAGES].verdict is Verdict.INCONCLUSIVE
     assert comparison.verdict is Verdict.INCONCLUSIVE
 
@@ -121,30 +210,51 @@ def test_a_reference_that_draws_flat_pictures_leaves_images_inconclusive(tmp_pat
     ],
 )
 def test_speed_gets_the_class_that_modelzoo_gives_it(
-    tmp_path: Path, seconds: float, level: str, verdict: Verdict
+    judged: Judged, seconds: float, level: str, verdict: Verdict
 ) -> None:
-    axis = judged(tmp_path, sec_per_step=seconds).axes[PERFORMANCE]
+    axis = judged(seeds=[0], sec_per_step=seconds).axes[PERFORMANCE]
     assert (axis.numbers["npu"]["modelzoo_class"], axis.verdict) == (level, verdict)
     assert number(axis, "speed_ratio") == pytest.approx(0.1 / seconds)
 
 
-def test_speed_that_was_not_measured_does_not_stop_a_pass(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, sec_per_step=None)
+def test_a_speed_that_is_not_sure_to_be_above_the_bound_is_inconclusive(compare_with: Judge, tmp_path: Path) -> None:
+    sources = [
+        Source(write_run(tmp_path / str(seed), sec_per_step=seconds, options={"seed": seed}))
+        for seed, seconds in enumerate((0.12, 0.195, 0.4))
+    ]
+    axis = compare_with(Leg("npu", tuple(sources))).axes[PERFORMANCE]
+    assert axis.verdict is Verdict.INCONCLUSIVE
+    assert number(axis, "speed_ratio_low") < 0.5 < number(axis, "speed_ratio_high")
+
+
+def test_speed_that_was_not_measured_does_not_stop_a_pass(judged: Judged) -> None:
+    comparison = judged(sec_per_step=None)
     assert comparison.axes[PERFORMANCE].verdict is Verdict.NOT_MEASURED
     assert "npu measured no sec/step" in comparison.axes[PERFORMANCE].reason
     assert comparison.verdict is Verdict.PASS
 
 
-def test_losses_that_were_not_measured_leave_the_comparison_inconclusive(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, summary={"final_loss": None})
-    assert comparison.axes[PRECISION].verdict is Verdict.NOT_MEASURED
+def test_energy_is_said_to_be_unmeasured_where_no_power_was_reported(judged: Judged) -> None:
+    numbers = judged(seeds=[0]).axes[PERFORMANCE].numbers["npu"]
+    assert (numbers["energy_joules_candidate"], numbers["energy_joules_ratio"]) == ("not_measured", None)
+
+
+def test_losses_that_were_not_logged_leave_the_comparison_inconclusive(compare_with: Judge, tmp_path: Path) -> None:
+    def forget(run: RunFolder) -> None:
+        losses = loss_table(60)
+        for step in losses:
+            del step["B_loss"]
+        write_events(run.events, losses)
+
+    comparison = compare_with(change_each(write_leg("npu", tmp_path / "candidate"), forget))
+    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
     assert comparison.verdict is Verdict.INCONCLUSIVE
 
 
-def test_final_losses_over_windows_of_other_lengths_are_not_compared(tmp_path: Path) -> None:
-    axis = judged(tmp_path, summary={"final_loss": {"A_loss": 0.05, "B_loss": 0.05, "window": 3}}).axes[PRECISION]
+def test_final_losses_over_windows_of_other_lengths_are_not_compared(judged: Judged) -> None:
+    axis = judged(steps=200).axes[TRAINING]
     assert axis.verdict is Verdict.NOT_MEASURED
-    assert "6 steps of gpu" in axis.reason
+    assert "10 steps of gpu but 20 of npu" in axis.reason
 
 
 @pytest.mark.parametrize(
@@ -156,109 +266,131 @@ def test_final_losses_over_windows_of_other_lengths_are_not_compared(tmp_path: P
     ],
 )
 def test_a_leg_that_did_not_finish_fails_and_nothing_else_is_measured(
-    tmp_path: Path, summary: dict[str, str] | None, why: str
+    judged: Judged, summary: dict[str, str] | None, why: str
 ) -> None:
-    comparison = judged(tmp_path, summary=summary)
+    comparison = judged(seeds=[0], summary=summary)
     assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
     assert why in comparison.axes[FUNCTION].reason
-    others = [axis for name, axis in comparison.axes.items() if name is not FUNCTION]
+    others = [comparison.axes[name] for name in MEASURED_HERE if name is not FUNCTION]
     assert {axis.verdict for axis in others} == {Verdict.NOT_MEASURED}
     assert all("npu did not finish" in axis.reason for axis in others)
 
 
+def test_one_seed_that_did_not_finish_is_named_and_not_left_out(compare_with: Judge, tmp_path: Path) -> None:
+    candidate = write_leg("npu", tmp_path / "candidate")
+    RunFolder(candidate.sources[1].run).summary.unlink()
+    comparison = compare_with(candidate)
+    assert "npu (seed 1) did not finish" in comparison.axes[FUNCTION].reason
+    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_a_loss_that_is_not_finite_fails_and_is_not_averaged_away(tmp_path: Path, value: float | None) -> None:
-    candidate = write_run(tmp_path / "candidate", noise=2)
+def test_a_loss_that_is_not_finite_fails_and_is_not_averaged_away(
+    compare_with: Judge, tmp_path: Path, value: float | None
+) -> None:
+    candidate = write_leg("npu", tmp_path / "candidate", seeds=[0])
     losses: list[dict[str, Any]] = [dict(step) for step in loss_table(60, noise=2)]
     losses[29]["d_loss"] = value
-    write_events(RunFolder(candidate).events, losses)
-    comparison = compare_with(tmp_path, candidate)
+    write_events(RunFolder(candidate.sources[0].run).events, losses)
+    comparison = compare_with(candidate)
     assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
     assert "d_loss at step 30" in comparison.axes[FUNCTION].reason
-    assert comparison.axes[PRECISION].verdict is Verdict.NOT_MEASURED
+    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
 
 
-def test_a_missing_kind_of_sample_fails_function(tmp_path: Path) -> None:
-    candidate = write_run(tmp_path / "candidate", noise=2)
-    for path in RunFolder(candidate).samples_of(60).glob("*-B2A2B.png"):
-        path.unlink()
-    comparison = compare_with(tmp_path, candidate)
+def test_a_missing_kind_of_sample_fails_function(compare_with: Judge, tmp_path: Path) -> None:
+    def lose(run: RunFolder) -> None:
+        for path in run.samples_of(60).glob("*-B2A2B.png"):
+            path.unlink()
+
+    comparison = compare_with(change_each(write_leg("npu", tmp_path / "candidate", seeds=[0]), lose))
     assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
     assert "npu has no sample picture B2A2B" in comparison.axes[FUNCTION].reason
     assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
 
 
-def test_options_that_differ_fail_function_and_are_named_with_both_values(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, options={"lr": 1e-4})
+def test_options_that_differ_fail_function_and_are_named_with_both_values(judged: Judged) -> None:
+    comparison = judged(options={"lr": 1e-4})
     assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
     assert "option lr is 5e-05 in gpu and 0.0001 in npu" in comparison.axes[FUNCTION].reason
     (difference,) = comparison.differing_options
     assert difference.values == {"gpu": "5e-05", "npu": "0.0001"}
 
 
-def test_an_option_that_one_leg_lacks_is_a_difference(tmp_path: Path) -> None:
-    assert (
-        "option flip is absent in gpu and true in npu" in judged(tmp_path, options={"flip": True}).axes[FUNCTION].reason
-    )
+def test_an_option_that_differs_between_the_seeds_of_one_leg_fails_function(
+    compare_with: Judge, tmp_path: Path
+) -> None:
+    sources = [
+        Source(write_run(tmp_path / str(seed), options={"seed": seed, "lr": lr}))
+        for seed, lr in enumerate((5e-5, 1e-4))
+    ]
+    axis = compare_with(Leg("npu", tuple(sources))).axes[FUNCTION]
+    assert "option lr is 5e-05 in gpu and 5e-05, 0.0001 in npu" in axis.reason
 
 
-def test_options_of_a_legs_own_may_differ(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, device="npu", options={"threads": 16, "run_dir": "/elsewhere"})
+def test_an_option_that_one_leg_lacks_is_a_difference(judged: Judged) -> None:
+    axis = judged(seeds=[0], options={"flip": True}).axes[FUNCTION]
+    assert "option flip is absent in gpu and true in npu" in axis.reason
+
+
+def test_options_of_a_legs_own_may_differ(judged: Judged) -> None:
+    own = {"threads": 16, "run_dir": "/elsewhere", "precision_mode": "force_fp32"}
+    comparison = judged(device="npu", options=own)
     assert comparison.axes[FUNCTION].verdict is Verdict.PASS
 
 
-def test_another_dataset_fails_function_and_losses_and_pictures_are_not_compared(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, digest="b" * 64)
+def test_another_dataset_fails_function_and_losses_and_pictures_are_not_compared(judged: Judged) -> None:
+    comparison = judged(digest="b" * 64)
     assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
     assert "datasets differ" in comparison.axes[FUNCTION].reason
-    assert comparison.axes[PRECISION].verdict is Verdict.NOT_MEASURED
+    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
     assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
 
 
-def test_swapped_colour_channels_of_the_inputs_are_seen(tmp_path: Path) -> None:
-    candidate = write_run(tmp_path / "candidate", noise=2)
-    for path in RunFolder(candidate).samples_of(60).glob("*.png"):
-        with Image.open(path) as picture:
-            swapped = Image.merge("RGB", picture.split()[::-1])
-        swapped.save(path)
-    axis = compare_with(tmp_path, candidate).axes[FUNCTION]
+def test_swapped_colour_channels_of_the_inputs_are_seen(compare_with: Judge, tmp_path: Path) -> None:
+    def swap(run: RunFolder) -> None:
+        for path in run.samples_of(60).glob("*.png"):
+            with Image.open(path) as picture:
+                swapped = Image.merge("RGB", picture.split()[::-1])
+            swapped.save(path)
+
+    candidate = change_each(write_leg("npu", tmp_path / "candidate", seeds=[0]), swap)
+    axis = compare_with(candidate).axes[FUNCTION]
     assert axis.verdict is Verdict.FAIL
     assert "is not the same picture in gpu and npu" in axis.reason
 
 
-def test_samples_of_other_validation_images_are_not_compared(tmp_path: Path) -> None:
-    comparison = judged(tmp_path, images=3)
+def test_samples_of_other_validation_images_are_not_compared(judged: Judged) -> None:
+    comparison = judged(seeds=[0], images=3)
     assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
     assert "val-003-real_A.png is among the samples of npu alone" in comparison.axes[FUNCTION].reason
 
 
 def test_the_worst_of_several_candidates_decides(tmp_path: Path) -> None:
-    runs = {
-        name: write_run(tmp_path / name, loss_factor=factor) for name, factor in {"a": 1.0, "b": 1.0, "c": 1.4}.items()
-    }
-    comparison = compare([Leg(name, run) for name, run in runs.items()], "a", tmp_path / "output")
+    legs = [write_leg(name, tmp_path / name, loss_factor=factor) for name, factor in (("a", 1), ("b", 1), ("c", 1.4))]
+    comparison = compare(legs, "a", tmp_path / "output")
     assert comparison.candidates == ("b", "c")
-    assert comparison.axes[PRECISION].verdict is Verdict.FAIL
-    assert set(comparison.axes[PRECISION].numbers) == {"b", "c"}
+    assert comparison.axes[TRAINING].verdict is Verdict.FAIL
+    assert set(comparison.axes[TRAINING].numbers) == {"b", "c"}
 
 
 def test_the_reference_need_not_be_the_first_leg(tmp_path: Path) -> None:
-    slow, fast = (
-        write_run(tmp_path / "slow", sec_per_step=0.3),
-        write_run(tmp_path / "fast", sec_per_step=0.1),
-    )
-    comparison = compare([Leg("fast", fast), Leg("slow", slow)], "slow", tmp_path / "output")
-    assert comparison.axes[PERFORMANCE].numbers["fast"]["modelzoo_class"] == "PERFECT"
+    fast, slow = (write_leg(str(ms), tmp_path / str(ms), seeds=[0], sec_per_step=ms / 1000) for ms in (100, 300))
+    comparison = compare([fast, slow], "300", tmp_path / "output")
+    assert comparison.axes[PERFORMANCE].numbers["100"]["modelzoo_class"] == "PERFECT"
 
 
-def test_bounds_that_are_given_are_the_ones_in_force(tmp_path: Path) -> None:
-    candidate = write_run(tmp_path / "candidate", loss_factor=1.3)
-    comparison = compare_with(tmp_path, candidate, bounds=Bounds(max_loss_ratio=1.5))
-    assert comparison.axes[PRECISION].verdict is Verdict.PASS
-    assert comparison.axes[PRECISION].bound == {"max_loss_ratio": 1.5}
+def test_bounds_that_are_given_are_the_ones_in_force(compare_with: Judge, tmp_path: Path) -> None:
+    candidate = write_leg("npu", tmp_path / "candidate", loss_factor=1.3)
+    comparison = compare_with(candidate, bounds=Bounds(max_loss_ratio=1.45))
+    assert comparison.axes[TRAINING].verdict is Verdict.PASS
+    assert comparison.axes[TRAINING].bound["max_loss_ratio"] == 1.45
 
 
 def test_samples_of_another_folder_can_be_judged(tmp_path: Path) -> None:
     reference, blurred = write_run(tmp_path / "reference"), write_run(tmp_path / "blurred", blur=1.5)
-    legs = [Leg("gpu", reference), Leg("npu", reference, samples=RunFolder(blurred).samples_of(60))]
+    legs = [
+        Leg("gpu", (Source(reference),)),
+        Leg("npu", (Source(reference, samples=RunFolder(blurred).samples_of(60)),)),
+    ]
     assert compare(legs, "gpu", tmp_path / "output").axes[IMAGES].verdict is Verdict.FAIL

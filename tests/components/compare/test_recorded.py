@@ -1,0 +1,196 @@
+"""A candidate judged against a recorded reference: an NPU alone, against a GPU of another day."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.compare.__main__ import main
+from components.compare.compare import compare
+from components.compare.comparison import Comparison
+from components.compare.recorded import Recorded, known_references, read_recorded, resolve_recorded
+from components.compare.verdict import AxisName, Verdict
+from dualgan.errors import BadInput
+from dualgan.run_folder import RunFolder, read_json, write_json
+from tests.components.run_folders import write_leg
+
+FUNCTION, ARITHMETIC, TRAINING, IMAGES, PERFORMANCE = AxisName
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference recorded from three seeds of a sound leg."""
+    folder = tmp_path_factory.mktemp("recorded")
+    leg = write_leg("gpu", folder / "gpu", noise=1)
+    file = folder / "gpu.json"
+    runs = [str(source.run) for source in leg.sources]
+    assert main(["record", *runs, "--name", "gpu-of-may", "--source", "a test", "--output", str(file)]) == 0
+    return file
+
+
+def against(reference: Path, folder: Path, **candidate: Any) -> Comparison:
+    leg = write_leg("npu", folder / "npu", noise=2, **candidate)
+    return compare([leg], None, folder / "output", recorded=read_recorded(reference))
+
+
+def changed(reference: Path, folder: Path, name: str, changes: Mapping[str, Any]) -> Path:
+    content = read_json(reference)
+    content["measurements"][name] |= changes
+    write_json(folder / "changed.json", content)
+    return folder / "changed.json"
+
+
+def test_a_record_says_what_was_measured_on_what_how_often(recorded: Path) -> None:
+    content = read_json(recorded)
+    assert (content["name"], content["source"], content["date"]) == ("gpu-of-may", "a test", "2023-11-14")
+    assert content["hardware"] == "TensorFlow 2.21.0 on a CPU (Example CPU)"
+    loss = content["measurements"]["final_A_loss"]
+    assert (loss["repeats"], len(loss["values"]), loss["certainty"]) == (3, 3, "measured")
+    assert "mean over the last tenth" in loss["definition"] and "absolute difference" in loss["unit"]
+
+
+def test_an_equal_leg_passes_against_a_record(recorded: Path, tmp_path: Path) -> None:
+    comparison = against(recorded, tmp_path)
+    verdicts = {name: axis.verdict for name, axis in comparison.axes.items()}
+    assert verdicts.pop(ARITHMETIC) is Verdict.NOT_MEASURED
+    assert set(verdicts.values()) == {Verdict.PASS}
+    assert (comparison.verdict, comparison.reference) == (Verdict.PASS, "gpu-of-may")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "axis"),
+    [
+        ({"loss_factor": 1.4}, TRAINING),
+        ({"loss_factor": 0.7}, TRAINING),
+        ({"blur": 1.0}, IMAGES),
+        ({"sec_per_step": 0.25}, PERFORMANCE),
+    ],
+)
+def test_a_broken_leg_fails_against_a_record(
+    recorded: Path, tmp_path: Path, candidate: dict[str, Any], axis: AxisName
+) -> None:
+    comparison = against(recorded, tmp_path, **candidate)
+    assert [name for name, found in comparison.axes.items() if found.verdict is Verdict.FAIL] == [axis]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        ({"digest": "b" * 64}, "it is of other data (shapes aaaaaaaaaaaa, not shapes bbbbbbbbbbbb)"),
+        ({"options": {"lr": 1e-4}}, "it is of other options: lr 5e-05, not 0.0001"),
+    ],
+)
+def test_a_leg_that_did_another_job_is_not_judged_by_the_record(
+    recorded: Path, tmp_path: Path, candidate: dict[str, Any], words: str
+) -> None:
+    comparison = against(recorded, tmp_path, **candidate)
+    for name in (TRAINING, IMAGES, PERFORMANCE):
+        assert comparison.axes[name].verdict is Verdict.NOT_MEASURED
+        assert words in comparison.axes[name].reason
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"unit": "ms"}, "sec_per_step is in 'ms', not in 's'"),
+        ({"definition": "time of ten steps"}, "sec_per_step is of another definition ('time of ten steps'"),
+    ],
+)
+def test_a_number_of_another_unit_or_definition_is_not_measured(
+    recorded: Path, tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    comparison = against(changed(recorded, tmp_path, "sec_per_step", changes), tmp_path)
+    assert comparison.axes[PERFORMANCE].verdict is Verdict.NOT_MEASURED
+    assert words in comparison.axes[PERFORMANCE].reason
+    assert comparison.axes[TRAINING].verdict is Verdict.PASS
+
+
+def test_the_report_shows_the_record_in_place_of_a_leg(recorded: Path, tmp_path: Path) -> None:
+    against(recorded, tmp_path)
+    page, tables = ((tmp_path / "output" / name).read_text() for name in ("report.html", "report.md"))
+    assert "gpu-of-may: a recorded reference" in page
+    assert "| | gpu-of-may | npu |" in tables
+
+
+def published_job(**more: Any) -> dict[str, Any]:
+    """What a run must be to be held against what was published."""
+    return {"image_size": 256, "gcn": 64, "dcn": 64, "GAN_type": "wgan-gp", "loss_metric": "L1", **more}
+
+
+def of_sketch_photo(folder: Path, loss_factor: float) -> Comparison:
+    options = published_job(lambda_A=1000.0, lambda_B=1000.0)
+    leg = write_leg("npu", folder / "npu", noise=2, options=options, loss_factor=loss_factor)
+    for source in leg.sources:
+        file = RunFolder(source.run).options
+        file.write_text(file.read_text().replace('"name": "shapes"', '"name": "sketch-photo"'))
+    return compare([leg], None, folder / "output", recorded=resolve_recorded("published"))
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(0.5, Verdict.PASS), (0.2, Verdict.PASS), (0.7, Verdict.FAIL), (0.605, Verdict.INCONCLUSIVE)],
+)
+def test_a_loss_is_judged_by_the_published_one_where_lower_is_no_fault(
+    tmp_path: Path, factor: float, verdict: Verdict
+) -> None:
+    axis = of_sketch_photo(tmp_path, factor).axes[TRAINING]
+    assert axis.verdict is verdict, axis.reason
+    assert "What published means by min_loss is inferred, not stated." in axis.reason
+
+
+def test_the_published_seconds_are_of_ten_steps_and_not_held_against_one(tmp_path: Path) -> None:
+    axis = of_sketch_photo(tmp_path, 0.5).axes[PERFORMANCE]
+    assert axis.verdict is Verdict.NOT_MEASURED
+    assert "time of ten updates" in axis.reason
+
+
+def test_what_was_published_is_no_reference_for_another_dataset(tmp_path: Path) -> None:
+    comparison = compare(
+        [write_leg("npu", tmp_path / "npu")], None, tmp_path / "o", recorded=resolve_recorded("published")
+    )
+    assert "it is of other data (sketch-photo, not shapes)" in comparison.axes[TRAINING].reason
+
+
+@pytest.mark.parametrize("name", known_references())
+def test_every_reference_of_the_project_says_where_each_number_is_from(name: str) -> None:
+    reference: Recorded = resolve_recorded(name)
+    assert reference.source
+    assert all(one.unit and one.definition and one.repeats for one in reference.measurements.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content.pop("hardware"), "hardware: Field required"),
+        (lambda content: content.update(colour="red"), "colour: Extra inputs are not permitted"),
+        (
+            lambda content: content["measurements"]["min_loss"].update(value=-1),
+            "min_loss.value: Input should be greater",
+        ),
+        (
+            lambda content: content["measurements"]["min_loss"].update(value=float("nan")),
+            "min_loss.value: Input should be",
+        ),
+        (lambda content: content["measurements"]["min_loss"].update(repeats=2), "3 values for 2 repeats"),
+        (lambda content: content.update(schema_version=9), "schema_version: Input should be 1"),
+    ],
+)
+def test_a_file_that_is_no_record_is_refused_by_its_first_fault(
+    recorded: Path, tmp_path: Path, change: Any, words: str
+) -> None:
+    content = read_json(recorded)
+    change(content)
+    (tmp_path / "record.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput) as refusal:
+        read_recorded(tmp_path / "record.json")
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_leg_that_did_not_finish_is_not_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leg = write_leg("gpu", tmp_path / "gpu", seeds=[0], summary={"status": "failed"})
+    assert main(["record", str(leg.sources[0].run), "--output", str(tmp_path / "r.json")]) == 2
+    assert "did not finish" in capsys.readouterr().err
+    assert not (tmp_path / "r.json").exists()
