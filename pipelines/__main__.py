@@ -1,4 +1,4 @@
-"""python -m pipelines run|compile --help"""
+"""python -m pipelines run|compile|check|submit|retrain|schedule|doctor --help"""
 
 import argparse
 import json
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.compare.__main__ import EXIT_CODES
-from dualgan.errors import EXIT_FAILED, BadInput, DualGANError
+from dualgan.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput, DualGANError
+from pipelines import cluster_commands
+from pipelines.cluster_doctor import arguments as doctor_arguments
 from pipelines.local_run import LOCAL, run
 from pipelines.profile import Profile, known_profiles, load_profile
 
@@ -25,8 +27,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    root = Parser(prog="python -m pipelines", description="The parity pipeline: run it here, or compile it.")
-    commands = root.add_subparsers(dest="command", required=True, metavar="run|compile")
+    root = Parser(prog="python -m pipelines", description="The parity pipeline: run it here or on a cluster.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     profile_help = f"one of {', '.join(known_profiles())}, or a .yaml file (default: local)"
 
     running = commands.add_parser(
@@ -43,15 +45,19 @@ def parser() -> Parser:
     running.add_argument(
         "--quarantine", action="store_true", help="set images aside that cannot be used, instead of failing"
     )
-    running.add_argument(
-        "--seed", type=int, default=0, help="seed of weights, order and everything random (default: 0)"
-    )
+    _add_seeds(running)
     running.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="a training option as of `python -m dualgan train --help`, for every leg; may be repeated",
+    )
+    running.add_argument(
+        "--runner",
+        choices=["subprocess", "docker"],
+        default="subprocess",
+        help="a process for each task, or a container of its image (`make images`) (default: subprocess)",
     )
     running.add_argument("--results", type=Path, default=LOCAL, help="folder for runs/ and latest/ (default: .local)")
     running.add_argument("--tracking-uri", default="", help="MLflow server or store")
@@ -60,14 +66,32 @@ def parser() -> Parser:
     compiling = commands.add_parser("compile", help="write the package for a cluster")
     compiling.add_argument("--profile", default="local", help=profile_help)
     compiling.add_argument("--output", type=Path, help="default: .local/packages/PROFILE.yaml")
+    _add_seeds(compiling)
+
+    checking = commands.add_parser("check", help="look for mistakes in profiles, without a cluster")
+    checking.add_argument("profiles", nargs="*", metavar="PROFILE", help="names or .yaml files (default: all)")
+    cluster_commands.add_commands(commands)
+
+    doctor_arguments.add_arguments(
+        commands.add_parser(
+            "doctor",
+            help="look at a cluster",
+            description=doctor_arguments.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     return root
+
+
+def _add_seeds(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=int, help="the first seed of weights, order and everything random")
+    command.add_argument("--seeds", type=int, metavar="COUNT", help="how many seeds (default: the profile's)")
 
 
 def main(arguments: list[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
-        profile = load_profile(options.profile)
-        return _run(profile, options) if options.command == "run" else _compile(profile, options)
+        return _perform(options)
     except DualGANError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -78,17 +102,27 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _perform(options: argparse.Namespace) -> int:
+    if options.command == "doctor":
+        return _doctor(options)
+    if options.command == "check":
+        return _check(options.profiles or known_profiles())
+    if options.command in cluster_commands.VERBS:
+        return cluster_commands.perform(options, lambda line: print(line, flush=True))
+    profile = load_profile(options.profile).with_seeds(options.seed, options.seeds)
+    return _run(profile, options) if options.command == "run" else _compile(profile, options)
+
+
 def _run(profile: Profile, options: argparse.Namespace) -> int:
     parameters = {
         "dataset": options.dataset or profile.dataset,
-        "seed": options.seed,
         "options": dict(_assignment(text) for text in options.option),
         "tracking_uri": options.tracking_uri,
         "experiment": options.experiment,
         "dataset_sha256": options.dataset_sha256,
         "quarantine": options.quarantine,
     }
-    done = run(profile, parameters, options.results)
+    done = run(profile, parameters, options.results, options.runner)
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {_shown(done.report)}")
     where = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
@@ -110,6 +144,27 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pipelines.cluster_doctor.command import doctor
+
+    text, code = doctor(options)
+    print(text)
+    return code
+
+
+def _check(names: list[str]) -> int:
+    from pipelines.check import check
+
+    problems = []
+    for checked in map(check, names):
+        problems += [checked.problem] if checked.problem else []
+        if not checked.problem:
+            print(f"{checked.name}: {checked.tasks} tasks, no problem found")
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return EXIT_BAD_INPUT if problems else 0
 
 
 def _compile(profile: Profile, options: argparse.Namespace) -> int:

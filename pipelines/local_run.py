@@ -1,4 +1,4 @@
-"""Run the pipeline on this machine, without a cluster: KFP's local runner, one process a task."""
+"""Run the pipeline on this machine, without a cluster: KFP's local runners, a process or a container for each task."""
 
 import contextlib
 import os
@@ -7,10 +7,10 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from components.compare.verdict import Verdict, join
 from components.dataset.sources import parse_source
@@ -24,6 +24,9 @@ from pipelines.profile import Profile
 LOCAL = WORKING_TREE / ".local"
 # How Python's traceback, and so KFP's log, ends where one of our errors ended a task.
 OUR_ERROR = re.compile(r"(?:dualgan|components\.dataset)\.errors\.(BadInput|DualGANError|TransferBroken): (.*)")
+# How KFP's log says that a task ended well.
+SUCCESS = re.compile(r"Task '([^']+)' finished with status SUCCESS")
+Runner = Literal["subprocess", "docker"]
 CLEAR_LINE = "\r\x1b[K"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -47,6 +50,7 @@ class Show:
         self.renews = terminal.isatty()
         self._line = ""
         self.errors: list[tuple[str, str]] = []
+        self.succeeded: list[str] = []
 
     def write(self, text: str) -> int:
         self._log.write(text)
@@ -65,6 +69,9 @@ class Show:
         found = OUR_ERROR.search(line)
         if found:
             self.errors.append((found[1], found[2]))
+        found = SUCCESS.search(line)
+        if found:
+            self.succeeded.append(found[1])
 
     def flush(self) -> None:
         self._log.flush()
@@ -79,23 +86,32 @@ def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
     checked_options(options)
 
 
-def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL) -> LocalRun:
+def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, runner: Runner = "subprocess") -> LocalRun:
     """Run ``profile``'s pipeline with ``parameters``; results go into a new folder of ``root``/runs.
+
+    runner: "subprocess" is a process of this environment for each task, "docker" a container of the task's image.
 
     Raises BadInput, leaving nothing behind, for wrong input; DualGANError, naming the log, where a task fails. Only
     for the last one, which publishes the model, it does not: by then the verdict is known.
     """
-    profile = profile.on_this_machine()
-    check_parameters(parameters.get("dataset") or profile.dataset, {**profile.options, **parameters.get("options", {})})
+    profile = profile if runner == "docker" else profile.on_this_machine()
+    source = parameters.get("dataset") or profile.dataset
+    check_parameters(source, {**profile.options, **parameters.get("options", {})})
+    if runner == "docker":
+        from pipelines.containers import absolute, check_images, connect_to_engine
+
+        check_images(connect_to_engine(), profile)
+        parameters = absolute({**parameters, "dataset": source})
     folder = root / "runs" / time.strftime("%Y-%m-%d-%H%M%S")
     folder = folder.resolve()
     folder.mkdir(parents=True)
     log = folder / "log.txt"
     with log.open("w", encoding="utf-8") as file:
         shown = Show(file, sys.stdout)
-        failure = _execute(profile, parameters, folder, shown)
+        failure = _execute(profile, parameters, folder, shown, runner)
     if (shown.errors or failure) and not any(folder.glob("*/publish-*")):
-        kind, message = shown.errors[-1] if shown.errors else ("DualGANError", f"{failure}")
+        silent = isinstance(failure, DualGANError) or not shown.errors
+        kind, message = ("DualGANError", f"{failure}") if silent else shown.errors[-1]
         if kind == "BadInput" and not any(folder.glob("*/train-*/run/summary.json")):
             _remove(folder)
             raise BadInput(message)
@@ -105,21 +121,45 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL) -> 
     return _result(folder, log, shown.errors[-1][1] if shown.errors else "")
 
 
-def _execute(profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show) -> Exception | None:
+def _execute(
+    profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show, runner: Runner
+) -> Exception | None:
     """Run the pipeline; what KFP raised, if it did."""
+    often = {SECONDS_VARIABLE: str(BAR_SECONDS)} if shown.renews else {}
+    variables = {"PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": str(LOCAL / "cache"), **often}
     with warnings.catch_warnings(), contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
         warnings.simplefilter("ignore")
         from kfp import local
 
         from pipelines.parity import build
 
-        local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder))
-        often = {SECONDS_VARIABLE: str(BAR_SECONDS)} if shown.renews else {}
-        with _environment(PYTHONUNBUFFERED="1", XDG_CACHE_HOME=str(LOCAL / "cache"), **often):
+        if runner == "docker":
+            from pipelines.containers import container_runner
+
+            running: contextlib.AbstractContextManager[Any] = container_runner(profile, parameters, folder, variables)
+        else:
+            running = contextlib.nullcontext(local.SubprocessRunner(use_venv=False))
+        with running as kfp_runner, _environment(**variables):
+            local.init(runner=kfp_runner, pipeline_root=str(folder))
             try:
                 build(profile)(**parameters)
-            except RuntimeError as error:
-                return error
+            except (RuntimeError, ValueError) as error:
+                failure = _vanished(folder, shown.succeeded) or error
+                # KFP's word for an output that is not there; any other ValueError is a fault of the pipeline.
+                if isinstance(failure, ValueError):
+                    raise
+                return failure
+    return _vanished(folder, shown.succeeded)
+
+
+def _vanished(folder: Path, succeeded: Sequence[str]) -> DualGANError | None:
+    """The error for the first of the tasks that left no results, although its runner reported success.
+
+    KFP's runner takes a container that vanished (the engine restarted, someone removed it) for one that succeeded.
+    """
+    for task in succeeded:
+        if not any(folder.glob(f"*/{task}/executor_output.json")):
+            return DualGANError(f"task {task}: its container ended without leaving its results; run it again")
     return None
 
 
@@ -150,7 +190,7 @@ def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
 
 
 def _publish_later(comparison: Path, content: Mapping[str, Any]) -> str:
-    run = comparison.parents[2] / f"train-{content['candidates'][0]}" / "run"
+    run = min(comparison.parents[2].glob(f"train-{content['candidates'][0]}-seed-*")) / "run"
     return f"`python -m components.publish {run} {comparison.parent}` does it later"
 
 

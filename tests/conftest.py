@@ -7,7 +7,7 @@ import pytest
 from components.train.runtimes import RUNTIMES, is_set_up
 
 # The programs that tests of the system tier need: @pytest.mark.system("chromium").
-TOOLS = {"chromium": "chromium", "docker": "docker", "postgresql": "pg_ctlcluster", "kubectl": "kubectl"}
+TOOLS = {"chromium": "chromium", "docker": "docker", "postgresql": "pg_ctlcluster", "kubectl": "kubectl", "npm": "npm"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,8 +12,13 @@ def train(
     tracking_uri: str,
     experiment: str,
     run: dsl.Output[dsl.Model],
+    kept: str = "",
 ) -> None:
-    """Train one leg; ``run`` is its run folder, and its losses go to MLflow while it trains."""
+    """Train one leg; ``run`` is its run folder, and its losses go to MLflow while it trains.
+
+    kept: s3://bucket/prefix where checkpoints go while it trains, and from where a task's next try goes on; "" keeps
+    none.
+    """
     from pathlib import Path
 
     from components.tracking.placement import Placement
@@ -29,5 +34,6 @@ def train(
             overrides=overrides,
             seed=seed,
             placement=place,
+            kept=f"{kept}/{pipeline_run_id}/{leg['name']}-seed-{seed}" if kept else None,
         )
     )

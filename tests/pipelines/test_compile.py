@@ -8,14 +8,20 @@ import yaml
 from kfp import components
 
 from pipelines.compile import compile_package
+from pipelines.package import package_of, read_package
 from pipelines.profile import known_profiles, load_profile
+
+COMPILED: dict[str, list[Any]] = {}
 
 
 def compiled(profile: str, folder: Path) -> list[Any]:
-    path = folder / f"{profile}.yaml"
-    compile_package(load_profile(profile), path)
-    components.load_component_from_file(str(path))
-    return list(yaml.safe_load_all(path.read_text()))
+    """The documents of a profile's package, which KFP has loaded as well; compiled once for all tests."""
+    if profile not in COMPILED:
+        path = folder / f"{profile}.yaml"
+        compile_package(load_profile(profile), path)
+        components.load_component_from_file(str(path))
+        COMPILED[profile] = list(yaml.safe_load_all(path.read_text()))
+    return COMPILED[profile]
 
 
 @pytest.mark.parametrize("name", known_profiles())
@@ -23,39 +29,42 @@ def test_the_graph_shows_every_leg_by_name_and_loads(tmp_path: Path, name: str) 
     profile = load_profile(name)
     (specification, *_) = compiled(name, tmp_path)
     tasks = specification["root"]["dag"]["tasks"]
-    legs = [leg.name for leg in profile.legs]
-    candidates = [leg for leg in legs if leg != profile.reference]
-    expected = {"dataset"} | {f"{step}-{leg}" for step in ("train", "sample") for leg in legs}
-    expected |= {f"compare-{leg}-with-{profile.reference}" for leg in candidates}
+    runs = [f"{leg.name}-seed-{seed}" for leg in profile.legs for seed in profile.seeds]
+    candidates = [leg.name for leg in profile.candidates]
+    expected = {"dataset"} | {f"{step}-{run}" for step in ("train", "sample") for run in runs}
+    expected |= {f"compare-{leg}-with-{profile.reference or 'record'}" for leg in candidates}
+    if profile.reference:
+        expected |= {f"trace-{profile.reference}"} | {f"replay-{leg}" for leg in candidates}
     assert set(tasks) == expected | {f"publish-{leg}" for leg in candidates}
     assert all(task["taskInfo"]["name"] == key for key, task in tasks.items())
-    for leg in legs:
-        assert tasks[f"sample-{leg}"]["dependentTasks"] == ["dataset", f"train-{leg}"]
+    for run in runs:
+        assert tasks[f"sample-{run}"]["dependentTasks"] == ["dataset", f"train-{run}"]
 
 
 def test_each_leg_runs_in_its_own_image_on_its_own_accelerator(tmp_path: Path) -> None:
     specification, platform = compiled("ascend910-vs-gpu", tmp_path)
     executors = specification["deploymentSpec"]["executors"]
-    npu, gpu = (executors[f"exec-train-{leg}"]["container"] for leg in ("npu", "gpu"))
+    npu, gpu = (executors[f"exec-train-{leg}-seed-0"]["container"] for leg in ("npu", "gpu"))
     assert npu["image"] != gpu["image"]
     assert npu["resources"]["accelerator"]["resourceType"] == "huawei.com/Ascend910"
     assert gpu["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert pods["exec-train-npu"]["nodeSelector"]["labels"]["accelerator"] == "huawei-Ascend910"
-    assert pods["exec-train-npu"]["tolerations"][0]["key"] == "huawei.com/Ascend910"
+    assert pods["exec-train-npu-seed-0"]["nodeSelector"]["labels"]["accelerator"] == "huawei-Ascend910"
+    assert pods["exec-train-npu-seed-0"]["tolerations"][0]["key"] == "huawei.com/Ascend910"
 
 
 def test_a_candidate_is_published_on_a_node_for_its_image_without_taking_an_accelerator(tmp_path: Path) -> None:
     specification, platform = compiled("ascend910-vs-gpu", tmp_path)
     executors = specification["deploymentSpec"]["executors"]
-    publish, train = (executors[f"exec-{step}-npu"]["container"] for step in ("publish", "train"))
+    publish, train = (executors[f"exec-{task}"]["container"] for task in ("publish-npu", "train-npu-seed-0"))
     assert publish["image"] == train["image"]
     assert "accelerator" not in publish.get("resources", {})
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert pods["exec-publish-npu"] == pods["exec-train-npu"]
+    for what in ("nodeSelector", "tolerations", "securityContext"):
+        assert pods["exec-publish-npu"][what] == pods["exec-train-npu-seed-0"][what]
     assert specification["root"]["dag"]["tasks"]["publish-npu"]["dependentTasks"] == [
         "compare-npu-with-gpu",
-        "train-npu",
+        "train-npu-seed-0",
     ]
 
 
@@ -63,3 +72,66 @@ def test_no_task_installs_packages_at_run_time(tmp_path: Path) -> None:
     (specification, *_) = compiled("local", tmp_path)
     for executor in specification["deploymentSpec"]["executors"].values():
         assert "pip install" not in " ".join(executor["container"]["command"])
+
+
+def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(tmp_path: Path) -> None:
+    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+    pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train-npu-seed-0"]
+    environment = {
+        kind: {
+            entry[name]: {pair[key]: pair["envVar"] for pair in entry["keyToEnv"]}
+            for entry in pod[kind]
+            for name, key in ((f"{what}Name", f"{what}Key"),)
+        }
+        for kind, what in (("secretAsEnv", "secret"), ("configMapAsEnv", "configMap"))
+    }
+    assert environment == {
+        "secretAsEnv": {
+            "dualgan-parity-s3": {
+                "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY": "AWS_SECRET_ACCESS_KEY",
+            },
+            "kfp-mlflow-credentials": {
+                "username": "MLFLOW_TRACKING_USERNAME",
+                "password": "MLFLOW_TRACKING_PASSWORD",
+            },
+        },
+        "configMapAsEnv": {
+            "dualgan-parity": {name: name for name in ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION")}
+        },
+    }
+    assert pod["nodeSelector"]["labels"] == {
+        "accelerator": "huawei-Ascend910",
+        "host-arch": "huawei-arm",
+        "accelerator-type": "module",
+    }
+    assert pod["tolerations"] == [{"effect": "NoSchedule", "key": "huawei.com/Ascend910", "operator": "Exists"}]
+    (memory,) = pod["emptyDirMounts"]
+    assert (memory["mountPath"], memory["medium"], memory["sizeLimit"]) == ("/dev/shm", "Memory", "16Gi")
+    user = pod["securityContext"]
+    assert (int(user["runAsUser"]), int(user["runAsGroup"]), user["runAsNonRoot"]) == (1000, 1000, True)
+    assert int(pod["activeDeadlineSeconds"]) == 172800
+    assert pod["podMetadata"]["labels"] == {"app.kubernetes.io/part-of": "dualgan-parity"}
+    resources = specification["deploymentSpec"]["executors"]["exec-train-npu-seed-0"]["container"]["resources"]
+    assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("24", "96Gi")
+    assert resources["accelerator"]["resourceCount"] == "1"
+    task = specification["root"]["dag"]["tasks"]["train-npu-seed-0"]
+    assert task["retryPolicy"]["maxRetryCount"] == 3
+    assert task["inputs"]["parameters"]["kept"]["runtimeValue"]["constant"].startswith("s3://")
+
+
+def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(tmp_path: Path) -> None:
+    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name, task in specification["root"]["dag"]["tasks"].items():
+        assert not task["cachingOptions"].get("enableCache")
+        assert task["retryPolicy"]["maxRetryCount"] == 3
+        assert len(pods[f"exec-{name}"]["secretAsEnv"]) == 2
+
+
+def test_a_package_is_the_same_byte_for_byte_and_is_what_is_submitted(tmp_path: Path) -> None:
+    files = [tmp_path / "one.yaml", tmp_path / "two.yaml"]
+    for file in files:
+        compile_package(load_profile("ascend910"), file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert read_package(files[0]) == package_of(load_profile("ascend910"))

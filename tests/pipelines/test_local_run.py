@@ -9,7 +9,7 @@ import pytest
 from components.compare.verdict import Verdict
 from dualgan.errors import DualGANError
 from dualgan.run_folder import write_json
-from pipelines.local_run import Show, run
+from pipelines.local_run import Runner, Show, run
 from pipelines.profile import Profile, load_profile
 
 REASON = "http://mlflow:5000: no answer (Connection refused); start the server or correct the tracking URI"
@@ -24,7 +24,7 @@ def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Tasks], 
     """The result of a run whose tasks left behind what the function writes."""
 
     def after(tasks: Tasks) -> Any:
-        def execute(profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show) -> None:
+        def execute(profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show, runner: Runner) -> None:
             tasks(folder / "parity-1", shown)
 
         monkeypatch.setattr("pipelines.local_run._execute", execute)
@@ -49,6 +49,7 @@ def published(folder: Path, shown: Show) -> None:
 def failed_to_publish(folder: Path, shown: Show) -> None:
     compared(folder, shown)
     (folder / "publish-cpu-tf2").mkdir()
+    (folder / "train-cpu-tf2-seed-0").mkdir()
     shown.write(ERROR)
 
 
@@ -67,7 +68,7 @@ def test_a_model_that_could_not_be_published_leaves_the_verdict_and_is_said_with
     done = after(failed_to_publish)
     assert done.verdict is Verdict.PASS
     assert done.model.startswith(f"not registered: {REASON}; `python -m components.publish ")
-    assert "/train-cpu-tf2/run " in done.model and "/comparison` does it later" in done.model
+    assert "/train-cpu-tf2-seed-0/run " in done.model and "/comparison` does it later" in done.model
 
 
 def test_any_other_task_that_fails_ends_the_run(after: Callable[[Tasks], Any]) -> None:

@@ -1,0 +1,237 @@
+"""KFP's API as a submitter needs it: each call survives the server's hiccups, and each failure is one line.
+
+Addresses and credentials come from where KFP's own command line takes them: KFP_ENDPOINT (or KF_PIPELINES_ENDPOINT),
+KFP_NAMESPACE, KFP_EXISTING_TOKEN, and KF_PIPELINES_SA_TOKEN_PATH for a pod's token, which is read anew for each call.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import kfp_server_api
+import urllib3
+
+from dualgan.errors import BadInput, DualGANError
+
+ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
+NAMESPACE_VARIABLE, TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = (
+    "KFP_NAMESPACE",
+    "KFP_EXISTING_TOKEN",
+    "KF_PIPELINES_SA_TOKEN_PATH",
+)
+DEFAULT_NAMESPACE = "kubeflow"
+PASSING = (408, 429, 500, 502, 503, 504)
+CONFLICT = 409
+EQUALS, IN_ORDER = 1, "created_at desc"
+LONGEST_DELAY = 30.0
+
+
+class AlreadyThere(DualGANError):
+    """Something of that name exists."""
+
+
+class Lost(DualGANError):
+    """The server did not answer, or not sensibly, for longer than the patience."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where KFP's API is. ``namespace`` is that of a KFP with many users, "" for one without.
+
+    retries: further tries of a call; first_delay: seconds before the first of them, doubled for each further one.
+    """
+
+    url: str
+    namespace: str = ""
+    token: str | None = None
+    token_file: Path | None = None
+    retries: int = 3
+    first_delay: float = 1.0
+    timeout: float = 30.0
+
+
+def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoint:
+    """The endpoint that flags and environment name. Raises BadInput where there is none or it is no address."""
+    found = url or next(filter(None, (os.environ.get(name) for name in ENDPOINT_VARIABLES)), None)
+    if not found:
+        raise BadInput("no address of KFP's API: give --endpoint, or set KFP_ENDPOINT")
+    address = found.rstrip("/") if "://" in found else f"https://{found.rstrip('/')}"
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise BadInput(f"--endpoint {found}: no address such as http://localhost:8080")
+    space = namespace if namespace is not None else os.environ.get(NAMESPACE_VARIABLE, "")
+    token_file = os.environ.get(TOKEN_FILE_VARIABLE)
+    return Endpoint(
+        address,
+        # KFP's command line takes this name to mean a KFP without users, and so do we.
+        "" if space == DEFAULT_NAMESPACE else space,
+        os.environ.get(TOKEN_VARIABLE) or None,
+        Path(token_file) if token_file else None,
+        **patience,
+    )
+
+
+@dataclass
+class KfpApi:
+    """The calls. Raises BadInput for an endpoint or credentials that are wrong, Lost for a server that stays away."""
+
+    at: Endpoint
+    _client: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        configuration = kfp_server_api.Configuration(host=self.at.url)
+        configuration.retries = urllib3.Retry(0, redirect=3)
+        configuration.api_key_prefix["authorization"] = "Bearer"
+        configuration.client_side_validation = True
+        self._client = kfp_server_api.ApiClient(configuration)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment called ``name``, created where it is missing."""
+        try:
+            return self.new_experiment(name)
+        except AlreadyThere:
+            found = self.find_experiment(name)
+            if found is None:
+                raise DualGANError(f"{self.at.url}: experiment {name} is there, yet not listed") from None
+            return str(found.experiment_id)
+
+    def new_experiment(self, name: str, description: str = "") -> str:
+        """The id of a new experiment. Raises AlreadyThere where its name is taken: only one of many callers gets it."""
+        service = kfp_server_api.ExperimentServiceApi(self._client)
+        body = kfp_server_api.V2beta1Experiment(
+            display_name=name, description=description or None, namespace=self.at.namespace
+        )
+        return str(self._call(service.experiment_service_create_experiment, body).experiment_id)
+
+    def find_experiment(self, name: str) -> Any | None:
+        service = kfp_server_api.ExperimentServiceApi(self._client)
+        answer = self._call(
+            service.experiment_service_list_experiments, filter=_named(name), namespace=self.at.namespace
+        )
+        return next((one for one in answer.experiments or () if one.display_name == name), None)
+
+    def submit(self, run: Any) -> str:
+        """The id of the new run. A try whose answer was lost may have made one: then that one is taken."""
+        service = kfp_server_api.RunServiceApi(self._client)
+
+        def create() -> Any:
+            return service.run_service_create_run(run, _request_timeout=self.at.timeout)
+
+        def earlier() -> Any | None:
+            return next((one for one in self.runs(run.experiment_id) if one.display_name == run.display_name), None)
+
+        return str(self._call(create, again=earlier).run_id)
+
+    def run(self, run_id: str) -> Any:
+        return self._call(kfp_server_api.RunServiceApi(self._client).run_service_get_run, run_id)
+
+    def runs(self, experiment_id: str) -> list[Any]:
+        """The runs of an experiment, the newest first."""
+        service = kfp_server_api.RunServiceApi(self._client)
+        answer = self._call(
+            service.run_service_list_runs,
+            experiment_id=experiment_id,
+            namespace=self.at.namespace,
+            page_size=100,
+            sort_by=IN_ORDER,
+        )
+        return list(answer.runs or ())
+
+    def cancel(self, run_id: str) -> None:
+        self._call(kfp_server_api.RunServiceApi(self._client).run_service_terminate_run, run_id)
+
+    def recurring_run(self, experiment_id: str, name: str) -> Any | None:
+        """The recurring run of that name; None where there is none."""
+        answer = self._call(
+            kfp_server_api.RecurringRunServiceApi(self._client).recurring_run_service_list_recurring_runs,
+            experiment_id=experiment_id,
+            namespace=self.at.namespace,
+            page_size=100,
+        )
+        return next((one for one in answer.recurring_runs or () if one.display_name == name), None)
+
+    def schedule(self, recurring: Any) -> str:
+        """The id of a new recurring run."""
+        service = kfp_server_api.RecurringRunServiceApi(self._client)
+
+        def create() -> Any:
+            return service.recurring_run_service_create_recurring_run(recurring, _request_timeout=self.at.timeout)
+
+        def earlier() -> Any | None:
+            return self.recurring_run(recurring.experiment_id, recurring.display_name)
+
+        return str(self._call(create, again=earlier).recurring_run_id)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any, again: Any = None, **named: Any) -> Any:
+        """What the server answers. ``again`` looks, after a try that was lost, for what it made all the same."""
+        if again is None:
+            named["_request_timeout"] = self.at.timeout
+        for attempt in range(self.at.retries + 1):
+            self._authorize()
+            try:
+                done = again() if again is not None and attempt else None
+                return done if done is not None else function(*arguments, **named)
+            except kfp_server_api.ApiException as error:
+                if error.status not in PASSING:
+                    raise self._refused(error) from None
+                reason = f"answers {error.status} {_said(error)}".strip()
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                reason = f"no answer ({_root(error)})"
+            except (ValueError, TypeError) as error:
+                raise Lost(f"{self.at.url}: that is not KFP's API: {error}") from None
+            if attempt < self.at.retries:
+                delay = min(LONGEST_DELAY, self.at.first_delay * 2**attempt)
+                self.sleep(delay * random.uniform(0.8, 1.2))
+        raise Lost(f"{self.at.url}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
+
+    def _authorize(self) -> None:
+        token = self.at.token
+        if token is None and self.at.token_file is not None:
+            try:
+                token = self.at.token_file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise BadInput(f"{TOKEN_FILE_VARIABLE}: {error}") from None
+        if token:
+            self._client.configuration.api_key["authorization"] = token
+
+    def _refused(self, error: Any) -> DualGANError:
+        said = _said(error)
+        if error.status in (401, 403):
+            return BadInput(f"{self.at.url}: no permission ({error.status} {said}); is the token expired or missing?")
+        if error.status == CONFLICT:
+            return AlreadyThere(f"{self.at.url}: {said}")
+        if error.status == 404:
+            return BadInput(f"{self.at.url}: not found ({said}); is this the address of KFP's API?")
+        return BadInput(f"{self.at.url}: refused with {error.status} {said}")
+
+
+def _named(name: str) -> str:
+    return json.dumps({"predicates": [{"operation": EQUALS, "key": "display_name", "stringValue": name}]})
+
+
+def _said(error: Any) -> str:
+    """What a refusal says of itself, in one line."""
+    try:
+        content = json.loads(error.body or "")
+    except (ValueError, TypeError):
+        content = {}
+    said = content.get("message") or content.get("error") if isinstance(content, Mapping) else None
+    return " ".join(str(said or error.reason or "").split())[:300]
+
+
+def _root(error: BaseException) -> str:
+    reason = getattr(error, "reason", None) or error
+    return " ".join(str(reason).rpartition(": ")[2].split()) or type(error).__name__

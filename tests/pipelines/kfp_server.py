@@ -1,0 +1,202 @@
+"""A KFP API server for tests: it keeps experiments, runs and recurring runs, and takes only what KFP's own models take.
+
+A request body is read by the class of kfp_server_api that KFP generates from its OpenAPI file, which refuses unknown
+fields here, and every answer is one of those classes again.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import kfp_server_api
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+API = "/apis/v2beta1"
+
+
+class Refusal(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class KfpServer:
+    """What the server holds. ``states`` are those that a run goes through, one a look, staying at the last."""
+
+    url: str = ""
+    states: tuple[str, ...] = ("PENDING", "RUNNING", "SUCCEEDED")
+    token: str | None = None
+    # Answers for the next requests, before any that is real: status codes; 0 drops the connection.
+    troubles: list[int] = field(default_factory=list)
+    # The next runs are made, and the connection is dropped before the answer.
+    lost_answers: int = 0
+    experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, method: str, target: str, body: bytes, token: str | None) -> Any:  # noqa: PLR0911 - one a call
+        path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+        self.requests.append(f"{method} {path}")
+        if self.token is not None and token != f"Bearer {self.token}":
+            raise Refusal(401, "Request not authenticated")
+        if not path.startswith(API):
+            raise Refusal(404, "Not Found")
+        what = path.removeprefix(API).strip("/").split("/")
+        with self.lock:
+            match method, what:
+                case "GET", ["healthz"]:
+                    return {"multi_user": False}
+                case "GET", ["experiments"]:
+                    return {"experiments": _filtered(self.experiments, query)}
+                case "POST", ["experiments"]:
+                    return self._new_experiment(_read(body, "V2beta1Experiment"))
+                case "GET", ["runs"]:
+                    wanted = query.get("experiment_id", [""])[0]
+                    mine = [run for run in self.runs.values() if not wanted or run["experiment_id"] == wanted]
+                    return {"runs": mine[::-1]}
+                case "POST", ["runs"]:
+                    return self._new_run(_read(body, "V2beta1Run"))
+                case "GET", ["runs", run_id]:
+                    return self._look(run_id)
+                case "POST", ["runs", run_id] if run_id.endswith(":terminate"):
+                    self._of(run_id.removesuffix(":terminate"))["state"] = "CANCELED"
+                    return {}
+                case "GET", ["recurringruns"]:
+                    return {"recurringRuns": list(self.recurring_runs.values())}
+                case "POST", ["recurringruns"]:
+                    return self._new_recurring_run(_read(body, "V2beta1RecurringRun"))
+        raise Refusal(404, f"no {method} {path}")
+
+    def _new_experiment(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["display_name"] in [one["display_name"] for one in self.experiments.values()]:
+            raise Refusal(409, f"The name {asked['display_name']} already exists. Please specify a new name.")
+        identifier = f"experiment-{len(self.experiments) + 1}"
+        made = {**asked, "experiment_id": identifier, "created_at": datetime.now(UTC).isoformat()}
+        self.experiments[identifier] = made
+        return made
+
+    def _new_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        _require_parameters(asked["pipeline_spec"], asked["runtime_config"]["parameters"])
+        if asked["experiment_id"] not in self.experiments:
+            raise Refusal(404, "no such experiment")
+        identifier = f"run-{len(self.runs) + 1}"
+        made = {**asked, "run_id": identifier, "state": "PENDING", "created_at": datetime.now(UTC).isoformat()}
+        self.runs[identifier] = made
+        return made
+
+    def _of(self, run_id: str) -> dict[str, Any]:
+        if run_id not in self.runs:
+            raise Refusal(404, f"run {run_id} not found")
+        return self.runs[run_id]
+
+    def _look(self, run_id: str) -> dict[str, Any]:
+        run = self._of(run_id)
+        look = self.looks.get(run_id, 0)
+        self.looks[run_id] = look + 1
+        if run["state"] != "CANCELED":
+            run["state"] = self.states[min(look, len(self.states) - 1)]
+        tasks = [{"display_name": "train-npu-seed-0", "state": run["state"]}]
+        return {**run, "run_details": {"task_details": tasks}}
+
+    def _new_recurring_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        _require_parameters(asked["pipeline_spec"], asked["runtime_config"]["parameters"])
+        identifier = f"recurring-{len(self.recurring_runs) + 1}"
+        self.recurring_runs[identifier] = {**asked, "recurring_run_id": identifier}
+        return self.recurring_runs[identifier]
+
+
+def _read(body: bytes, model: str) -> dict[str, Any]:
+    """A body as its model takes it: Refusal for a field that KFP does not have, or a value of another type."""
+    content = json.loads(body)
+    known = getattr(kfp_server_api, model)
+    unknown = set(content) - set(known.attribute_map.values())
+    if unknown:
+        raise Refusal(400, f"unknown field {min(unknown)}")
+    client = kfp_server_api.ApiClient()
+    read = client._ApiClient__deserialize(content, model)
+    return dict(client.sanitize_for_serialization(read))
+
+
+def _require_parameters(specification: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    """As KFP's server does: what is not KFP's intermediate representation, or a value of another type, is refused."""
+    pipeline = specification.get("pipeline_spec", specification)
+    json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
+    if "platform_spec" in specification:
+        json_format.ParseDict(specification["platform_spec"], pipeline_spec_pb2.PlatformSpec())
+    declared = pipeline["root"]["inputDefinitions"]["parameters"]
+    kinds = {"STRING": str, "BOOLEAN": bool, "STRUCT": dict, "NUMBER_INTEGER": int}
+    for name, value in parameters.items():
+        if name not in declared or not isinstance(value, kinds[declared[name]["parameterType"]]):
+            raise Refusal(400, f"input parameter {name} requires type {declared.get(name)}, got {value!r}")
+
+
+def _filtered(found: Mapping[str, Mapping[str, Any]], query: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+    predicates = json.loads(query["filter"][0])["predicates"] if "filter" in query else []
+    names = [predicate.get("stringValue") or predicate.get("string_value") for predicate in predicates]
+    return [one for one in found.values() if not names or one["display_name"] in names]
+
+
+def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            trouble = server.troubles.pop(0) if server.troubles else None
+            if trouble == 0:
+                self.close_connection = True
+                return
+            try:
+                if trouble is not None:
+                    raise Refusal(trouble, "trouble")
+                answer = server.answer(self.command, self.path, body, self.headers.get("authorization"))
+                status = 200
+            except Refusal as refusal:
+                status, answer = refusal.status, {"code": 1, "message": str(refusal)}
+            except (json_format.ParseError, KeyError, ValueError) as error:
+                status, answer = 400, {"code": 3, "message": f"{error!r}"}
+            if self.command == "POST" and self.path.endswith("/runs") and status == 200 and server.lost_answers:
+                server.lost_answers -= 1
+                self.close_connection = True
+                return
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _serve
+
+    return Handler
+
+
+@contextmanager
+def running_kfp() -> Iterator[KfpServer]:
+    """The server on a free port of this machine."""
+    server = KfpServer()
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    listening.daemon_threads = True
+    server.url = f"http://127.0.0.1:{listening.server_address[1]}"
+    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        listening.shutdown()
+        listening.server_close()
+        thread.join()
