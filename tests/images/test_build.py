@@ -1,0 +1,98 @@
+"""Which docker command builds an image, and whether its locks hold what the code imports."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from components.train.runtimes import WORKING_TREE
+from dualgan.errors import BadInput
+from images.__main__ import main
+from images.bases import load_bases
+from images.build import BuildOptions, build_command, known_images
+
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+# Imported for types, by an accelerator's image alone, or by who starts the containers.
+ELSEWHERE = {"mypy_boto3_s3", "npu_bridge", "docker", "tensorflow"}
+CODE = ("components", "pipelines")
+
+
+def pins(lock: str) -> dict[str, str]:
+    return dict(PIN.findall((WORKING_TREE / "requirements" / lock).read_text()))
+
+
+def imported() -> set[str]:
+    names = set()
+    for file in (file for folder in CODE for file in (WORKING_TREE / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module)
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {*CODE, "dualgan"}
+
+
+@pytest.mark.parametrize("lock", ["image-cpu.txt", "image-pipeline.txt", "image-gpu.txt"])
+def test_a_lock_holds_everything_that_the_code_imports(lock: str) -> None:
+    distributions = packages_distributions()
+    held = set(pins(lock))
+    for name in imported() - ELSEWHERE:
+        providers = {provider.lower().replace("_", "-") for provider in distributions[name]}
+        assert providers & held, f"{name} is imported, and none of {providers} is in {lock}"
+
+
+@pytest.mark.parametrize("lock", ["image-cpu.txt", "image-pipeline.txt", "image-gpu.txt"])
+def test_an_image_has_the_versions_that_the_tests_run_with(lock: str) -> None:
+    tested = pins("pipeline.txt")
+    held = pins(lock)
+    assert {name: held[name] for name in held.keys() & tested} == {name: tested[name] for name in held.keys() & tested}
+
+
+def test_the_trainer_beside_a_vendors_tensorflow_has_the_pillow_of_the_tf1_lock() -> None:
+    assert pins("image-trainer.txt") == {"pillow": pins("tf1.txt")["pillow"]}
+
+
+@pytest.mark.parametrize("name", known_images())
+def test_every_from_is_a_base_of_the_one_file_or_an_earlier_stage(name: str) -> None:
+    dockerfile = (WORKING_TREE / "images" / name / "Dockerfile").read_text()
+    for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
+        assert base.removeprefix("${").removesuffix("}") in load_bases()
+    for base in re.findall(r"^ARG (\w+)\n(?=.*^FROM)", dockerfile, re.MULTILINE | re.DOTALL):
+        assert base in load_bases() or base.startswith(("PIP_", "UV_", "STANDALONE"))
+
+
+def test_a_digest_in_the_file_pins_the_base(tmp_path: Path) -> None:
+    file = tmp_path / "bases.yaml"
+    file.write_text(f"BASE: {{image: 'debian:12', digest: 'sha256:{'0a' * 32}', what: a test}}")
+    assert load_bases(file)["BASE"].reference == f"debian:12@sha256:{'0a' * 32}"
+    file.write_text("BASE: {image: 'debian:12', digest: latest, what: a test}")
+    with pytest.raises(BadInput, match=r"bases\.yaml: BASE\.digest"):
+        load_bases(file)
+
+
+def test_pips_settings_of_the_machine_reach_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://localhost:3141/simple")
+    command = build_command("cpu", BuildOptions(uid=7, gid=8))
+    assert "PIP_INDEX_URL=http://localhost:3141/simple" in command
+    assert "UID=7" in command and "GID=8" in command
+    assert f"PYTHON_3_11={load_bases()['PYTHON_3_11'].reference}" in command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("build", "gpu2"), "image gpu2: unknown; known are ascend, cpu"),
+        (("build", "cpu", "--build-arg", "COLOUR=red"), "image cpu: no build argument COLOUR"),
+        (("build", "cpu", "--build-arg", "COLOUR"), "--build-arg COLOUR: must be NAME=VALUE"),
+        (("build", "cpu", "tf1", "--tag", "x:y"), "--tag: names one image"),
+    ],
+)
+def test_wrong_input_ends_in_one_line(
+    arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(arguments)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {reason}")
