@@ -1,6 +1,8 @@
 """What holds for all tests: tools of the system tier are named when they are missing, and a run says what it had."""
 
+import functools
 import shutil
+import subprocess
 
 import pytest
 
@@ -10,13 +12,21 @@ from components.train.runtimes import RUNTIMES, is_set_up
 TOOLS = {"chromium": "chromium", "docker": "docker", "postgresql": "pg_ctlcluster", "kubectl": "kubectl", "npm": "npm"}
 
 
+@functools.cache
+def is_there(tool: str) -> bool:
+    """Whether a tool's program is on PATH; Docker's is of no use without an engine that answers."""
+    if not shutil.which(TOOLS[tool]):
+        return False
+    return tool != "docker" or not subprocess.run(["docker", "version"], capture_output=True, check=False).returncode
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--skip-nothing", action="store_true", help="fail where a tool or runtime is missing")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     runtimes = [f"{name} {'set up' if is_set_up(name) else 'NOT set up'}" for name in RUNTIMES]
-    tools = [f"{name} {'found' if shutil.which(program) else 'NOT found'}" for name, program in TOOLS.items()]
+    tools = [f"{name} {'found' if is_there(name) else 'NOT found'}" for name in TOOLS]
     return f"runtimes: {', '.join(runtimes)}\nsystem tools: {', '.join(tools)}"
 
 
@@ -24,7 +34,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("system")
     if marker is None:
         return
-    missing = [tool for tool in marker.args if not shutil.which(TOOLS[tool])]
+    missing = [tool for tool in marker.args if not is_there(tool)]
     if missing:
         message = f"needs {', '.join(missing)}, which this machine lacks"
         if item.config.getoption("--skip-nothing"):
