@@ -51,7 +51,7 @@ def require_training_images(folder: Path) -> None:
 
 
 def digest_of(checksums: Iterable[Tuple[str, str]]) -> str:
-    """The digest (hex) of images in order: the place "{split}/{domain}/{name}" and SHA-256 (hex) of each."""
+    """The digest (hex) of files in order: place, of an image "{split}/{domain}/{name}", and SHA-256 (hex) of each."""
     total = hashlib.sha256()
     for place, checksum in checksums:
         total.update("{}\0{}\n".format(place, checksum).encode("utf-8"))
