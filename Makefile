@@ -10,6 +10,10 @@ PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
+# Where Python is told to keep no bytecode, as in many containers, each process that imports TensorFlow would compile a
+# thousand files anew, 10 seconds long.
+unexport PYTHONDONTWRITEBYTECODE
+
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
 .PHONY: help env tf1 run ui test test-system bench bench-verdict check compile images lock clean npu-emulation

@@ -45,6 +45,13 @@ class Feeds(NamedTuple):
         return [tensor for tensor in self if tensor is not None]
 
 
+class State(NamedTuple):
+    """The numbers that a step changes, by name: weights, and the slots of both optimisers."""
+
+    weights: Dict[str, Any]
+    slots: Dict[str, Any]
+
+
 class Update(NamedTuple):
     """An operation that changes variables, and the losses as they were before it."""
 
@@ -192,6 +199,25 @@ class StepGraph:
         """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
         initializers = [self.variables[name].initializer for name in values]
         session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
+
+    def state_callables(self, session: Any) -> Tuple[Callable[[], State], Callable[[State], None]]:
+        """A function that reads the session's state, and one that sets it."""
+        variables = {variable.op.name: variable for variable in tf.global_variables()}
+        names = list(variables)
+        initializers = [variables[name].initializer for name in names]
+        read = session.make_callable([variables[name] for name in names])
+        write = session.make_callable(initializers, feed_list=[op.inputs[1] for op in initializers])
+
+        def state() -> State:
+            values = dict(zip(names, read()))
+            weights = {name: values.pop(name) for name in self.variables}
+            return State(weights, values)
+
+        def restore(state: State) -> None:
+            values = dict(state.weights, **state.slots)
+            write(*[values[name] for name in names])
+
+        return state, restore
 
     @property
     def critics_update(self) -> Any:
