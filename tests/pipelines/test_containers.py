@@ -21,9 +21,13 @@ def test_a_task_that_left_nothing_fails_although_kfp_reports_success(
         def list(self, **_: Any) -> list[Any]:
             return []
 
+        def close(self) -> None:
+            pass
+
         containers = property(lambda self: self)
 
     monkeypatch.setattr("pipelines.containers.connect_to_engine", Engine)
+    monkeypatch.setattr("docker.from_env", Engine)
     monkeypatch.setattr("pipelines.containers.check_images", lambda client, profile: None)
     # KFP's own runner returns 0 for a container that it does not find any more.
     monkeypatch.setattr("kfp.local.docker_task_handler.run_docker_container", lambda **_: 0)

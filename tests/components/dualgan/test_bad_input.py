@@ -9,7 +9,7 @@ import pytest
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.dataset_folder import content_digest
 from dualgan.run_folder import write_json
-from tests.components.dualgan.trainer import SMALL, Trainer
+from tests.components.dualgan.trainer import SMALL, Trainer, on_one_runtime
 
 TRAINER = Trainer(python_of("tf2"), trainer_environment({}))
 
@@ -50,6 +50,7 @@ def test_images_that_changed_since_dataset_json_was_written_are_noticed(tmp_path
     refused(TRAINER, tmp_path / "run", copy, f"{copy}: its images have changed since dataset.json was written", *SMALL)
 
 
+@on_one_runtime
 def test_sampling_into_a_folder_of_something_else_is_refused(
     tmp_path: Path, train: Callable[..., object], trainer: Trainer
 ) -> None:
@@ -72,6 +73,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path, dataset: Path) -> None:
     assert not list((tmp_path / "cache").glob("*.tmp"))
 
 
+@on_one_runtime
 def test_a_run_folder_of_other_options_is_refused_by_their_names(
     tmp_path: Path, dataset: Path, train: Callable[..., object], trainer: Trainer
 ) -> None:

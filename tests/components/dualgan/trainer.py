@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dualgan.run_folder import RunFolder, is_training_step, read_events
 
+# For what does not depend on TensorFlow's version.
+on_one_runtime = pytest.mark.parametrize("trainer", ["tf2"], indirect=True)
 SMALL = ("--image_size", "32", "--gcn", "2", "--dcn", "2", "--threads", "1")
 
 
