@@ -7,6 +7,7 @@ from dualgan.devices.device import Device
 from dualgan.flops import flops_of
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, Weights
+from dualgan.sample_graph import SampleGraph, create_variables, normalised, translate, values_of
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -59,11 +60,6 @@ class Update(NamedTuple):
     terms: Dict[str, Tensor]
 
 
-def normalised(images: Tensor) -> Tensor:
-    """uint8 0..255 to float32 [-1, 1]."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0
-
-
 def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
     """Whether training step ``step`` (1 is the first) updates the generators.
 
@@ -79,16 +75,12 @@ class StepGraph:
         self.options = options
         self._device = device
         self._kernels = device.kernels()
-        shape = options.shape
-        self.variables = {
-            spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer(), use_resource=True)
-            for spec in networks.all_variables(shape)
-        }
+        self.variables = create_variables(networks.all_variables(options.shape))
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
         self.feeds = self._placeholders()
         self._build_updates()
-        self._build_sampling()
+        self._drawing = SampleGraph(options.shape, self._generators, self._kernels)
 
     def _placeholders(self) -> Feeds:
         shape, batch = self.options.shape, self.options.batch_size
@@ -105,11 +97,6 @@ class StepGraph:
             dropout,
         )
 
-    def _read(self, variables: Sequence[Any], after: Sequence[Any] = ()) -> Weights:
-        """The values of ``variables`` once the operations ``after`` have run."""
-        with tf.control_dependencies(list(after)):
-            return {variable.op.name: variable.read_value() for variable in variables}
-
     def _masks(self) -> List[Optional[List[Tensor]]]:
         if self.feeds.dropout is None:
             return [None] * 4
@@ -117,14 +104,9 @@ class StepGraph:
         shapes = networks.dropout_shapes(shape.image_size, shape.gcn)
         return [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
 
-    def _translate(self, real_A: Tensor, real_B: Tensor, weights: Weights, training: bool) -> Translations:
-        masks = self._masks() if training else [None] * 4
-        rate = self.options.dropout_rate
-        A2B = networks.generator(real_A, weights, "A_g", masks[0], rate, self._kernels)
-        B2A = networks.generator(real_B, weights, "B_g", masks[1], rate, self._kernels)
-        A2B2A = networks.generator(A2B, weights, "B_g", masks[2], rate, self._kernels)
-        B2A2B = networks.generator(B2A, weights, "A_g", masks[3], rate, self._kernels)
-        return Translations(real_A, A2B, A2B2A, real_B, B2A, B2A2B)
+    def _translate(self, weights: Weights) -> Translations:
+        real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
+        return translate(real_A, real_B, weights, self._kernels, self._masks(), self.options.dropout_rate)
 
     def _critic(self, prefix: str, weights: Weights) -> Callable[[Tensor], Tensor]:
         disc_type = self.options.shape.disc_type
@@ -142,7 +124,7 @@ class StepGraph:
         return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_update(self, images: Translations) -> Update:
-        weights = self._read(self._critics)
+        weights = values_of(self._critics)
         terms = losses.critic_losses(
             self._critic("A_d", weights),
             self._critic("B_d", weights),
@@ -158,7 +140,7 @@ class StepGraph:
 
     def _clip(self, after: Any) -> Any:
         limit = self.options.clip_value
-        values = self._read(self._critics, [after])
+        values = values_of(self._critics, [after])
         return tf.group(*[v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics])
 
     def _generator_update(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Update:
@@ -173,27 +155,17 @@ class StepGraph:
         the same translations: the critics' update does not change the generators.
         """
         one_run = self.options.one_run
-        real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
-        weights = self._read(self._generators)
-        images = self._translate(real_A, real_B, weights, training=True)
+        weights = values_of(self._generators)
+        images = self._translate(weights)
         self._critics_update = self._critic_update(images)
         after_critics = [self._critics_update.operation] if one_run else []
-        critics = self._read(self._critics, after_critics)
+        critics = values_of(self._critics, after_critics)
         optimizer = self._optimizer("RMSProp_g")
         self._generator_updates = [self._generator_update(images, weights, critics, optimizer)]
         if one_run and self.options.losses.GAN_type == "classic":
-            weights = self._read(self._generators, [self._generator_updates[0].operation])
-            images = self._translate(real_A, real_B, weights, training=True)
+            weights = values_of(self._generators, [self._generator_updates[0].operation])
+            images = self._translate(weights)
             self._generator_updates.append(self._generator_update(images, weights, critics, optimizer))
-
-    def _build_sampling(self) -> None:
-        shape = self.options.shape
-        side = shape.image_size
-        self._sample_A = tf.placeholder(tf.uint8, [1, side, side, shape.A_channels], "img_A")
-        self._sample_B = tf.placeholder(tf.uint8, [1, side, side, shape.B_channels], "img_B")
-        weights = self._read(self._generators)
-        real_A, real_B = normalised(self._sample_A), normalised(self._sample_B)
-        self._samples = self._translate(real_A, real_B, weights, training=False)
 
     def load(self, session: Any, values: Dict[str, Any]) -> None:
         """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
@@ -274,10 +246,8 @@ class StepGraph:
         return step_in_two_runs
 
     def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
-        """A function of two uint8 images [1, S, S, C] that gives float32 translations, without dropout."""
-        fetches: Tuple[Tensor, ...] = tuple(self._samples)
-        run = session.make_callable(fetches, feed_list=[self._sample_A, self._sample_B])
-        return lambda A, B: Translations(*run(A, B))
+        """As SampleGraph's."""
+        return self._drawing.sample_callable(session)
 
 
 def _floats(terms: Dict[str, Any]) -> Losses:

@@ -192,11 +192,17 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
     return layers.linear(features, weights[name + "/Matrix"], weights[name + "/bias"])
 
 
+def generators_variables(shape: Shape) -> List[VariableSpec]:
+    """The variables of both generators. A_g translates A to B, B_g B to A."""
+    return generator_variables(
+        "A_g", shape.image_size, shape.A_channels, shape.B_channels, shape.gcn
+    ) + generator_variables("B_g", shape.image_size, shape.B_channels, shape.A_channels, shape.gcn)
+
+
 def all_variables(shape: Shape) -> List[VariableSpec]:
     """The variables of both generators, then of both critics. A_d judges domain B, B_d domain A."""
     return (
-        generator_variables("A_g", shape.image_size, shape.A_channels, shape.B_channels, shape.gcn)
-        + generator_variables("B_g", shape.image_size, shape.B_channels, shape.A_channels, shape.gcn)
+        generators_variables(shape)
         + critic_variables("A_d", shape.image_size, shape.B_channels, shape.dcn, shape.disc_type)
         + critic_variables("B_d", shape.image_size, shape.A_channels, shape.dcn, shape.disc_type)
     )

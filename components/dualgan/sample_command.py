@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Optional
 
-from dualgan import image_cache
+from dualgan import image_cache, networks
 from dualgan.checkpoints import Checkpoints
 from dualgan.dataset_folder import checked_description, require_training_images
 from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
-from dualgan.graph import StepGraph
 from dualgan.options import TrainOptions, from_dict, validated
 from dualgan.run_folder import RunFolder, read_json, read_samples
+from dualgan.sample_graph import SampleGraph, create_variables
 from dualgan.sampling import draw, sample_inputs
 from dualgan.tensorflow_v1 import tf
-from dualgan.training import step_options
+from dualgan.training import network_shape
 
 
 def sample(
@@ -38,14 +38,15 @@ def sample(
     cache = Path(cache_dir or options.cache_dir or image_cache.default_folder())
     inputs = sample_inputs(options, checked_description(dataset).digest, cache, count)
     with tf.Graph().as_default() as graph:
-        networks = StepGraph(step_options(options, device), device)
+        variables = create_variables(networks.generators_variables(network_shape(options)))
+        drawing = SampleGraph(network_shape(options), list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
         with tf.Session(config=device.session_config()) as session:
             checkpoint, _ = checkpoints.restore_newest(session)
             if checkpoint is None:
                 raise BadInput("{}: no checkpoint to draw with; train first".format(folder.checkpoints))
-            draw(output, inputs, networks.sample_callable(session))
+            draw(output, inputs, drawing.sample_callable(session))
     return len(inputs)
 
 

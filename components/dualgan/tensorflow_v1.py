@@ -5,6 +5,8 @@ import warnings
 from typing import Any, Callable, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow 2 looks for the Keras that goes with it, and imports all of it: half of the time that its import takes.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 with warnings.catch_warnings():
     # TensorFlow 1.15 uses spellings of NumPy types that NumPy 1.17 and newer warn about, once an import line.
     warnings.simplefilter("ignore", category=FutureWarning)

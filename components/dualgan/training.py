@@ -119,6 +119,7 @@ class Training:
         self._inputs = sample_inputs(options, digest, cache, options.sample_images)
         self.graph = StepGraph(step_options(options, device), device)
         self._checkpoints = Checkpoints(self.folder.checkpoints, options.keep_checkpoints)
+        self.last_step = last_step(options, data)
         self._initializer = tf.global_variables_initializer()
         self._initial_values = {} if saved_checkpoints(self.folder.checkpoints) else initial_values(options)
         self._times = dict.fromkeys(("training", "waiting_for_data", "checkpointing", "sampling"), 0.0)
@@ -126,11 +127,6 @@ class Training:
         self._recent_seconds: List[float] = []
         self._steps_in_process = 0
         self._timing_due = time.perf_counter() + TIMING_INTERVAL_SECONDS
-
-    @property
-    def last_step(self) -> int:
-        steps = self.options.train_epochs * self._data.steps_per_epoch
-        return min(steps, self.options.max_steps) if self.options.max_steps else steps
 
     def start(self, session: Any) -> int:
         """Restore the newest checkpoint or initialise; the number of steps that are done."""
@@ -273,10 +269,10 @@ def train(options: TrainOptions) -> Dict[str, Any]:
     device = open_recorded_device(options)
     cache = Path(options.cache_dir) if options.cache_dir else image_cache.default_folder()
     data = training_data(options, dataset.digest, cache)
+    if resuming and _is_finished(folder, last_step(options, data)):
+        return read_json(folder.summary)
     with tf.Graph().as_default() as graph:
         training = Training(options, data, dataset.digest, cache, device)
-        if resuming and _is_finished(folder, training.last_step):
-            return read_json(folder.summary)
         graph.finalize()
         folder.path.mkdir(parents=True, exist_ok=True)
         # It tells of an earlier end; this run has not ended.
@@ -286,6 +282,11 @@ def train(options: TrainOptions) -> Dict[str, Any]:
         with tf.Session(config=device.session_config()) as session:
             training.run(session)
     return read_json(folder.summary)
+
+
+def last_step(options: TrainOptions, data: TrainingData) -> int:
+    steps = options.train_epochs * data.steps_per_epoch
+    return min(steps, options.max_steps) if options.max_steps else steps
 
 
 def _is_finished(folder: RunFolder, last_step: int) -> bool:

@@ -17,6 +17,7 @@ from dualgan.cpu_kernels import CpuKernels
 from dualgan.feed import Batch, TrainingData
 from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import Translations
+from dualgan.sample_graph import SampleGraph
 from dualgan.tensorflow_v1 import tf
 from dualgan.trace_taps import variable_of
 
@@ -157,9 +158,9 @@ def _repeated(data: TrainingData, step: int, batch: Callable[[int], Batch]) -> B
 
 @contextlib.contextmanager
 def _blurred_outputs() -> Iterator[None]:
-    original = StepGraph.sample_callable
+    original = SampleGraph.sample_callable
 
-    def sample_callable(self: StepGraph, session: Any) -> Callable[[Any, Any], Translations]:
+    def sample_callable(self: SampleGraph, session: Any) -> Callable[[Any, Any], Translations]:
         sample = original(self, session)
 
         def blurred(A: Any, B: Any) -> Translations:
@@ -169,7 +170,7 @@ def _blurred_outputs() -> Iterator[None]:
 
         return blurred
 
-    with mock.patch.object(StepGraph, "sample_callable", sample_callable):
+    with mock.patch.object(SampleGraph, "sample_callable", sample_callable):
         yield
 
 

@@ -1,5 +1,6 @@
 """A training run from the command line, on each runtime: what it leaves behind, and how it stops and goes on."""
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -16,11 +17,22 @@ from tests.components.dualgan.trainer import SMALL, Trainer, checkpoint_bytes, e
 STEPS = 14
 
 
+ITS_OPTIONS = ("--max_steps", str(STEPS), "--save_freq", "5", "--sample_images", "2")
+
+
+@pytest.fixture(scope="session")
+def trained(trainer: Trainer, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("trained") / "run"
+    folders = ("--data_dir", str(dataset), "--run_dir", str(run), "--cache_dir", str(run.with_name("cache")))
+    answer = trainer("train", *folders, *SMALL, *ITS_OPTIONS)
+    assert answer.returncode == 0, answer.stderr
+    return run
+
+
 @pytest.fixture
-def finished(tmp_path: Path, train: Callable[..., object]) -> RunFolder:
+def finished(trained: Path, tmp_path: Path) -> RunFolder:
     """A run of 14 steps with a checkpoint every 5."""
-    train(tmp_path / "run", "--max_steps", str(STEPS), "--save_freq", "5", "--sample_images", "2")
-    return RunFolder(tmp_path / "run")
+    return RunFolder(Path(shutil.copytree(trained, tmp_path / "run")))
 
 
 def test_a_run_leaves_a_complete_run_folder(finished: RunFolder) -> None:
@@ -54,7 +66,7 @@ def test_a_run_leaves_a_complete_run_folder(finished: RunFolder) -> None:
 
 def test_the_same_command_leaves_a_finished_run_as_it_is(finished: RunFolder, train: Callable[..., object]) -> None:
     before = finished.events.read_bytes()
-    train(finished.path, "--max_steps", str(STEPS), "--save_freq", "5", "--sample_images", "2")
+    train(finished.path, *ITS_OPTIONS)
     assert finished.events.read_bytes() == before
 
 
@@ -126,7 +138,7 @@ def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
     newest.write_bytes(newest.read_bytes()[:1000])
     finished.summary.unlink()
 
-    train(finished.path, "--max_steps", str(STEPS), "--save_freq", "5", "--sample_images", "2")
+    train(finished.path, *ITS_OPTIONS)
 
     resumed = [event for event in read_events(finished.events) if event.get("type") == "resumed"]
     assert resumed[-1]["step"] == 10 and f"step-{STEPS:06d}" in resumed[-1]["problems"][0]

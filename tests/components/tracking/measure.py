@@ -1,13 +1,12 @@
 """python -m tests.components.tracking.measure bulk|cost: what sending to MLflow takes, on this machine.
 
 bulk: a run folder of many steps and images into a local server, then once more. cost: a training with and without
-logging, the server up and down; the runs take turns, so that what else the machine does meets all of them.
+logging, the server up and down.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,20 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
-from components.look.progress import say
-from components.tracking.live import follow_in_background
-from components.tracking.placement import Placement
 from components.tracking.store import connect, store_uri
 from components.tracking.ui import serve
-from components.train.runtimes import python_of, trainer_environment
-from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, read_json, sample_path
+from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, sample_path
 from tests.components.tracking.folders import START_TIME, begin, finish, typed
+from tests.components.tracking.logging_cost import logging_cost
 from tests.services import free_port
-
-MODEL = ("--image_size", "64", "--gcn", "16", "--dcn", "16", "--threads", "1", "--sample_freq", "0")
 
 
 def bulk(folder: Path, steps: int, images: int) -> None:
@@ -72,58 +65,18 @@ def many_steps(folder: Path, steps: int, images: int) -> Path:
     return folder
 
 
-def cost(folder: Path, steps: int, rounds: int) -> None:
-    """Train ``steps`` steps in each way, ``rounds`` times."""
+def cost(folder: Path, pairs: int) -> None:
+    """Train beside a follower whose server is up, and once more with nothing at its address."""
     dataset = make_dataset(folder / "faces")
-    found: dict[str, list[tuple[float, float, float, float]]] = {}
     with serve(new_store(folder), free_port()) as up:
-        ways = {"off": None, "server up": up, "server down": f"http://127.0.0.1:{free_port()}"}
-        for number in range(rounds):
-            for way, uri in ways.items():
-                measured = train(folder / f"{way.replace(' ', '-')}-{number}", dataset, steps, uri)
-                found.setdefault(way, []).append(measured)
-                whole, step, memory, busy = measured
-                tell(
-                    f"{way:<12} {whole:6.2f} s of steps, {1000 * step:.3f} ms a step, "
-                    f"follower: {memory / 1e6:.0f} MB, {busy:.1f} s of CPU",
-                )
-    of_off = [min(way[index] for way in found["off"]) for index in (0, 1)]
-    for way, runs in found.items():
-        whole, step = (min(run[index] for run in runs) for index in (0, 1))
-        memory = statistics.median(run[2] for run in runs)
-        tell(
-            f"{way:<12} best of {rounds}: time of all steps {100 * (whole / of_off[0] - 1):+.2f}%, "
-            f"median step {100 * (step / of_off[1] - 1):+.2f}%, memory {memory / 1e6:.0f} MB"
-        )
-
-
-def train(run: Path, dataset: Path, steps: int, uri: str | None) -> tuple[float, float, float, float]:
-    """Seconds of all steps and of the median step; the follower's peak proportional set size in bytes, and CPU time."""
-    command = [str(python_of("tf2")), "-m", "dualgan", "train", *MODEL, "--max_steps", str(steps), "--save_freq", "0"]
-    command += ["--data_dir", str(dataset), "--run_dir", str(run), "--cache_dir", str(dataset.with_name("cache"))]
-
-    def follow_the_process(follower: psutil.Process | None) -> tuple[float, float]:
-        process = subprocess.Popen(
-            command, env=trainer_environment({}), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        memory = busy = 0.0
-        while process.poll() is None:
-            if follower is not None and follower.is_running():
-                memory = max(memory, follower.memory_full_info().pss)
-                busy = sum(follower.cpu_times()[:2])
-            time.sleep(0.25)
-        assert process.returncode == 0, process.communicate()[1]
-        return memory, busy
-
-    memory = busy = 0.0
-    if uri is None:
-        follow_the_process(None)
-    else:
-        with follow_in_background(run, Placement(uri, leg=run.name), run.name, say, patience=20):
-            (follower,) = psutil.Process().children()[-1:]
-            memory, busy = follow_the_process(follower)
-    summary = read_json(RunFolder(run).summary)
-    return float(summary["time"]["training"]), float(summary["sec_per_step"]), memory, busy
+        for way, uri in (("server up", up), ("server down", f"http://127.0.0.1:{free_port()}")):
+            measured = logging_cost(folder / way.replace(" ", "-"), dataset, uri, pairs)
+            low, high = (100 * (end - 1) for end in measured.interval)
+            tell(
+                f"{way:<12} a step takes {100 * (measured.median - 1):+.2f}% (95% interval {low:+.2f} to {high:+.2f}%, "
+                f"{pairs} pairs of turns); follower: {measured.memory / 1e6:.0f} MB, "
+                f"{100 * measured.processor:.1f}% of a core"
+            )
 
 
 def tell(text: str) -> None:
@@ -150,16 +103,16 @@ def new_store(folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("bulk", "cost"))
-    parser.add_argument("--steps", type=int, help="default: 100000 for bulk, 2000 for cost")
+    parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=30, help="of turns of 20 s with logging and without")
     chosen = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryDirectory() as folder:
         if chosen.what == "bulk":
-            bulk(Path(folder), chosen.steps or 100_000, chosen.images)
+            bulk(Path(folder), chosen.steps, chosen.images)
         else:
-            cost(Path(folder), chosen.steps or 2_000, chosen.rounds)
+            cost(Path(folder), chosen.pairs)
 
 
 if __name__ == "__main__":
