@@ -5,6 +5,7 @@ that the training process has ended, else it was this process's parent that went
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from components.tracking.lean import leave_out_data_libraries
 ENDED = "ended"
 # sysexits' EX_TEMPFAIL; 1 and 2 are Python's own.
 EXIT_INCOMPLETE = 75
+NICENESS = 19
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--patience", type=float, required=True, help="seconds for the last sync")
     parser.add_argument("--title", required=True, help="begins every line")
     chosen = parser.parse_args(arguments)
+    # Where cores are few, it takes what the training leaves.
+    os.nice(NICENESS)
 
     from components.look.progress import say
     from components.tracking.follow import LiveTracking

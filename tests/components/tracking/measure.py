@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
+from components.tracking.follower import NICENESS
 from components.tracking.store import connect, store_uri
 from components.tracking.ui import serve
 from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, sample_path
@@ -66,9 +68,14 @@ def many_steps(folder: Path, steps: int, images: int) -> Path:
 
 
 def cost(folder: Path, pairs: int) -> None:
-    """Train beside a follower whose server is up, and once more with nothing at its address."""
+    """Train beside a follower whose server is up, and once more with nothing at its address.
+
+    A server is another machine's work; here it gets what the training leaves.
+    """
     dataset = make_dataset(folder / "faces")
     with serve(new_store(folder), free_port()) as up:
+        for process in psutil.Process().children(recursive=True):
+            process.nice(NICENESS)
         for way, uri in (("server up", up), ("server down", f"http://127.0.0.1:{free_port()}")):
             measured = logging_cost(folder / way.replace(" ", "-"), dataset, uri, pairs)
             low, high = (100 * (end - 1) for end in measured.interval)

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
+from components.tracking.follower import NICENESS
 from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement, placement_file
 from components.tracking.store import connect, store_uri
@@ -64,6 +65,17 @@ def test_losses_images_and_system_metrics_of_a_training_arrive_without_the_data_
     assert run.info.status == "FINISHED"
 
 
+def test_the_follower_takes_what_the_training_leaves(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with follow_in_background(folder, place(store_uri(tmp_path), "nice"), "train", lambda text: None):
+        follower = follower_of(folder, os.getpid())
+        assert follower is not None
+        deadline = time.monotonic() + SECONDS
+        while follower.nice() != NICENESS:
+            assert time.monotonic() < deadline, "the follower runs at the training's priority"
+            time.sleep(0.05)
+
+
 def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +115,7 @@ def test_an_address_with_a_password_reaches_the_follower_and_no_file(tmp_path: P
 
 PARENT = """
 import pathlib, sys, time
+from components.tracking.follower import NICENESS
 from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement
 with follow_in_background(pathlib.Path(sys.argv[1]), Placement(sys.argv[2], leg="cpu"), "train", print):
