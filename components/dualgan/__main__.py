@@ -28,8 +28,8 @@ training steps of the original implementation on TensorFlow 1.15 (CPU), and the 
 Each quantity's worst error is printed beside its bound.
 
 In most steps some unit is so near a rectifier's zero that rounding decides on which side it falls, and from there two
-correct implementations part. Where step 1 holds and later ones do not, verify therefore looks for a path that stays
-within every bound from weights that are moved in their last digits only, and prints that. A fault has no such path.
+correct implementations part. Where step 1 holds and later ones do not, verify therefore turns such units over, looks
+for a path that stays within every bound, and prints that. A fault has no such path.
 Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
 
 TRACE_HELP = """Record some training steps, so that another device can do them again and be compared layer by layer.
@@ -94,9 +94,9 @@ def parser() -> argparse.ArgumentParser:
         help="update critics and generators in one session.run, in two, or check both (default)",
     )  # fmt: skip
     verify.add_argument(
-        "--tries", type=int, default=400, metavar="N",
-        help="where only later steps leave their bounds: how many steps to do from weights moved in their last "
-        "digits, to tell rounding from a fault (default: %(default)s; 0: none)",
+        "--tries", type=int, default=1000, metavar="N",
+        help="where only later steps leave their bounds: how many steps to do with units turned over that are near "
+        "their zero, to tell rounding from a fault (default: %(default)s; 0: none)",
     )  # fmt: skip
 
     trace = commands.add_parser(

@@ -96,14 +96,22 @@ class Replay:
         bound = self._bounds.of(name)
         worst, exceeded_at = 0.0, None
         for number in sorted(losses):
-            expected = float(self._recorded.arrays["loss/" + name][number - 1])
-            actual = losses[number][TERM_NAMES.get(name, name)]
-            error = abs(actual - expected) / max(abs(expected), 1e-12)
+            error = abs(self._deviation(name, number, losses[number]))
             # A NaN is larger than any bound, and stays the worst.
             worst = worst if error <= worst or np.isnan(worst) else error
             if exceeded_at is None and not error <= bound.limit:
                 exceeded_at = number
         return Check("loss/" + name, worst, bound, exceeded_at)
+
+    def deviations(self, number: int, losses: Losses) -> Any:
+        """How far each loss of recorded step ``number`` is off, with its sign, in units of its bound."""
+        return np.array(
+            [self._deviation(name, number, losses) / self._bounds.of(name).limit for name in golden.RECORDED_TERMS]
+        )
+
+    def _deviation(self, name: str, number: int, losses: Losses) -> float:
+        expected = float(self._recorded.arrays["loss/" + name][number - 1])
+        return (losses[TERM_NAMES.get(name, name)] - expected) / max(abs(expected), 1e-12)
 
     def translation_checks(self, moment: str) -> List[Check]:
         """Of what the generators make of the first images now. moment: "before" the first step or "after" the last."""

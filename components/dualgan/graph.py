@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from dualgan import layers, losses, networks
 from dualgan.devices.device import Device
 from dualgan.flops import flops_of
+from dualgan.layers import Kernels
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, Weights
 from dualgan.sample_graph import SampleGraph, create_variables, normalised, translate, values_of
@@ -60,6 +61,13 @@ class Update(NamedTuple):
     terms: Dict[str, Tensor]
 
 
+class Run(NamedTuple):
+    """One session.run of a step: what it updates, and the losses that it fetches."""
+
+    operations: Tuple[Any, ...]
+    terms: Dict[str, Tensor]
+
+
 def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
     """Whether training step ``step`` (1 is the first) updates the generators.
 
@@ -71,10 +79,11 @@ def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
 class StepGraph:
     """Variables, placeholders and operations of the training step, in the current default graph."""
 
-    def __init__(self, options: StepOptions, device: Device) -> None:
+    def __init__(self, options: StepOptions, device: Device, kernels: Optional[Kernels] = None) -> None:
+        """kernels: how layers are computed, where not as the device does it best."""
         self.options = options
         self._device = device
-        self._kernels = device.kernels()
+        self._kernels = kernels or device.kernels()
         self.variables = create_variables(networks.all_variables(options.shape))
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
@@ -145,7 +154,7 @@ class StepGraph:
 
     def _generator_update(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Update:
         terms = losses.generator_losses(
-            self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses
+            self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses, self._kernels
         )
         return Update(self._apply(optimizer, terms["g_loss"], weights, self._generators), terms)
 
@@ -206,6 +215,17 @@ class StepGraph:
         updates = CLASSIC_GENERATOR_UPDATES if self.options.losses.GAN_type == "classic" else 1
         return flops_of(critics) + updates * flops_of(generators)
 
+    def runs(self, generators_too: bool) -> List[Run]:
+        """What a step runs one after the other; the same value for what it runs twice."""
+        critics, generators = self._critics_update, self._generator_updates[-1]
+        if self.options.one_run:
+            operations = [critics.operation] + ([generators.operation] if generators_too else [])
+            return [Run(tuple(operations), dict(critics.terms, **generators.terms))]
+        of_generators = Run((generators.operation,) if generators_too else (), generators.terms)
+        twice = generators_too and self.options.losses.GAN_type == "classic"
+        times = CLASSIC_GENERATOR_UPDATES if twice else 1
+        return [Run((critics.operation,), critics.terms)] + [of_generators] * times
+
     def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
         """A function that does training step ``step`` (1 is the first) on values for ``feeds.tensors()``.
 
@@ -214,41 +234,23 @@ class StepGraph:
         """
         feeds = self.feeds.tensors()
         GAN_type, n_critic = self.options.losses.GAN_type, self.options.n_critic
-        critics, generators = self._critics_update, self._generator_updates[-1]
+        compiled: Dict[Tuple[Any, ...], Callable[..., Any]] = {}
 
-        def compiled(fetches: Any, operations: Sequence[Any]) -> Any:
-            return session.make_callable([fetches, list(operations)], feed_list=feeds)
+        def callable_of(run: Run) -> Callable[..., Any]:
+            if run.operations not in compiled:
+                compiled[run.operations] = session.make_callable([run.terms, list(run.operations)], feed_list=feeds)
+            return compiled[run.operations]
 
-        if self.options.one_run:
-            terms = dict(critics.terms, **generators.terms)
-            both = compiled(terms, [critics.operation, generators.operation])
-            critics_only = compiled(terms, [critics.operation])
+        kinds = {updates: [callable_of(run) for run in self.runs(updates)] for updates in (True, False)}
 
-            def step_in_one_run(step: int, values: Sequence[Any]) -> Losses:
-                run = both if updates_generators(GAN_type, n_critic, step) else critics_only
-                return _floats(run(*values)[0])
+        def do_step(step: int, values: Sequence[Any]) -> Losses:
+            terms: Dict[str, Any] = {}
+            for run in kinds[updates_generators(GAN_type, n_critic, step)]:
+                terms.update(run(*values)[0])
+            return {name: float(value) for name, value in terms.items()}
 
-            return step_in_one_run
-
-        update_critics = compiled(critics.terms, [critics.operation])
-        update_generators = compiled(generators.terms, [generators.operation])
-        evaluate_generators = compiled(generators.terms, [])
-
-        def step_in_two_runs(step: int, values: Sequence[Any]) -> Losses:
-            terms = update_critics(*values)[0]
-            if not updates_generators(GAN_type, n_critic, step):
-                terms.update(evaluate_generators(*values)[0])
-                return _floats(terms)
-            for _ in range(CLASSIC_GENERATOR_UPDATES if GAN_type == "classic" else 1):
-                terms.update(update_generators(*values)[0])
-            return _floats(terms)
-
-        return step_in_two_runs
+        return do_step
 
     def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
         """As SampleGraph's."""
         return self._drawing.sample_callable(session)
-
-
-def _floats(terms: Dict[str, Any]) -> Losses:
-    return {name: float(value) for name, value in terms.items()}

@@ -8,6 +8,8 @@ Tensor = Any
 
 LEAK = 0.2
 NORM_EPSILON = 1e-6
+# Lost in a sum with anything but zero.
+LEAST = 1e-30
 
 
 class Kernels:
@@ -28,6 +30,16 @@ class Kernels:
         # The order in which TensorFlow's optimiser runs the original's (x - mean) * rsqrt * scale: near a rectifier's
         # zero the last bit decides, and recorded runs of the original replay on this side of it.
         return deviation * (tf.rsqrt(variance + NORM_EPSILON) * scale)
+
+    def watched(self, x: Tensor, third_slope: bool = False) -> Tensor:
+        """What goes into a function whose slope jumps at zero: ``x`` itself, but where a replay watches such units.
+
+        third_slope: whether the slope at zero is another than on either side.
+        """
+        return x
+
+
+PLAIN = Kernels()
 
 
 def mean_over_image(x: Tensor) -> Tensor:
@@ -58,6 +70,15 @@ def instance_norm(x: Tensor, scale: Tensor, center: Tensor, kernels: Kernels) ->
 
 def leaky_relu(x: Tensor) -> Tensor:
     return tf.nn.leaky_relu(x, LEAK)
+
+
+def above_zero(x: Tensor) -> Tensor:
+    """``x`` [N, H, W, C], but the least above zero where it is zero: to be rectified as the original does it.
+
+    Its tf.maximum(x, leak * x) has slope 1 at zero, tf.nn.leaky_relu has the leak there. Behind a network's first
+    convolution zero is no matter of rounding: an image is zero over a patch, and biases are in the first step.
+    """
+    return tf.nn.bias_add(x, tf.fill(x.shape[-1:], LEAST))
 
 
 def linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, NamedTuple
 
+from dualgan.layers import PLAIN, Kernels
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -28,10 +29,12 @@ class LossOptions(NamedTuple):
     lambda_B: float
 
 
-def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
+def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str, kernels: Kernels) -> Tensor:
     """Mean absolute (L1) or mean square (L2) difference, a scalar."""
     difference = reconstructed - real
-    return tf.reduce_mean(tf.square(difference) if metric == "L2" else tf.abs(difference))
+    if metric == "L2":
+        return tf.reduce_mean(tf.square(difference))
+    return tf.reduce_mean(tf.abs(kernels.watched(difference, third_slope=True)))
 
 
 def cross_entropy(logits: Tensor, label: float) -> Tensor:
@@ -95,14 +98,15 @@ def generator_losses(
     critic_of_B_g: Callable[[Tensor], Tensor],
     images: Translations,
     options: LossOptions,
+    kernels: Kernels = PLAIN,
 ) -> Dict[str, Tensor]:
     """Every term of the generators' loss; "g_loss" is what they minimise.
 
     A_g answers for what comes back in domain B (lambda_B), B_g for domain A, as in the original.
     """
     terms = {
-        "A_loss": reconstruction_loss(images.A2B2A, images.real_A, options.loss_metric),
-        "B_loss": reconstruction_loss(images.B2A2B, images.real_B, options.loss_metric),
+        "A_loss": reconstruction_loss(images.A2B2A, images.real_A, options.loss_metric, kernels),
+        "B_loss": reconstruction_loss(images.B2A2B, images.real_B, options.loss_metric, kernels),
     }
     adversarial_A = adversarial_loss(critic_of_A_g(images.A2B), options.GAN_type)
     adversarial_B = adversarial_loss(critic_of_B_g(images.B2A), options.GAN_type)

@@ -7,7 +7,7 @@ original's, so that its checkpoints load.
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import layers
-from dualgan.layers import Kernels
+from dualgan.layers import PLAIN, Kernels
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -17,8 +17,6 @@ GENERATOR_WIDTHS = (1, 2, 4, 8)
 CRITIC_WIDTHS = (1, 2, 4, 8, 8)
 DROPPED_DECODER_LAYERS = 3
 WEIGHT_STDDEV = 0.02
-
-_PLAIN = Kernels()
 
 
 class Shape(NamedTuple):
@@ -109,7 +107,7 @@ def generator(
     prefix: str,
     masks: Optional[Sequence[Tensor]] = None,
     rate: float = 0.0,
-    kernels: Kernels = _PLAIN,
+    kernels: Kernels = PLAIN,
 ) -> Tensor:
     """Translate [N, S, S, C] in [-1, 1] to the other domain, [N, S, S, D] in [-1, 1].
 
@@ -123,12 +121,14 @@ def generator(
         return tf.nn.bias_add(kernels.deconvolution(features, weights[name + "/w"]), weights[name + "/biases"])
 
     def normalised(features: Tensor, name: str) -> Tensor:
-        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
+        result = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
+        return kernels.watched(result)
 
     levels = depth(x.shape.as_list()[1])
-    encoded = [convolved(x, prefix + "_e1_conv")]
+    encoded = [kernels.watched(convolved(x, prefix + "_e1_conv"))]
     for layer in range(2, levels + 1):
-        features = convolved(layers.leaky_relu(encoded[-1]), "{}_e{}_conv".format(prefix, layer))
+        rectified = layers.leaky_relu(encoded[-1] if layer > 2 else layers.above_zero(encoded[-1]))
+        features = convolved(rectified, "{}_e{}_conv".format(prefix, layer))
         encoded.append(normalised(features, "{}_bn_e{}".format(prefix, layer)))
     decoded = encoded.pop()
     for layer in range(1, levels):
@@ -172,7 +172,7 @@ def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_t
     return specs + [_weight(name + "/Matrix", side * side * width, 1), _zeros(name + "/bias", 1)]
 
 
-def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Kernels = _PLAIN) -> Tensor:
+def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Kernels = PLAIN) -> Tensor:
     """Judge [N, S, S, C]: [N, 1] for globalgan, [N, S/64, S/64, 1] for patchgan; no sigmoid."""
 
     def convolved(features: Tensor, name: str) -> Tensor:
@@ -185,7 +185,8 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
         if layer:
             name = "{}_{}".format(prefix, _CRITIC_NORMS[layer])
             features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
-        features = layers.leaky_relu(features)
+        features = kernels.watched(features)
+        features = layers.leaky_relu(features if layer else layers.above_zero(features))
     if disc_type == "patchgan":
         return convolved(features, prefix + "_h4")
     name = prefix + "_d_h3_lin"

@@ -1,125 +1,281 @@
-"""Recorded steps followed within rounding: from weights that are moved in their last digits before a step.
+"""Recorded steps followed within rounding: with single units turned over that are as near their zero as rounding.
 
-A step passes half a million rectifiers, and in most steps one of them is so near its zero that rounding decides on
-which side it falls. From there two correct implementations part for good: one such unit puts the next losses out of
-their bounds. So a replay that leaves the bounds says little, while one that stays within them from weights as good as
-the recorded ones (dynamical systems call it a shadow of the recorded path) says as much as if there were no rounding.
-A wrong gradient has no such path: moves this small change a loss by far less than its bound, unless a unit turns over.
+A step passes half a million units whose slope jumps at zero (rectifiers, and the pixels of an L1 loss). In most steps
+some are so near it that rounding decides on which side they fall. From there two correct implementations part for good:
+one such unit puts the next losses out of their bounds. So a replay that leaves the bounds says little, while one that
+stays within them with some of these units on the other side says as much as if there were no rounding. A wrong gradient
+has no such path: what units can do is in steps, a fault is not one of them.
 """
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from itertools import combinations
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
-from dualgan.golden_replay import Check, Replay, excess
+from dualgan.golden_replay import Check, excess
 from dualgan.graph import Losses, State
+from dualgan.watched_replay import Look, Nudges, Unit, WatchedReplay
 
-# Standard deviations of what weights are multiplied with, around 1. The least moves only one weight in five, by its
-# last bit; the largest is what rounding does to the sums of a layer. A path is found with either, sooner with all.
-MOVES = (2e-8, 1e-7, 4e-7)
-# How often a step is tried from one state, in one search after the other. Where a unit has turned over unnoticed in a
-# step before, no try helps, so that few are best at first; at times, only one in fifty turns over the right units.
-WIDTHS = (4, 8, 16, 32, 64)
-# In units of the bounds: losses as close as this are most likely those of the same path, and it is followed at once.
-CLOSE = 0.02
+# What rounding does to a unit is taken from steps whose weights are multiplied with 1 + normal(0, ROUNDING): the last
+# bit of float32, give or take.
+ROUNDING = 1e-7
+SAMPLES = 3
+# How near its zero a unit is that may turn over, in standard deviations of that. It grows with the steps, since the
+# weights are rounded too.
+NEAR = 12.0
+# The nearest of them, from one state.
+MOST_UNITS = 24
+# How many of them are turned over one by one before the losses are asked which to turn over together.
+TOGETHER_AFTER = 4
+MOST_TOGETHER = 3
+# A way with so much of its base's excess is gone on from at once.
+BETTER = 0.6
+
+# A search looks for ways whose excess is at most the first, and gives a step up after so many ways as the second says.
+# The right units leave an excess of some hundredths; with others a path ends soon, but not always.
+STAGES = ((0.06, 12), (0.06, 24), (0.06, 48), (0.3, 24), (0.3, 48), (1.0, 96))
 
 
-class Path(NamedTuple):
-    """Recorded steps done so far. excess: the largest error, in units of its bound, of the last step and of what
+class Way(NamedTuple):
+    """One way to do a step. nudges: the units turned over, with what was added to each; following: the deviations of
 
-    follows from it: the next step's losses, or the translations after the last. moved: how many steps had their
-    weights moved.
+    the next step's losses, None after the last step and where the step's own losses are out of bounds; excess: the
+    largest error of the step's losses, and of the next one's or of the translations after the last, in units of its
+    bound.
     """
 
-    state: State
-    losses: Tuple[Losses, ...] = ()
-    translations: Tuple[Check, ...] = ()
-    excess: float = 0.0
-    moved: int = 0
-
-    @property
-    def steps(self) -> int:
-        return len(self.losses)
+    nudges: Dict[Unit, float]
+    losses: Losses
+    after: State
+    following: Optional[Any]
+    translations: Tuple[Check, ...]
+    excess: float
 
 
 class Shadow(NamedTuple):
-    """What was found. path: to the last step, or None; followed: how many steps the longest stays within the bounds;
+    """What was found. path: a way for each step, or None; followed: how many steps the longest stays within the bounds;
 
     tried: how many steps were done to find it.
     """
 
-    path: Optional[Path]
+    path: Optional[List[Way]]
     followed: int
     tried: int
 
 
-def follow(replay: Replay, tries: int) -> Shadow:
+class _OutOfTries(Exception):
+    pass
+
+
+def follow(replay: WatchedReplay, tries: int) -> Shadow:
     """Look for a path that stays within every bound, and do up to ``tries`` steps for it."""
-    search = _Search(replay, tries)
-    for width in WIDTHS:
-        path = search.to_the_end(Path(replay.initial), width)
-        if path or search.tried >= tries:
-            break
-    return Shadow(path, search.followed, search.tried)
+    steps = _Steps(replay, tries)
+    search = _Search(steps)
+    path = None
+    try:
+        start = _Fork(steps, 1, replay.initial)
+        for tolerance, width in STAGES:
+            path = search.path_from(start, tolerance, width)
+            if path:
+                break
+    except _OutOfTries:
+        pass
+    return Shadow(path, search.followed, steps.tried)
 
 
-class _Search:
-    """A search in depth: from a state whose continuations all leave the bounds it goes back to the one before."""
+class _Steps:
+    """Doing steps, and counting them."""
 
-    def __init__(self, replay: Replay, tries: int) -> None:
-        self._replay = replay
+    def __init__(self, replay: WatchedReplay, tries: int) -> None:
+        self.replay = replay
+        self.tried = 0
         self._tries = tries
         self._random = np.random.RandomState(0)
-        self.tried = 0
-        self.followed = 0
 
-    def to_the_end(self, path: Path, width: int) -> Optional[Path]:
-        """``path`` continued to the last step, or None."""
-        self.followed = max(self.followed, path.steps)
-        if path.steps == self._replay.steps:
-            return path
-        close = CLOSE if path.steps + 1 < self._replay.steps else 1.0
-        others: List[Path] = []
-        for turn in range(width):
-            if self.tried >= self._tries:
-                return None
-            longer = self._one_step_on(path, MOVES[turn % len(MOVES)] if turn else 0.0)
-            if longer.excess <= close:
-                end = self.to_the_end(longer, width)
-                if end:
-                    return end
-            elif longer.excess <= 1.0:
-                others.append(longer)
-        for longer in sorted(others, key=lambda other: other.excess):
-            end = self.to_the_end(longer, width)
-            if end:
-                return end
-        return None
+    @property
+    def last(self) -> int:
+        return self.replay.steps
 
-    def _one_step_on(self, path: Path, move: float) -> Path:
-        """``path`` and the step after it from weights moved by ``move``."""
-        replay, number = self._replay, path.steps + 1
-        replay.restore(self._moved(path.state, move))
-        losses = self._step(number)
-        found = Path(replay.state(), path.losses + (losses,), moved=path.moved + (move > 0))
-        now = excess(replay.loss_checks({number: losses}))
+    def look(self, number: int, state: State, nudges: Nudges) -> Look:
+        self._count()
+        self.replay.restore(state)
+        return self.replay.look(number, nudges)
+
+    def way(self, number: int, found: Look, nudges: Dict[Unit, float]) -> Way:
+        """What follows from the step that was done just now."""
+        after = self.replay.state()
+        now = _largest(self.replay.deviations(number, found.losses))
         if now > 1.0:
-            return found._replace(excess=now)
-        if number < replay.steps:
-            following = replay.loss_checks({number + 1: self._step(number + 1)})
-            return found._replace(excess=max(now, excess(following)))
-        translations = replay.translation_checks("after")
-        return found._replace(translations=tuple(translations), excess=max(now, excess(translations)))
+            return Way(nudges, found.losses, after, None, (), now)
+        if number == self.last:
+            translations = tuple(self.replay.translation_checks("after"))
+            return Way(nudges, found.losses, after, None, translations, max(now, excess(list(translations))))
+        self._count()
+        following = self.replay.deviations(number + 1, self.replay.step(number + 1))
+        return Way(nudges, found.losses, after, following, (), max(now, _largest(following)))
 
-    def _moved(self, state: State, move: float) -> State:
-        if not move:
-            return state
+    def rounding(self, number: int, state: State) -> List[Any]:
+        """What rounding does to the values of a step from ``state``: for each array of them, the standard deviation of
 
+        each unit's channel, but 0 for units that it leaves as they are: dead ones, and those of an image yet empty.
+        """
+        values = self.look(number, state, {}).values
+        samples = [self.look(number, self._moved(state), {}).values for _ in range(SAMPLES)]
+        found = []
+        for place, value in enumerate(values):
+            differences = np.abs([sample[place] - value for sample in samples])
+            # The median, 0.67 deviations of a normal distribution, leaves out a sample in which a unit turns over and
+            # moves what comes after it by more than rounding.
+            deviations = np.median(differences, axis=(0, 1, 2, 3)) / 0.67
+            found.append(np.where(np.max(differences, axis=0) > 0, deviations, 0.0))
+        return found
+
+    def _moved(self, state: State) -> State:
         def moved(weight: Any) -> Any:
-            return (weight * (1.0 + move * self._random.standard_normal(weight.shape))).astype(np.float32)
+            return (weight * (1.0 + ROUNDING * self._random.standard_normal(weight.shape))).astype(np.float32)
 
         return State({name: moved(weight) for name, weight in state.weights.items()}, state.slots)
 
-    def _step(self, number: int) -> Losses:
+    def _count(self) -> None:
+        if self.tried >= self._tries:
+            raise _OutOfTries
         self.tried += 1
-        return self._replay.step(number)
+
+
+class _Fork:
+    """The ways to do one step from one state, found one after the other."""
+
+    def __init__(self, steps: _Steps, number: int, state: State) -> None:
+        self.number = number
+        self.ways: List[Way] = []
+        self._steps = steps
+        self._state = state
+        self._patterns: Set[int] = set()
+        self._tried: Set[Any] = set()
+        self._next: Dict[int, "_Fork"] = {}
+        self._growth = self._grow()
+
+    def grow(self) -> bool:
+        """Find one more way; False where there is none."""
+        return next(self._growth, None) is not None
+
+    def after(self, place: int) -> "_Fork":
+        """The next step, after ``ways[place]``."""
+        if place not in self._next:
+            self._next[place] = _Fork(self._steps, self.number + 1, self.ways[place].after)
+        return self._next[place]
+
+    def _grow(self) -> Iterator[Way]:
+        """First the step as it is, then with units turned over: from the best way yet, one by one and together."""
+        first = self._way({})
+        assert first is not None
+        yield first
+        rounding = self._steps.rounding(self.number, self._state)
+        waiting = [first]
+        while waiting:
+            base = min(waiting, key=lambda way: way.excess)
+            waiting.remove(base)
+            going = [(base, self._from(base, rounding))]
+            while going:
+                base, ways = going[-1]
+                way = next(ways, None)
+                if way is None:
+                    going.pop()
+                    continue
+                yield way
+                # A unit early in a step moves what is near zero after it: a far better way is gone on from at once.
+                if way.excess < BETTER * base.excess:
+                    going.append((way, self._from(way, rounding)))
+                else:
+                    waiting.append(way)
+
+    def _from(self, base: Way, rounding: List[Any]) -> Iterator[Way]:
+        look = self._steps.look(self.number, self._state, base.nudges)
+        candidates = [pair for pair in _near_zero(look, rounding) if pair[0] not in base.nudges]
+        effects: List[Tuple[Tuple[Unit, float], Any]] = []
+        for count, candidate in enumerate(candidates, 1):
+            way = self._way({**base.nudges, candidate[0]: candidate[1]})
+            if way is None:
+                continue
+            yield way
+            if base.following is not None and way.following is not None:
+                effects.append((candidate, way.following - base.following))
+            if count % TOGETHER_AFTER == 0 or count == len(candidates):
+                for chosen in self._together(base, effects):
+                    way = self._way({**base.nudges, **dict(chosen)})
+                    if way is not None:
+                        yield way
+
+    def _together(self, base: Way, effects: List[Tuple[Tuple[Unit, float], Any]]) -> Iterator[List[Tuple[Unit, float]]]:
+        """The two most promising sets of units, if what each does to the next losses adds up."""
+        if base.following is None:
+            return
+        best = min(way.excess for way in self.ways)
+        found: List[Tuple[float, int, List[Tuple[Unit, float]]]] = []
+        for size in range(2, MOST_TOGETHER + 1):
+            for chosen in combinations(effects, size):
+                expected = _largest(base.following + sum(effect for _, effect in chosen))
+                if expected < 0.5 * best:
+                    found.append((expected, len(found), [candidate for candidate, _ in chosen]))
+        for _, _, candidates in sorted(found)[:2]:
+            yield candidates
+
+    def _way(self, nudges: Dict[Unit, float]) -> Optional[Way]:
+        """The step with these units turned over; None where one before it had the same units on the same sides."""
+        sides = frozenset((unit, np.sign(nudge)) for unit, nudge in nudges.items())
+        if sides in self._tried:
+            return None
+        self._tried.add(sides)
+        found = self._steps.look(self.number, self._state, nudges)
+        pattern = hash(b"".join(np.sign(value).astype(np.int8).tobytes() for value in found.values))
+        if pattern in self._patterns:
+            return None
+        self._patterns.add(pattern)
+        way = self._steps.way(self.number, found, nudges)
+        self.ways.append(way)
+        return way
+
+
+class _Search:
+    """In depth: from a state whose ways all leave the bounds it goes back to the one before."""
+
+    def __init__(self, steps: _Steps) -> None:
+        self._steps = steps
+        self.followed = 0
+
+    def path_from(self, fork: _Fork, tolerance: float, width: int) -> Optional[List[Way]]:
+        """Ways from ``fork`` to the last step."""
+        self.followed = max(self.followed, fork.number - 1)
+        if fork.number > self._steps.last:
+            return []
+        limit = tolerance if fork.number < self._steps.last else 1.0
+        been: Set[int] = set()
+        while True:
+            ready = [n for n, way in enumerate(fork.ways) if way.excess <= limit and n not in been]
+            for place in sorted(ready, key=lambda n: fork.ways[n].excess):
+                been.add(place)
+                rest = self.path_from(fork.after(place), tolerance, width)
+                if rest is not None:
+                    return [fork.ways[place]] + rest
+            if len(fork.ways) >= width or not fork.grow():
+                return None
+
+
+def _largest(deviations: Any) -> float:
+    """Of their sizes; infinite where one is NaN."""
+    return float(np.max(np.abs(deviations))) if np.all(np.isfinite(deviations)) else float("inf")
+
+
+def _near_zero(look: Look, rounding: List[Any]) -> List[Tuple[Unit, float]]:
+    """The units that rounding may turn over, the nearest to their zero first, and what puts them on another side."""
+    found = []
+    for place, (values, deviations) in enumerate(zip(look.values, rounding)):
+        near = (deviations > 0) & (np.abs(values) < NEAR * deviations)
+        for index in np.argwhere(near):
+            at = tuple(int(n) for n in index)
+            value, deviation = float(values[at]), float(deviations[at])
+            nudges = [-2.0 * value] if value else [deviation, -deviation]
+            if value and look.third_slope[place]:
+                nudges.append(-value)
+            found += [(abs(value) / deviation, Unit(place, at), nudge) for nudge in nudges]
+    return [(unit, nudge) for _, unit, nudge in sorted(found)[:MOST_UNITS]]

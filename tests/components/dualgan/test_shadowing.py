@@ -1,6 +1,7 @@
-"""Following recorded steps within rounding, on a model of one weight whose step turns over at a threshold."""
+"""Following recorded steps within rounding, on a model whose step depends on which side of zero one unit is."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,22 +9,25 @@ import pytest
 from dualgan.golden_replay import Bound, Check
 from dualgan.graph import Losses, State
 from dualgan.shadowing import follow
+from dualgan.watched_replay import Look, Nudges
 
 BOUND = Bound(1e-5, relative=True)
-# The last float32 below 1, and 1: rounding.
+# The last float32 below 1, and 1: rounding. The threshold is between.
 RECORDED_START = np.float32(1) - np.float32(2**-24)
 GIVEN_START = np.float32(1)
+THRESHOLD = 1 - 2**-25
+DECIDING = (0, 2, 1, 0)
 
 
-class OneWeight:
-    """A step adds ``above`` to a weight of 1 or more and ``below`` to a smaller one, and then takes it back near 1.
+class OneUnitDecides:
+    """A step's units are its weights less the threshold: it adds ``above`` where the deciding one is above zero, else
 
-    A step's loss says what the step before added.
+    ``below``, and takes back what the step before added. A step's loss says what that was.
     """
 
     def __init__(self, start: np.float32, steps: int, above: float = 0.5, below: float = 0.25) -> None:
         self.steps = steps
-        self.initial = State({"w": np.full(1, start, np.float32)}, {"added": np.float32(0)})
+        self.initial = State({"w": np.full((1, 3, 3, 1), start, np.float32)}, {"added": np.float32(0)})
         self._now = self.initial
         self._above, self._below = above, below
         self.recorded: list[float] = []
@@ -34,22 +38,29 @@ class OneWeight:
     def state(self) -> State:
         return self._now
 
-    def step(self, number: int) -> Losses:
-        loss = 1.0 + float(self._now.slots["added"])
-        added = self._above if self._now.weights["w"][0] >= 1 else self._below
+    def look(self, number: int, nudges: Nudges) -> Look:
+        units = self._now.weights["w"] - np.float64(THRESHOLD)
+        for unit, nudge in nudges.items():
+            units[unit.at] += nudge
+        losses = {"loss": 1.0 + float(self._now.slots["added"])}
+        added = self._above if units[DECIDING] > 0 else self._below
         self._now = State(self._now.weights, {"added": np.float32(added)})
-        return {"loss": loss}
+        return Look(losses, [units], [False])
+
+    def step(self, number: int) -> Losses:
+        return self.look(number, {}).losses
+
+    def deviations(self, number: int, losses: Losses) -> Any:
+        return np.array([(losses["loss"] / self.recorded[number - 1] - 1) / BOUND.limit])
 
     def loss_checks(self, losses: Mapping[int, Losses]) -> list[Check]:
-        return [
-            Check("loss", abs(found["loss"] / self.recorded[number - 1] - 1), BOUND) for number, found in losses.items()
-        ]
+        return [Check("loss", abs(losses[number]["loss"] / self.recorded[number - 1] - 1), BOUND) for number in losses]
 
     def translation_checks(self, moment: str) -> list[Check]:
         return [Check(moment, abs(1.0 + float(self._now.slots["added"]) - self.recorded[-1]), BOUND)]
 
 
-def replay_of(recorded: OneWeight, given: OneWeight) -> OneWeight:
+def replay_of(recorded: OneUnitDecides, given: OneUnitDecides) -> OneUnitDecides:
     """``given``, to follow the losses of ``recorded``, which are as many as its steps and what its last one added."""
     recorded.restore(recorded.initial)
     given.recorded = [recorded.step(number)["loss"] for number in range(1, given.steps + 2)]
@@ -58,25 +69,37 @@ def replay_of(recorded: OneWeight, given: OneWeight) -> OneWeight:
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_a_unit_that_rounding_turned_over_is_turned_back(steps: int) -> None:
-    replay = replay_of(OneWeight(RECORDED_START, steps), OneWeight(GIVEN_START, steps))
+    replay = replay_of(OneUnitDecides(RECORDED_START, steps), OneUnitDecides(GIVEN_START, steps))
     shadow = follow(replay, tries=400)  # type: ignore[arg-type]
     assert shadow.path is not None
-    assert [losses["loss"] for losses in shadow.path.losses] == replay.recorded[:steps]
-    assert shadow.path.excess <= 1
-    assert 1 <= shadow.path.moved <= steps and shadow.followed == steps
-    (weight,) = shadow.path.state.weights["w"]
-    assert weight == pytest.approx(1, abs=1e-5), "moved by rounding only"
+    assert [way.losses["loss"] for way in shadow.path] == replay.recorded[:steps]
+    assert shadow.followed == steps
+    for way in shadow.path:
+        assert way.excess <= 1
+        ((unit, nudge),) = way.nudges.items()
+        assert unit.at == DECIDING
+        assert -1e-7 < nudge < 0, "by rounding only"
 
 
-def test_a_path_that_holds_as_it_is_needs_no_move() -> None:
-    replay = replay_of(OneWeight(GIVEN_START, 3), OneWeight(GIVEN_START, 3))
+def test_a_path_that_holds_as_it_is_turns_nothing_over() -> None:
+    replay = replay_of(OneUnitDecides(GIVEN_START, 3), OneUnitDecides(GIVEN_START, 3))
     shadow = follow(replay, tries=400)  # type: ignore[arg-type]
-    assert shadow.path is not None and shadow.path.moved == 0
+    assert shadow.path is not None and not any(way.nudges for way in shadow.path)
     assert shadow.tried == 2 * 3 - 1, "each step, and the losses of the one after it"
 
 
+def test_a_unit_that_is_farther_from_its_zero_than_rounding_stays_where_it_is() -> None:
+    replay = replay_of(OneUnitDecides(RECORDED_START, 3), OneUnitDecides(np.float32(1.0001), 3))
+    assert follow(replay, tries=400).path is None  # type: ignore[arg-type]
+
+
 def test_a_fault_has_no_path() -> None:
-    replay = replay_of(OneWeight(RECORDED_START, 3), OneWeight(GIVEN_START, 3, above=0.501, below=0.251))
-    shadow = follow(replay, tries=100)  # type: ignore[arg-type]
+    replay = replay_of(OneUnitDecides(RECORDED_START, 3), OneUnitDecides(GIVEN_START, 3, above=0.501, below=0.251))
+    shadow = follow(replay, tries=400)  # type: ignore[arg-type]
     assert shadow.path is None and shadow.followed == 0
-    assert 100 <= shadow.tried <= 101
+
+
+def test_no_more_steps_are_done_than_may_be_tried() -> None:
+    replay = replay_of(OneUnitDecides(RECORDED_START, 4), OneUnitDecides(GIVEN_START, 4))
+    shadow = follow(replay, tries=6)  # type: ignore[arg-type]
+    assert shadow.path is None and shadow.tried == 6
