@@ -30,10 +30,12 @@ TOGETHER_AFTER = 4
 MOST_TOGETHER = 3
 # A way with so much of its base's excess is gone on from at once.
 BETTER = 0.6
+# A unit that takes so many others along is early in the step; what is near zero after it must be looked at anew.
+BRANCHING = 3
 
 # A search looks for ways whose excess is at most the first, and gives a step up after so many ways as the second says.
 # The right units leave an excess of some hundredths; with others a path ends soon, but not always.
-STAGES = ((0.06, 12), (0.06, 24), (0.06, 48), (0.3, 24), (0.3, 48), (1.0, 96))
+STAGES = ((0.06, 16), (0.06, 32), (0.06, 64), (0.3, 32), (1.0, 96))
 
 
 class Way(NamedTuple):
@@ -142,6 +144,22 @@ class _Steps:
         self.tried += 1
 
 
+class _Branch:
+    """Ways of a step that have a unit turned over which moves others: they have others near their zero.
+
+    ways: with how many units each turns over; depth: how many such units; taken: how many ways were.
+    """
+
+    def __init__(self, ways: Iterator[Tuple[Way, int]], depth: int) -> None:
+        self.ways = ways
+        self.depth = depth
+        self.taken = 0
+
+    def turn(self) -> int:
+        """The branch with the least has the next turn."""
+        return int((self.taken + 1) * 2**self.depth)
+
+
 class _Fork:
     """The ways to do one step from one state, found one after the other."""
 
@@ -166,45 +184,62 @@ class _Fork:
         return self._next[place]
 
     def _grow(self) -> Iterator[Way]:
-        """First the step as it is, then with units turned over: from the best way yet, one by one and together."""
-        first = self._way({})
-        assert first is not None
+        """First the step as it is, then with units turned over, in every branch of the step by turns."""
+        look = self._steps.look(self.number, self._state, {})
+        first = self._way(look, {})
         yield first
         rounding = self._steps.rounding(self.number, self._state)
-        waiting = [first]
+        branches = [_Branch(self._within(first, rounding), 0)]
+        while branches:
+            branch = min(branches, key=_Branch.turn)
+            branch.taken += 1
+            way, turned = next(branch.ways, (None, 0))
+            if way is None:
+                branches.remove(branch)
+                continue
+            yield way
+            if turned >= BRANCHING:
+                branches.append(_Branch(self._within(way, rounding), branch.depth + 1))
+
+    def _within(self, base: Way, rounding: List[Any]) -> Iterator[Tuple[Way, int]]:
+        """Ways from ``base``, and from the best of those; with each, how many units it turns over."""
+        waiting = [base]
         while waiting:
             base = min(waiting, key=lambda way: way.excess)
             waiting.remove(base)
             going = [(base, self._from(base, rounding))]
             while going:
                 base, ways = going[-1]
-                way = next(ways, None)
+                way, turned = next(ways, (None, 0))
                 if way is None:
                     going.pop()
                     continue
-                yield way
-                # A unit early in a step moves what is near zero after it: a far better way is gone on from at once.
+                yield way, turned
+                if turned >= BRANCHING:
+                    continue
                 if way.excess < BETTER * base.excess:
                     going.append((way, self._from(way, rounding)))
                 else:
                     waiting.append(way)
 
-    def _from(self, base: Way, rounding: List[Any]) -> Iterator[Way]:
+    def _from(self, base: Way, rounding: List[Any]) -> Iterator[Tuple[Way, int]]:
+        """Ways with one more unit turned over than in ``base``, or with some of those together."""
         look = self._steps.look(self.number, self._state, base.nudges)
+        sides = _sides(look)
         candidates = [pair for pair in _near_zero(look, rounding) if pair[0] not in base.nudges]
         effects: List[Tuple[Tuple[Unit, float], Any]] = []
         for count, candidate in enumerate(candidates, 1):
-            way = self._way({**base.nudges, candidate[0]: candidate[1]})
-            if way is None:
-                continue
-            yield way
-            if base.following is not None and way.following is not None:
-                effects.append((candidate, way.following - base.following))
+            found = self._with({**base.nudges, candidate[0]: candidate[1]}, sides)
+            if found is not None:
+                yield found
+                way, turned = found
+                if base.following is not None and way.following is not None and turned < BRANCHING:
+                    effects.append((candidate, way.following - base.following))
             if count % TOGETHER_AFTER == 0 or count == len(candidates):
                 for chosen in self._together(base, effects):
-                    way = self._way({**base.nudges, **dict(chosen)})
-                    if way is not None:
-                        yield way
+                    found = self._with({**base.nudges, **dict(chosen)}, sides)
+                    if found is not None:
+                        yield found[0], 1
 
     def _together(self, base: Way, effects: List[Tuple[Tuple[Unit, float], Any]]) -> Iterator[List[Tuple[Unit, float]]]:
         """The two most promising sets of units, if what each does to the next losses adds up."""
@@ -220,18 +255,24 @@ class _Fork:
         for _, _, candidates in sorted(found)[:2]:
             yield candidates
 
-    def _way(self, nudges: Dict[Unit, float]) -> Optional[Way]:
-        """The step with these units turned over; None where one before it had the same units on the same sides."""
-        sides = frozenset((unit, np.sign(nudge)) for unit, nudge in nudges.items())
-        if sides in self._tried:
+    def _with(self, nudges: Dict[Unit, float], sides: Any) -> Optional[Tuple[Way, int]]:
+        """The step with these units turned over, and how many are on another side than in ``sides``; None where a way
+
+        before it had the same units on the same sides.
+        """
+        key = frozenset((unit, np.sign(nudge)) for unit, nudge in nudges.items())
+        if key in self._tried:
             return None
-        self._tried.add(sides)
-        found = self._steps.look(self.number, self._state, nudges)
-        pattern = hash(b"".join(np.sign(value).astype(np.int8).tobytes() for value in found.values))
-        if pattern in self._patterns:
+        self._tried.add(key)
+        look = self._steps.look(self.number, self._state, nudges)
+        turned = int(np.count_nonzero(_sides(look) != sides))
+        if hash(_sides(look).tobytes()) in self._patterns:
             return None
-        self._patterns.add(pattern)
-        way = self._steps.way(self.number, found, nudges)
+        return self._way(look, nudges), turned
+
+    def _way(self, look: Look, nudges: Dict[Unit, float]) -> Way:
+        self._patterns.add(hash(_sides(look).tobytes()))
+        way = self._steps.way(self.number, look, nudges)
         self.ways.append(way)
         return way
 
@@ -264,6 +305,11 @@ class _Search:
 def _largest(deviations: Any) -> float:
     """Of their sizes; infinite where one is NaN."""
     return float(np.max(np.abs(deviations))) if np.all(np.isfinite(deviations)) else float("inf")
+
+
+def _sides(look: Look) -> Any:
+    """-1, 0 or 1 for each unit."""
+    return np.concatenate([np.sign(values).astype(np.int8).ravel() for values in look.values])
 
 
 def _near_zero(look: Look, rounding: List[Any]) -> List[Tuple[Unit, float]]:
