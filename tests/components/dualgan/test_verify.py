@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.train.runtimes import WORKING_TREE, is_set_up, python_of, trainer_environment
 from dualgan import golden
 from tests.components.dualgan.trainer import Trainer, on_one_runtime
 
@@ -27,6 +28,31 @@ def test_the_original_s_losses_and_images_come_out(trainer: Trainer, file: Path)
 @pytest.mark.parametrize("file", GOLDEN, ids=lambda path: path.stem)
 def test_they_come_out_in_both_step_modes(trainer: Trainer, file: Path) -> None:
     verified(trainer, file, ["one-run", "two-run"])
+
+
+# Combinations that the golden files lack, recorded here with a graph of the original's shape.
+COMBINATIONS = {
+    "clipped critics, every other step without generators": (
+        *("--GAN_type", "wgan", "--disc_type", "patchgan", "--loss_metric", "L2", "--batch_size", "2"),
+        *("--lambda_A", "500", "--lambda_B", "500", "--n_critic", "2", "--seed", "5"),
+    ),
+    "a penalty for two images": (
+        *("--disc_type", "patchgan", "--batch_size", "2", "--lambda_B", "500", "--steps", "3", "--seed", "6"),
+    ),
+    "a classic critic of whole images": (
+        *("--GAN_type", "classic", "--batch_size", "2", "--steps", "3", "--seed", "1"),
+    ),
+}
+
+
+@pytest.mark.system
+@pytest.mark.skipif(not is_set_up("tf1"), reason="the original's graph needs TensorFlow 1.15.0")
+@pytest.mark.parametrize("options", COMBINATIONS.values(), ids=COMBINATIONS)
+def test_other_combinations_come_out(trainer: Trainer, options: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "recorded.npz"
+    recorder = [str(python_of("tf1")), "-m", "tests.components.dualgan.recorder", str(file), *options]
+    subprocess.run(recorder, env=trainer_environment({}), cwd=WORKING_TREE, check=True, timeout=300)
+    verified(trainer, file, ["one-run"], "--step_mode", "one-run")
 
 
 def verified(trainer: Trainer, file: Path, step_modes: list[str], *options: str) -> None:

@@ -1,8 +1,9 @@
 """What following a run costs its training: one training whose follower is stopped, and goes on, in turns.
 
-Two trainings of the same length differ by more than logging costs, whatever they do; turns of three seconds within one
-meet the same machine. A follower that goes on sends at once, so it sends in each of its turns: more often than the five
-seconds that it waits otherwise.
+Two trainings of the same length differ by more than logging costs, whatever they do; turns of ten seconds within one
+meet the same machine. A follower that goes on sends at once, and then every five seconds as always. Images have the
+reference's size, the networks a quarter of its filters: a step of theirs takes five times as long, and has as much to
+send.
 """
 
 import itertools
@@ -24,8 +25,8 @@ from components.tracking.placement import Placement
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import RunFolder, is_training_step, read_events
 
-MODEL = ("--image_size", "64", "--gcn", "16", "--dcn", "16", "--threads", "1")
-TURN = 3.0
+MODEL = ("--image_size", "256", "--gcn", "16", "--dcn", "16")
+TURN = 10.0
 # Seconds of training before the first turn.
 WARM_UP = 20.0
 ENDLESS = ("--train_epochs", "1000000", "--sample_freq", "0", "--save_freq", "0")

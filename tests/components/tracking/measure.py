@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("what", choices=("bulk", "cost"))
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--pairs", type=int, default=100, help="of turns of 3 s with logging and without")
+    parser.add_argument("--pairs", type=int, default=30, help="of turns of 10 s with logging and without")
     chosen = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryDirectory() as folder:
