@@ -33,9 +33,11 @@ BETTER = 0.6
 # A unit that takes so many others along is early in the step; what is near zero after it must be looked at anew.
 BRANCHING = 3
 
-# A search looks for ways whose excess is at most the first, and gives a step up after so many ways as the second says.
-# The right units leave an excess of some hundredths; with others a path ends soon, but not always.
-STAGES = ((0.06, 16), (0.06, 32), (0.06, 64), (0.3, 32), (1.0, 96))
+# A way as close as this is most likely with the right units, and is gone on from at once.
+CLOSE = 0.03
+# How many ways of a step are looked for, and from how many of the best of them it is gone on where none is close, in
+# one search after the other. What rounding leaves differs: some hundredths of a bound, tenths for clipped critics.
+STAGES = ((1, 1), (16, 1), (32, 2), (64, 4), (96, 8))
 
 
 class Way(NamedTuple):
@@ -76,8 +78,8 @@ def follow(replay: WatchedReplay, tries: int) -> Shadow:
     path = None
     try:
         start = _Fork(steps, 1, replay.initial)
-        for tolerance, width in STAGES:
-            path = search.path_from(start, tolerance, width)
+        for width, best in STAGES:
+            path = search.path_from(start, width, best)
             if path:
                 break
     except _OutOfTries:
@@ -284,22 +286,33 @@ class _Search:
         self._steps = steps
         self.followed = 0
 
-    def path_from(self, fork: _Fork, tolerance: float, width: int) -> Optional[List[Way]]:
-        """Ways from ``fork`` to the last step."""
+    def path_from(self, fork: _Fork, width: int, best: int) -> Optional[List[Way]]:
+        """Ways from ``fork`` to the last step, of up to ``width`` ways a step and ``best`` that are not close."""
         self.followed = max(self.followed, fork.number - 1)
         if fork.number > self._steps.last:
             return []
-        limit = tolerance if fork.number < self._steps.last else 1.0
+        close = CLOSE if fork.number < self._steps.last else 1.0
         been: Set[int] = set()
-        while True:
-            ready = [n for n, way in enumerate(fork.ways) if way.excess <= limit and n not in been]
-            for place in sorted(ready, key=lambda n: fork.ways[n].excess):
+
+        def path_over(places: List[int]) -> Optional[List[Way]]:
+            for place in sorted(places, key=lambda n: fork.ways[n].excess):
                 been.add(place)
-                rest = self.path_from(fork.after(place), tolerance, width)
+                rest = self.path_from(fork.after(place), width, best)
                 if rest is not None:
                     return [fork.ways[place]] + rest
+            return None
+
+        def new_ways(limit: float) -> List[int]:
+            return [place for place, way in enumerate(fork.ways) if way.excess <= limit and place not in been]
+
+        while True:
+            path = path_over(new_ways(close))
+            if path is not None:
+                return path
             if len(fork.ways) >= width or not fork.grow():
-                return None
+                left = sorted(new_ways(1.0), key=lambda n: fork.ways[n].excess)
+                # Of all ways, that with no unit turned over is the likeliest.
+                return path_over([place for rank, place in enumerate(left) if rank < best or place == 0])
 
 
 def _largest(deviations: Any) -> float:
