@@ -19,7 +19,7 @@ from dualgan.watched_replay import Look, Nudges, Unit, WatchedReplay
 # What rounding does to a unit is taken from steps whose weights are multiplied with 1 + normal(0, ROUNDING): the last
 # bit of float32, give or take.
 ROUNDING = 1e-7
-SAMPLES = 3
+SAMPLES = 4
 # How near its zero a unit is that may turn over, in standard deviations of that. It grows with the steps, since the
 # weights are rounded too.
 NEAR = 12.0
@@ -128,9 +128,9 @@ class _Steps:
         found = []
         for place, value in enumerate(values):
             differences = np.abs([sample[place] - value for sample in samples])
-            # The median, 0.67 deviations of a normal distribution, leaves out a sample in which a unit turns over and
-            # moves what comes after it by more than rounding.
-            deviations = np.median(differences, axis=(0, 1, 2, 3)) / 0.67
+            # A sample in which a unit turns over moves what comes after it by more than rounding: hence the least of
+            # the samples. The median of a normal distribution is 0.67 deviations.
+            deviations = np.min(np.median(differences, axis=(1, 2, 3)), axis=0) / 0.67
             found.append(np.where(np.max(differences, axis=0) > 0, deviations, 0.0))
         return found
 

@@ -27,7 +27,7 @@ class OneUnitDecides:
 
     def __init__(self, start: np.float32, steps: int, above: float = 0.5, below: float = 0.25) -> None:
         self.steps = steps
-        self.initial = State({"w": np.full((1, 3, 3, 1), start, np.float32)}, {"added": np.float32(0)})
+        self.initial = State({"w": np.full((1, 8, 8, 1), start, np.float32)}, {"added": np.float32(0)})
         self._now = self.initial
         self._above, self._below = above, below
         self.recorded: list[float] = []
