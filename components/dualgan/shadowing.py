@@ -159,7 +159,7 @@ class _Branch:
 
     def turn(self) -> int:
         """The branch with the least has the next turn."""
-        return int((self.taken + 1) * 2**self.depth)
+        return int((self.taken + 1) * 3**self.depth)
 
 
 class _Fork:
