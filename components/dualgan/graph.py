@@ -130,7 +130,12 @@ class StepGraph:
     def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
         values = [weights[variable.op.name] for variable in variables]
         gradients = self._device.gradients(optimizer, loss, values)
-        return optimizer.apply_gradients(list(zip(gradients, variables)))
+        # A gradient may not need its variable, as that of a last layer whose result is the loss: without this, the loss
+        # is at times read after the update.
+        with tf.control_dependencies(values):
+            read = tf.no_op()
+        with tf.control_dependencies([read]):
+            return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_update(self, images: Translations) -> Update:
         weights = values_of(self._critics)
