@@ -188,7 +188,7 @@ class _Fork:
     def _grow(self) -> Iterator[Way]:
         """First the step as it is, then with units turned over, in every branch of the step by turns."""
         look = self._steps.look(self.number, self._state, {})
-        first = self._way(look, {})
+        first = self._way(look, _sides(look), {})
         yield first
         rounding = self._steps.rounding(self.number, self._state)
         branches = [_Branch(self._within(first, rounding), 0)]
@@ -267,13 +267,13 @@ class _Fork:
             return None
         self._tried.add(key)
         look = self._steps.look(self.number, self._state, nudges)
-        turned = int(np.count_nonzero(_sides(look) != sides))
-        if hash(_sides(look).tobytes()) in self._patterns:
+        now = _sides(look)
+        if hash(now.tobytes()) in self._patterns:
             return None
-        return self._way(look, nudges), turned
+        return self._way(look, now, nudges), int(np.count_nonzero(now != sides))
 
-    def _way(self, look: Look, nudges: Dict[Unit, float]) -> Way:
-        self._patterns.add(hash(_sides(look).tobytes()))
+    def _way(self, look: Look, sides: Any, nudges: Dict[Unit, float]) -> Way:
+        self._patterns.add(hash(sides.tobytes()))
         way = self._steps.way(self.number, look, nudges)
         self.ways.append(way)
         return way

@@ -71,7 +71,7 @@ class WatchedKernels(Kernels):
 
 
 class _WatchedRun:
-    """One session.run of a step. shapes: of the units that it computes."""
+    """One session.run of a step, with the units that it computes."""
 
     def __init__(self, run: Run, graph: StepGraph, kernels: WatchedKernels, session: Any) -> None:
         needed = set(operations_behind(list(run.operations) + list(run.terms.values())))
