@@ -42,7 +42,11 @@ class Original:
             for spec in networks.all_variables(self.shape)
         }
         weights = {name: tf.convert_to_tensor(variable) for name, variable in self.variables.items()}
-        as_written = {"instance_norm": instance_norm, "leaky_relu": leaky_relu, "above_zero": lambda x: x}
+        as_written: Dict[str, Any] = {
+            "instance_norm": instance_norm,
+            "leaky_relu": leaky_relu,
+            "above_zero": lambda x: x,
+        }
         with mock.patch.multiple(layers, **as_written):
             self._build(weights)
 
