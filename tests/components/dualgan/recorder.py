@@ -117,8 +117,9 @@ def record(options: argparse.Namespace) -> Dict[str, Any]:
         before = translations("before", "A2B", "A2B2A", "B2A", "B2A2B")
         found = []
         for step in range(options.steps):
-            feed = {original.epsilons[domain]: epsilons[domain][step] for domain in "AB"}
-            found.append(original.step(session, step + 1, dict(feed, **images(step))))
+            feed = images(step)
+            feed.update({original.epsilons[domain]: epsilons[domain][step] for domain in "AB"})
+            found.append(original.step(session, step + 1, feed))
         arrays.update(before, **translations("after", "A2B", "B2A"))
     for name in golden.RECORDED_TERMS:
         arrays["loss/" + name] = np.array([float(terms[TERM_NAMES.get(name, name)]) for terms in found])
