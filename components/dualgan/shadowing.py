@@ -118,12 +118,12 @@ class _Steps:
         following = self.replay.deviations(number + 1, self.replay.step(number + 1))
         return Way(nudges, found.losses, after, following, (), max(now, _largest(following)))
 
-    def rounding(self, number: int, state: State) -> List[Any]:
-        """What rounding does to the values of a step from ``state``: for each array of them, the standard deviation of
+    def rounding(self, number: int, state: State, values: List[Any]) -> List[Any]:
+        """What rounding does to ``values``, those of a step from ``state``: for each array of them, the standard
 
-        each unit's channel, but 0 for units that it leaves as they are: dead ones, and those of an image yet empty.
+        deviation of each unit's channel, but 0 for units that it leaves as they are: dead ones, and those of an image
+        yet empty.
         """
-        values = self.look(number, state, {}).values
         samples = [self.look(number, self._moved(state), {}).values for _ in range(SAMPLES)]
         found = []
         for place, value in enumerate(values):
@@ -190,7 +190,7 @@ class _Fork:
         look = self._steps.look(self.number, self._state, {})
         first = self._way(look, _sides(look), {})
         yield first
-        rounding = self._steps.rounding(self.number, self._state)
+        rounding = self._steps.rounding(self.number, self._state, look.values)
         branches = [_Branch(self._within(first, rounding), 0)]
         while branches:
             branch = min(branches, key=_Branch.turn)

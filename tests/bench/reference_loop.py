@@ -15,6 +15,7 @@ from dualgan import layers, losses, networks
 from dualgan.image_cache import decode
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape
+from dualgan.sample_graph import translate
 from dualgan.tensorflow_v1 import tf
 
 
@@ -25,6 +26,10 @@ def instance_norm(x: Any, scale: Any, center: Any, _: Any) -> Any:
 
 def leaky_relu(x: Any) -> Any:
     return tf.maximum(x, layers.LEAK * x)
+
+
+# The layers that the reference writes otherwise, for mock.patch.multiple.
+AS_WRITTEN: Dict[str, Any] = {"instance_norm": instance_norm, "leaky_relu": leaky_relu, "above_zero": lambda x: x}
 
 
 class ReferenceLoop:
@@ -41,11 +46,11 @@ class ReferenceLoop:
             for spec in networks.all_variables(shape)
         }
         weights = {name: tf.convert_to_tensor(variable) for name, variable in self.variables.items()}
-        with mock.patch.multiple(layers, instance_norm=instance_norm, leaky_relu=leaky_relu):
+        with mock.patch.multiple(layers, **AS_WRITTEN):
             self._build(shape, options, lr, weights)
 
     def _build(self, shape: Shape, options: LossOptions, lr: float, weights: Dict[str, Any]) -> None:
-        images = self._translate(weights)
+        images = translate(self.feeds["A"], self.feeds["B"], weights, layers.PLAIN)
 
         def critic(prefix: str) -> Callable[[Any], Any]:
             return lambda image: networks.critic(image, weights, prefix, shape.disc_type)
@@ -57,14 +62,6 @@ class ReferenceLoop:
         self._generator_terms = [generators[name] for name in ("Ag_loss", "Bg_loss", "A_loss", "B_loss")]
         self._d_update = self._minimise(lr, self.d_loss, critics=True)
         self._g_update = self._minimise(lr, self.g_loss, critics=False)
-
-    def _translate(self, weights: Dict[str, Any]) -> Translations:
-        real_A, real_B = self.feeds["A"], self.feeds["B"]
-        A2B = networks.generator(real_A, weights, "A_g")
-        B2A = networks.generator(real_B, weights, "B_g")
-        A2B2A = networks.generator(A2B, weights, "B_g")
-        B2A2B = networks.generator(B2A, weights, "A_g")
-        return Translations(real_A, A2B, A2B2A, real_B, B2A, B2A2B)
 
     def _minimise(self, lr: float, loss: Any, critics: bool) -> Any:
         chosen = [v for name, v in self.variables.items() if networks.is_critic_variable(name) == critics]

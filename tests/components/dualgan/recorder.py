@@ -18,12 +18,13 @@ import numpy as np
 from dualgan import golden, layers, losses, networks
 from dualgan.golden_replay import TERM_NAMES
 from dualgan.graph import CLASSIC_GENERATOR_UPDATES, updates_generators
-from dualgan.losses import LossOptions, Translations
+from dualgan.losses import LossOptions
 from dualgan.networks import Shape
 from dualgan.options import DISC_TYPES, GAN_TYPES, LOSS_METRICS
 from dualgan.randomness import initial_value
+from dualgan.sample_graph import translate
 from dualgan.tensorflow_v1 import tf
-from tests.bench.reference_loop import instance_norm, leaky_relu
+from tests.bench.reference_loop import AS_WRITTEN
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
 SIZE, FILTERS = 256, 2
@@ -42,20 +43,12 @@ class Original:
             for spec in networks.all_variables(self.shape)
         }
         weights = {name: tf.convert_to_tensor(variable) for name, variable in self.variables.items()}
-        as_written: Dict[str, Any] = {
-            "instance_norm": instance_norm,
-            "leaky_relu": leaky_relu,
-            "above_zero": lambda x: x,
-        }
-        with mock.patch.multiple(layers, **as_written):
+        with mock.patch.multiple(layers, **AS_WRITTEN):
             self._build(weights)
 
     def _build(self, weights: Dict[str, Any]) -> None:
-        options, (A, B) = self._options, (self.images[domain] for domain in "AB")
-        A2B, B2A = networks.generator(A, weights, "A_g"), networks.generator(B, weights, "B_g")
-        A2B2A, B2A2B = networks.generator(A2B, weights, "B_g"), networks.generator(B2A, weights, "A_g")
-        self.translations = {"A2B": A2B, "A2B2A": A2B2A, "B2A": B2A, "B2A2B": B2A2B}
-        images = Translations(A, A2B, A2B2A, B, B2A, B2A2B)
+        options = self._options
+        images = self.translations = translate(self.images["A"], self.images["B"], weights, layers.PLAIN)
         terms = LossOptions(options.GAN_type, options.loss_metric, options.lambda_A, options.lambda_B)
 
         def critic(prefix: str) -> Any:
@@ -110,7 +103,7 @@ def record(options: argparse.Namespace) -> Dict[str, Any]:
             return {original.images[domain]: _normalised(arrays["input/" + domain][step]) for domain in "AB"}
 
         def translations(moment: str, *kinds: str) -> Dict[str, Any]:
-            found = session.run([original.translations[kind] for kind in kinds], images(0))
+            found = session.run([getattr(original.translations, kind) for kind in kinds], images(0))
             stride = golden.PIXEL_STRIDE
             return {moment + "/" + kind: value[:, ::stride, ::stride] for kind, value in zip(kinds, found)}
 

@@ -2,8 +2,7 @@
 
 Two trainings of the same length differ by more than logging costs, whatever they do; turns of ten seconds within one
 meet the same machine. A follower that goes on sends at once, and then every five seconds as always. Images have the
-reference's size, the networks a quarter of its filters: a step of theirs takes five times as long, and has as much to
-send.
+reference's size, the networks a quarter of its filters: a step of the reference takes longer, and has as much to send.
 """
 
 import itertools
