@@ -1,7 +1,8 @@
 """Layers written otherwise than TensorFlow's CPU kernels compute them, where those are slow: the same sums.
 
-- The gradient by the image (which is also what a deconvolution computes) of small images and large filters: the kernel
-  rearranges the whole filter for a handful of pixels. As filter x pixels it is read once.
+- The gradients of small images and large filters. By the image (which is also what a deconvolution computes) the kernel
+  rearranges the whole filter for a handful of pixels: as filter x pixels it is read once. By the filter it adds to what
+  it filled with zeros before: as patches x pixels it is written once.
 - A 5 x 5 filter on an image of few channels: the kernel of TensorFlow 1.15 copies patches 12 bytes at a time, at each
   use. Here they are cut once an image, from blocks of 2 x 2 pixels.
 
@@ -59,7 +60,7 @@ class CpuKernels(Kernels):
         if not self._tensorflow_1:
             return super().standardise(deviation, variance, scale)
         # TensorFlow 1.15's rsqrt is an approximation that processors compute differently; root and quotient are exact.
-        return deviation / tf.sqrt(variance + NORM_EPSILON) * scale
+        return deviation * (scale / tf.sqrt(variance + NORM_EPSILON))
 
     def image_gradient(self, shape: List[int], w: Tensor, g: Tensor) -> Tensor:
         """The gradient of a convolution by its image of ``shape``; g: that by its result."""
@@ -69,7 +70,7 @@ class CpuKernels(Kernels):
             def gradients(h: Tensor) -> List[Tensor]:
                 return [self.filter_gradient(h, w.shape.as_list(), g), self.convolution(h, w)]
 
-            if w.shape.num_elements() >= LARGE_FILTER and shape[1] <= SMALL_SIDE:
+            if _is_bound_by_filter(shape, w.shape.as_list()):
                 return _image_gradient_by_product(shape, inner_w, inner_g), gradients
             return tf.nn.conv2d_backprop_input(shape, inner_w, inner_g, strides=STRIDES, padding="SAME"), gradients
 
@@ -83,6 +84,8 @@ class CpuKernels(Kernels):
             def gradients(v: Tensor) -> List[Tensor]:
                 return [self.image_gradient(x.shape.as_list(), v, g), self.convolution(x, v)]
 
+            if _is_bound_by_filter(x.shape.as_list(), shape):
+                return _filter_gradient_by_product(inner_x, shape, inner_g), gradients
             if not self._cuts_patches(x, shape):
                 return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
             flat = tf.reshape(inner_g, [-1, shape[3]])
@@ -100,20 +103,41 @@ class CpuKernels(Kernels):
         return self._patches[x.name]
 
 
+def _is_bound_by_filter(image: List[int], filter_shape: List[int]) -> bool:
+    height, width, channels, results = filter_shape
+    return height * width * channels * results >= LARGE_FILTER and image[1] <= SMALL_SIDE
+
+
+def _filter_gradient_by_product(x: Tensor, shape: List[int], g: Tensor) -> Tensor:
+    height, width, _, results = shape
+    patches = tf.image.extract_image_patches(x, [1, height, width, 1], STRIDES, [1, 1, 1, 1], "SAME")
+    flat = tf.reshape(patches, [-1, patches.shape.as_list()[3]])
+    return tf.reshape(tf.matmul(flat, tf.reshape(g, [-1, results]), transpose_a=True), shape)
+
+
 def _patches(x: Tensor) -> List[Tensor]:
     """What each result of a 5 x 5 filter sees of [N, H, W, C], in three parts, for 3 rows of blocks of 2 x 2 pixels:
 
     [N * H/2 * W/2, 3 blocks * 2 * 2 * C].
     """
     batch, height, width, channels = x.shape.as_list()
-    height, width = height // 2, width // 2
-    blocks = tf.pad(tf.space_to_depth(x, 2), [[0, 0], [1, 1], [1, 1], [0, 0]])
-    rows = tf.concat([blocks[:, :, start : start + width] for start in range(3)], 3)
+    height, width, size = height // 2, width // 2, 4 * channels
+    # Concatenated and cut as matrices: only those does TensorFlow 1.15 copy row by row, not number by number.
+    blocks = tf.reshape(tf.space_to_depth(x, 2), [batch * height, width * size])
+    edge = tf.zeros([batch * height, size])
+    left = tf.concat([edge, tf.slice(blocks, [0, 0], [-1, (width - 1) * size])], 1)
+    right = tf.concat([tf.slice(blocks, [0, size], [-1, (width - 1) * size]), edge], 1)
+    row = width * 3 * size
+    rows = tf.reshape(tf.concat([tf.reshape(part, [-1, size]) for part in (left, blocks, right)], 1), [batch, -1])
+    beyond = tf.zeros([batch, row])
+    padded = tf.concat([beyond, rows, beyond], 1)
     if batch == 1:
-        # A slice of the first dimension shares its memory.
-        flat = tf.reshape(rows, [(height + 2) * width, 12 * channels])
-        return [flat[start * width : (start + height) * width] for start in range(3)]
-    return [tf.reshape(rows[:, start : start + height], [-1, 12 * channels]) for start in range(3)]
+        # A slice of the first dimension shares its memory, where the rest is a multiple of a vector register.
+        by_row = tf.reshape(padded, [height + 2, row])
+        parts = [by_row[start : start + height] for start in range(3)]
+    else:
+        parts = [tf.slice(padded, [0, start * row], [-1, height * row]) for start in range(3)]
+    return [tf.reshape(part, [-1, 3 * size]) for part in parts]
 
 
 def _block_filter(w: Tensor) -> Tensor:
