@@ -60,7 +60,7 @@ class CpuKernels(Kernels):
         if not self._tensorflow_1:
             return super().standardise(deviation, variance, scale)
         # TensorFlow 1.15's rsqrt is an approximation that processors compute differently; root and quotient are exact.
-        return deviation * (scale / tf.sqrt(variance + NORM_EPSILON))
+        return deviation * (tf.math.reciprocal(tf.sqrt(variance + NORM_EPSILON)) * scale)
 
     def image_gradient(self, shape: List[int], w: Tensor, g: Tensor) -> Tensor:
         """The gradient of a convolution by its image of ``shape``; g: that by its result."""
