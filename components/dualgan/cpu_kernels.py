@@ -9,7 +9,7 @@
 What it gains: `make bench`.
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from dualgan.layers import NORM_EPSILON, Kernels
 from dualgan.tensorflow_v1 import custom_gradient, tf
@@ -24,6 +24,30 @@ SMALL_SIDE = 32
 
 PATCH_KERNEL = 5
 FEW_CHANNELS = 4
+FEW_RESULTS = 8
+
+
+class Patches(NamedTuple):
+    """What each result of a 5 x 5 filter sees of an image [N, H, W, C], in three rows of blocks of 2 x 2 pixels.
+
+    parts: a row of blocks each, [N * H/2 * W/2, 3 blocks * 2 * 2 * C].
+    whole: of one image, what the parts are cut of: they start W/2 below each other. None of several images.
+    """
+
+    parts: List[Tensor]
+    whole: Optional[Tensor]
+
+    def times(self, block_filter: Tensor) -> Tensor:
+        """The product with what _block_filter makes, [36 * C, D]: [N * H/2 * W/2, D]."""
+        filters = tf.split(block_filter, 3)
+        results = block_filter.shape.as_list()[1]
+        if self.whole is None or results > FEW_RESULTS:
+            return tf.add_n([tf.matmul(part, part_w) for part, part_w in zip(self.parts, filters)])
+        # A product this narrow is bound by reading the patches: read them once.
+        products = tf.matmul(self.whole, tf.concat(filters, 1))
+        count = self.parts[0].shape.as_list()[0]
+        below = (products.shape.as_list()[0] - count) // 2
+        return tf.add_n([tf.slice(products, [i * below, i * results], [count, results]) for i in range(3)])
 
 
 class CpuKernels(Kernels):
@@ -32,7 +56,7 @@ class CpuKernels(Kernels):
     def __init__(self, tensorflow_1: bool) -> None:
         """tensorflow_1: whether to do what only TensorFlow 1.15's kernels need."""
         self._tensorflow_1 = tensorflow_1
-        self._patches: Dict[str, List[Tensor]] = {}
+        self._patches: Dict[str, Patches] = {}
 
     def convolution(self, x: Tensor, w: Tensor) -> Tensor:
         """[N, H, W, C] with a filter [k, k, C, D] to [N, H/2, W/2, D]."""
@@ -45,8 +69,7 @@ class CpuKernels(Kernels):
             if not self._cuts_patches(x, w.shape.as_list()):
                 return tf.nn.conv2d(inner_x, inner_w, strides=STRIDES, padding="SAME"), gradients
             batch, height, width, _ = x.shape.as_list()
-            filters = tf.split(_block_filter(inner_w), 3)
-            product = tf.add_n([tf.matmul(part, part_w) for part, part_w in zip(self._patches_of(x), filters)])
+            product = self._patches_of(x).times(_block_filter(inner_w))
             return tf.reshape(product, [batch, height // 2, width // 2, w.shape.as_list()[3]]), gradients
 
         return convolved(x, w)
@@ -89,7 +112,7 @@ class CpuKernels(Kernels):
             if not self._cuts_patches(x, shape):
                 return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
             flat = tf.reshape(inner_g, [-1, shape[3]])
-            products = [tf.matmul(flat, part, transpose_a=True) for part in self._patches_of(x)]
+            products = [tf.matmul(flat, part, transpose_a=True) for part in self._patches_of(x).parts]
             return _filter_of_blocks(tf.concat(products, 1), shape), gradients
 
         return gradient(x, g)
@@ -97,7 +120,7 @@ class CpuKernels(Kernels):
     def _cuts_patches(self, x: Tensor, filter_shape: List[int]) -> bool:
         return self._tensorflow_1 and filter_shape[0] == PATCH_KERNEL and x.shape.as_list()[3] <= FEW_CHANNELS
 
-    def _patches_of(self, x: Tensor) -> List[Tensor]:
+    def _patches_of(self, x: Tensor) -> Patches:
         if x.name not in self._patches:
             self._patches[x.name] = _patches(x)
         return self._patches[x.name]
@@ -115,11 +138,7 @@ def _filter_gradient_by_product(x: Tensor, shape: List[int], g: Tensor) -> Tenso
     return tf.reshape(tf.matmul(flat, tf.reshape(g, [-1, results]), transpose_a=True), shape)
 
 
-def _patches(x: Tensor) -> List[Tensor]:
-    """What each result of a 5 x 5 filter sees of [N, H, W, C], in three parts, for 3 rows of blocks of 2 x 2 pixels:
-
-    [N * H/2 * W/2, 3 blocks * 2 * 2 * C].
-    """
+def _patches(x: Tensor) -> Patches:
     batch, height, width, channels = x.shape.as_list()
     height, width, size = height // 2, width // 2, 4 * channels
     # Concatenated and cut as matrices: only those does TensorFlow 1.15 copy row by row, not number by number.
@@ -132,12 +151,14 @@ def _patches(x: Tensor) -> List[Tensor]:
     beyond = tf.zeros([batch, row])
     padded = tf.concat([beyond, rows, beyond], 1)
     if batch == 1:
+        whole = tf.reshape(padded, [-1, 3 * size])
         # A slice of the first dimension shares its memory, where the rest is a multiple of a vector register.
         by_row = tf.reshape(padded, [height + 2, row])
         parts = [by_row[start : start + height] for start in range(3)]
     else:
+        whole = None
         parts = [tf.slice(padded, [0, start * row], [-1, height * row]) for start in range(3)]
-    return [tf.reshape(part, [-1, 3 * size]) for part in parts]
+    return Patches([tf.reshape(part, [-1, 3 * size]) for part in parts], whole)
 
 
 def _block_filter(w: Tensor) -> Tensor:
