@@ -22,40 +22,30 @@ ROUNDING = 1e-7
 SAMPLES = 4
 # How near its zero a unit is that may turn over, in standard deviations of that. It grows with the steps, since the
 # weights are rounded too.
-NEAR = 25.0
+NEAR = 12.0
 # The nearest of them, from one state.
-MOST_UNITS = 48
+MOST_UNITS = 24
 # How many of them are turned over one by one before the losses are asked which to turn over together.
 TOGETHER_AFTER = 4
 MOST_TOGETHER = 3
-# A loss that rounding leaves as it is may still differ in its last bit.
-LAST_BIT = 1e-7
-# A way at so much of its base's distance is gone on from at once.
+# A way with so much of its base's excess is gone on from at once.
 BETTER = 0.6
 # A unit that takes so many others along is early in the step; what is near zero after it must be looked at anew.
 BRANCHING = 3
 
-# How sharply losses are weighed: 0 is by their bounds, which are wide enough for every term of every run, so that a
-# wrong unit can leave a critic's terms within them and show a step later. 1 is by what rounding does to them in the
-# first step, up to a thousand times less. One after the other, each with its part of the tries: no one of them finds
-# every path.
-SHARPNESS = (0.5, 0.0, 1.0)
-# At no more than this distance a way's units are most likely right, and nearer says no more: by bounds, and how many
-# times as much by rounding. With such a way a step is as good as done: others are looked for beside it so many times
-# less often.
+# A way as close as this is most likely with the right units, and is gone on from at once.
 CLOSE = 0.03
-CLOSE_BY_ROUNDING = 400
-DONE = 8
-# How many times as often it is gone on from a way as from the next best of the same step.
-RANKED = 3
+# How many ways of a step are looked for, and from how many of the best of them it is gone on where none is close, in
+# one search after the other. What rounding leaves differs: some hundredths of a bound, tenths for clipped critics.
+STAGES = ((1, 1), (16, 1), (32, 2), (64, 4), (96, 8))
 
 
 class Way(NamedTuple):
     """One way to do a step. nudges: the units turned over, with what was added to each; following: the deviations of
 
-    the next step's losses as _Steps weighs them, None after the last step and where the step's own losses are out of
-    bounds; excess: the largest error of the step's losses, and of the next one's or of the translations after the last,
-    in units of its bound; distance: the largest of ``following``, else excess; close: whether that is near enough.
+    the next step's losses, None after the last step and where the step's own losses are out of bounds; excess: the
+    largest error of the step's losses, and of the next one's or of the translations after the last, in units of its
+    bound.
     """
 
     nudges: Dict[Unit, float]
@@ -64,8 +54,6 @@ class Way(NamedTuple):
     following: Optional[Any]
     translations: Tuple[Check, ...]
     excess: float
-    distance: float
-    close: bool
 
 
 class Shadow(NamedTuple):
@@ -85,47 +73,28 @@ class _OutOfTries(Exception):
 
 def follow(replay: WatchedReplay, tries: int) -> Shadow:
     """Look for a path that stays within every bound, and do up to ``tries`` steps for it."""
-    followed = tried = 0
-    for part, sharpness in enumerate(SHARPNESS, 1):
-        steps = _Steps(replay, tries * part // len(SHARPNESS) - tried, sharpness)
-        found = _follow(steps)
-        followed, tried = max(followed, found.followed), tried + steps.tried
-        if found.path is not None:
-            return Shadow(found.path, followed, tried)
-    return Shadow(None, followed, tried)
-
-
-def _follow(steps: "_Steps") -> Shadow:
-    followed = 0
-    forks = [_Fork(steps, 1, steps.replay.initial)]
+    steps = _Steps(replay, tries)
+    search = _Search(steps)
+    path = None
     try:
-        while forks:
-            fork = min(forks, key=lambda fork: (fork.turn(), -fork.number))
-            way = fork.grow()
-            if way is None:
-                forks.remove(fork)
-            elif way.excess <= 1.0:
-                followed = max(followed, fork.number)
-                if fork.number == steps.last:
-                    return Shadow(fork.path() + [way], followed, steps.tried)
-                forks.append(_Fork(steps, fork.number + 1, way.after, _Origin(fork, way)))
+        start = _Fork(steps, 1, replay.initial)
+        for width, best in STAGES:
+            path = search.path_from(start, width, best)
+            if path:
+                break
     except _OutOfTries:
         pass
-    return Shadow(None, followed, steps.tried)
+    return Shadow(path, search.followed, steps.tried)
 
 
 class _Steps:
     """Doing steps, and counting them."""
 
-    def __init__(self, replay: WatchedReplay, tries: int, sharpness: float) -> None:
-        """sharpness: how losses are weighed, between 0 (by their bounds) and 1 (by what rounding does to them)."""
+    def __init__(self, replay: WatchedReplay, tries: int) -> None:
         self.replay = replay
         self.tried = 0
-        self.close = CLOSE * CLOSE_BY_ROUNDING**sharpness
-        self._sharpness = sharpness
         self._tries = tries
         self._random = np.random.RandomState(0)
-        self._of_losses: Optional[Any] = None
 
     @property
     def last(self) -> int:
@@ -139,30 +108,15 @@ class _Steps:
     def way(self, number: int, found: Look, nudges: Dict[Unit, float]) -> Way:
         """What follows from the step that was done just now."""
         after = self.replay.state()
-        off = self.replay.differences(number, found.losses)
-        worst = _largest(off / self.replay.limits(number))
-        if worst > 1.0:
-            return Way(nudges, found.losses, after, None, (), worst, _largest(self._weighed(number, off)), False)
+        now = _largest(self.replay.deviations(number, found.losses))
+        if now > 1.0:
+            return Way(nudges, found.losses, after, None, (), now)
         if number == self.last:
             translations = tuple(self.replay.translation_checks("after"))
-            worst = max(worst, excess(list(translations)))
-            return Way(nudges, found.losses, after, None, translations, worst, worst, worst <= 1.0)
+            return Way(nudges, found.losses, after, None, translations, max(now, excess(list(translations))))
         self._count()
-        off = self.replay.differences(number + 1, self.replay.step(number + 1))
-        worst = max(worst, _largest(off / self.replay.limits(number + 1)))
-        following = self._weighed(number + 1, off)
-        distance = _largest(following)
-        return Way(nudges, found.losses, after, following, (), worst, distance, worst <= 1.0 and distance <= self.close)
-
-    def _weighed(self, number: int, off: Any) -> Any:
-        """How far losses of a step are ``off``, in units between their bounds and what rounding does to them."""
-        if self._of_losses is None:
-            state = self.replay.initial
-            looks = [self.look(1, at, {}) for at in [state] + [self._moved(state) for _ in range(SAMPLES)]]
-            exact, *moved = [self.replay.differences(1, look.losses) for look in looks]
-            self._of_losses = np.sqrt(np.mean(np.square(np.array(moved) - exact), axis=0))
-        rounding = np.maximum(self._of_losses, LAST_BIT * np.abs(self.replay.recorded_losses(number)))
-        return off / (rounding**self._sharpness * self.replay.limits(number) ** (1.0 - self._sharpness))
+        following = self.replay.deviations(number + 1, self.replay.step(number + 1))
+        return Way(nudges, found.losses, after, following, (), max(now, _largest(following)))
 
     def rounding(self, number: int, state: State, values: List[Any]) -> List[Any]:
         """What rounding does to ``values``, those of a step from ``state``: for each array of them, the standard
@@ -192,67 +146,44 @@ class _Steps:
         self.tried += 1
 
 
-class _Origin(NamedTuple):
-    """The way after which a step is done, and the step before it."""
-
-    fork: "_Fork"
-    way: Way
-
-
 class _Branch:
     """Ways of a step that have a unit turned over which moves others: they have others near their zero.
 
-    ways: with how many units each turns over; depth: how many such units; farther: how many times as far as the step as
-
-    it is; taken: how many ways were.
+    ways: with how many units each turns over; depth: how many such units; taken: how many ways were.
     """
 
-    def __init__(self, ways: Iterator[Tuple[Way, int]], depth: int, farther: float) -> None:
+    def __init__(self, ways: Iterator[Tuple[Way, int]], depth: int) -> None:
         self.ways = ways
         self.depth = depth
         self.taken = 0
-        self._farther = farther
 
-    def turn(self) -> float:
+    def turn(self) -> int:
         """The branch with the least has the next turn."""
-        return float((self.taken + 1) * 3**self.depth * max(1.0, self._farther) ** 0.5)
+        return int((self.taken + 1) * 3**self.depth)
 
 
 class _Fork:
     """The ways to do one step from one state, found one after the other."""
 
-    def __init__(self, steps: _Steps, number: int, state: State, origin: Optional["_Origin"] = None) -> None:
+    def __init__(self, steps: _Steps, number: int, state: State) -> None:
         self.number = number
         self.ways: List[Way] = []
         self._steps = steps
         self._state = state
-        self._origin = origin
         self._patterns: Set[int] = set()
         self._tried: Set[Any] = set()
+        self._next: Dict[int, "_Fork"] = {}
         self._growth = self._grow()
 
-    def grow(self) -> Optional[Way]:
-        """Find one more way; None where there is none."""
-        return next(self._growth, None)
+    def grow(self) -> bool:
+        """Find one more way; False where there is none."""
+        return next(self._growth, None) is not None
 
-    def path(self) -> List[Way]:
-        """The ways that lead here."""
-        return self._origin.fork.path() + [self._origin.way] if self._origin else []
-
-    def turn(self) -> float:
-        """The fork with the least has the next turn."""
-        done = any(way.close for way in self.ways)
-        return (len(self.ways) + 1) * self._cost() * (DONE if done else 1)
-
-    def _cost(self) -> float:
-        """What a turn here is worth less for the ways that lead here."""
-        if self._origin is None:
-            return 1.0
-        fork, way = self._origin
-        close = self._steps.close
-        own = max(close, way.distance)
-        rank = sum(max(close, other.distance) < own for other in fork.ways if other.excess <= 1.0)
-        return float(fork._cost() * RANKED**rank * (own / close) ** 0.5)
+    def after(self, place: int) -> "_Fork":
+        """The next step, after ``ways[place]``."""
+        if place not in self._next:
+            self._next[place] = _Fork(self._steps, self.number + 1, self.ways[place].after)
+        return self._next[place]
 
     def _grow(self) -> Iterator[Way]:
         """First the step as it is, then with units turned over, in every branch of the step by turns."""
@@ -260,7 +191,7 @@ class _Fork:
         first = self._way(look, _sides(look), {})
         yield first
         rounding = self._steps.rounding(self.number, self._state, look.values)
-        branches = [_Branch(self._within(first, rounding), 0, 1.0)]
+        branches = [_Branch(self._within(first, rounding), 0)]
         while branches:
             branch = min(branches, key=_Branch.turn)
             branch.taken += 1
@@ -270,14 +201,13 @@ class _Fork:
                 continue
             yield way
             if turned >= BRANCHING:
-                farther = way.distance / first.distance
-                branches.append(_Branch(self._within(way, rounding), branch.depth + 1, farther))
+                branches.append(_Branch(self._within(way, rounding), branch.depth + 1))
 
     def _within(self, base: Way, rounding: List[Any]) -> Iterator[Tuple[Way, int]]:
         """Ways from ``base``, and from the best of those; with each, how many units it turns over."""
         waiting = [base]
         while waiting:
-            base = min(waiting, key=lambda way: way.distance)
+            base = min(waiting, key=lambda way: way.excess)
             waiting.remove(base)
             going = [(base, self._from(base, rounding))]
             while going:
@@ -289,7 +219,7 @@ class _Fork:
                 yield way, turned
                 if turned >= BRANCHING:
                     continue
-                if way.distance < BETTER * base.distance:
+                if way.excess < BETTER * base.excess:
                     going.append((way, self._from(way, rounding)))
                 else:
                     waiting.append(way)
@@ -317,7 +247,7 @@ class _Fork:
         """The two most promising sets of units, if what each does to the next losses adds up."""
         if base.following is None:
             return
-        best = min(way.distance for way in self.ways)
+        best = min(way.excess for way in self.ways)
         found: List[Tuple[float, int, List[Tuple[Unit, float]]]] = []
         for size in range(2, MOST_TOGETHER + 1):
             for chosen in combinations(effects, size):
@@ -347,6 +277,42 @@ class _Fork:
         way = self._steps.way(self.number, look, nudges)
         self.ways.append(way)
         return way
+
+
+class _Search:
+    """In depth: from a state whose ways all leave the bounds it goes back to the one before."""
+
+    def __init__(self, steps: _Steps) -> None:
+        self._steps = steps
+        self.followed = 0
+
+    def path_from(self, fork: _Fork, width: int, best: int) -> Optional[List[Way]]:
+        """Ways from ``fork`` to the last step, of up to ``width`` ways a step and ``best`` that are not close."""
+        self.followed = max(self.followed, fork.number - 1)
+        if fork.number > self._steps.last:
+            return []
+        close = CLOSE if fork.number < self._steps.last else 1.0
+        been: Set[int] = set()
+
+        def path_over(places: List[int]) -> Optional[List[Way]]:
+            for place in sorted(places, key=lambda n: fork.ways[n].excess):
+                been.add(place)
+                rest = self.path_from(fork.after(place), width, best)
+                if rest is not None:
+                    return [fork.ways[place]] + rest
+            return None
+
+        def new_ways(limit: float) -> List[int]:
+            return [place for place, way in enumerate(fork.ways) if way.excess <= limit and place not in been]
+
+        while True:
+            path = path_over(new_ways(close))
+            if path is not None:
+                return path
+            if len(fork.ways) >= width or not fork.grow():
+                left = sorted(new_ways(1.0), key=lambda n: fork.ways[n].excess)
+                # Of all ways, that with no unit turned over is the likeliest.
+                return path_over([place for rank, place in enumerate(left) if rank < best or place == 0])
 
 
 def _largest(deviations: Any) -> float:

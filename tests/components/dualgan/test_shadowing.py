@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualgan import shadowing
 from dualgan.golden_replay import Bound, Check
 from dualgan.graph import Losses, State
+from dualgan.shadowing import follow
 from dualgan.watched_replay import Look, Nudges
 
 BOUND = Bound(1e-5, relative=True)
@@ -50,14 +50,8 @@ class OneUnitDecides:
     def step(self, number: int) -> Losses:
         return self.look(number, {}).losses
 
-    def recorded_losses(self, number: int) -> Any:
-        return np.array([self.recorded[number - 1]])
-
-    def limits(self, number: int) -> Any:
-        return BOUND.limit * self.recorded_losses(number)
-
-    def differences(self, number: int, losses: Losses) -> Any:
-        return losses["loss"] - self.recorded_losses(number)
+    def deviations(self, number: int, losses: Losses) -> Any:
+        return np.array([(losses["loss"] / self.recorded[number - 1] - 1) / BOUND.limit])
 
     def loss_checks(self, losses: Mapping[int, Losses]) -> list[Check]:
         return [Check("loss", abs(losses[number]["loss"] / self.recorded[number - 1] - 1), BOUND) for number in losses]
@@ -76,7 +70,7 @@ def replay_of(recorded: OneUnitDecides, given: OneUnitDecides) -> OneUnitDecides
 @pytest.mark.parametrize("steps", [1, 4])
 def test_a_unit_that_rounding_turned_over_is_turned_back(steps: int) -> None:
     replay = replay_of(OneUnitDecides(RECORDED_START, steps), OneUnitDecides(GIVEN_START, steps))
-    shadow = shadowing.follow(replay, tries=1000)  # type: ignore[arg-type]
+    shadow = follow(replay, tries=400)  # type: ignore[arg-type]
     assert shadow.path is not None
     assert [way.losses["loss"] for way in shadow.path] == replay.recorded[:steps]
     assert shadow.followed == steps
@@ -89,24 +83,23 @@ def test_a_unit_that_rounding_turned_over_is_turned_back(steps: int) -> None:
 
 def test_a_path_that_holds_as_it_is_turns_nothing_over() -> None:
     replay = replay_of(OneUnitDecides(GIVEN_START, 3), OneUnitDecides(GIVEN_START, 3))
-    shadow = shadowing.follow(replay, tries=400)  # type: ignore[arg-type]
+    shadow = follow(replay, tries=400)  # type: ignore[arg-type]
     assert shadow.path is not None and not any(way.nudges for way in shadow.path)
-    to_measure = 1 + shadowing.SAMPLES
-    assert shadow.tried == to_measure + 2 * 3 - 1, "each step, and the losses of the one after it"
+    assert shadow.tried == 2 * 3 - 1, "each step, and the losses of the one after it"
 
 
 def test_a_unit_that_is_farther_from_its_zero_than_rounding_stays_where_it_is() -> None:
     replay = replay_of(OneUnitDecides(RECORDED_START, 3), OneUnitDecides(np.float32(1.0001), 3))
-    assert shadowing.follow(replay, tries=400).path is None  # type: ignore[arg-type]
+    assert follow(replay, tries=400).path is None  # type: ignore[arg-type]
 
 
 def test_a_fault_has_no_path() -> None:
     replay = replay_of(OneUnitDecides(RECORDED_START, 3), OneUnitDecides(GIVEN_START, 3, above=0.501, below=0.251))
-    shadow = shadowing.follow(replay, tries=400)  # type: ignore[arg-type]
+    shadow = follow(replay, tries=400)  # type: ignore[arg-type]
     assert shadow.path is None and shadow.followed == 0
 
 
 def test_no_more_steps_are_done_than_may_be_tried() -> None:
     replay = replay_of(OneUnitDecides(RECORDED_START, 4), OneUnitDecides(GIVEN_START, 4))
-    shadow = shadowing.follow(replay, tries=6)  # type: ignore[arg-type]
+    shadow = follow(replay, tries=6)  # type: ignore[arg-type]
     assert shadow.path is None and shadow.tried == 6
