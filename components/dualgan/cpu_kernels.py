@@ -11,7 +11,7 @@ What it gains: `make bench`.
 
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from dualgan.layers import NORM_EPSILON, Kernels
+from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import custom_gradient, tf
 
 Tensor = Any
@@ -79,11 +79,9 @@ class CpuKernels(Kernels):
         batch, height, width, _ = x.shape.as_list()
         return self.image_gradient([batch, 2 * height, 2 * width, w.shape.as_list()[2]], w, x)
 
-    def standardise(self, deviation: Tensor, variance: Tensor, scale: Tensor) -> Tensor:
-        if not self._tensorflow_1:
-            return super().standardise(deviation, variance, scale)
-        # TensorFlow 1.15's rsqrt is an approximation that processors compute differently; root and quotient are exact.
-        return deviation * (tf.math.reciprocal(tf.sqrt(variance + NORM_EPSILON)) * scale)
+    def inverse_root(self, x: Tensor) -> Tensor:
+        # TensorFlow 1.15's rsqrt is an approximation that processors compute differently; these two are exact.
+        return tf.math.reciprocal(tf.sqrt(x)) if self._tensorflow_1 else super().inverse_root(x)
 
     def image_gradient(self, shape: List[int], w: Tensor, g: Tensor) -> Tensor:
         """The gradient of a convolution by its image of ``shape``; g: that by its result."""

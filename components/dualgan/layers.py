@@ -25,11 +25,9 @@ class Kernels:
         shape = [batch, 2 * height, 2 * width, w.shape.as_list()[2]]
         return tf.nn.conv2d_transpose(x, w, shape, strides=[1, 2, 2, 1], padding="SAME")
 
-    def standardise(self, deviation: Tensor, variance: Tensor, scale: Tensor) -> Tensor:
-        """The deviation from the mean [N, H, W, C] over the root of the variance [N, 1, 1, C], times scale [C]."""
-        # The order in which TensorFlow's optimiser runs the original's (x - mean) * rsqrt * scale: near a rectifier's
-        # zero the last bit decides, and recorded runs of the original replay on this side of it.
-        return deviation * (tf.rsqrt(variance + NORM_EPSILON) * scale)
+    def inverse_root(self, x: Tensor) -> Tensor:
+        """One over the root of each number."""
+        return tf.rsqrt(x)
 
     def watched(self, x: Tensor, third_slope: bool = False) -> Tensor:
         """What goes into a function whose slope jumps at zero: ``x`` itself, but where a replay watches such units.
@@ -70,7 +68,9 @@ def instance_norm(x: Tensor, scale: Tensor, center: Tensor, kernels: Kernels) ->
         return tf.identity(deviation), lambda g: g
 
     variance = mean_over_image(tf.square(from_constant_mean(x)))
-    return kernels.standardise(deviation, variance, scale) + center
+    # The order in which TensorFlow's optimiser runs the original's (x - mean) * rsqrt * scale: near a rectifier's zero
+    # the last bit decides, and recorded runs of the original replay on this side of it.
+    return deviation * (kernels.inverse_root(variance + NORM_EPSILON) * scale) + center
 
 
 def leaky_relu(x: Tensor) -> Tensor:

@@ -60,8 +60,8 @@ class WatchedKernels(Kernels):
     def deconvolution(self, x: Tensor, w: Tensor) -> Tensor:
         return self._kernels.deconvolution(x, w)
 
-    def standardise(self, deviation: Tensor, variance: Tensor, scale: Tensor) -> Tensor:
-        return self._kernels.standardise(deviation, variance, scale)
+    def inverse_root(self, x: Tensor) -> Tensor:
+        return self._kernels.inverse_root(x)
 
     def watched(self, x: Tensor, third_slope: bool = False) -> Tensor:
         nudge = tf.placeholder_with_default(tf.zeros(x.shape), x.shape)

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dualgan import cpu_kernels, layers, losses, networks
+from dualgan import layers, losses, networks
 from dualgan.cpu_kernels import CpuKernels
 from dualgan.feed import Batch, TrainingData
 from dualgan.graph import StepGraph, StepOptions
@@ -51,7 +51,7 @@ def _batches(change: Callable[[TrainingData, int, Callable[[int], Batch]], Batch
 @contextlib.contextmanager
 def _epsilon_times_1000() -> Iterator[None]:
     epsilon = layers.NORM_EPSILON * 1000
-    with mock.patch.object(layers, "NORM_EPSILON", epsilon), mock.patch.object(cpu_kernels, "NORM_EPSILON", epsilon):
+    with mock.patch.object(layers, "NORM_EPSILON", epsilon):
         yield
 
 
