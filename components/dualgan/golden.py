@@ -20,6 +20,8 @@ from dualgan.networks import Shape
 PIXEL_STRIDE = 4
 
 GENERATOR_TERMS = ("Ag", "Bg", "A_loss", "B_loss", "g_loss")
+# Those of the generators' terms that depend on the critics.
+ADVERSARIAL_TERMS = ("Ag", "Bg", "g_loss")
 CRITIC_TERMS = ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "Ad", "Bd")
 RECORDED_TERMS = ("d_loss",) + GENERATOR_TERMS + CRITIC_TERMS
 

@@ -12,6 +12,9 @@ from dualgan.graph import Losses, State, StepGraph
 # The original's names of the terms that the run folder calls otherwise.
 TERM_NAMES = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
 
+# Of a recorded loss, where errors are relative to it.
+LEAST_LOSS = 1e-12
+
 Translated = Dict[str, Any]
 
 
@@ -78,6 +81,10 @@ class Replay:
             raise BadInput("{}: no initial weights of {}".format(recorded.path, ", ".join(absent[:3])))
         self.steps = recorded.steps
         self._recorded = recorded
+        # Of a step's losses, those that none of its own units has a part in: which come before its first update, and
+        # where generators are updated once, those that do not depend on critics.
+        later = golden.GENERATOR_TERMS if recorded.meta["GAN_type"] == "classic" else golden.ADVERSARIAL_TERMS
+        self.settled = np.array([name not in later for name in golden.RECORDED_TERMS])
         self._bounds = BOUNDS[products]
         self._step, self._sample = graph.step_callable(session), graph.sample_callable(session)
         self.state, self.restore = graph.state_callables(session)
@@ -103,15 +110,23 @@ class Replay:
                 exceeded_at = number
         return Check("loss/" + name, worst, bound, exceeded_at)
 
-    def deviations(self, number: int, losses: Losses) -> Any:
-        """How far each loss of recorded step ``number`` is off, with its sign, in units of its bound."""
-        return np.array(
-            [self._deviation(name, number, losses) / self._bounds.of(name).limit for name in golden.RECORDED_TERMS]
-        )
+    def recorded_losses(self, number: int) -> Any:
+        """The losses of recorded step ``number``."""
+        return np.array([float(self._recorded.arrays["loss/" + name][number - 1]) for name in golden.RECORDED_TERMS])
+
+    def limits(self, number: int) -> Any:
+        """How far each loss of recorded step ``number`` may be off."""
+        relative = np.array([self._bounds.of(name).limit for name in golden.RECORDED_TERMS])
+        return relative * np.maximum(np.abs(self.recorded_losses(number)), LEAST_LOSS)
+
+    def differences(self, number: int, losses: Losses) -> Any:
+        """How far each loss of recorded step ``number`` is off, with its sign."""
+        found = np.array([losses[TERM_NAMES.get(name, name)] for name in golden.RECORDED_TERMS])
+        return found - self.recorded_losses(number)
 
     def _deviation(self, name: str, number: int, losses: Losses) -> float:
         expected = float(self._recorded.arrays["loss/" + name][number - 1])
-        return (losses[TERM_NAMES.get(name, name)] - expected) / max(abs(expected), 1e-12)
+        return (losses[TERM_NAMES.get(name, name)] - expected) / max(abs(expected), LEAST_LOSS)
 
     def translation_checks(self, moment: str) -> List[Check]:
         """Of what the generators make of the first images now. moment: "before" the first step or "after" the last."""

@@ -11,8 +11,9 @@ from dualgan.golden_replay import ROUNDED_FACTORS_STEPS, Check, Replay
 from dualgan.graph import StepGraph
 from dualgan.layers import Kernels
 from dualgan.options import check_loss_scale
-from dualgan.shadowing import Way, follow
+from dualgan.shadowing import follow
 from dualgan.tensorflow_v1 import tf
+from dualgan.turning_over import OVER, Way
 from dualgan.watched_replay import WatchedKernels, WatchedReplay
 
 Say = Callable[[str], None]
@@ -121,6 +122,6 @@ class _Verification:
 
 
 def _summary(path: Sequence[Way], tried: int) -> str:
-    distances = [abs(nudge) / 2 for way in path for nudge in way.nudges.values()]
+    distances = [abs(nudge) / OVER for way in path for nudge in way.nudges.values()]
     turned = "{} units turned over, at most {:.0e} from their zero".format(len(distances), max(distances, default=0.0))
     return "It is rounding: so it comes out with {} ({} steps tried)".format(turned, tried)
