@@ -112,6 +112,6 @@ class _Fork:
         assert self._step, "a way was found here"
         ranked = sorted(
             (other for other in self._step.ways if other.excess <= 1.0),
-            key=lambda other: (max(CLOSE, other.distance), len(other.nudges)),
+            key=lambda other: (max(CLOSE, other.distance), len(other.turns)),
         )
         return next(place for place, other in enumerate(ranked) if other is way)

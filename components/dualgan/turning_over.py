@@ -1,14 +1,14 @@
 """The ways to do one recorded step: as it is, and with units turned over that are as near their zero as rounding."""
 
 from itertools import combinations
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from dualgan.golden_replay import Check, excess
 from dualgan.graph import Losses, State
 from dualgan.rounding import Steps
-from dualgan.watched_replay import Look, Unit
+from dualgan.watched_replay import Look, Nudges, Unit
 
 # At no more than this distance a way's units are most likely right, and nearer says no more.
 CLOSE = 4.0
@@ -26,25 +26,37 @@ BETTER = 0.6
 # A unit that takes so many others along is early in the step; what is near zero after it must be looked at anew.
 BRANCHING = 3
 
-# A unit, and what is added to it.
-Turn = Tuple[Unit, float]
+
+class Turn(NamedTuple):
+    """A unit put on another side of its zero, or where that is a side of its own, on it. side: its sign; nudge: what is
+
+    added to it.
+    """
+
+    unit: Unit
+    side: int
+    nudge: float
 
 
 class Way(NamedTuple):
-    """One way to do a step. nudges: the units turned over, with what was added to each; after: the state that it leads
+    """One way to do a step. turns: the units turned over; after: the state that it leads to; excess: the largest error
 
-    to; excess: the largest error of the step's losses, of those of the next one that are settled by then, and of the
-    translations after the last, in units of its bound; off: how far the losses of the step and of the next are off, in
-    units of what is expected of the right way; distance: the largest of them.
+    of the step's losses, of those of the next one that are settled by then, and of the translations after the last, in
+    units of its bound; off: how far the losses of the step and of the next are off, in units of what is expected of the
+    right way; distance: the largest of them.
     """
 
-    nudges: Dict[Unit, float]
+    turns: Tuple[Turn, ...]
     losses: Losses
     after: State
     translations: Tuple[Check, ...]
     excess: float
     off: Any
     distance: float
+
+    @property
+    def nudges(self) -> Nudges:
+        return {turn.unit: turn.nudge for turn in self.turns}
 
 
 class _Branch:
@@ -84,11 +96,11 @@ class StepWays:
         self._members = [steps.moved(member) for member in members]
         self._rounding = steps.rounding(number, look, off, self._members)
         self._expected = steps.expected(number, self._rounding)
-        self._add(look, {}, after, off)
+        self._add(look, (), after, off)
 
     def members_after(self, way: Way) -> List[State]:
         """Where the members are after ``way``."""
-        if not way.nudges:
+        if not way.turns:
             return self._rounding.after
         base = self._steps.look(self.number, self._state, way.nudges)
         after = []
@@ -115,9 +127,9 @@ class StepWays:
 
     def _simplest(self, way: Way) -> Way:
         """With as few units turned over as stay close."""
-        for size in range(1, len(way.nudges) if way.distance <= CLOSE else 0):
-            for chosen in combinations(sorted(way.nudges.items()), size):
-                found = self._with(dict(chosen), self._sides)
+        for size in range(1, len(way.turns) if way.distance <= CLOSE else 0):
+            for chosen in combinations(way.turns, size):
+                found = self._with(chosen, self._sides)
                 if found is not None and found[0].distance <= CLOSE:
                     return found[0]
         return way
@@ -147,10 +159,11 @@ class StepWays:
         """Ways with one more unit turned over than in ``base``, or with some of those together."""
         look = self._steps.look(self.number, self._state, base.nudges)
         sides = _sides(look)
-        candidates = [pair for pair in _near_zero(look, self._rounding.units) if pair[0] not in base.nudges]
+        turned_before = base.nudges
+        candidates = [turn for turn in _near_zero(look, self._rounding.units) if turn.unit not in turned_before]
         effects: List[Tuple[Turn, Any]] = []
         for count, candidate in enumerate(candidates, 1):
-            found = self._with({**base.nudges, candidate[0]: candidate[1]}, sides)
+            found = self._with((*base.turns, candidate), sides)
             if found is not None:
                 yield found
                 way, turned = found
@@ -158,7 +171,7 @@ class StepWays:
                     effects.append((candidate, way.off - base.off))
             if count % TOGETHER_AFTER == 0 or count == len(candidates):
                 for chosen in self._together(base, effects):
-                    found = self._with({**base.nudges, **dict(chosen)}, sides)
+                    found = self._with((*base.turns, *chosen), sides)
                     if found is not None:
                         yield found[0], 1
 
@@ -174,24 +187,24 @@ class StepWays:
         for _, _, candidates in sorted(found)[:2]:
             yield candidates
 
-    def _with(self, nudges: Dict[Unit, float], sides: Any) -> Optional[Tuple[Way, int]]:
+    def _with(self, turns: Tuple[Turn, ...], sides: Any) -> Optional[Tuple[Way, int]]:
         """The step with these units turned over, and how many are on another side than in ``sides``; None where a way
 
         before it had the same units on the same sides.
         """
-        key = frozenset((unit, np.sign(nudge)) for unit, nudge in nudges.items())
+        key = frozenset((turn.unit, turn.side) for turn in turns)
         if key in self._tried:
             return None
         self._tried.add(key)
-        look = self._steps.look(self.number, self._state, nudges)
+        look = self._steps.look(self.number, self._state, {turn.unit: turn.nudge for turn in turns})
         now = _sides(look)
         if _pattern(now) in self._patterns:
             return None
         after = self._steps.replay.state()
-        way = self._add(look, nudges, after, self._steps.off(self.number, look.losses))
+        way = self._add(look, turns, after, self._steps.off(self.number, look.losses))
         return way, int(np.count_nonzero(now != sides))
 
-    def _add(self, look: Look, nudges: Dict[Unit, float], after: State, off: Any) -> Way:
+    def _add(self, look: Look, turns: Tuple[Turn, ...], after: State, off: Any) -> Way:
         self._patterns.add(_pattern(_sides(look)))
         steps = self._steps
         worst = _largest(np.where(steps.settled(self.number), off / steps.limits(self.number), 0.0))
@@ -202,7 +215,7 @@ class StepWays:
             steps.replay.restore(after)
             translations = tuple(steps.replay.translation_checks("after"))
             worst = distance = max(worst, excess(list(translations)))
-        way = Way(nudges, look.losses, after, translations, worst, off, distance)
+        way = Way(turns, look.losses, after, translations, worst, off, distance)
         self.ways.append(way)
         return way
 
@@ -222,15 +235,16 @@ def _pattern(sides: Any) -> int:
 
 
 def _near_zero(look: Look, rounding: List[Any]) -> List[Turn]:
-    """The units that rounding may turn over, the nearest to their zero first, and what puts them on another side."""
+    """What rounding may do to units, with those nearest to their zero first."""
     found = []
     for place, (values, deviations) in enumerate(zip(look.values, rounding)):
         near = (deviations > 0) & (np.abs(values) < NEAR * deviations)
         for index in np.argwhere(near):
-            at = tuple(int(n) for n in index)
-            value, deviation = float(values[at]), float(deviations[at])
-            nudges = [-OVER * value] if value else [deviation, -deviation]
-            if value and look.third_slope[place]:
-                nudges.append(-value)
-            found += [(abs(value) / deviation, Unit(place, at), nudge) for nudge in nudges]
-    return [(unit, nudge) for _, unit, nudge in sorted(found)[:MOST_UNITS]]
+            unit = Unit(place, tuple(int(n) for n in index))
+            value, deviation = float(values[unit.at]), float(deviations[unit.at])
+            side = int(np.sign(value))
+            turns = [Turn(unit, -side, -OVER * value)] if side else [Turn(unit, n, n * deviation) for n in (1, -1)]
+            if side and look.third_slope[place]:
+                turns.append(Turn(unit, 0, -value))
+            found += [(abs(value) / deviation, turn.side == 0, turn) for turn in turns]
+    return [turn for _, _, turn in sorted(found)[:MOST_UNITS]]
