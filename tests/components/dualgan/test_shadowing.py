@@ -1,79 +1,11 @@
 """Following recorded steps within rounding, on a model whose step depends on which side of zero one unit is."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pytest
 
-from dualgan.golden_replay import Bound, Check
-from dualgan.graph import Losses, State
 from dualgan.rounding import MEMBERS, PUT_BACK
 from dualgan.shadowing import follow
-from dualgan.watched_replay import Look, Nudges
-
-BOUND = Bound(1e-5, relative=True)
-# The last float32 below 1, and 1: rounding. The threshold is between.
-RECORDED_START = np.float32(1) - np.float32(2**-24)
-GIVEN_START = np.float32(1)
-THRESHOLD = 1 - 2**-25
-DECIDING = (0, 2, 1, 0)
-
-
-class OneUnitDecides:
-    """A step's units are its weights less the threshold: it adds ``above`` where the deciding one is above zero, else
-
-    ``below``, and takes back what the step before added. A step's loss says what that was.
-    """
-
-    def __init__(self, start: np.float32, steps: int, above: float = 0.5, below: float = 0.25) -> None:
-        self.steps = steps
-        self.initial = State({"w": np.full((1, 8, 8, 1), start, np.float32)}, {"added": np.float32(0)})
-        self._now = self.initial
-        self._above, self._below = above, below
-        self.recorded: list[float] = []
-
-    def restore(self, state: State) -> None:
-        self._now = state
-
-    def state(self) -> State:
-        return self._now
-
-    def look(self, number: int, nudges: Nudges) -> Look:
-        units = self._now.weights["w"] - np.float64(THRESHOLD)
-        for unit, nudge in nudges.items():
-            units[unit.at] += nudge
-        losses = {"loss": 1.0 + float(self._now.slots["added"])}
-        added = self._above if units[DECIDING] > 0 else self._below
-        self._now = State(self._now.weights, {"added": np.float32(added)})
-        return Look(losses, [units], [False])
-
-    def step(self, number: int) -> Losses:
-        return self.look(number, {}).losses
-
-    settled = np.array([True])
-
-    def recorded_losses(self, number: int) -> Any:
-        return np.array([self.recorded[number - 1]])
-
-    def limits(self, number: int) -> Any:
-        return BOUND.limit * self.recorded_losses(number)
-
-    def differences(self, number: int, losses: Losses) -> Any:
-        return losses["loss"] - self.recorded_losses(number)
-
-    def loss_checks(self, losses: Mapping[int, Losses]) -> list[Check]:
-        return [Check("loss", abs(losses[number]["loss"] / self.recorded[number - 1] - 1), BOUND) for number in losses]
-
-    def translation_checks(self, moment: str) -> list[Check]:
-        return [Check(moment, abs(1.0 + float(self._now.slots["added"]) - self.recorded[-1]), BOUND)]
-
-
-def replay_of(recorded: OneUnitDecides, given: OneUnitDecides) -> OneUnitDecides:
-    """``given``, to follow the losses of ``recorded``, which are as many as its steps and what its last one added."""
-    recorded.restore(recorded.initial)
-    given.recorded = [recorded.step(number)["loss"] for number in range(1, given.steps + 2)]
-    return given
+from tests.components.dualgan.one_unit import DECIDING, GIVEN_START, RECORDED_START, OneUnitDecides, replay_of
 
 
 @pytest.mark.parametrize("steps", [1, 4])
@@ -88,6 +20,15 @@ def test_a_unit_that_rounding_turned_over_is_turned_back(steps: int) -> None:
         ((unit, nudge),) = way.nudges.items()
         assert unit.at == DECIDING
         assert -1e-7 < nudge < 0, "by rounding only"
+
+
+def test_a_unit_whose_zero_is_a_side_of_its_own_is_turned_over_too() -> None:
+    given = OneUnitDecides(RECORDED_START, 2, third_slope=True)
+    shadow = follow(replay_of(OneUnitDecides(GIVEN_START, 2), given), tries=400)  # type: ignore[arg-type]
+    assert shadow.path is not None
+    for way in shadow.path:
+        ((unit, nudge),) = way.nudges.items()
+        assert unit.at == DECIDING and nudge > 2**-25, "on the other side, not on zero"
 
 
 def test_a_path_that_holds_as_it_is_turns_nothing_over() -> None:
