@@ -4,6 +4,7 @@ from typing import Any, List, NamedTuple, Tuple
 
 import numpy as np
 
+from dualgan.golden_replay import LEAST_LOSS
 from dualgan.graph import Losses, State
 from dualgan.watched_replay import Look, Nudges, Unit, WatchedReplay
 
@@ -76,7 +77,8 @@ class Steps:
         limits = self.limits(number)
         if number == self.last:
             return limits
-        last_bit = LAST_BIT * np.abs(np.concatenate([self.replay.recorded_losses(n) for n in self._numbers(number)]))
+        recorded = np.concatenate([self.replay.recorded_losses(n) for n in self._numbers(number)])
+        last_bit = LAST_BIT * np.maximum(np.abs(recorded), LEAST_LOSS)
         found = np.maximum(rounding.losses, last_bit) * np.where(self.settled(number), 1.0, UNSETTLED)
         return np.minimum(found, limits)
 

@@ -62,9 +62,9 @@ class Way(NamedTuple):
 class _Branch:
     """Ways of a step that have a unit turned over which moves others: they have others near their zero.
 
-    ways: with how many units each turns over; depth: how many such units; farther: how many times as far as the step as
+    ways: with how many units each turns over; depth: how many such units; farther: how many times as far it is as the
 
-    it is; taken: how many ways were.
+    step as it is; taken: how many ways were.
     """
 
     def __init__(self, ways: Iterator[Tuple[Way, int]], depth: int, farther: float) -> None:
@@ -123,7 +123,7 @@ class StepWays:
                 continue
             yield self._simplest(way)
             if turned >= BRANCHING:
-                branches.append(_Branch(self._within(way), branch.depth + 1, way.distance / first.distance))
+                branches.append(_Branch(self._within(way), branch.depth + 1, way.distance / max(first.distance, CLOSE)))
 
     def _simplest(self, way: Way) -> Way:
         """With as few units turned over as stay close."""
