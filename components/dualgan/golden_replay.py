@@ -100,33 +100,31 @@ class Replay:
         return [self._loss_check(name, losses) for name in golden.RECORDED_TERMS]
 
     def _loss_check(self, name: str, losses: Mapping[int, Losses]) -> Check:
-        bound = self._bounds.of(name)
+        place, bound = golden.RECORDED_TERMS.index(name), self._bounds.of(name)
         worst, exceeded_at = 0.0, None
         for number in sorted(losses):
-            error = abs(self._deviation(name, number, losses[number]))
+            error = abs(float((self.differences(number, losses[number]) / self.sizes(number))[place]))
             # A NaN is larger than any bound, and stays the worst.
             worst = worst if error <= worst or np.isnan(worst) else error
             if exceeded_at is None and not error <= bound.limit:
                 exceeded_at = number
         return Check("loss/" + name, worst, bound, exceeded_at)
 
-    def recorded_losses(self, number: int) -> Any:
-        """The losses of recorded step ``number``."""
-        return np.array([float(self._recorded.arrays["loss/" + name][number - 1]) for name in golden.RECORDED_TERMS])
-
-    def limits(self, number: int) -> Any:
-        """How far each loss of recorded step ``number`` may be off."""
-        relative = np.array([self._bounds.of(name).limit for name in golden.RECORDED_TERMS])
-        return relative * np.maximum(np.abs(self.recorded_losses(number)), LEAST_LOSS)
-
     def differences(self, number: int, losses: Losses) -> Any:
         """How far each loss of recorded step ``number`` is off, with its sign."""
         found = np.array([losses[TERM_NAMES.get(name, name)] for name in golden.RECORDED_TERMS])
-        return found - self.recorded_losses(number)
+        return found - self._recorded_losses(number)
 
-    def _deviation(self, name: str, number: int, losses: Losses) -> float:
-        expected = float(self._recorded.arrays["loss/" + name][number - 1])
-        return (losses[TERM_NAMES.get(name, name)] - expected) / max(abs(expected), LEAST_LOSS)
+    def sizes(self, number: int) -> Any:
+        """What errors of the losses of recorded step ``number`` are relative to: how large each is."""
+        return np.maximum(np.abs(self._recorded_losses(number)), LEAST_LOSS)
+
+    def limits(self, number: int) -> Any:
+        """How far each loss of recorded step ``number`` may be off."""
+        return np.array([self._bounds.of(name).limit for name in golden.RECORDED_TERMS]) * self.sizes(number)
+
+    def _recorded_losses(self, number: int) -> Any:
+        return np.array([float(self._recorded.arrays["loss/" + name][number - 1]) for name in golden.RECORDED_TERMS])
 
     def translation_checks(self, moment: str) -> List[Check]:
         """Of what the generators make of the first images now. moment: "before" the first step or "after" the last."""

@@ -4,7 +4,6 @@ from typing import Any, List, NamedTuple, Tuple
 
 import numpy as np
 
-from dualgan.golden_replay import LEAST_LOSS
 from dualgan.graph import Losses, State
 from dualgan.watched_replay import Look, Nudges, Unit, WatchedReplay
 
@@ -77,8 +76,7 @@ class Steps:
         limits = self.limits(number)
         if number == self.last:
             return limits
-        recorded = np.concatenate([self.replay.recorded_losses(n) for n in self._numbers(number)])
-        last_bit = LAST_BIT * np.maximum(np.abs(recorded), LEAST_LOSS)
+        last_bit = LAST_BIT * np.concatenate([self.replay.sizes(n) for n in self._numbers(number)])
         found = np.maximum(rounding.losses, last_bit) * np.where(self.settled(number), 1.0, UNSETTLED)
         return np.minimum(found, limits)
 

@@ -56,7 +56,7 @@ class Way(NamedTuple):
 
     @property
     def nudges(self) -> Nudges:
-        return {turn.unit: turn.nudge for turn in self.turns}
+        return _nudges(self.turns)
 
 
 class _Branch:
@@ -96,7 +96,8 @@ class StepWays:
         self._members = [steps.moved(member) for member in members]
         self._rounding = steps.rounding(number, look, off, self._members)
         self._expected = steps.expected(number, self._rounding)
-        self._add(look, (), after, off)
+        self._patterns.add(_pattern(self._sides))
+        self._add(look.losses, (), after, off)
 
     def members_after(self, way: Way) -> List[State]:
         """Where the members are after ``way``."""
@@ -196,16 +197,17 @@ class StepWays:
         if key in self._tried:
             return None
         self._tried.add(key)
-        look = self._steps.look(self.number, self._state, {turn.unit: turn.nudge for turn in turns})
+        look = self._steps.look(self.number, self._state, _nudges(turns))
         now = _sides(look)
-        if _pattern(now) in self._patterns:
+        pattern = _pattern(now)
+        if pattern in self._patterns:
             return None
+        self._patterns.add(pattern)
         after = self._steps.replay.state()
-        way = self._add(look, turns, after, self._steps.off(self.number, look.losses))
+        way = self._add(look.losses, turns, after, self._steps.off(self.number, look.losses))
         return way, int(np.count_nonzero(now != sides))
 
-    def _add(self, look: Look, turns: Tuple[Turn, ...], after: State, off: Any) -> Way:
-        self._patterns.add(_pattern(_sides(look)))
+    def _add(self, losses: Losses, turns: Tuple[Turn, ...], after: State, off: Any) -> Way:
         steps = self._steps
         worst = _largest(np.where(steps.settled(self.number), off / steps.limits(self.number), 0.0))
         off = off / self._expected
@@ -215,9 +217,13 @@ class StepWays:
             steps.replay.restore(after)
             translations = tuple(steps.replay.translation_checks("after"))
             worst = distance = max(worst, excess(list(translations)))
-        way = Way(turns, look.losses, after, translations, worst, off, distance)
+        way = Way(turns, losses, after, translations, worst, off, distance)
         self.ways.append(way)
         return way
+
+
+def _nudges(turns: Tuple[Turn, ...]) -> Nudges:
+    return {turn.unit: turn.nudge for turn in turns}
 
 
 def _largest(deviations: Any) -> float:

@@ -1,6 +1,5 @@
 """A model whose step depends on which side of zero one unit is, and a recording of it to follow."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,17 +51,14 @@ class OneUnitDecides:
 
     settled = np.array([True])
 
-    def recorded_losses(self, number: int) -> Any:
+    def sizes(self, number: int) -> Any:
         return np.array([self.recorded[number - 1]])
 
     def limits(self, number: int) -> Any:
-        return BOUND.limit * self.recorded_losses(number)
+        return BOUND.limit * self.sizes(number)
 
     def differences(self, number: int, losses: Losses) -> Any:
-        return losses["loss"] - self.recorded_losses(number)
-
-    def loss_checks(self, losses: Mapping[int, Losses]) -> list[Check]:
-        return [Check("loss", abs(losses[number]["loss"] / self.recorded[number - 1] - 1), BOUND) for number in losses]
+        return losses["loss"] - self.sizes(number)
 
     def translation_checks(self, moment: str) -> list[Check]:
         return [Check(moment, abs(1.0 + float(self._now.slots["added"]) - self.recorded[-1]), BOUND)]

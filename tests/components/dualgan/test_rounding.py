@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dualgan.rounding import LAST_BIT, ROUNDING, Steps
+from dualgan.graph import State
+from dualgan.rounding import LAST_BIT, ROUNDING, Rounding, Steps
 from dualgan.watched_replay import Unit
 from tests.components.dualgan.one_unit import DECIDING, GIVEN_START, RECORDED_START, OneUnitDecides, replay_of
 
@@ -14,11 +15,14 @@ def steps() -> Steps:
     return Steps(replay, tries=100)  # type: ignore[arg-type]
 
 
+def rounding_of(steps: Steps, number: int, members: list[State]) -> Rounding:
+    """Of step ``number`` from the first state."""
+    base = steps.look(number, steps.replay.initial, {})
+    return steps.rounding(number, base, steps.off(number, base.losses), members)
+
+
 def test_a_unit_moves_by_as_much_as_its_weight_is_rounded(steps: Steps) -> None:
-    state = steps.replay.initial
-    base = steps.look(1, state, {})
-    rounding = steps.rounding(1, base, steps.off(1, base.losses), [steps.moved(state) for _ in range(3)])
-    (units,) = rounding.units
+    (units,) = rounding_of(steps, 1, [steps.moved(steps.replay.initial) for _ in range(3)]).units
     assert np.mean(units > 0) > 0.8, "though half of them were put back on their side"
     assert ROUNDING / 2 < np.max(units) < ROUNDING * 2
 
@@ -33,14 +37,11 @@ def test_members_stay_on_the_sides_of_the_step_that_they_follow(steps: Steps) ->
 
 
 def test_losses_that_rounding_leaves_as_they_are_may_differ_in_their_last_bit(steps: Steps) -> None:
-    state = steps.replay.initial
-    base = steps.look(1, state, {})
-    rounding = steps.rounding(1, base, steps.off(1, base.losses), [state])
+    rounding = rounding_of(steps, 1, [steps.replay.initial])
     assert np.all(rounding.losses == 0)
     assert steps.expected(1, rounding) == pytest.approx(LAST_BIT * np.array([1.0, 1.5]))
 
 
 def test_after_the_last_step_bounds_are_what_counts(steps: Steps) -> None:
-    base = steps.look(3, steps.replay.initial, {})
-    rounding = steps.rounding(3, base, steps.off(3, base.losses), [steps.replay.initial])
+    rounding = rounding_of(steps, 3, [steps.replay.initial])
     assert np.array_equal(steps.expected(3, rounding), steps.limits(3))
