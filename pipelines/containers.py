@@ -111,7 +111,9 @@ def container_runner(
 
 def _remove_containers(client: docker.DockerClient, folder: Path) -> None:
     """End what runs still: someone pressed Ctrl-C, and KFP leaves its containers to themselves."""
-    for container in client.containers.list(all=True, filters={"label": f"{LABEL}={folder}"}):
+    label = f"{LABEL}={folder}"
+    # The engine removes the last task's container itself, and may be about to: what is listed need not be there next.
+    for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
         with contextlib.suppress(APIError):
             container.remove(force=True)
 

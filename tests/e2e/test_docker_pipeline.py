@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from docker import APIClient
 
 from components.tracking.store import store_uri
 from components.train.runtimes import is_set_up
@@ -65,6 +66,10 @@ def run_pipeline(profile: Path, results: Path, runner: str) -> Run:
     return Run(folder, answer.stdout, started)
 
 
+def containers_of_runs() -> list[str]:
+    return [found["Names"][0] for found in client().api.containers(all=True, filters={"label": LABEL})]
+
+
 def pipelines(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "pipelines", *arguments], capture_output=True, text=True, timeout=900, check=False
@@ -118,7 +123,7 @@ def test_results_belong_to_nobody_of_importance_and_are_published(in_containers:
     written = [*in_containers.folder.rglob("*")]
     assert written and {path.stat().st_uid for path in written} == {owner}
     assert "model: dualgan-synthetic version 1, challenger" in in_containers.output
-    assert not client().containers.list(all=True, filters={"label": LABEL})
+    assert not containers_of_runs()
 
 
 def test_a_container_sees_no_network_and_writes_nowhere_but_where_results_go(profile: Path, tmp_path: Path) -> None:
@@ -137,6 +142,33 @@ def test_a_container_sees_no_network_and_writes_nowhere_but_where_results_go(pro
         )
     shown = answer.decode().split()
     assert shown == [str(os.getuid() or 1000), "lo", "/tmp", *variables["PLACES"].split()]
+
+
+def test_what_runs_still_ends_with_the_run_and_what_the_engine_removes_meanwhile_is_no_error(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = absolute({"dataset": "synthetic", "tracking_uri": store_uri(tmp_path / "mlflow")})
+    inspect = APIClient.inspect_container
+    removed: list[str] = []
+
+    def inspect_too_late(engine: APIClient, container: str) -> Any:
+        """The engine removes the container between listing it and being asked about it."""
+        if container == leaving.id and not removed:
+            removed.append(container)
+            engine.remove_container(container, force=True)
+        return inspect(engine, container)
+
+    (tmp_path / "results").mkdir()
+    variables = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with container_runner(load_profile(str(profile)), parameters, tmp_path / "results", variables) as runner:
+        started = [
+            client().containers.run(image("cpu"), ["sleep", "60"], detach=True, **runner.container_run_args)
+            for _ in range(2)
+        ]
+        leaving = started[0]
+        monkeypatch.setattr(APIClient, "inspect_container", inspect_too_late)
+    assert removed == [leaving.id]
+    assert not containers_of_runs()
 
 
 def test_an_image_that_is_missing_ends_the_run_before_it_begins(profile: Path, tmp_path: Path) -> None:
