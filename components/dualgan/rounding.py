@@ -1,6 +1,6 @@
 """What rounding does to recorded steps: how near its zero a unit must be to turn over, how far off losses may be."""
 
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -36,11 +36,12 @@ class Rounding(NamedTuple):
 
 
 class Steps:
-    """Doing recorded steps, and counting them. tried: how many were."""
+    """Doing recorded steps, and counting them. tried: how many were; known: of each step what rounding does to it."""
 
     def __init__(self, replay: WatchedReplay, tries: int) -> None:
         self.replay = replay
         self.tried = 0
+        self.known: Dict[int, Rounding] = {}
         self._tries = tries
         self._random = np.random.RandomState(0)
 

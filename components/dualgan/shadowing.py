@@ -10,6 +10,7 @@ Which units are right shows in the losses: with them they are off by what roundi
 first steps, and one unit that is missing or too many is worth ten to a thousand times as much.
 """
 
+from math import log
 from typing import Iterator, List, NamedTuple, Optional
 
 from dualgan.graph import State
@@ -86,8 +87,12 @@ class _Fork:
     def turn(self) -> float:
         """The fork with the least has the next turn."""
         ways = self._step.ways if self._step else []
-        done = any(way.distance <= CLOSE for way in ways)
-        return (len(ways) + 1) * self._cost() * (DONE if done else 1)
+        if not ways:
+            return self._cost()
+        nearest = min(way.distance for way in ways)
+        # Where the right unit is missing a step is far off as well, so that this must not weigh much.
+        seldom = DONE if nearest <= CLOSE else 1.0 + log(nearest / CLOSE)
+        return (len(ways) + 1) * self._cost() * seldom
 
     def members_after(self, way: Way) -> List[State]:
         """Where rounding may have led after ``way``."""
@@ -95,10 +100,13 @@ class _Fork:
         return self._step.members_after(way)
 
     def _ways(self) -> Iterator[Way]:
-        origin = self._origin
-        members = origin.fork.members_after(origin.way) if origin else [self._state] * MEMBERS
-        self._step = StepWays(self._steps, self.number, self._state, members)
+        self._step = StepWays(self._steps, self.number, self._state, self._members)
         yield from self._step.found()
+
+    def _members(self) -> List[State]:
+        if self._origin is None:
+            return [self._state] * MEMBERS
+        return self._origin.fork.members_after(self._origin.way)
 
     def _cost(self) -> float:
         """How much less a turn here is worth for the ways that lead here."""
@@ -108,10 +116,13 @@ class _Fork:
         return float(fork._cost() * RANKED ** fork._rank(way) * (max(CLOSE, way.distance) / CLOSE) ** FARTHER)
 
     def _rank(self, way: Way) -> int:
-        """How many ways found here are better: closer, or as close with fewer units turned over, or found before."""
+        """How many ways found here are better: closer, where a unit turned over counts as one of distance, or as close
+
+        and found before.
+        """
         assert self._step, "a way was found here"
         ranked = sorted(
             (other for other in self._step.ways if other.excess <= 1.0),
-            key=lambda other: (max(CLOSE, other.distance), len(other.turns)),
+            key=lambda other: other.distance + len(other.turns),
         )
         return next(place for place, other in enumerate(ranked) if other is way)

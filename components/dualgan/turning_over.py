@@ -1,7 +1,7 @@
 """The ways to do one recorded step: as it is, and with units turned over that are as near their zero as rounding."""
 
 from itertools import combinations
-from typing import Any, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -81,8 +81,11 @@ class _Branch:
 class StepWays:
     """The ways to do one step from one state, found one after the other. ways: those found so far."""
 
-    def __init__(self, steps: Steps, number: int, state: State, members: List[State]) -> None:
-        """members: of what rounding has done, before the step."""
+    def __init__(self, steps: Steps, number: int, state: State, members: Callable[[], List[State]]) -> None:
+        """members: of what rounding has done, before the step. They cost many steps, and what they say of one state is
+
+        near enough for the others of the same step: so only the first has them, and those that are gone on from.
+        """
         self.number = number
         self.ways: List[Way] = []
         self._steps = steps
@@ -93,22 +96,31 @@ class StepWays:
         after = steps.replay.state()
         off = steps.off(number, look.losses)
         self._sides = _sides(look)
-        self._members = [steps.moved(member) for member in members]
-        self._rounding = steps.rounding(number, look, off, self._members)
+        self._members_before = members
+        self._members: Optional[List[State]] = None
+        self._first = number not in steps.known
+        if self._first:
+            steps.known[number] = steps.rounding(number, look, off, self._moved_members())
+        self._rounding = steps.known[number]
         self._expected = steps.expected(number, self._rounding)
         self._patterns.add(_pattern(self._sides))
         self._add(look.losses, (), after, off)
 
     def members_after(self, way: Way) -> List[State]:
         """Where the members are after ``way``."""
-        if not way.turns:
+        if self._first and not way.turns:
             return self._rounding.after
         base = self._steps.look(self.number, self._state, way.nudges)
         after = []
-        for member in self._members:
+        for member in self._moved_members():
             self._steps.beside(self.number, member, base, way.nudges)
             after.append(self._steps.replay.state())
         return after
+
+    def _moved_members(self) -> List[State]:
+        if self._members is None:
+            self._members = [self._steps.moved(member) for member in self._members_before()]
+        return self._members
 
     def found(self) -> Iterator[Way]:
         """First the step as it is, then with units turned over, in every branch of the step by turns."""
@@ -216,7 +228,9 @@ class StepWays:
         if self.number == steps.last:
             steps.replay.restore(after)
             translations = tuple(steps.replay.translation_checks("after"))
-            worst = distance = max(worst, excess(list(translations)))
+            worst = max(worst, excess(list(translations)))
+            # Here the bounds are all that counts: what is within them is close.
+            off, distance = CLOSE * off, CLOSE * worst
         way = Way(turns, losses, after, translations, worst, off, distance)
         self.ways.append(way)
         return way

@@ -23,7 +23,7 @@ from components.tracking.store import connect, store_uri
 from components.tracking.ui import serve
 from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, sample_path
 from tests.components.tracking.folders import START_TIME, begin, finish, typed
-from tests.components.tracking.logging_cost import logging_cost
+from tests.components.tracking.logging_cost import interval, logging_cost
 from tests.services import free_port
 
 
@@ -78,12 +78,16 @@ def cost(folder: Path, pairs: int) -> None:
             process.nice(NICENESS)
         for way, uri in (("server up", up), ("server down", f"http://127.0.0.1:{free_port()}")):
             measured = logging_cost(folder / way.replace(" ", "-"), dataset, uri, pairs)
-            low, high = (100 * (end - 1) for end in measured.interval)
             tell(
-                f"{way:<12} a step takes {100 * (measured.median - 1):+.2f}% (95% interval {low:+.2f} to {high:+.2f}%, "
-                f"{pairs} pairs of turns); follower: {measured.memory / 1e6:.0f} MB, "
-                f"{100 * measured.processor:.1f}% of a core"
+                f"{way:<12} a step takes {more(measured.time)} of time and {more(measured.work)} of the training's own "
+                f"processor time ({pairs} pairs of turns); follower: {100 * measured.processor:.1f}% of a core, "
+                f"{measured.memory / 1e6:.0f} MB"
             )
+
+
+def more(ratios: tuple[float, ...]) -> str:
+    low, high = (100 * (end - 1) for end in interval(ratios))
+    return f"{100 * (float(np.median(ratios)) - 1):+.2f}% (95%: {low:+.2f} to {high:+.2f}%)"
 
 
 def tell(text: str) -> None:
@@ -112,7 +116,7 @@ def main() -> None:
     parser.add_argument("what", choices=("bulk", "cost"))
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--pairs", type=int, default=30, help="of turns of 10 s with logging and without")
+    parser.add_argument("--pairs", type=int, default=100, help="of turns with logging and without")
     chosen = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryDirectory() as folder:
