@@ -43,7 +43,7 @@ class Way(NamedTuple):
 
     of the step's losses, of those of the next one that are settled by then, and of the translations after the last, in
     units of its bound; off: how far the losses of the step and of the next are off, in units of what is expected of the
-    right way; distance: the largest of them.
+    right way, or after the last step of a bound's CLOSE-th part; distance: the largest of them, translations included.
     """
 
     turns: Tuple[Turn, ...]

@@ -6,6 +6,7 @@ import numpy as np
 
 from dualgan.golden_replay import Bound, Check
 from dualgan.graph import Losses, State
+from dualgan.rounding import Steps
 from dualgan.watched_replay import Look, Nudges
 
 BOUND = Bound(1e-5, relative=True)
@@ -69,3 +70,8 @@ def replay_of(recorded: OneUnitDecides, given: OneUnitDecides) -> OneUnitDecides
     recorded.restore(recorded.initial)
     given.recorded = [recorded.step(number)["loss"] for number in range(1, given.steps + 2)]
     return given
+
+
+def steps_of(given: OneUnitDecides, tries: int = 100) -> Steps:
+    """Those of ``given``, which are recorded from GIVEN_START with the usual effects."""
+    return Steps(replay_of(OneUnitDecides(GIVEN_START, given.steps), given), tries)  # type: ignore[arg-type]

@@ -6,13 +6,12 @@ import pytest
 from dualgan.graph import State
 from dualgan.rounding import LAST_BIT, ROUNDING, Rounding, Steps
 from dualgan.watched_replay import Unit
-from tests.components.dualgan.one_unit import DECIDING, GIVEN_START, RECORDED_START, OneUnitDecides, replay_of
+from tests.components.dualgan.one_unit import DECIDING, GIVEN_START, RECORDED_START, OneUnitDecides, steps_of
 
 
 @pytest.fixture
 def steps() -> Steps:
-    replay = replay_of(OneUnitDecides(GIVEN_START, 3), OneUnitDecides(GIVEN_START, 3))
-    return Steps(replay, tries=100)  # type: ignore[arg-type]
+    return steps_of(OneUnitDecides(GIVEN_START, 3))
 
 
 def rounding_of(steps: Steps, number: int, members: list[State]) -> Rounding:

@@ -5,13 +5,7 @@ import pytest
 from dualgan.graph import State
 from dualgan.rounding import MEMBERS, Steps
 from dualgan.turning_over import CLOSE, StepWays
-from tests.components.dualgan.one_unit import GIVEN_START, OneUnitDecides, replay_of
-
-NEVER = 1000
-
-
-def steps_of(given: OneUnitDecides) -> Steps:
-    return Steps(replay_of(OneUnitDecides(GIVEN_START, given.steps), given), NEVER)  # type: ignore[arg-type]
+from tests.components.dualgan.one_unit import GIVEN_START, OneUnitDecides, steps_of
 
 
 def ways_of(steps: Steps, number: int) -> StepWays:
