@@ -12,7 +12,7 @@ def test_the_first_task_fails_with_every_fault_each_on_a_line_of_its_log(
 ) -> None:
     monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(DualGANError, match="^3 faults before the start"):
+    with pytest.raises(DualGANError, match=r"^3 faults before the start"):
         preflight("absent-folder", "", "", "", "cpu:1", "bbbb")
     lines = [line for line in capsys.readouterr().out.splitlines() if "preflight: " in line]
     assert len(lines) == 3
