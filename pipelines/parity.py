@@ -51,11 +51,17 @@ def build(profile: Profile) -> Any:
                     dataset=fetched.outputs["dataset"],
                     overrides=options,
                     seed=seed,
-                    kept=profile.checkpoints,
+                    retries=profile.retries,
+                    checkpoints=profile.checkpoints,
                     **tracking,
                 )
                 drawn[name, seed] = _task(f"sample-{name}-seed-{seed}", sample, image)(
-                    leg=settings, dataset=fetched.outputs["dataset"], model=trained[name, seed].outputs["model"]
+                    leg=settings,
+                    dataset=fetched.outputs["dataset"],
+                    model=trained[name, seed].outputs["model"],
+                    seed=seed,
+                    checkpoints=profile.checkpoints,
+                    pipeline_run_id=run_id,
                 )
                 for task in (trained[name, seed], drawn[name, seed]):
                     place(task, leg)

@@ -152,8 +152,8 @@ class Profile(_Strict):
     secrets: tuple[Variables, ...] = ()
     config_maps: tuple[Variables, ...] = ()
     image_pull_secrets: tuple[ObjectName, ...] = ()
-    retries: int = Field(default=0, ge=0, le=10, description="further tries of a task that fails or loses its node")
-    checkpoints: str = Field(default="", description="s3://bucket/prefix that keeps a training for its next try")
+    retries: int = Field(default=0, ge=0, le=10, description="further tries of a task, and of the trainer within it")
+    checkpoints: str = Field(default="", description="s3://bucket/prefix of checkpoints, for the next try")
 
     @model_validator(mode="after")
     def _legs_fit_together(self) -> "Profile":

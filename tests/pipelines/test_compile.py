@@ -117,7 +117,7 @@ def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(tmp_path:
     assert resources["accelerator"]["resourceCount"] == "1"
     task = specification["root"]["dag"]["tasks"]["train-npu-seed-0"]
     assert task["retryPolicy"]["maxRetryCount"] == 3
-    assert task["inputs"]["parameters"]["kept"]["runtimeValue"]["constant"].startswith("s3://")
+    assert task["inputs"]["parameters"]["checkpoints"]["runtimeValue"]["constant"].startswith("s3://")
 
 
 def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(tmp_path: Path) -> None:
