@@ -15,7 +15,7 @@ from components.publish.component import publish
 from components.replay.component import replay, trace
 from components.sample.component import sample
 from components.train.component import train
-from pipelines.placement import equip, place, place_beside_accelerators
+from pipelines.placement import equip
 from pipelines.profile import Profile
 from pipelines.recipe import recipe_tags
 
@@ -42,7 +42,8 @@ def build(profile: Profile) -> Any:
             source=dataset, sha256=dataset_sha256, quarantine=quarantine
         )
         trained, drawn = {}, {}
-        tasks = [fetched]
+        # Each with what it asks for.
+        tasks = [(fetched, profile.resources)]
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
             for seed in profile.seeds:
@@ -63,9 +64,8 @@ def build(profile: Profile) -> Any:
                     checkpoints=profile.checkpoints,
                     pipeline_run_id=run_id,
                 )
-                for task in (trained[name, seed], drawn[name, seed]):
-                    place(task, leg)
-                    tasks.append(task)
+                tasks.append((trained[name, seed], profile.training_resources(leg)))
+                tasks.append((drawn[name, seed], profile.step_resources(leg)))
         first = profile.seeds[0]
         reference = legs.get(profile.reference or "")
         traced = None
@@ -75,8 +75,7 @@ def build(profile: Profile) -> Any:
                 dataset=fetched.outputs["dataset"],
                 model=trained[reference.name, first].outputs["model"],
             )
-            place(traced, reference)
-            tasks.append(traced)
+            tasks.append((traced, profile.step_resources(reference)))
         for leg in profile.candidates:
             name, image, settings = leg.name, leg.image or profile.image, asdict(profile.settings(leg))
             inputs = _records("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
@@ -85,8 +84,7 @@ def build(profile: Profile) -> Any:
                 replayed = _task(f"replay-{name}", replay, image)(
                     leg=settings, trace=traced.outputs["trace"], model=trained[name, first].outputs["model"]
                 )
-                place(replayed, leg)
-                tasks.append(replayed)
+                tasks.append((replayed, profile.step_resources(leg)))
                 inputs |= {**_records("reference", of_reference), "replay": replayed.outputs["replay"]}
             against = reference.name if reference else "record"
             compared = _task(f"compare-{name}-with-{against}", compare, profile.image)(
@@ -105,10 +103,9 @@ def build(profile: Profile) -> Any:
                 tags=recipe_tags(profile),
                 **tracking,
             )
-            place_beside_accelerators(published, leg)
-            tasks += [compared, published]
-        for task in tasks:
-            equip(task, profile)
+            tasks += [(compared, profile.resources), (published, profile.publishing_resources(leg))]
+        for task, resources in tasks:
+            equip(task, profile, resources)
 
     return parity
 

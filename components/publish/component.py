@@ -17,6 +17,7 @@ def publish(
     """Register the candidate in MLflow, as challenger and perhaps as champion; the address of the model."""
     from pathlib import Path
 
+    from components.common.metadata import artifact_metadata
     from components.publish.publish import publish
     from components.tracking.placement import Placement
     from components.train.leg import leg_settings
@@ -32,5 +33,5 @@ def publish(
         tags=tags,
     )
     write_json(Path(registered.path), published.to_json())
-    registered.metadata.update(published.to_json())
+    registered.metadata.update(artifact_metadata(published.to_json()))
     return published.uri

@@ -25,6 +25,7 @@ def train(
     """
     from pathlib import Path
 
+    from components.common.metadata import artifact_metadata
     from components.tracking.placement import Placement
     from components.train.checkpoint_mirror import training_uri
     from components.train.figures import figures
@@ -43,5 +44,7 @@ def train(
         retries=retries,
         checkpoint_uri=training_uri(checkpoints, pipeline_run_id, leg["name"], seed),
     )
-    for name, value in figures(summary).items():
-        metrics.log_metric(name, value)
+    measured = artifact_metadata(figures(summary))
+    metrics.metadata.update(measured)
+    for artifact in (records, model):
+        artifact.metadata.update(measured, leg=leg["name"], seed=seed, status=summary["status"])

@@ -53,9 +53,8 @@ def run_trainer(leg: LegSettings, title: str, options: TrainOptions, retries: in
             pause = min(FIRST_PAUSE_SECONDS * 2 ** (number - 1), MAX_PAUSE_SECONDS)
             start = _newest_checkpoint(run)
             where = f"from step {start}" if start else "from the beginning"
-            say(
-                f"{title}: {str(error).removeprefix(f'leg {leg.name}: ')}; goes on {where} in {pause:g} s ({number + 1} of {tries})"
-            )
+            reason = str(error).removeprefix(f"leg {leg.name}: ")
+            say(f"{title}: {reason}; goes on {where} in {pause:g} s ({number + 1} of {tries})")
         if not RunFolder(run).options.is_file():
             # It died before it had written what makes a folder its own.
             shutil.rmtree(run, ignore_errors=True)

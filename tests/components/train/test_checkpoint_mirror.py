@@ -7,7 +7,7 @@ from mypy_boto3_s3 import S3Client
 
 from components.dataset.options import Patience
 from components.tracking.placement import Placement
-from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored
+from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
 from components.train.leg import LegSettings
 from components.train.train import train
 from dualgan.errors import BadInput
@@ -118,9 +118,7 @@ def test_what_cannot_be_copied_stops_no_training(
 def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_last_step(
     s3: S3Client,  # noqa: F811
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("components.tracking.live.PATIENCE", 1.0)
     dataset, uri = make_dataset(tmp_path / "source"), training_uri(f"s3://{BUCKET}/checkpoints", "run-1", "npu", 0)
     leg = LegSettings("npu", "tf2", "cpu", "candidate", {}, {"image_size": 32, "gcn": 2, "dcn": 2, "max_steps": 6})
     placement = Placement(tracking_uri="http://127.0.0.1:9", pipeline_run_id="run-1")

@@ -28,7 +28,6 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_process, "FIRST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr("components.tracking.live.PATIENCE", 1.0)
 
 
 def weights(run: Path) -> dict[str, bytes]:
