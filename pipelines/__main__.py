@@ -70,6 +70,7 @@ def parser() -> Parser:
 
     checking = commands.add_parser("check", help="look for mistakes in profiles, without a cluster")
     checking.add_argument("profiles", nargs="*", metavar="PROFILE", help="names or .yaml files (default: all)")
+    checking.add_argument("--dataset", help="a source in place of the profiles' own")
     cluster_commands.add_commands(commands)
 
     doctor_arguments.add_arguments(
@@ -106,7 +107,7 @@ def _perform(options: argparse.Namespace) -> int:
     if options.command == "doctor":
         return _doctor(options)
     if options.command == "check":
-        return _check(options.profiles or known_profiles())
+        return _check(options.profiles or known_profiles(), options.dataset)
     if options.command in cluster_commands.VERBS:
         return cluster_commands.perform(options, lambda line: print(line, flush=True))
     profile = load_profile(options.profile).with_seeds(options.seed, options.seeds)
@@ -115,7 +116,7 @@ def _perform(options: argparse.Namespace) -> int:
 
 def _run(profile: Profile, options: argparse.Namespace) -> int:
     parameters = {
-        "dataset": options.dataset or profile.dataset,
+        "dataset": profile.source(options.dataset),
         "options": dict(_assignment(text) for text in options.option),
         "tracking_uri": options.tracking_uri,
         "experiment": options.experiment,
@@ -154,11 +155,11 @@ def _doctor(options: argparse.Namespace) -> int:
     return code
 
 
-def _check(names: list[str]) -> int:
+def _check(names: list[str], dataset: str | None) -> int:
     from pipelines.check import check
 
     problems = []
-    for checked in map(check, names):
+    for checked in (check(name, dataset) for name in names):
         problems += [checked.problem] if checked.problem else []
         if not checked.problem:
             print(f"{checked.name}: {checked.tasks} tasks, no problem found")

@@ -1,6 +1,7 @@
 """The parity pipeline: dataset -> train, sample (each leg and seed) -> compare, publish (each candidate).
 
-The reference also records a trace of its first steps, which each candidate replays.
+The reference also records a trace of its first steps, which each candidate replays. On a cluster, tasks without an
+accelerator come first, and end the run if something that it needs later is not there.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +12,11 @@ from kfp import dsl
 
 from components.compare.component import compare
 from components.dataset import component as dataset_component
+from components.preflight.component import image_preflight, preflight
 from components.publish.component import publish
 from components.replay.component import replay, trace
 from components.sample.component import sample
+from components.train.commit import code_commit
 from components.train.component import train
 from pipelines.placement import equip, place, place_beside_accelerators
 from pipelines.profile import Profile
@@ -22,14 +25,16 @@ from pipelines.recipe import recipe_tags
 PIPELINE_NAME = "dualgan-parity"
 
 
-def build(profile: Profile) -> Any:
-    """The KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name."""
+def build(profile: Profile, on_cluster: bool = False) -> Any:
+    """The KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
+
+    on_cluster: whether its first tasks look for what the others need.
+    """
     legs = {leg.name: leg for leg in profile.legs}
-    source = profile.dataset
 
     @dsl.pipeline(name=f"{PIPELINE_NAME}-{profile.name}", description=profile.description)  # type: ignore[untyped-decorator]
     def parity(
-        dataset: str = source,
+        dataset: str = profile.dataset,
         options: dict = {},  # type: ignore[type-arg]  # noqa: B006 - KFP takes the default as a constant
         tracking_uri: str = "",
         experiment: str = "",
@@ -42,7 +47,10 @@ def build(profile: Profile) -> Any:
             source=dataset, sha256=dataset_sha256, quarantine=quarantine
         )
         trained, drawn = {}, {}
-        tasks = [fetched]
+        checks = _preflight_tasks(profile, dataset, tracking_uri, experiment) if on_cluster else []
+        if checks:
+            fetched.after(*checks)
+        tasks = [*checks, fetched]
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
             for seed in profile.seeds:
@@ -104,6 +112,26 @@ def build(profile: Profile) -> Any:
             equip(task, profile)
 
     return parity
+
+
+def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experiment: Any) -> list[Any]:
+    """The tasks that come first: one for all that is behind addresses, and one for each image of a leg's own."""
+    revision = code_commit() or ""
+    first = _task("preflight", preflight, profile.image)(
+        dataset=dataset,
+        checkpoints=profile.checkpoints,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        image=profile.image,
+        revision=revision,
+    )
+    tasks = [first]
+    for leg in profile.legs:
+        if leg.image and leg.image != profile.image:
+            task = _task(f"preflight-{leg.name}", image_preflight, leg.image)(image=leg.image, revision=revision)
+            place_beside_accelerators(task, leg)
+            tasks.append(task)
+    return tasks
 
 
 def _runs(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:

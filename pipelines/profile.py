@@ -142,7 +142,7 @@ class Profile(_Strict):
     name: Name
     description: str
     image: Image = Field(description="image of every component that is not a leg's own")
-    dataset: str
+    dataset: str = ""
     reference: str | None = None
     recorded_reference: str | None = None
     legs: Annotated[tuple[LegProfile, ...], Field(min_length=1, max_length=2)]
@@ -194,6 +194,16 @@ class Profile(_Strict):
         if not 0 <= start <= LARGEST_SEED - number:
             raise BadInput(f"--seed {start}: must be in [0, 2**32)")
         return self.model_copy(update={"seeds": tuple(range(start, start + number))})
+
+    def source(self, given: str | None = None) -> str:
+        """The dataset's source, ``given`` in place of the profile's own. BadInput if neither names one."""
+        source = given or self.dataset
+        if not source:
+            raise BadInput(
+                f"profile {self.name} names no dataset: give --dataset with a source of yours, such as "
+                "s3://bucket/prefix, or write it as `dataset` into a copy of the profile"
+            )
+        return source
 
     @property
     def candidates(self) -> tuple[LegProfile, ...]:

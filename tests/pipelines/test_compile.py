@@ -31,12 +31,15 @@ def test_the_graph_shows_every_leg_by_name_and_loads(tmp_path: Path, name: str) 
     tasks = specification["root"]["dag"]["tasks"]
     runs = [f"{leg.name}-seed-{seed}" for leg in profile.legs for seed in profile.seeds]
     candidates = [leg.name for leg in profile.candidates]
-    expected = {"dataset"} | {f"{step}-{run}" for step in ("train", "sample") for run in runs}
+    own_images = [leg.name for leg in profile.legs if leg.image and leg.image != profile.image]
+    checks = {"preflight"} | {f"preflight-{leg}" for leg in own_images}
+    expected = checks | {"dataset"} | {f"{step}-{run}" for step in ("train", "sample") for run in runs}
     expected |= {f"compare-{leg}-with-{profile.reference or 'record'}" for leg in candidates}
     if profile.reference:
         expected |= {f"trace-{profile.reference}"} | {f"replay-{leg}" for leg in candidates}
     assert set(tasks) == expected | {f"publish-{leg}" for leg in candidates}
     assert all(task["taskInfo"]["name"] == key for key, task in tasks.items())
+    assert set(tasks["dataset"]["dependentTasks"]) == checks
     for run in runs:
         assert tasks[f"sample-{run}"]["dependentTasks"] == ["dataset", f"train-{run}"]
 
@@ -51,6 +54,19 @@ def test_each_leg_runs_in_its_own_image_on_its_own_accelerator(tmp_path: Path) -
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert pods["exec-train-npu-seed-0"]["nodeSelector"]["labels"]["accelerator"] == "huawei-Ascend910"
     assert pods["exec-train-npu-seed-0"]["tolerations"][0]["key"] == "huawei.com/Ascend910"
+
+
+def test_what_a_run_needs_is_looked_for_in_each_image_before_anything_takes_an_accelerator(tmp_path: Path) -> None:
+    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+    executors = specification["deploymentSpec"]["executors"]
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for leg in ("npu", "gpu"):
+        check, train = (executors[f"exec-{task}"]["container"] for task in (f"preflight-{leg}", f"train-{leg}-seed-0"))
+        assert check["image"] == train["image"] and "accelerator" not in check.get("resources", {})
+        assert pods[f"exec-preflight-{leg}"]["tolerations"] == pods[f"exec-train-{leg}-seed-0"]["tolerations"]
+    given = specification["root"]["dag"]["tasks"]["preflight"]["inputs"]["parameters"]
+    assert given["checkpoints"]["runtimeValue"]["constant"] == load_profile("ascend910-vs-gpu").checkpoints
+    assert given["dataset"] == {"componentInputParameter": "dataset"}
 
 
 def test_a_candidate_is_published_on_a_node_for_its_image_without_taking_an_accelerator(tmp_path: Path) -> None:
