@@ -1,1 +1,1 @@
-"""Is everything there that a profile's pipeline needs on a cluster? It looks, and changes nothing."""
+"""What a cluster needs before a profile's pipeline can run on it, asked of its own APIs."""

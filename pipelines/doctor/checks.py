@@ -1,136 +1,87 @@
-"""What a cluster needs before a profile's pipeline can run on it, one function a subject."""
+"""The list of checks: each asks one question of the cluster, of its KFP or of its MLflow."""
 
-from pipelines.cluster_doctor.api import CannotTellError, Cluster, Right, ServiceAccount
-from pipelines.cluster_doctor.check import APPLY, Check, Checks, Place, Subject, secret, without_placeholder
-from pipelines.cluster_doctor.kfp import (
-    kubeflow_pipelines,
-    launcher_for_arm64,
+from pipelines.doctor.check import APPLY, Check, Checks, Place, Subject, placeholder, secret
+from pipelines.doctor.cluster import Cluster, Unknown
+from pipelines.doctor.kfp import (
+    failures_that_are_retried,
+    kfp_api,
+    kfp_version,
     mlflow_plugin,
     object_store,
     priority_of_runs,
 )
-from pipelines.cluster_doctor.needs import Needs
-from pipelines.cluster_doctor.nodes import accelerator_pools, ascend_device_plugin, quotas
+from pipelines.doctor.mlflow import mlflow, our_mlflow
+from pipelines.doctor.needs import Needs
+from pipelines.doctor.nodes import ascend_device_plugin, nodes, quotas
 
-# What manifests/secrets.example.yaml has.
-SECRETS_OF_MLFLOW = {
-    "mlflow-database": frozenset({"username", "password"}),
-    "mlflow-artifacts": frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}),
-    "mlflow-admin": frozenset({"username", "password", "flask-secret-key"}),
-}
-SECRETS_OF_RUNS = {
-    "kfp-mlflow-credentials": frozenset({"username", "password"}),
-    "dualgan-parity-s3": frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}),
-}
-CONFIG_MAPS_OF_RUNS = {"dualgan-parity": frozenset({"MLFLOW_TRACKING_URI"})}
-KFP_GROUP = "pipelines.kubeflow.org"
-# KFP's launcher reads the object store's address and keys in the pod of a task.
-RIGHTS_OF_TASKS = (Right("get", "secrets"), Right("get", "configmaps"))
-RIGHTS_OF_KFP = (Right("get", "secrets", name="kfp-mlflow-credentials"),)
-RIGHTS_OF_RETRAIN = tuple(
-    Right(verb, resource, KFP_GROUP) for resource in ("runs", "experiments") for verb in ("create", "list")
-)
 RETRAIN = "dualgan-parity-retrain"
 
 
 def check_all(cluster: Cluster, place: Place, needs: Needs) -> Checks:
     """Every check, in the order in which an admin would set things up."""
-    for subject in SUBJECTS:
+    for subject in (*REQUIRED, *OPTIONAL):
         try:
             yield from subject(cluster, place, needs)
-        except CannotTellError as error:
-            name = subject.__name__.replace("_", " ")
-            yield Check(name, "cannot tell", str(error), "ask somebody who may, or for the right to look")
+        except Unknown as error:
+            name, advice = subject.__name__.replace("_", " "), "ask somebody who may, or for the right to look"
+            yield Check(name, "cannot tell", str(error), advice, required=subject in REQUIRED)
 
 
-def namespaces(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    for name, advice in {
-        place.kfp: "install Kubeflow Pipelines, or name its namespace with --kfp-namespace",
-        place.runs: "name the namespace in which runs execute with --namespace",
-        place.tracking: APPLY,
-    }.items():
-        there = cluster.namespace(name) is not None
-        yield Check("namespace", "ok" if there else "missing", name, "" if there else advice)
+def secrets(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+    for (name, required), keys in needs.keys("secret").items():
+        yield secret(cluster, place.runs, name, keys, required)
 
 
-def secrets_and_config_maps(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    for name, keys in {**SECRETS_OF_RUNS, **needs.secrets}.items():
-        yield secret(cluster, place.runs, name, keys | SECRETS_OF_RUNS.get(name, frozenset()))
-    for name, keys in SECRETS_OF_MLFLOW.items():
-        yield secret(cluster, place.tracking, name, keys)
-    for name, stated in {**CONFIG_MAPS_OF_RUNS, **needs.config_maps}.items():
-        yield _config_map(cluster, place.runs, name, stated | CONFIG_MAPS_OF_RUNS.get(name, frozenset()))
+def config_maps(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+    for (name, required), keys in needs.keys("configMap").items():
+        subject, found = f"config map {place.runs}/{name}", cluster.get("configmaps", name, place.runs).get("data", {})
+        lacking = ", ".join(sorted(keys - set(found)))
+        if wrong := placeholder(subject, found):
+            yield wrong
+        elif lacking or not found:
+            yield Check(subject, "missing", f"it lacks {lacking}" if found else "it is not there", APPLY, required)
+        else:
+            yield Check(subject, "ok", f"{len(keys)} keys that tasks read")
 
 
-def _config_map(cluster: Cluster, namespace: str, name: str, keys: frozenset[str]) -> Check:
-    subject, found = f"config map {namespace}/{name}", cluster.config_map(namespace, name)
-    if found is None:
-        return Check(subject, "missing", "it is not there", APPLY)
-    if not keys <= set(found):
-        return Check(subject, "missing", f"it lacks {', '.join(sorted(keys - set(found)))}", APPLY)
-    return without_placeholder(subject, "\n".join(found.values()), f"{len(keys)} keys that tasks read")
-
-
-def rights(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    advice = "name the account of tasks with --service-account; KFP's is pipeline-runner, a profile's default-editor"
-    yield _rights(cluster, place, ServiceAccount(place.runs, place.account), RIGHTS_OF_TASKS, advice)
-    yield _rights(cluster, place, ServiceAccount(place.kfp, "ml-pipeline"), RIGHTS_OF_KFP, APPLY)
-    if (cluster.kfp_health(place.kfp) or {}).get("multi_user"):
-        yield _rights(cluster, place, ServiceAccount(place.runs, RETRAIN), RIGHTS_OF_RETRAIN, APPLY)
-
-
-def _rights(cluster: Cluster, place: Place, account: ServiceAccount, wanted: tuple[Right, ...], advice: str) -> Check:
-    subject = f"rights of {account.namespace}/{account.name}"
-    refused = [str(right) for right in wanted if not cluster.may(account, place.runs, right)]
+def rights_of_tasks(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+    """KFP's launcher reads the object store's address and keys in the pod of a task."""
+    wanted, account = ("secrets", "configmaps"), f"{place.runs}/{place.account}"
+    refused = [f"get {kind}" for kind in wanted if not cluster.allows(place.runs, place.account, "get", kind)]
     if refused:
-        return Check(subject, "missing", f"in {place.runs} it may not {', '.join(refused)}", advice)
-    return Check(subject, "ok", ", ".join(map(str, wanted)))
-
-
-def mlflow(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    server = cluster.deployment(place.tracking, "mlflow")
-    if server is None:
-        yield Check("MLflow", "missing", f"no deployment mlflow in {place.tracking}", APPLY)
-        return
-    sources = server.spec.template.spec.containers[0].env_from or []
-    for name in [source.config_map_ref.name for source in sources if source.config_map_ref]:
-        text = "\n".join((cluster.config_map(place.tracking, name) or {}).values())
-        yield without_placeholder("MLflow's storage", text, name)
-    running = (server.status.available_replicas or 0) > 0
-    advice = f"kubectl describe pods -n {place.tracking}; kubectl logs -n {place.tracking} deploy/mlflow"
-    if running:
-        yield Check("MLflow", "ok", "runs")
+        advice = "name the tasks' account with --service-account; KFP's is pipeline-runner, a profile's default-editor"
+        detail = f"in {place.runs} it may not {', '.join(refused)}"
+        yield Check(f"rights of {account}", "missing", detail, advice)
     else:
-        yield Check("MLflow", "missing", "no pod is available", advice)
-    for claim in cluster.volume_claims(place.tracking):
-        bound = claim.status.phase == "Bound"
-        advice = "" if bound else "kubectl get storageclass: one must be the default"
-        yield Check(f"volume {claim.metadata.name}", "ok" if bound else "missing", claim.status.phase, advice)
+        yield Check(f"rights of {account}", "ok", "get secrets and configmaps")
 
 
 def retrain_schedule(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    job, name = cluster.cron_job(place.runs, RETRAIN), "schedule of retrains"
-    if job is None or job.spec.suspend:
-        detail = f"no cron job {RETRAIN}" if job is None else "it is suspended"
-        yield Check(name, "missing", detail, "apply an overlay of a pool: manifests/overlays/", required=False)
+    spec = cluster.get("cronjobs", RETRAIN, place.runs).get("spec")
+    if not spec or spec.get("suspend"):
+        detail = "it is suspended" if spec else f"no cron job {RETRAIN}"
+        yield Check("schedule of retrains", "missing", detail, "apply an overlay of a pool", required=False)
     else:
-        yield Check(
-            name, "ok", f"{job.spec.schedule} ({job.spec.time_zone or 'the time of the cluster'})", required=False
-        )
+        yield Check("schedule of retrains", "ok", f"{spec['schedule']} ({spec.get('timeZone', 'the cluster')})")
 
 
-SUBJECTS: tuple[Subject, ...] = (
-    namespaces,
-    kubeflow_pipelines,
-    launcher_for_arm64,
-    priority_of_runs,
-    mlflow_plugin,
+REQUIRED: tuple[Subject, ...] = (
+    kfp_api,
     object_store,
-    secrets_and_config_maps,
+    secrets,
+    config_maps,
     mlflow,
-    accelerator_pools,
-    ascend_device_plugin,
+    nodes,
     quotas,
-    rights,
+    ascend_device_plugin,
+    rights_of_tasks,
+)
+# What these find may be required all the same; that they cannot look is no reason to doubt.
+OPTIONAL: tuple[Subject, ...] = (
+    kfp_version,
+    mlflow_plugin,
+    priority_of_runs,
+    failures_that_are_retried,
+    our_mlflow,
     retrain_schedule,
 )

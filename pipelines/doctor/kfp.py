@@ -1,181 +1,161 @@
-"""Kubeflow Pipelines: its version, its settings, its object store."""
+"""Kubeflow Pipelines: whether it answers, its release, and the settings that decide what becomes of a run."""
 
+import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from pipelines.cluster_doctor.api import Cluster
-from pipelines.cluster_doctor.check import APPLY, Check, Checks, Place, secret, without_placeholder
-from pipelines.cluster_doctor.needs import Needs
+from dualgan.errors import DualGANError
+from pipelines.doctor.check import APPLY, Check, Checks, Place, container, placeholder, secret, within
+from pipelines.doctor.cluster import Cluster
+from pipelines.doctor.needs import Needs
+from pipelines.kfp_api import KfpApi, Lost, endpoint
 
 # Its launcher runs on the node of a task, and Ascend servers are arm64: the first release with such images.
 OLDEST = (2, 17)
-INSTALL = f"install KFP {OLDEST[0]}.{OLDEST[1]} or newer"
+ON_ERROR, ON_FAILURE = "a node that is lost", "a trainer that dies"
+RETRIED = {"Always": {ON_ERROR, ON_FAILURE}, "OnError": {ON_ERROR}, "OnFailure": {ON_FAILURE}, "": {ON_FAILURE}}
 
 
-class _SpecPatch(BaseModel):
-    """What KFP merges into the workflow of every run."""
-
-    podPriorityClassName: str | None = None
-
-
-class _PluginSettings(BaseModel):
-    authType: str = "kubernetes"
-    injectUserEnvVars: bool = False
-
-
-class _Plugin(BaseModel):
-    endpoint: str
-    settings: _PluginSettings = _PluginSettings()
-
-
-class _Plugins(BaseModel):
-    mlflow: _Plugin | None = None
-
-
-class _ServerConfig(BaseModel):
-    """config.json of KFP's API server."""
-
-    plugins: _Plugins = _Plugins()
-
-
-class _SecretReference(BaseModel):
-    secretName: str
-    accessKeyKey: str
-    secretKeyKey: str
-
-
-class _Credentials(BaseModel):
-    secretRef: _SecretReference | None = None
-
-
-class _ProviderDefault(BaseModel):
-    credentials: _Credentials = _Credentials()
-
-
-class _Provider(BaseModel):
-    """An object store, as KFP's launcher is told of it."""
-
-    default: _ProviderDefault = _ProviderDefault()
-
-
-def kubeflow_pipelines(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    server = cluster.deployment(place.kfp, "ml-pipeline")
-    if server is None:
-        yield Check("KFP", "missing", f"no deployment ml-pipeline in {place.kfp}", f"{INSTALL}; see --kfp-namespace")
+def kfp_api(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+    """Whether KFP answers: at an address that is given, with the user's login, else as the service ml-pipeline."""
+    advice = f"kubectl logs -n {place.kfp} deployment/ml-pipeline; is KFP elsewhere: --kfp-namespace, --endpoint"
+    try:
+        many = _asked_from_here(place)
+    except DualGANError as error:
+        yield Check("KFP API", "missing", str(error), advice)
         return
-    yield _version("KFP version", server.spec.template.spec.containers[0].image)
-    health = cluster.kfp_health(place.kfp)
-    if health is None:
-        advice = f"kubectl logs -n {place.kfp} deployment/ml-pipeline"
-        yield Check("KFP API", "missing", "its health endpoint does not answer", advice)
-    else:
-        users = "many users" if health.get("multi_user") else "one user"
-        yield Check("KFP API", "ok", f"answers; for {users}")
+    if many is None:
+        status, body = cluster.ask_service(place.kfp, "ml-pipeline:8888", "/apis/v2beta1/healthz")
+        if status != 200 or not body.startswith("{"):
+            yield Check("KFP API", "missing", f"ml-pipeline of {place.kfp} does not answer ({status})", advice)
+            return
+        many = bool(json.loads(body).get("multi_user"))
+    yield Check("KFP API", "ok", f"answers; for {'many users' if many else 'one user'}")
 
 
-def launcher_for_arm64(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    image = _variables(cluster, place).get("V2_LAUNCHER_IMAGE")
-    arm = any((node.metadata.labels or {}).get("kubernetes.io/arch") == "arm64" for node in cluster.nodes())
-    if image and arm:
-        yield _version("KFP launcher for arm64", image)
+def _asked_from_here(place: Place) -> bool | None:
+    """Whether KFP has many users, None if its address is not given or not to be reached from here."""
+    if not place.kfp_address:
+        return None
+    api = KfpApi(endpoint(place.kfp_address, place.runs, retries=0))
+    try:
+        many = api.has_many_users()
+        # What a submission asks first, with the login that it has.
+        api.find_experiment("dualgan-parity")
+    except Lost:
+        return None
+    return many
 
 
-def _version(subject: str, image: str) -> Check:
-    found = re.search(r":v?(\d+)\.(\d+)(\.\d+)?", image)
+def kfp_version(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+    """The release, which KFP's API does not tell: the tag of its server's image."""
+    image = _kfp_server(cluster, place).get("image", "")
+    found = re.search(r":v?(\d+)\.(\d+)[^@]*", image)
+    oldest = ".".join(map(str, OLDEST))
     if not found:
-        advice = f"see that it is {OLDEST[0]}.{OLDEST[1]} or newer"
-        return Check(subject, "cannot tell", f"{image} has no version in its tag", advice, required=False)
-    new = (int(found[1]), int(found[2])) >= OLDEST
-    return Check(subject, "ok" if new else "missing", found[0].strip(":"), "" if new else INSTALL)
+        detail = f"{image or 'no server of KFP'} has no version in its tag"
+        yield Check("KFP version", "cannot tell", detail, f"see that it is {oldest} or newer", required=False)
+    elif (int(found[1]), int(found[2])) < OLDEST:
+        yield Check("KFP version", "missing", found[0].strip(":"), f"install KFP {oldest} or newer")
+    else:
+        yield Check("KFP version", "ok", found[0].strip(":"))
 
 
 def priority_of_runs(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    subject = "priority of runs"
-    advice = f"kubectl patch deployment ml-pipeline -n {place.kfp} --patch-file manifests/kfp/api-server-patch.yaml"
+    """The priority class that KFP's server gives to every run: one that is not there stops them all."""
+    variables = {one["name"]: one.get("value") for one in _kfp_server(cluster, place).get("env", [])}
     try:
-        patch = _SpecPatch.model_validate_json(_variables(cluster, place).get("COMPILED_PIPELINE_SPEC_PATCH") or "{}")
-    except ValidationError:
-        yield Check(subject, "missing", "COMPILED_PIPELINE_SPEC_PATCH of KFP's API server is no JSON object", advice)
+        name = within(json.loads(variables.get("COMPILED_PIPELINE_SPEC_PATCH") or "{}"), "podPriorityClassName")
+        if not isinstance(name, str | None):
+            raise ValueError(name)
+    except ValueError:
+        yield Check("priority of runs", "missing", "COMPILED_PIPELINE_SPEC_PATCH of KFP's API server is no JSON object")
         return
-    given = patch.podPriorityClassName
-    if given is None:
-        yield Check(subject, "missing", "KFP gives runs no priority class", advice, required=False)
-    elif cluster.priority_class(given) is None:
-        yield Check(subject, "missing", f"KFP gives runs {given}, a priority class that is not there", APPLY)
+    if not name:
+        advice = "manifests/kfp/api-server-patch.yaml gives one"
+        yield Check("priority of runs", "missing", "KFP gives runs no priority class", advice, required=False)
+    elif not cluster.get("priorityclasses", name):
+        yield Check("priority of runs", "missing", f"KFP gives runs {name}, which is not there", APPLY)
     else:
-        yield Check(subject, "ok", given, required=False)
+        yield Check("priority of runs", "ok", name)
 
 
 def mlflow_plugin(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    """KFP's own: tracking works without it, but 2.17.0 comes with one that asks a host of its own."""
+    """KFP's own MLflow plugin: it must not set variables that tasks have from secrets and config maps already."""
     subject, advice = "KFP's MLflow plugin", "see docs/cluster.md: merge manifests/kfp/mlflow-plugin.json"
-    name = _mounted_config(cluster.deployment(place.kfp, "ml-pipeline"))
-    if name is None:
-        yield Check(subject, "cannot tell", "its settings are those inside KFP's image", advice, required=False)
-        return
-    content = (cluster.config_map(place.kfp, name) or {}).get("config.json", "")
+    launcher = cluster.get("configmaps", "kfp-launcher", place.runs).get("data", {}).get("plugins.mlflow")
+    name = _mounted_config(cluster, place)
+    content = cluster.get("configmaps", name, place.kfp).get("data", {}).get("config.json", "") if name else "{}"
     try:
-        plugin = _ServerConfig.model_validate_json(content).plugins.mlflow
-    except ValidationError:
-        yield Check(subject, "missing", f"config.json in config map {name} is not what KFP reads", advice)
+        plugin = within(json.loads(content), "plugins", "mlflow")
+        injects = within(json.loads(launcher or "{}"), "settings", "injectUserEnvVars")
+        injects = within(plugin or {}, "settings", "injectUserEnvVars") if injects is None else injects
+    except ValueError:
+        yield Check(subject, "missing", f"{name or 'plugins.mlflow of kfp-launcher'} is not what KFP reads", advice)
         return
-    if plugin is None:
-        yield Check(subject, "missing", f"config map {name} does not set it", advice, required=False)
-    elif wrong := _faults(plugin, place):
-        yield Check(subject, "missing", "; ".join(wrong), advice)
+    if injects and (plugin or not name):
+        detail = "injectUserEnvVars is true: a task's pod, which then has a variable of MLflow twice, is refused"
+        yield Check(subject, "missing", detail, "set it to false, in config.json and in kfp-launcher")
+    elif not plugin:
+        detail = f"config map {name} does not set it" if name else "its settings are those inside KFP's image"
+        yield Check(subject, "missing" if name else "cannot tell", detail, advice, required=False)
     else:
-        yield Check(subject, "ok", plugin.endpoint, required=False)
+        yield Check(subject, "ok", f"{within(plugin, 'endpoint')}; an address that is wrong costs a line in the log")
 
 
-def _faults(plugin: _Plugin, place: Place) -> list[str]:
-    found = []
-    if f".{place.tracking}" not in plugin.endpoint:
-        found.append(f"its endpoint is {plugin.endpoint}")
-    if plugin.settings.authType != "basic-auth":
-        found.append(f"its authType is {plugin.settings.authType}, not basic-auth")
-    if not plugin.settings.injectUserEnvVars:
-        found.append("injectUserEnvVars is off: tasks do not learn of KFP's runs")
-    return found
-
-
-def _mounted_config(server: Any) -> str | None:
-    """The config map that KFP's API server reads its settings from, None where that is its image."""
-    if server is None:
-        return None
-    pod = server.spec.template.spec
-    maps = {volume.name: volume.config_map.name for volume in pod.volumes or [] if volume.config_map}
-    places = {"/config", "/config/config.json"}
-    mounted = [mount.name for mount in pod.containers[0].volume_mounts or [] if mount.mount_path in places]
-    return maps.get(mounted[0]) if mounted else None
-
-
-def _variables(cluster: Cluster, place: Place) -> Mapping[str, str]:
-    server = cluster.deployment(place.kfp, "ml-pipeline")
-    container = server.spec.template.spec.containers[0] if server else None
-    return {entry.name: entry.value for entry in (container.env if container else None) or []}
+def failures_that_are_retried(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+    """What Argo makes of a task's retries: KFP leaves to its configuration which failures they are for."""
+    subject = "failures that are retried"
+    found = cluster.get("configmaps", "workflow-controller-configmap", place.kfp).get("data", {})
+    try:
+        # Argo reads each key as YAML of its own, or all of them from one called config.
+        stated = yaml.safe_load(found.get("config") or "{}").get("workflowDefaults")
+        defaults = stated or yaml.safe_load(found.get("workflowDefaults") or "{}")
+        policy = str(within(defaults, "spec", "templateDefaults", "retryStrategy", "retryPolicy") or "")
+    except (yaml.YAMLError, ValueError, AttributeError):
+        policy = "unknown"
+    if not found or policy not in RETRIED:
+        detail = f"workflow-controller-configmap of {place.kfp} does not say"
+        yield Check(subject, "cannot tell", detail, "see docs/cluster.md", required=False)
+        return
+    left = {ON_ERROR, ON_FAILURE} - RETRIED[policy]
+    detail = " and ".join(sorted(RETRIED[policy])) + "".join(f", not {one}" for one in left)
+    advice = "manifests/kfp/workflow-controller-patch.yaml makes Argo retry both" if left else ""
+    yield Check(subject, "missing" if left else "ok", detail, advice, required=False)
 
 
 def object_store(cluster: Cluster, place: Place, needs: Needs) -> Checks:
-    subject, settings = "KFP's object store", cluster.config_map(place.runs, "kfp-launcher") or {}
-    root = settings.get("defaultPipelineRoot")
-    if not root:
-        yield Check(subject, "missing", f"no defaultPipelineRoot in config map {place.runs}/kfp-launcher", APPLY)
-        return
-    yield without_placeholder(subject, "\n".join(settings.values()), root)
+    """Where KFP keeps artifacts, and the keys for it; without settings of its own KFP uses its own store."""
+    subject, settings = "KFP's object store", cluster.get("configmaps", "kfp-launcher", place.runs).get("data", {})
     try:
-        content = yaml.safe_load(settings.get("providers", "")) or {}
-        providers = TypeAdapter(dict[str, _Provider]).validate_python(content)
-    except (yaml.YAMLError, ValidationError):
-        yield Check(
-            subject, "missing", f"providers in config map {place.runs}/kfp-launcher is not what KFP reads", APPLY
-        )
+        providers = dict(yaml.safe_load(settings.get("providers") or "{}")).values()
+        given = [within(provider, "default", "credentials", "secretRef") for provider in providers]
+        wanted = {one["secretName"]: {one["accessKeyKey"], one["secretKeyKey"]} for one in given if one is not None}
+    except (yaml.YAMLError, ValueError, TypeError, KeyError):
+        yield Check(subject, "missing", "providers in kfp-launcher is not what KFP reads", APPLY)
         return
-    for provider in providers.values():
-        reference = provider.default.credentials.secretRef
-        if reference:
-            keys = frozenset({reference.accessKeyKey, reference.secretKeyKey})
-            yield secret(cluster, place.runs, reference.secretName, keys)
+    fine = Check(subject, "ok", settings.get("defaultPipelineRoot") or "the one that KFP brings")
+    yield placeholder(subject, settings) or fine
+    for name, keys in wanted.items():
+        if (name, True) not in needs.keys("secret"):
+            yield secret(cluster, place.runs, name, keys)
+
+
+def _kfp_server(cluster: Cluster, place: Place) -> dict[str, Any]:
+    """The container of KFP's API server, whatever its deployment is called; empty if none is to be seen."""
+    found = {one["metadata"]["name"]: container(one) for one in cluster.list("deployments", place.kfp)}
+    servers = [one for name, one in found.items() if name == "ml-pipeline" or "api-server" in one.get("image", "")]
+    return servers[0] if servers else {}
+
+
+def _mounted_config(cluster: Cluster, place: Place) -> str | None:
+    """The config map that KFP's API server reads its settings from, None if that is its image."""
+    for one in cluster.list("deployments", place.kfp):
+        volumes = one["spec"]["template"]["spec"].get("volumes") or []
+        maps = {volume["name"]: volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+        for mount in container(one).get("volumeMounts", []):
+            if mount["mountPath"] in {"/config", "/config/config.json"} and mount["name"] in maps:
+                return str(maps[mount["name"]])
+    return None

@@ -1,33 +1,23 @@
 """What a compiled package asks of a cluster: nodes for its tasks, secrets and config maps by name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
-import yaml
 from kubernetes.utils.quantity import parse_quantity
 
-from pipelines.compile import compile_package
+from pipelines.package import package_of
 from pipelines.profile import Profile
 
-Keys = dict[str, frozenset[str]]
-Resources = tuple[tuple[str, Decimal], ...]
 SEED = re.compile(r"-seed-\d+$")
 
 
-@dataclass(frozen=True)
-class NodeNeed:
-    """What some tasks ask of the node that they run on.
+class NodeNeed(NamedTuple):
+    """What some tasks ask of the node that they run on; ``resources`` are numbers: cores, bytes, accelerators."""
 
-    ``resources`` are Kubernetes' quantities as numbers: cores, bytes, accelerators.
-    """
-
-    tasks: tuple[str, ...]
-    resources: Resources
+    resources: tuple[tuple[str, Decimal], ...]
     node_selector: tuple[tuple[str, str], ...]
     tolerations: tuple[tuple[tuple[str, str], ...], ...]
 
@@ -36,59 +26,76 @@ class NodeNeed:
         return {name: count for name, count in self.resources if name not in {"cpu", "memory"}}
 
 
+class Reference(NamedTuple):
+    """A key of a secret or config map (``kind``) that tasks read; ``key`` is "" for the whole."""
+
+    kind: str
+    name: str
+    key: str
+    variable: str
+    required: bool
+
+
 @dataclass(frozen=True)
 class Needs:
-    nodes: tuple[NodeNeed, ...]
-    secrets: Keys
-    config_maps: Keys
+    """``nodes``: who asks for each kind of node, all seeds of a task as one."""
+
+    nodes: Mapping[NodeNeed, tuple[str, ...]]
+    references: tuple[Reference, ...]
+
+    def keys(self, kind: str) -> dict[tuple[str, bool], set[str]]:
+        """The keys that tasks read of each secret or config map, by its name and whether they start without it."""
+        found: dict[tuple[str, bool], set[str]] = {}
+        for one in self.references:
+            if one.kind == kind:
+                found.setdefault((one.name, one.required), set()).update({one.key} - {""})
+        return found
+
+    def source_of(self, variable: str) -> Reference | None:
+        """Where tasks have an environment variable from."""
+        return next((one for one in self.references if one.variable == variable), None)
 
 
 def needs_of(profile: Profile) -> Needs:
-    """What the package of ``profile`` asks for; BadInput where it cannot be compiled."""
-    with TemporaryDirectory() as folder:
-        package = Path(folder) / "package.yaml"
-        compile_package(profile, package)
-        spec, *platform = yaml.safe_load_all(package.read_text(encoding="utf-8"))
-    executors = spec["deploymentSpec"]["executors"]
-    settings = platform[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platform else {}
-    # One name for all the seeds of a task, which ask for the same.
-    tasks: dict[tuple[Any, ...], dict[str, None]] = {}
-    for name, executor in executors.items():
-        need = (_resources(executor["container"].get("resources", {})), *_placement(settings.get(name, {})))
+    """What the package of ``profile`` asks for. Raises BadInput if it cannot be compiled."""
+    package = package_of(profile)
+    settings = package.platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
+    platform: Mapping[str, Any] = settings.get("executors", {})
+    tasks: dict[NodeNeed, dict[str, None]] = {}
+    for name, executor in package.specification["deploymentSpec"]["executors"].items():
+        need = _node_need(executor["container"].get("resources", {}), platform.get(name, {}))
         tasks.setdefault(need, {})[SEED.sub("", name.removeprefix("exec-"))] = None
-    nodes = tuple(NodeNeed(tuple(names), *need) for need, names in tasks.items() if any(need))
-    return Needs(nodes, _references(settings.values(), "secret"), _references(settings.values(), "configMap"))
+    references = dict.fromkeys(one for executor in platform.values() for one in _references(executor))
+    return Needs({need: tuple(names) for need, names in tasks.items() if any(need)}, tuple(references))
 
 
-def _resources(stated: Mapping[str, Any]) -> Resources:
-    found: dict[str, Any] = {}
-    for name, key in (("cpu", "resourceCpuLimit"), ("memory", "resourceMemoryLimit")):
-        if key in stated:
-            found[name] = stated[key]
-    accelerator = stated.get("accelerator", {})
-    if accelerator:
+def _node_need(stated: Mapping[str, Any], platform: Mapping[str, Any]) -> NodeNeed:
+    found = {
+        name: stated[key]
+        for name, key in (("cpu", "resourceCpuLimit"), ("memory", "resourceMemoryLimit"))
+        if key in stated
+    }
+    if accelerator := stated.get("accelerator"):
         found[accelerator["resourceType"]] = accelerator["resourceCount"]
-    return tuple((name, parse_quantity(value)) for name, value in sorted(found.items()))
-
-
-def _placement(stated: Mapping[str, Any]) -> tuple[Any, Any]:
-    selector = tuple(sorted(stated.get("nodeSelector", {}).get("labels", {}).items()))
     tolerations = [
-        tuple(sorted((key, str(value)) for key, value in one.items())) for one in stated.get("tolerations", [])
+        tuple(sorted((key, str(value)) for key, value in one.items())) for one in platform.get("tolerations", [])
     ]
-    return selector, tuple(sorted(tolerations))
+    return NodeNeed(
+        tuple((name, parse_quantity(value)) for name, value in sorted(found.items())),
+        tuple(sorted(platform.get("nodeSelector", {}).get("labels", {}).items())),
+        tuple(sorted(tolerations)),
+    )
 
 
-def _references(executors: Iterable[Mapping[str, Any]], kind: str) -> Keys:
-    """Names of the secrets or config maps that tasks cannot start without, each with the keys that must be in it."""
-    keys: dict[str, set[str]] = {}
-    for executor in executors:
-        as_variables, as_volumes = executor.get(f"{kind}AsEnv", []), executor.get(f"{kind}AsVolume", [])
-        pulling = executor.get("imagePullSecret", []) if kind == "secret" else []
-        for reference in (*as_variables, *as_volumes, *pulling):
-            constant = reference.get(f"{kind}NameParameter", {}).get("runtimeValue", {}).get("constant")
-            name = reference.get(f"{kind}Name") or constant
-            if name and not reference.get("optional", False):
-                pairs = reference.get("keyToEnv", [])
-                keys.setdefault(name, set()).update(pair[f"{kind}Key"] for pair in pairs)
-    return {name: frozenset(found) for name, found in sorted(keys.items())}
+def _references(executor: Mapping[str, Any]) -> Iterator[Reference]:
+    for kind in ("secret", "configMap"):
+        stated: Iterable[Mapping[str, Any]] = (
+            *executor.get(f"{kind}AsEnv", []),
+            *executor.get(f"{kind}AsVolume", []),
+            *(executor.get("imagePullSecret", []) if kind == "secret" else []),
+        )
+        for one in stated:
+            constant = one.get(f"{kind}NameParameter", {}).get("runtimeValue", {}).get("constant")
+            name, required = one.get(f"{kind}Name") or constant, not one.get("optional", False)
+            for pair in one.get("keyToEnv", []) or [{}] if name else []:
+                yield Reference(kind, name, pair.get(f"{kind}Key", ""), pair.get("envVar", ""), required)

@@ -91,7 +91,12 @@ def test_the_package_reaches_kfp_whole_with_parameters_of_its_types(
     )
     assert (code, errors) == (0, "")
     (run,) = kfp.runs.values()
-    assert run["runtime_config"]["parameters"] == {"dataset": DATASET[1], "quarantine": True, "experiment": "5", "options": {"lr": 0.5}}
+    assert run["runtime_config"]["parameters"] == {
+        "dataset": DATASET[1],
+        "quarantine": True,
+        "experiment": "5",
+        "options": {"lr": 0.5},
+    }
     assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
 

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cluster_doctor.api import Cluster
-from pipelines.cluster_doctor.check import Check, Place
-from pipelines.cluster_doctor.checks import check_all
-from pipelines.cluster_doctor.needs import Needs, needs_of
+from pipelines.doctor.check import Check, Place
+from pipelines.doctor.checks import check_all
+from pipelines.doctor.cluster import Cluster
+from pipelines.doctor.needs import Needs, needs_of
 from pipelines.profile import load_profile
-from tests.pipelines.cluster_doctor.fake_kubernetes import FakeKubernetes, serve
-from tests.pipelines.cluster_doctor.healthy import healthy_cluster
+from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes, serve
+from tests.pipelines.doctor.healthy import healthy_cluster
 
 PLACE = Place("kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
 Look = Callable[[], dict[str, Check]]
@@ -26,6 +26,8 @@ def cluster(needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     fake = healthy_cluster(needs)
     with serve(fake, tmp_path) as kubeconfig:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        for name in ("KFP_ENDPOINT", "MLFLOW_TRACKING_URI"):
+            monkeypatch.delenv(name, raising=False)
         yield fake
 
 
