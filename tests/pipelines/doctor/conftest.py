@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes, serve
 from tests.pipelines.doctor.healthy import healthy_cluster
 
 PLACE = Place("kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
-Look = Callable[[], dict[str, Check]]
+Look = Callable[..., dict[str, Check]]
 
 
 @pytest.fixture(scope="session")
@@ -33,5 +34,9 @@ def cluster(needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def look(cluster: FakeKubernetes, needs: Needs) -> Look:
-    """What the doctor says, by subject; of several lines on one subject the last."""
-    return lambda: {check.subject: check for check in check_all(Cluster(), PLACE, needs)}
+    """What the doctor says, by subject; of several lines on one subject the last. Takes fields of Place."""
+
+    def look(**place: str) -> dict[str, Check]:
+        return {check.subject: check for check in check_all(Cluster(), replace(PLACE, **place), needs)}
+
+    return look
