@@ -73,7 +73,6 @@ def publish(
     """
     place = (placement or Placement()).completed(read_placement(run))
     candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
-    # Not MLFLOW_RUN_ID: where something sets that for this process, it does not mean the run of the training.
     place = replace(place, leg=candidate.leg, tracking_uri=resolve_tracking_uri(place.tracking_uri))
     model = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
     exporting = leg or _exporting_leg(candidate, place)

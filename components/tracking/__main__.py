@@ -18,8 +18,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "sync",
         help="bring MLflow level with a run folder",
         description="Send what MLflow does not have yet of a run folder. A flag left out comes from the "
-        "file that training left beside the folder (RUN_FOLDER.tracking.json), then from MLFLOW_TRACKING_URI "
-        "and MLFLOW_RUN_ID, then from the folder's options.json.",
+        "file that training left beside the folder (RUN_FOLDER.tracking.json), then from MLFLOW_TRACKING_URI, "
+        "then from the folder's options.json.",
     )
     sync.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
     sync.add_argument("--tracking-uri", help="MLflow server or sqlite:/// file (default: the local store)")

@@ -5,7 +5,6 @@ The trainer alone writes the run folder, so the file is its neighbour: ``runs/gp
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -28,19 +27,18 @@ class Placement:
     leg: str | None = None
     role: Role | None = None
     runtime: str | None = None
-    run_id: str | None = None
 
     def completed(self, other: "Placement") -> "Placement":
         """Self, with what it leaves open taken from ``other``."""
         return Placement(**{name: value or getattr(other, name) for name, value in asdict(self).items()})
 
     def with_environment(self) -> "Placement":
-        """Self, completed with MLFLOW_TRACKING_URI (else the local store) and MLFLOW_RUN_ID."""
-        return replace(
-            self,
-            tracking_uri=resolve_tracking_uri(self.tracking_uri),
-            run_id=self.run_id or os.environ.get("MLFLOW_RUN_ID") or None,
-        )
+        """Self, completed with MLFLOW_TRACKING_URI, else the local store.
+
+        Not with MLFLOW_RUN_ID: what sets it for a task (KFP's MLflow plugin) names a run of its own, in an experiment
+        of its own, and a leg's run belongs beside the other legs.
+        """
+        return replace(self, tracking_uri=resolve_tracking_uri(self.tracking_uri))
 
 
 def placement_file(run_folder: Path) -> Path:
@@ -93,7 +91,6 @@ def leg_run(placement: Placement, options: Mapping[str, Any], run_folder: Path) 
         role=placement.role or "candidate",
         seed=int((options.get("options") or {}).get("seed") or 0),
         runtime=placement.runtime,
-        run_id=placement.run_id,
     )
 
 
