@@ -45,6 +45,6 @@ def _reason_and_advice(text: str, first_line: str) -> str:
     if "Invalid Host header" in text:
         return f"{first_line}; start the server with --allowed-hosts naming this host with and without its port"
     if "error code 403" in text or "PERMISSION_DENIED" in text:
-        return f"not allowed: {first_line}; ask for write access to the experiment, or {LOGIN_ADVICE}"
+        return f"not allowed: {first_line}; ask for write access to the experiment and the model, or {LOGIN_ADVICE}"
     advice = next((advice for words, advice in ADVICE.items() if words in text), None)
     return f"{first_line}; {advice}" if advice else first_line
