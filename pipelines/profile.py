@@ -154,6 +154,7 @@ class Profile(_Strict):
     image_pull_secrets: tuple[ObjectName, ...] = ()
     retries: int = Field(default=0, ge=0, le=10, description="further tries of a task that fails or loses its node")
     checkpoints: str = Field(default="", description="s3://bucket/prefix that keeps a training for its next try")
+    mlflow_hours: float = Field(default=12.0, ge=0, le=240, description="how long the last task waits for MLflow")
 
     @model_validator(mode="after")
     def _legs_fit_together(self) -> "Profile":

@@ -71,10 +71,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
         return
     target = f"run {sync.run_id} at {without_credentials(sync.tracking_uri)}"
-    print(
-        f"sent {sent.params} params, {sent.metrics} metric points, {sent.images} images and {sent.files} files "
-        f"to {target}"
-    )
+    print(f"sent {sent} to {target}")
 
 
 def run_ui(arguments: argparse.Namespace) -> None:

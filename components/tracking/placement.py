@@ -1,8 +1,4 @@
-"""Where a run folder belongs in MLflow, kept beside the folder so that a later sync needs no flags.
-
-The trainer alone writes the run folder, so the file is its neighbour: ``runs/gpu`` has
-``runs/gpu.tracking.json``.
-"""
+"""Where a run folder belongs in MLflow, kept beside the folder so that a later sync needs no flags."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from components.tracking.neighbours import TARGET, find, neighbour
 from components.tracking.role import Role
 from components.tracking.runs import LegRun, PipelineRun
 from components.tracking.store import has_password, resolve_tracking_uri
@@ -42,8 +39,7 @@ class Placement:
 
 
 def placement_file(run_folder: Path) -> Path:
-    folder = run_folder.resolve()
-    return folder.with_name(f"{folder.name}.tracking.json")
+    return neighbour(run_folder, TARGET)
 
 
 def write_placement(run_folder: Path, placement: Placement) -> None:
@@ -56,8 +52,8 @@ def write_placement(run_folder: Path, placement: Placement) -> None:
 
 
 def read_placement(run_folder: Path) -> Placement:
-    """What the file beside ``run_folder`` says; empty where there is none, BadInput where it is broken."""
-    file = placement_file(run_folder)
+    """What the file beside ``run_folder``, or its copy inside, says; empty if there is none, BadInput if broken."""
+    file = find(run_folder, TARGET)
     if not file.is_file():
         return Placement()
     try:

@@ -24,6 +24,7 @@ def train(
     """
     from pathlib import Path
 
+    from components.tracking.neighbours import take_along
     from components.tracking.placement import Placement
     from components.train.figures import figures
     from components.train.leg import leg_settings
@@ -40,5 +41,6 @@ def train(
         placement=place,
         kept=f"{kept}/{pipeline_run_id}/{leg['name']}-seed-{seed}" if kept else None,
     )
+    take_along(Path(records.path))
     for name, value in figures(summary).items():
         metrics.log_metric(name, value)
