@@ -161,7 +161,7 @@ def _submit(
     if not options.wait:
         return 0
     try:
-        wait(api, run_id, waiting, say)
+        wait(api, run_id, package, waiting, say)
     except KeyboardInterrupt:
         if not options.cancel_on_interrupt:
             say(f"run {run_id} goes on")

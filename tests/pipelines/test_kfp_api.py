@@ -36,7 +36,7 @@ def test_an_answer_that_is_not_kfps_is_an_error(
 @pytest.mark.parametrize("call", [CALLS["new experiment"], CALLS["run"]])
 def test_an_object_of_another_program_is_an_error(kfp: KfpServer, api: KfpApi, call: Callable[[KfpApi], Any]) -> None:
     kfp.page = '{"status": "ok"}'
-    with pytest.raises(NotKfp, match="has no (experiment_id|run_id)"):
+    with pytest.raises(NotKfp, match=r"has no (experiment_id|run_id)"):
         call(api)
 
 

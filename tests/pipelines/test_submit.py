@@ -69,7 +69,7 @@ def test_states_are_told_once_each_with_the_run_s_page(
     assert [line for line in printed.splitlines() if line.startswith("train-npu")] == [
         "train-npu-seed-0: pending",
         "train-npu-seed-0: running",
-        "train-npu-seed-0: succeeded",
+        "train-npu-seed-0: succeeded (1 of 17)",
     ]
 
 
