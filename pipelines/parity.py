@@ -104,10 +104,11 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
             )
             published = _task(f"publish-{name}", publish, image)(
                 leg=settings,
-                records=trained[name, first].outputs["records"],
                 model=trained[name, first].outputs["model"],
                 comparison=compared.outputs["comparison"],
                 tags=recipe_tags(profile),
+                hours=profile.mlflow_hours,
+                **{input_name: records for input_name, records in inputs.items() if "_records_" in input_name},
                 **tracking,
             )
             tasks += [(compared, profile.resources), (published, profile.publishing_resources(leg))]

@@ -72,11 +72,12 @@ class User(_Strict):
     gid: int = Field(ge=0, le=2**31 - 1)
 
 
-# Whom the images are built for; seconds for a training, for any other task, and for publishing, which waits for MLflow.
+# Whom the images are built for.
 IMAGE_USER = User(uid=1000, gid=1000)
 # A large image may have to come from its registry first.
 PREFLIGHT_SECONDS = 1800
-TRAINING_SECONDS, STEP_SECONDS, PUBLISHING_SECONDS = 48 * 3600, 4 * 3600, 24 * 3600
+# Of a training, and of any other task; publishing has as long besides waiting for MLflow.
+TRAINING_SECONDS, STEP_SECONDS = 48 * 3600, 4 * 3600
 
 
 class Variables(_Strict):
@@ -175,6 +176,7 @@ class Profile(_Strict):
     image_pull_secrets: tuple[ObjectName, ...] = ()
     retries: int = Field(default=0, ge=0, le=10, description="further tries of a task, and of the trainer within it")
     checkpoints: str = Field(default="", description="s3://bucket/prefix of checkpoints, for the next try")
+    mlflow_hours: float = Field(default=12.0, ge=0, le=240, description="how long the last task waits for MLflow")
 
     @model_validator(mode="after")
     def _legs_fit_together(self) -> "Profile":
@@ -242,7 +244,8 @@ class Profile(_Strict):
 
     def publishing_resources(self, leg: LegProfile) -> Resources:
         """Return what publishing ``leg`` asks for: a node that its image is made for, and no accelerator."""
-        return self._beside_accelerators(leg).model_copy(update={"time_limit": PUBLISHING_SECONDS})
+        seconds = int(self.mlflow_hours * 3600) + STEP_SECONDS
+        return self._beside_accelerators(leg).model_copy(update={"time_limit": seconds})
 
     def preflight_resources(self, leg: LegProfile | None = None) -> Resources:
         """Return what a look at the image of ``leg`` asks for, or at the profile's own; never an accelerator."""

@@ -6,7 +6,7 @@ def preflight(dataset: str, checkpoints: str, tracking_uri: str, experiment: str
 
     checkpoints: s3://bucket/prefix, "" if there is none. revision: commit of the package; "" if that is not known.
     """
-    from components.common.console import say
+    from components.look.progress import say
     from components.preflight.preflight import Requirements, find_faults, find_image_fault, require_none
 
     needed = Requirements(dataset, checkpoints, tracking_uri, experiment, on_cluster=True)
@@ -20,7 +20,7 @@ def preflight(dataset: str, checkpoints: str, tracking_uri: str, experiment: str
 
 def image_preflight(image: str, revision: str) -> None:
     """Fail unless this image is of the package's revision: a leg's own image, without its accelerator."""
-    from components.common.console import say
+    from components.look.progress import say
     from components.preflight.preflight import find_image_fault, require_none
 
     fault = find_image_fault(image, revision)

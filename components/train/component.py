@@ -26,6 +26,7 @@ def train(
     from pathlib import Path
 
     from components.common.metadata import artifact_metadata
+    from components.tracking.neighbours import take_along
     from components.tracking.placement import Placement
     from components.train.checkpoint_mirror import training_uri
     from components.train.figures import figures
@@ -44,6 +45,7 @@ def train(
         retries=retries,
         checkpoint_uri=training_uri(checkpoints, pipeline_run_id, leg["name"], seed),
     )
+    take_along(Path(records.path))
     measured = artifact_metadata(figures(summary))
     metrics.metadata.update(measured)
     for artifact in (records, model):
