@@ -83,6 +83,10 @@ def task_count(package: Package) -> int:
     return len(_limits(package))
 
 
+def task_names(package: Package) -> list[str]:
+    return list(_limits(package))
+
+
 def newest_try(run: Any, task: str) -> str | None:
     """Argo's id of a task's newest try, as KfpApi.task_log takes it; None if no pod of it was made."""
     rows = _rows(run)

@@ -279,6 +279,7 @@ def test_kfps_launcher_and_plugin_find_their_credentials(overlay: str) -> None:
     served = json.loads((MANIFESTS / "kfp" / "mlflow-plugin.json").read_text())["plugins"]["mlflow"]["settings"]
     for keys in (settings["credentialSecretRef"], served["credentialSecretRef"]):
         assert set(keys.values()) == secrets[RUNS, "kfp-mlflow-credentials"]
+    # Tasks have the same variables by reference, and Kubernetes refuses a variable that has a value as well.
     assert settings["injectUserEnvVars"] is served["injectUserEnvVars"] is False
 
 

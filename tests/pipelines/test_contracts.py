@@ -86,7 +86,7 @@ def test_kfp_s_openapi_file_allows_every_call_that_we_make(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code, printed, errors = command("submit", "--profile", "ascend910", "--endpoint", prism, "--poll", "0")
     # The mock keeps nothing, so that the run succeeds and has no verdict.
-    assert code == 1 and "succeeded; its verdict is in MLflow" in errors
+    assert code == 1 and "succeeded; its verdict is not known: MLflow was not asked" in errors
     assert "run: succeeded" in printed
     code, printed, _ = command("schedule", "--profile", "ascend910", "--endpoint", prism, "--cron", "0 17 3 * * *")
     assert code == 0 and "enabled" in printed
