@@ -51,7 +51,7 @@ def _asked_from_here(place: Place) -> bool | None:
 
 def kfp_version(cluster: Cluster, place: Place, needs: Needs) -> Checks:
     """The release, which KFP's API does not tell: the tag of its server's image."""
-    image = _kfp_server(cluster, place).get("image", "")
+    image = "".join(one["image"] for one in _server(cluster, place).get("containers", [])[:1])
     found = re.search(r":v?(\d+)\.(\d+)[^@]*", image)
     oldest = ".".join(map(str, OLDEST))
     if not found:
@@ -65,7 +65,8 @@ def kfp_version(cluster: Cluster, place: Place, needs: Needs) -> Checks:
 
 def priority_of_runs(cluster: Cluster, place: Place, needs: Needs) -> Checks:
     """The priority class that KFP's server gives to every run: one that is not there stops them all."""
-    variables = {one["name"]: one.get("value") for one in _kfp_server(cluster, place).get("env", [])}
+    containers = _server(cluster, place).get("containers", [])
+    variables = {one["name"]: one.get("value") for started in containers for one in started.get("env", [])}
     try:
         name = within(json.loads(variables.get("COMPILED_PIPELINE_SPEC_PATCH") or "{}"), "podPriorityClassName")
         if not isinstance(name, str | None):
@@ -86,7 +87,7 @@ def mlflow_plugin(cluster: Cluster, place: Place, needs: Needs) -> Checks:
     """KFP's own MLflow plugin: it must not set variables that tasks have from secrets and config maps already."""
     subject, advice = "KFP's MLflow plugin", "see docs/cluster.md: merge manifests/kfp/mlflow-plugin.json"
     launcher = cluster.get("configmaps", "kfp-launcher", place.runs).get("data", {}).get("plugins.mlflow")
-    name = _mounted_config(cluster, place)
+    name = _mounted_config(_server(cluster, place))
     content = cluster.get("configmaps", name, place.kfp).get("data", {}).get("config.json", "") if name else "{}"
     try:
         plugin = within(json.loads(content), "plugins", "mlflow")
@@ -143,19 +144,17 @@ def object_store(cluster: Cluster, place: Place, needs: Needs) -> Checks:
             yield secret(cluster, place.runs, name, keys)
 
 
-def _kfp_server(cluster: Cluster, place: Place) -> dict[str, Any]:
-    """The container of KFP's API server, whatever its deployment is called; empty if none is to be seen."""
-    found = {one["metadata"]["name"]: container(one) for one in cluster.list("deployments", place.kfp)}
-    servers = [one for name, one in found.items() if name == "ml-pipeline" or "api-server" in one.get("image", "")]
-    return servers[0] if servers else {}
+def _server(cluster: Cluster, place: Place) -> dict[str, Any]:
+    """The pod of KFP's API server, whatever its deployment is called; empty if none is to be seen."""
+    for deployment in cluster.list("deployments", place.kfp):
+        if deployment["metadata"]["name"] == "ml-pipeline" or "api-server" in container(deployment).get("image", ""):
+            return dict(deployment["spec"]["template"]["spec"])
+    return {}
 
 
-def _mounted_config(cluster: Cluster, place: Place) -> str | None:
+def _mounted_config(pod: dict[str, Any]) -> str | None:
     """The config map that KFP's API server reads its settings from, None if that is its image."""
-    for one in cluster.list("deployments", place.kfp):
-        volumes = one["spec"]["template"]["spec"].get("volumes") or []
-        maps = {volume["name"]: volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
-        for mount in container(one).get("volumeMounts", []):
-            if mount["mountPath"] in {"/config", "/config/config.json"} and mount["name"] in maps:
-                return str(maps[mount["name"]])
-    return None
+    maps = {one["name"]: one["configMap"]["name"] for one in pod.get("volumes") or [] if "configMap" in one}
+    mounts = [mount for one in pod.get("containers", []) for mount in one.get("volumeMounts") or []]
+    places = {"/config", "/config/config.json"}
+    return next((maps[one["name"]] for one in mounts if one["mountPath"] in places and one["name"] in maps), None)

@@ -22,7 +22,7 @@ def submitted(kfp: KfpServer, command: Command) -> Callable[[list[Answer]], tupl
 
     def submit(answers: list[Answer]) -> tuple[int, list[str], str]:
         kfp.recorded = answers
-        code, printed, errors = command("submit", "--package", PACKAGE, "--dataset", "synthetic", "--poll", "0")
+        code, printed, errors = command("submit", "--package", PACKAGE, "--poll", "0")
         return code, printed.splitlines()[2:], errors
 
     return submit
