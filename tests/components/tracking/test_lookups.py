@@ -84,7 +84,9 @@ def test_a_login_that_is_wrong_is_said_to_be(with_login: LoginServer, monkeypatc
     for variable, value in variables(("tasks", "not-their-password")).items():
         monkeypatch.setenv(variable, value)
     client = connect(with_login.address)
-    for look in (lambda: version_with_alias(client, "shapes", "champion"), lambda: find_run(client, "0" * 32)):
-        with pytest.raises(MlflowException) as caught:
-            look()
+    with pytest.raises(MlflowException) as model:
+        version_with_alias(client, "shapes", "champion")
+    with pytest.raises(MlflowException) as run:
+        find_run(client, "0" * 32)
+    for caught in (model, run):
         assert "login refused" in explain(caught.value, with_login.address)
