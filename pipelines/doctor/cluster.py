@@ -62,7 +62,7 @@ class Cluster:
             return 200, answer if isinstance(answer, str) else json.dumps(answer)
         except client.ApiException as error:
             if error.status == 403:
-                raise Unknown(f"you may not ask services of {namespace}") from None
+                raise Unknown(f"you may not ask {service} of {namespace}; see --endpoint, --tracking-uri") from None
             return int(error.status), str(error.body)
 
     def allows(self, namespace: str, account: str, verb: str, resource: str) -> bool:

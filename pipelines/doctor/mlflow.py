@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from pipelines.doctor.check import FILL_IN, Check, Checks, Place, container, placeholder, secret
-from pipelines.doctor.cluster import Cluster
+from pipelines.doctor.cluster import Cluster, Unknown
 from pipelines.doctor.needs import Needs
 
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -26,7 +26,12 @@ def mlflow(cluster: Cluster, place: Place, needs: Needs) -> Checks:
     here = list(_asked_from_here(cluster, place, needs, place.mlflow_address))
     yield from here
     if told:
-        yield from _asked_there(cluster, place, needs, told, bool(here))
+        try:
+            yield from _asked_there(cluster, place, needs, told, bool(here))
+        except Unknown:
+            # It answered here, so that it does there is likely enough.
+            if not here:
+                raise
     elif not here:
         advice = "name it in the config map dualgan-parity, or submit with --parameter tracking_uri=..."
         yield Check("MLflow", "cannot tell", "tasks are told of no MLFLOW_TRACKING_URI", advice, required=False)
@@ -51,7 +56,9 @@ def _asked_there(cluster: Cluster, place: Place, needs: Needs, address: str, kno
         return
     yield Check("MLflow", "ok", f"{address} answers")
     if not known:
-        advice = f"kubectl port-forward -n {namespace} service/{service} 5000:{port}, and --tracking-uri"
+        advice = (
+            f"kubectl port-forward -n {namespace} service/{service} 5000:{port}; --tracking-uri http://localhost:5000"
+        )
         yield Check("MLflow's login", "cannot tell", "the Kubernetes API passes none on", advice, required=False)
 
 

@@ -54,6 +54,17 @@ def test_of_a_service_in_the_cluster_an_address_here_shows_the_login(
     assert lines[SUBJECT].status == "ok" and lines["MLflow"].status == "missing"
 
 
+def test_who_may_not_ask_services_is_told_what_answers_here(
+    server: LoginServer, look: Look, cluster: FakeKubernetes
+) -> None:
+    cluster.forbidden = {"/proxy/"}
+    _log_in(cluster, "tasks", "tasks-has-a-long-password")
+    check = look()["mlflow"]
+    assert check.status == "cannot tell" and "--tracking-uri" in check.detail
+    lines = look(mlflow_address=server.address)
+    assert lines[SUBJECT].status == "ok" and "mlflow" not in lines
+
+
 @pytest.mark.parametrize("address", ["sqlite:////tmp/mlflow.db", "http://127.0.0.1:9"])
 def test_an_address_here_that_leads_nowhere_is_no_fault_of_the_cluster(look: Look, address: str) -> None:
     lines = look(mlflow_address=address)
