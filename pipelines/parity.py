@@ -19,7 +19,7 @@ from components.sample.component import sample
 from components.train.commit import code_commit
 from components.train.component import train
 from pipelines.placement import equip
-from pipelines.profile import Profile
+from pipelines.profile import Profile, Resources
 from pipelines.recipe import recipe_tags
 
 PIPELINE_NAME = "dualgan-parity"
@@ -50,7 +50,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
         if on_cluster:
             fetched.after(*_preflight_tasks(profile, dataset, tracking_uri, experiment))
         # Each with what it asks for.
-        tasks = [(fetched, profile.resources)]
+        tasks: list[tuple[Any, Resources]] = [(fetched, profile.resources)]
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
             for seed in profile.seeds:

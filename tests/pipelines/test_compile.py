@@ -78,10 +78,12 @@ def test_a_candidate_is_published_on_a_node_for_its_image_without_taking_an_acce
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for what in ("nodeSelector", "tolerations", "securityContext"):
         assert pods["exec-publish-npu"][what] == pods["exec-train-npu-seed-0"][what]
-    assert specification["root"]["dag"]["tasks"]["publish-npu"]["dependentTasks"] == [
+    # It sends what MLflow lacks of every leg and seed.
+    trained = {f"train-{leg}-seed-{seed}" for leg in ("npu", "gpu") for seed in load_profile("ascend910-vs-gpu").seeds}
+    assert set(specification["root"]["dag"]["tasks"]["publish-npu"]["dependentTasks"]) == {
         "compare-npu-with-gpu",
-        "train-npu-seed-0",
-    ]
+        *trained,
+    }
 
 
 def test_no_task_installs_packages_at_run_time(tmp_path: Path) -> None:
@@ -144,7 +146,9 @@ def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for name, task in specification["root"]["dag"]["tasks"].items():
         assert not task["cachingOptions"].get("enableCache")
-        assert task["retryPolicy"]["maxRetryCount"] == 3
+        # Somebody waits for what the first tasks say.
+        retries = task.get("retryPolicy", {}).get("maxRetryCount", 0)
+        assert retries == (0 if name.startswith("preflight") else 3)
         assert len(pods[f"exec-{name}"]["secretAsEnv"]) == 2
 
 
