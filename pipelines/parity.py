@@ -16,7 +16,7 @@ from components.replay.component import replay, trace
 from components.sample.component import sample
 from components.train.component import train
 from pipelines.placement import equip
-from pipelines.profile import Profile
+from pipelines.profile import Profile, Resources
 from pipelines.recipe import recipe_tags
 
 PIPELINE_NAME = "dualgan-parity"
@@ -43,7 +43,7 @@ def build(profile: Profile) -> Any:
         )
         trained, drawn = {}, {}
         # Each with what it asks for.
-        tasks = [(fetched, profile.resources)]
+        tasks: list[tuple[Any, Resources]] = [(fetched, profile.resources)]
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
             for seed in profile.seeds:

@@ -1,9 +1,10 @@
 """What a real Kubeflow refuses of a package and of a task's outputs, as seen on KFP 2.17.0 and Kubernetes 1.36.
 
 A model of three of its parts, which KFP's local runner and its compiler know nothing of: the launcher, which turns what
-a component returned into ML Metadata; the merge of what a package and the MLflow plugin want in a pod's environment; and
-Pod Security at the level "restricted". Besides, what makes a run hang or be killed: no time limit, a window for tries
-that is too small, no architecture beside nodes of another one. Each function returns what would be refused, in words.
+a component returned into ML Metadata; the merge of what a package and the MLflow plugin want in a pod's environment;
+and Pod Security at the level "restricted". Besides, what makes a run hang or be killed: no time limit, a window for
+tries that is too small, no architecture beside nodes of another one. Each function returns what would be refused, in
+words.
 """
 
 import json
