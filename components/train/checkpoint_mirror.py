@@ -1,8 +1,8 @@
 """Checkpoints in S3 while a leg is trained, so that the next try of a task that lost its node goes on with them.
 
-Below the address, ``latest.json`` names the newest checkpoint that is whole there and its files. It is written last.
-The pictures drawn before that checkpoint are not among them: MLflow has them. A training that ended leaves its last
-checkpoint there, because the upload of its artifacts can still fail: a task that has read them deletes it.
+Below the address, ``latest.json`` names the newest checkpoint that is whole there, its files, and the pictures that
+were drawn until then. It is written last. A training that ended leaves its last checkpoint there, because the upload of
+its artifacts can still fail: a task that has read them deletes it.
 """
 
 import contextlib
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 5.0
 NOTE = "latest.json"
-MAX_NOTE_BYTES = 1 << 20
+# It names every picture.
+MAX_NOTE_BYTES = 16 << 20
 
 
 def training_uri(checkpoints: str, pipeline_run_id: str, leg: str, seed: int) -> str | None:
@@ -46,6 +47,7 @@ class CheckpointMirror:
         self._run, self._place = run, parse_s3(checkpoint_uri)
         self._s3: S3Client = client(patience or Patience())
         self._newest: str | None = None
+        self._pictures: set[str] = set()
 
     @property
     def _prefix(self) -> str:
@@ -72,15 +74,16 @@ class CheckpointMirror:
             note = json.loads(read_object(self._s3, self._place.bucket, self._prefix + NOTE, MAX_NOTE_BYTES))
             unfinished = self._run.with_name(f"{self._run.name}.restoring")
             shutil.rmtree(unfinished, ignore_errors=True)
-            for name in note["files"]:
+            pictures = {name: name for name in note["pictures"]}
+            for name, key in {**{name: f"{note['checkpoint']}/{name}" for name in note["files"]}, **pictures}.items():
                 target = unfinished / name
                 if not target.resolve().is_relative_to(unfinished.resolve()):
                     raise DualGANError(f"{self._place.source}: names a file outside of the run folder: {name}")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._s3.download_file(self._place.bucket, f"{self._prefix}{note['checkpoint']}/{name}", str(target))
+                self._s3.download_file(self._place.bucket, f"{self._prefix}{key}", str(target))
         shutil.rmtree(self._run, ignore_errors=True)
         unfinished.replace(self._run)
-        self._newest = str(note["checkpoint"])
+        self._newest, self._pictures = str(note["checkpoint"]), set(pictures)
         return self._newest
 
     def upload(self) -> str | None:
@@ -107,9 +110,11 @@ class CheckpointMirror:
                 names = [file.relative_to(self._run).as_posix() for file in files]
                 for file, name in zip(files, names, strict=True):
                     self._s3.upload_file(str(file), self._place.bucket, f"{self._prefix}{checkpoint.name}/{name}")
+                self._upload_pictures(step_of(checkpoint.name) or 0)
             except FileNotFoundError:
                 return None
-            note = json.dumps({"checkpoint": checkpoint.name, "files": names})
+            content = {"checkpoint": checkpoint.name, "files": names, "pictures": sorted(self._pictures)}
+            note = json.dumps(content)
             self._s3.put_object(Bucket=self._place.bucket, Key=self._prefix + NOTE, Body=note.encode())
             self._newest = checkpoint.name
             self._delete_checkpoints(but=self._newest)
@@ -123,12 +128,27 @@ class CheckpointMirror:
             # The note first: without it nothing is restored from what is half deleted.
             self._s3.delete_object(Bucket=self._place.bucket, Key=self._prefix + NOTE)
             self._delete_checkpoints()
+            self._delete_below("samples/")
+
+    def _upload_pictures(self, last_step: int) -> None:
+        """Copy what was drawn until the checkpoint; what is drawn after it may not be whole."""
+        for folder in RunFolder(self._run).samples.glob("step-*"):
+            if (step_of(folder.name) or 0) > last_step:
+                continue
+            for file in sorted(folder.glob("*.png")):
+                name = file.relative_to(self._run).as_posix()
+                if name not in self._pictures:
+                    self._s3.upload_file(str(file), self._place.bucket, f"{self._prefix}{name}")
+                    self._pictures.add(name)
 
     def _delete_checkpoints(self, but: str | None = None) -> None:
+        self._delete_below("step-", f"{but}/" if but else None)
+
+    def _delete_below(self, prefix: str, but: str | None = None) -> None:
         from components.dataset.s3 import objects_below
 
-        for entry in list(objects_below(self._s3, self._place.bucket, f"{self._prefix}step-")):
-            if not (but and entry.key.startswith(f"{self._prefix}{but}/")):
+        for entry in list(objects_below(self._s3, self._place.bucket, self._prefix + prefix)):
+            if not (but and entry.key.startswith(self._prefix + but)):
                 self._s3.delete_object(Bucket=self._place.bucket, Key=entry.key)
 
 

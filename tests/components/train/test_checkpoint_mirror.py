@@ -133,6 +133,11 @@ def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_la
     events = list(read_events(tmp_path / "second/records/events.jsonl"))
     assert [event["step"] for event in events if event.get("type") == "resumed"] == [6]
     assert [event["step"] for event in events if is_training_step(event)] == [1, 2, 3, 4, 5, 6]
+    pictures = [
+        {path.name: path.read_bytes() for path in (pod / "records/samples/step-000006").iterdir()}
+        for pod in (tmp_path / "first", tmp_path / "second")
+    ]
+    assert len(pictures[0]) == 2 * 6 and pictures[0] == pictures[1]
     delete_mirror(uri, print)
     assert keys(s3) == set()
 
