@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
-.PHONY: help env tf1 run ui test test-system bench bench-verdict check compile images lock clean npu-emulation
+.PHONY: help env tf1 run ui test test-system bench bench-verdict check compile images lock clean npu-emulation cluster
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ check: $(VENV)/ready ## lint and types
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p images -p components.dataset -p components.train \
 	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.look \
-	  -p components.replay
+	  -p components.replay -p components.preflight -p components.common
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)
@@ -65,6 +65,10 @@ compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)
 
 images: $(VENV)/ready ## the container images cpu, tf1 and mlflow (python -m images --help for the others)
 	@$(PYTHON) -m images build
+
+cluster: $(VENV)/ready ## a real Kubeflow Pipelines on this machine with kind, and one run on it (needs make images)
+	@kind get clusters 2>/dev/null | grep -qx dualgan-parity || manifests/kind/cluster.sh up
+	@manifests/kind/cluster.sh run || [ $$? = 4 ]
 
 lock: $(UV) ## resolve the requirement files anew
 	$(LOCK) --python-version 3.11 pyproject.toml -o requirements/pipeline.txt

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from components.compare.__main__ import EXIT_CODES
 from dualgan.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput, DualGANError
 from pipelines import cluster_commands
-from pipelines.cluster_doctor import arguments as doctor_arguments
+from pipelines.doctor import command as doctor_command
 from pipelines.local_run import LOCAL, run
 from pipelines.profile import Profile, known_profiles, load_profile
 
@@ -70,13 +70,14 @@ def parser() -> Parser:
 
     checking = commands.add_parser("check", help="look for mistakes in profiles, without a cluster")
     checking.add_argument("profiles", nargs="*", metavar="PROFILE", help="names or .yaml files (default: all)")
+    checking.add_argument("--dataset", help="a source in place of the profiles' own")
     cluster_commands.add_commands(commands)
 
-    doctor_arguments.add_arguments(
+    doctor_command.add_arguments(
         commands.add_parser(
             "doctor",
             help="look at a cluster",
-            description=doctor_arguments.HELP,
+            description=doctor_command.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -106,7 +107,7 @@ def _perform(options: argparse.Namespace) -> int:
     if options.command == "doctor":
         return _doctor(options)
     if options.command == "check":
-        return _check(options.profiles or known_profiles())
+        return _check(options.profiles or known_profiles(), options.dataset)
     if options.command in cluster_commands.VERBS:
         return cluster_commands.perform(options, lambda line: print(line, flush=True))
     profile = load_profile(options.profile).with_seeds(options.seed, options.seeds)
@@ -115,7 +116,7 @@ def _perform(options: argparse.Namespace) -> int:
 
 def _run(profile: Profile, options: argparse.Namespace) -> int:
     parameters = {
-        "dataset": options.dataset or profile.dataset,
+        "dataset": profile.source(options.dataset),
         "options": dict(_assignment(text) for text in options.option),
         "tracking_uri": options.tracking_uri,
         "experiment": options.experiment,
@@ -147,18 +148,16 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from pipelines.cluster_doctor.command import doctor
-
-    text, code = doctor(options)
+    text, code = doctor_command.doctor(options)
     print(text)
     return code
 
 
-def _check(names: list[str]) -> int:
+def _check(names: list[str], dataset: str | None) -> int:
     from pipelines.check import check
 
     problems = []
-    for checked in map(check, names):
+    for checked in (check(name, dataset) for name in names):
         problems += [checked.problem] if checked.problem else []
         if not checked.problem:
             print(f"{checked.name}: {checked.tasks} tasks, no problem found")

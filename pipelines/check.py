@@ -23,15 +23,19 @@ class Checked:
     problem: str | None
 
 
-def check(name: str) -> Checked:
-    """Look at one profile: its file, its images' names, its compiled package against KFP's own definition."""
+def check(name: str, dataset: str | None = None) -> Checked:
+    """Look at one profile: its file, its images' names, its compiled package against KFP's own definition.
+
+    dataset: a source in place of the profile's own.
+    """
     try:
         profile = load_profile(name)
-        parse_source(profile.dataset)
+        source = profile.source(dataset)
+        parse_source(source)
         _require_sound_images(profile)
         package = package_of(profile)
         _require_valid(package)
-        package.checked({"dataset": profile.dataset, "options": dict(profile.options)})
+        package.checked({"dataset": source, "options": dict(profile.options)})
     except DualGANError as error:
         return Checked(name, 0, str(error))
     return Checked(name, len(package.specification["root"]["dag"]["tasks"]), None)

@@ -120,7 +120,8 @@ def _asked(profile: Profile, options: argparse.Namespace) -> "tuple[Package, dic
     if options.option:
         parameters["options"] = {**parameters.get("options", {}), **dict(map(_assignment, options.option))}
     package.checked(parameters)
-    check_parameters(parameters.get("dataset") or profile.dataset, {**profile.options, **parameters.get("options", {})})
+    source = parameters.get("dataset") or profile.source(package.defaults.get("dataset"))
+    check_parameters(source, {**profile.options, **parameters.get("options", {})})
     return package, parameters
 
 
@@ -206,7 +207,7 @@ def _retrain(
         raise BadInput(f"--max-age-days {options.max_age_days}: must be above 0")
     if options.attempts < 1:
         raise BadInput(f"--attempts {options.attempts}: must be 1 or more")
-    source = parameters.get("dataset") or profile.dataset
+    source = profile.source(parameters.get("dataset"))
     profile = profile.model_copy(
         update={"dataset": source, "options": {**profile.options, **parameters.get("options", {})}}
     )

@@ -18,5 +18,5 @@ def compile_package(profile: Profile, output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent) as folder:
             made = Path(folder) / "pipeline.yaml"
-            compiler.Compiler().compile(build(profile), str(made))
+            compiler.Compiler().compile(build(profile, on_cluster=True), str(made))
             made.replace(output)

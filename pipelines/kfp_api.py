@@ -122,6 +122,10 @@ class KfpApi:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def has_many_users(self) -> bool:
+        """Whether runs are executed in namespaces of their users."""
+        return bool(self._call(kfp_server_api.HealthzServiceApi(self._client).healthz_service_get_healthz).multi_user)
+
     def experiment(self, name: str) -> str:
         """The id of the experiment called ``name``, created where it is missing."""
         try:

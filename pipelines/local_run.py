@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO
 from components.compare.verdict import Verdict, join
 from components.dataset.sources import parse_source
 from components.look.progress import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
+from components.preflight.preflight import Requirements, find_faults, require_none
 from components.train.command import checked_options
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
@@ -95,8 +96,9 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
     for the last one, which publishes the model, it does not: by then the verdict is known.
     """
     profile = profile if runner == "docker" else profile.on_this_machine()
-    source = parameters.get("dataset") or profile.dataset
+    source = profile.source(parameters.get("dataset"))
     check_parameters(source, {**profile.options, **parameters.get("options", {})})
+    require_none(find_faults(_requirements(source, parameters)))
     if runner == "docker":
         from pipelines.containers import absolute, check_images, connect_to_engine
 
@@ -119,6 +121,12 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
             raise BadInput(f"{message} (what was trained before is kept in {folder})")
         raise DualGANError(f"{message} (all of it: {log})")
     return _result(folder, log, shown.errors[-1][1] if shown.errors else "")
+
+
+def _requirements(source: str, parameters: Mapping[str, Any]) -> Requirements:
+    return Requirements(
+        source, tracking_uri=parameters.get("tracking_uri", ""), experiment=parameters.get("experiment", "")
+    )
 
 
 def _execute(

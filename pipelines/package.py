@@ -39,6 +39,12 @@ class Package:
         definitions = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
         return {name: definition["parameterType"] for name, definition in definitions.items()}
 
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The value of each parameter that has one, by its name."""
+        definitions = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
+        return {name: value["defaultValue"] for name, value in definitions.items() if "defaultValue" in value}
+
     def to_api(self) -> dict[str, Any]:
         """The ``pipeline_spec`` of a run or recurring run."""
         if not self.platform:
@@ -81,7 +87,7 @@ def package_of(profile: Profile) -> Package:
 
         from pipelines.parity import build
 
-        built = build(profile)
+        built = build(profile, on_cluster=True)
         return Package(json_format.MessageToDict(built.pipeline_spec), json_format.MessageToDict(built.platform_spec))
 
 

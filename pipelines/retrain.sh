@@ -16,5 +16,5 @@ arguments=(--profile "${PROFILE:-ascend910-vs-gpu}")
 [ -z "${TIMEOUT:-}" ] || arguments+=(--timeout "$TIMEOUT")
 
 [ -x .venv/bin/python ] && [ -e .venv/ready ] || make env
-.venv/bin/python -m pipelines check "${PROFILE:-ascend910-vs-gpu}"
+.venv/bin/python -m pipelines check "${PROFILE:-ascend910-vs-gpu}" ${DATASET:+--dataset "$DATASET"}
 exec .venv/bin/python -m pipelines retrain "${arguments[@]}"

@@ -32,6 +32,7 @@ def publish(
     """
     from pathlib import Path
 
+    from components.common.metadata import artifact_metadata
     from components.publish.publish import publish
     from components.tracking.placement import Placement
     from components.train.leg import leg_settings
@@ -53,5 +54,5 @@ def publish(
         hours=hours,
     )
     write_json(Path(registered.path), published.to_json())
-    registered.metadata.update(published.to_json())
+    registered.metadata.update(artifact_metadata(published.to_json()))
     return published.uri

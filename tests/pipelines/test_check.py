@@ -21,8 +21,18 @@ def profile_file(folder: Path, resources: dict[str, Any], **changes: Any) -> str
 
 
 def test_every_profile_of_the_project_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check"]) == 0
+    assert main(["check", "--dataset", "s3://team/faces"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_profile_for_a_cluster_is_not_sound_without_a_dataset_of_the_user_s(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "local"]) == 0
+    capsys.readouterr()
+    assert main(["check", "gpu"]) == 2
+    errors = capsys.readouterr().err
+    assert "profile gpu names no dataset: give --dataset" in errors and len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,15 @@ import pytest
 
 from components.tracking.store import connect
 from pipelines.kfp_api import KfpApi
+from pipelines.profile import load_profile
+from pipelines.run_progress import task_count
+from tests.pipelines.conftest import package_once
 from tests.pipelines.kfp_server import KfpServer
 
 Command = Callable[..., tuple[int, str, str]]
-QUICK = ("--poll", "0")
+# Profiles for a cluster name no dataset: that is the user's.
+DATASET = ("--dataset", "s3://team/faces")
+QUICK = (*DATASET, "--poll", "0")
 
 
 def judged(uri: str, run_id: str, verdict: str) -> None:
@@ -69,7 +74,7 @@ def test_states_are_told_once_each_with_the_run_s_page(
     assert [line for line in printed.splitlines() if line.startswith("train-npu")] == [
         "train-npu-seed-0: pending",
         "train-npu-seed-0: running",
-        "train-npu-seed-0: succeeded (1 of 17)",
+        f"train-npu-seed-0: succeeded (1 of {task_count(package_once(load_profile('ascend910-vs-gpu')))})",
     ]
 
 
@@ -77,11 +82,24 @@ def test_the_package_reaches_kfp_whole_with_parameters_of_its_types(
     kfp: KfpServer, run_id: str, command: Command
 ) -> None:
     code, _, errors = command(
-        "submit", "--no-wait", "--parameter", "quarantine=true", "--parameter", "experiment=5", "--option", "lr=0.5"
+        "submit",
+        *DATASET,
+        "--no-wait",
+        "--parameter",
+        "quarantine=true",
+        "--parameter",
+        "experiment=5",
+        "--option",
+        "lr=0.5",
     )
     assert (code, errors) == (0, "")
     (run,) = kfp.runs.values()
-    assert run["runtime_config"]["parameters"] == {"quarantine": True, "experiment": "5", "options": {"lr": 0.5}}
+    assert run["runtime_config"]["parameters"] == {
+        "dataset": DATASET[1],
+        "quarantine": True,
+        "experiment": "5",
+        "options": {"lr": 0.5},
+    }
     assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
 
@@ -107,7 +125,7 @@ def test_a_submission_whose_answer_was_lost_is_not_made_twice(
 @pytest.mark.parametrize(("status", "named"), [(401, "token"), (403, "token"), (404, "address"), (400, "refused")])
 def test_a_refusal_is_one_line_and_not_tried_again(kfp: KfpServer, command: Command, status: int, named: str) -> None:
     kfp.troubles = [status]
-    code, _, errors = command("submit")
+    code, _, errors = command("submit", *DATASET)
     assert (code, len(errors.splitlines())) == (2, 1)
     assert named in errors and not kfp.runs and not kfp.troubles
     assert kfp.requests == []
@@ -118,17 +136,17 @@ def test_an_expired_token_is_told_and_a_good_one_is_sent(
 ) -> None:
     kfp.token = "fresh"
     monkeypatch.setenv("KFP_EXISTING_TOKEN", "stale")
-    code, _, errors = command("submit", "--no-wait")
+    code, _, errors = command("submit", *DATASET, "--no-wait")
     assert code == 2 and "token expired" in errors and not kfp.runs
     monkeypatch.setenv("KFP_EXISTING_TOKEN", "fresh")
-    assert command("submit", "--no-wait")[0] == 0
+    assert command("submit", *DATASET, "--no-wait")[0] == 0
 
 
 def test_a_server_that_never_recovers_or_is_not_there_is_one_line(kfp: KfpServer, command: Command) -> None:
     kfp.troubles = [503] * 4
-    code, _, errors = command("submit", "--no-wait")
+    code, _, errors = command("submit", *DATASET, "--no-wait")
     assert code == 1 and "answers 503" in errors and len(errors.splitlines()) == 1
-    code, _, errors = command("submit", "--no-wait", "--endpoint", "http://127.0.0.1:9", "--retries", "1")
+    code, _, errors = command("submit", *DATASET, "--no-wait", "--endpoint", "http://127.0.0.1:9", "--retries", "1")
     assert code == 1 and "no answer" in errors and len(errors.splitlines()) == 1
     assert not kfp.runs
 
@@ -177,16 +195,23 @@ def test_an_interruption_cancels_the_run_only_if_asked(
 def test_wrong_input_is_one_line_and_submits_nothing(
     kfp: KfpServer, command: Command, arguments: tuple[str, ...], named: str
 ) -> None:
-    code, _, errors = command("submit", *arguments)
+    code, _, errors = command("submit", *DATASET, *arguments)
     assert (code, len(errors.splitlines())) == (2, 1)
     assert named in errors and kfp.requests == []
+
+
+def test_a_profile_without_a_dataset_asks_for_one_and_submits_nothing(kfp: KfpServer, command: Command) -> None:
+    for verb in (("submit",), ("retrain", "--tracking-uri", "http://mlflow"), ("schedule", "--cron", "0 17 3 * * *")):
+        code, _, errors = command(*verb)
+        assert (code, len(errors.splitlines())) == (2, 1)
+        assert "profile ascend910-vs-gpu names no dataset: give --dataset" in errors and kfp.requests == []
 
 
 def test_without_an_endpoint_nothing_is_guessed(
     kfp: KfpServer, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KFP_ENDPOINT")
-    code, _, errors = command("submit")
+    code, _, errors = command("submit", *DATASET)
     assert code == 2 and "KFP_ENDPOINT" in errors
 
 
@@ -201,9 +226,9 @@ def test_an_accelerator_without_a_pool_submits_nothing(kfp: KfpServer, command: 
 
 
 def test_a_schedule_is_made_enabled_and_once(kfp: KfpServer, command: Command) -> None:
-    assert command("schedule", "--cron", "0 17 3 * * *")[0] == 0
+    assert command("schedule", *DATASET, "--cron", "0 17 3 * * *")[0] == 0
     (made,) = kfp.recurring_runs.values()
     assert made["mode"] == "ENABLE" and made["trigger"]["cron_schedule"]["cron"] == "0 17 3 * * *"
-    code, _, errors = command("schedule", "--cron", "0 17 3 * * *")
+    code, _, errors = command("schedule", *DATASET, "--cron", "0 17 3 * * *")
     assert code == 2 and "there already" in errors and len(kfp.recurring_runs) == 1
-    assert command("schedule", "--cron", "17 3 * * *")[0] == 2
+    assert command("schedule", *DATASET, "--cron", "17 3 * * *")[0] == 2

@@ -1,0 +1,151 @@
+"""Ask, before a run costs anything, whether what its tasks need later is there: dataset, bucket, MLflow, images."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import requests
+
+from components.dataset.errors import TransferBroken
+from components.dataset.options import Patience
+from components.dataset.sources import Download, S3Location, parse_s3, parse_source
+from components.tracking.reasons import explain
+from components.tracking.store import connect, database_of, resolve_tracking_uri
+from components.train.commit import code_commit
+from dualgan.errors import BadInput, DualGANError
+
+# Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
+HTTP_TIMEOUT = (10.0, 20.0)
+S3_PATIENCE = Patience(retries=1, stall=20.0)
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a run needs.
+
+    Attributes:
+        dataset: the source, as ``python -m components.dataset list`` explains them.
+        checkpoints: s3://bucket/prefix that trainings copy their checkpoints to; "" if there is none.
+        tracking_uri: of MLflow; "" means MLFLOW_TRACKING_URI, else a local store.
+        experiment: MLflow experiment; "" means the dataset's name.
+        on_cluster: whether a store that only this process sees is a fault.
+    """
+
+    dataset: str
+    checkpoints: str = ""
+    tracking_uri: str = ""
+    experiment: str = ""
+    on_cluster: bool = False
+
+
+def find_faults(needed: Requirements) -> list[str]:
+    """Return one line a fault of dataset, bucket and MLflow; none if the run can start."""
+    return _faults(
+        [
+            lambda: _require_dataset(needed.dataset),
+            lambda: _require_bucket(needed.checkpoints),
+            lambda: _require_mlflow(needed),
+        ]
+    )
+
+
+def find_image_fault(image: str, revision: str) -> str | None:
+    """Return why this process's image does not fit a package, in one line; None if it does.
+
+    Args:
+        image: the image's name, for the message.
+        revision: commit that the package was compiled from; "" if that is not known, and then every image fits.
+    """
+    found = code_commit() or "unknown"
+    if not revision or found == revision:
+        return None
+    return (
+        f"image {image}: built from revision {found}, the package from {revision}; build and push the images of "
+        f"{revision}, or compile the package from {found}"
+    )
+
+
+def require_none(faults: Sequence[str]) -> None:
+    """Raise DualGANError that names all ``faults``, if there are any."""
+    if faults:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise DualGANError(f"{count} before the start: {' | '.join(faults)}")
+
+
+def _faults(checks: Sequence[Callable[[], None]]) -> list[str]:
+    def fault(check: Callable[[], None]) -> str | None:
+        try:
+            check()
+        except DualGANError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return [found for found in pool.map(fault, checks) if found]
+
+
+def _require_dataset(source: str) -> None:
+    """Raise DualGANError if nothing is at the address of ``source``; what is there is for the dataset task to read."""
+    parsed = parse_source(source)
+    if isinstance(parsed, Download):
+        reasons = [reason for url in parsed.urls if (reason := _no_answer(url))]
+        if len(reasons) == len(parsed.urls):
+            raise DualGANError(f"dataset {parsed.source}: {reasons[0]}; {parsed.advice or 'check the address'}")
+    elif isinstance(parsed, S3Location):
+        from components.dataset.s3 import client, failures, objects_below
+
+        with failures(f"dataset {parsed.source}", parsed.bucket):
+            if next(objects_below(client(S3_PATIENCE), parsed.bucket, parsed.key), None) is None:
+                raise BadInput(f"dataset {parsed.source}: there is nothing; check the address")
+
+
+def _no_answer(url: str) -> str | None:
+    """Return why ``url`` cannot be downloaded, None if its first byte can."""
+    try:
+        with requests.get(url, headers={"Range": "bytes=0-0"}, stream=True, timeout=HTTP_TIMEOUT) as answer:
+            return None if answer.ok else f"the server answers {answer.status_code} {answer.reason}".strip()
+    except requests.RequestException as error:
+        return f"no answer ({type(error).__name__})"
+
+
+def _require_bucket(address: str) -> None:
+    """Raise DualGANError if an object cannot be written below ``address`` and removed again."""
+    if not address:
+        return
+    from components.dataset.s3 import client, failures
+
+    place = parse_s3(address)
+    key = f"{place.key}/preflight-{uuid.uuid4().hex}".lstrip("/")
+    try:
+        with failures(f"checkpoints {place.source}", place.bucket):
+            s3 = client(S3_PATIENCE)
+            s3.put_object(Bucket=place.bucket, Key=key, Body=b"")
+            s3.delete_object(Bucket=place.bucket, Key=key)
+    except TransferBroken as error:
+        raise DualGANError(f"{error}; check AWS_ENDPOINT_URL") from None
+
+
+def _require_mlflow(needed: Requirements) -> None:
+    """Raise DualGANError if MLflow does not answer, or its account may not write to the experiment."""
+    uri = resolve_tracking_uri(needed.tracking_uri or None)
+    if database_of(uri):
+        if needed.on_cluster:
+            raise BadInput("MLflow: no server is named, so nothing would be kept; set MLFLOW_TRACKING_URI for tasks")
+        return
+    from components.tracking.runs import find_experiment
+
+    try:
+        client = connect(uri)
+        found = find_experiment(client, needed.experiment or parse_source(needed.dataset).name)
+        if found is not None:
+            # The right to change an experiment is what its runs need, and a tag leaves nothing to tidy up.
+            client.set_experiment_tag(found, "dualgan-parity.preflight", "writable")
+    except BadInput:
+        # The dataset's own check says so.
+        return
+    except DualGANError as error:
+        raise DualGANError(f"MLflow {error}") from None
+    except Exception as error:
+        # MLflow raises whatever its client or the network had to say.
+        raise DualGANError(f"MLflow {explain(error, uri)}") from None
