@@ -29,12 +29,12 @@ beside its bound. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."
 
 TRACE_HELP = """Record some training steps, so that another device can do them again and be compared layer by layer.
 
-Options are those of `train`; where --run_dir names a run, they are that run's. The file holds the weights, what the
-steps were fed, and losses, layers' outputs, gradients and updates as they came out here. Nothing is trained."""
+Options are those of `train`; where --run_dir names a run, they are that run's. The file holds what the steps were fed,
+and losses, layers' outputs, gradients, updates and drawn pictures as they came out here. Nothing is trained."""
 
 REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say where they come out otherwise.
 
-Each recorded layer, gradient, update and loss is compared from equal weights and inputs, so that the first layer that
+Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
 is computed otherwise is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
 
 DOCTOR_HELP = """Say which libraries and devices a training finds here, and why others cannot be used.

@@ -1,4 +1,4 @@
-"""Files of NumPy arrays by name (.npz, no pickles) with a JSON object called "meta", read as input that may be anything."""
+"""Files of NumPy arrays by name (.npz, no pickles) and a JSON object called "meta"; what is read may be anything."""
 
 import json
 import os

@@ -6,7 +6,7 @@ As it says what each case starts from, it holds results only (dualgan.array_file
     meta                       JSON: the options and the seed
     output/{A2B,...}           [cases, batch, 8, 8, 3] before the step, every 32nd pixel
     loss/{Ad_fake,...}         [cases]: the critics' before their update, the generators' before their last one
-    gradient/{variable}        [cases, n]: of d_loss, and of g_loss with the updated critics; n elements (dualgan.subsample)
+    gradient/{variable}        [cases, n]: of d_loss, and of g_loss with the updated critics (dualgan.subsample)
     update/{variable}          [cases, n]: what the whole step added
     gradient_norm/{variable}, update_norm/{variable}     [cases]: of all elements
 """
@@ -39,8 +39,10 @@ TERMS = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
 TERMS.update({name: name for name in ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "d_loss")})
 TERMS.update({name: name for name in ("A_loss", "B_loss", "g_loss")})
 
-_OPTIONS = ("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value")
-_OPTIONS += ("lr", "image_size", "gcn", "dcn", "rmsprop_decay")
+_OPTIONS = (
+    *("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value"),
+    *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
+)
 _FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": 1e-10, "cases": CASES}
 
 
@@ -66,8 +68,8 @@ class Golden(NamedTuple):
         state = drawn_weights(specs, seed, biases=number > 0)
         if number:
             state.update(drawn_averages(specs, seed))
-        images = [drawn_images(domain, seed, size) for domain in "AB"]
-        epsilons = [drawn_epsilon(domain, seed, size) for domain in "AB"]
+        A, B = (drawn_images(domain, seed, size) for domain in "AB")
+        epsilon_A, epsilon_B = (drawn_epsilon(domain, seed, size) for domain in "AB")
         expected = Probe(
             number + 1,
             {kind: subsample(self.arrays["output/" + kind][number]) for kind in TRANSLATED},
@@ -76,7 +78,7 @@ class Golden(NamedTuple):
             {term: float(self.arrays["loss/" + name][number]) for name, term in TERMS.items()},
             self._tensors("update", number),
         )
-        return Case(Batch(*images, *epsilons, None), state, expected)
+        return Case(Batch(A, B, epsilon_A, epsilon_B, None), state, expected)
 
     def _tensors(self, kind: str, number: int) -> Dict[str, Subsample]:
         return {

@@ -100,9 +100,7 @@ class Prober:
     ) -> Probe:
         """Look into training step ``step`` from ``state``, then do it. count: how many elements of tensors to note."""
         feed = dict(zip(self._graph.feeds.tensors(), batch.values()))
-        of_critics, of_generators = (
-            (self._taps.critic_layers, self._taps.generator_layers) if layers_too else ({}, {})
-        )
+        of_critics, of_generators = (self._taps.critic_layers, self._taps.generator_layers) if layers_too else ({}, {})
         self.load_state(session, state)
         pictures = self._draw(session, state, pairs)
         layers, gradients = session.run([of_critics, self._taps.critic_gradients], feed)

@@ -6,10 +6,10 @@ from typing import Any, Dict, List, Mapping, Sequence
 import numpy as np
 
 from dualgan.graph import Losses
-from dualgan.replay_bounds import FILES
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
 from dualgan.networks import NETWORKS, Shape, all_variables, depth
 from dualgan.probing import Probe, Subsamples
+from dualgan.replay_bounds import FILES
 from dualgan.subsample import TINY, error_of
 from dualgan.taps import is_normalised_away
 

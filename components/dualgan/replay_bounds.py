@@ -9,11 +9,12 @@ from dualgan.run_folder import RECONSTRUCTION_METRICS
 class ReplayBounds(NamedTuple):
     """Bounds of one step from equal weights, and of steps one after the other.
 
-    layer: relative errors of layers, and of pictures that are drawn; file: of the levels of picture files, as a share of
-    half their range; term: relative errors of losses; gradient: of gradients and updates, of each variable of
-    weights; small_gradient: of each bias, scale and center; median: over all variables of two networks; update_size: a factor between the sizes of a network's updates.
-    late_...: the same in a step from a drawn state, where single variables decide nothing. free_term: relative errors of
-    the reconstruction losses of steps one after the other; free_update: a factor between the sizes of their updates.
+    layer: relative errors of layers, and of pictures that are drawn; file: of the levels of picture files, as a share
+    of half their range; term: relative errors of losses; gradient: of gradients and updates, of each variable of
+    weights; small_gradient: of each bias, scale and center; median: over all variables of two networks; update_size: a
+    factor between the sizes of a network's updates. late_...: the same in a step from a drawn state, where single
+    variables decide nothing. free_term: relative errors of the reconstruction losses of steps one after the other;
+    free_update: a factor between the sizes of their updates.
     """
 
     layer: float
@@ -31,13 +32,13 @@ class ReplayBounds(NamedTuple):
     free_update: float
 
 
-# What was measured between TensorFlow 1.15.0 and 2.21.0 on CPUs, and between either and the original on TensorFlow 1.15.0
-# (17 golden files; traces at 64 px with 8 filters and at 256 px with 64):
+# What was measured between TensorFlow 1.15.0 and 2.21.0 on CPUs, and between either and the original (golden files;
+# traces at 64 px with 8 filters and at 256 px with 64):
 #   layer 2e-5, one layer with factors in float16 3e-4; file 2e-4; term 7e-6; gradient 4e-2, where a rectifier or an L1
 #   difference that is next to zero falls on its other side, which some always do in large networks; median 9e-3;
 #   update_size 1.0007, another learning rate or decay shows at once.
 #   From a drawn state much more is next to zero: pictures 2e-5, losses 3e-4, medians 3e-2, sizes of updates 1.004.
-#   free_term 3e-3, for a GAN amplifies rounding; free_update 6, an update that is lost or made where it should not be: any.
+#   free_term 3e-3, for a GAN amplifies rounding; free_update 6, one that is lost or should not be any.
 FLOAT32 = ReplayBounds(
     layer=1e-4, file=4e-3, term=3e-4, gradient=0.15, small_gradient=0.15, median=4e-2, update_size=1.008,
     late_layer=1e-3, late_term=3e-3, late_median=0.3, late_update_size=1.05,
@@ -111,7 +112,7 @@ def checks(content: Dict[str, Any], bounds: ReplayBounds) -> Iterator[Check]:
     for probe in content["probes"]:
         for what, name, error, bound in _probe_checks(probe, _of_state(bounds, probe["drawn"]), classic):
             yield Check(what, name, probe["step"], error, bound, probe["drawn"])
-    free = content.get("free_run")
+    free = content.get("free_run", {})
     for index in range(content["steps"] if free else 0):
         step = content["first_step"] + index
         for name in STEADY_TERMS:

@@ -14,8 +14,8 @@ ELEMENTS = 32
 class UpdateNorms:
     """Norms of the updates of one graph's networks. Create it before the graph is finalized.
 
-    The norm of a network's whole update is estimated from ELEMENTS elements of each variable: reading all weights of the
-    reference's networks at each step would take a tenth of the step.
+    The norm of a network's whole update is estimated from ELEMENTS elements of each variable: reading all weights of
+    the reference's networks at each step would take a tenth of the step.
     """
 
     def __init__(self, variables: Dict[str, Any]) -> None:

@@ -40,7 +40,8 @@ def verify(files: Sequence[Path], device: Device, modes: Sequence[str], say: Cal
         tf.version.VERSION, **dict({"products": device.products}, **device.describe())))  # fmt: skip
     failed = 0
     for file, content in recorded.items():
-        say("\n{}: {GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(file, **content.options.as_dict()))
+        kind = "{GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(**content.options.as_dict())
+        say("\n{}: {}".format(file, kind))
         probes = [probe for mode in modes for probe in _probes(content, device, mode)]
         report = {
             "options": content.options.as_dict(),
