@@ -13,7 +13,6 @@ from dualgan.tensorflow_v1 import tf
 Tensor = Any
 Weights = Dict[str, Tensor]
 
-NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 GENERATOR_WIDTHS = (1, 2, 4, 8)
 CRITIC_WIDTHS = (1, 2, 4, 8, 8)
 DROPPED_DECODER_LAYERS = 3

@@ -7,9 +7,10 @@ import numpy as np
 
 from dualgan.graph import Losses
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
-from dualgan.networks import NETWORKS, Shape, all_variables, depth
+from dualgan.networks import Shape, all_variables, depth
 from dualgan.probing import Probe, Subsamples
 from dualgan.replay_bounds import FILES
+from dualgan.run_folder import NETWORKS
 from dualgan.subsample import TINY, error_of
 from dualgan.taps import is_normalised_away
 

@@ -21,7 +21,8 @@ from dualgan.trace import LATE, Trace
 from dualgan.trace_command import origin
 from dualgan.training import network_shape, step_options
 
-ADVICE = """Where to look: forward wrong means that layer, its kernel or its precision; forward right and a picture wrong, what
+ADVICE = """\
+Where to look: forward wrong means that layer, its kernel or its precision; forward right and a picture wrong, what
 draws; forward right and a gradient wrong, that gradient; gradients right and an update wrong, the optimiser; only later
 steps wrong, which step updates what.
 """

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
+NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
 LOSS_METRICS = (
     "A_loss",

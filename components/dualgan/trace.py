@@ -26,10 +26,10 @@ from dualgan import array_file
 from dualgan.drawn import late_state
 from dualgan.errors import BadInput
 from dualgan.feed import Batch
-from dualgan.networks import NETWORKS, all_variables
+from dualgan.networks import all_variables
 from dualgan.options import TrainOptions, from_dict
 from dualgan.probing import FreeRun, Probe, State, Subsamples
-from dualgan.run_folder import RECONSTRUCTION_METRICS
+from dualgan.run_folder import NETWORKS, RECONSTRUCTION_METRICS
 from dualgan.sampling import SampleInput
 from dualgan.subsample import ELEMENTS, Subsample
 from dualgan.training import initial_values, network_shape

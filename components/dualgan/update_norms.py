@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 
-from dualgan.networks import NETWORKS
+from dualgan.run_folder import NETWORKS
 from dualgan.subsample import places
 from dualgan.tensorflow_v1 import tf
 

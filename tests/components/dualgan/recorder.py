@@ -39,7 +39,7 @@ def odd(name: str, seed: int, shape: Any, per: int) -> Any:
 
 
 def weight(name: str, shape: Any, seed: int, number: int) -> Any:
-    kind = name.split("/")[-1]
+    kind = name.rsplit("/", maxsplit=1)[-1]
     if kind in ("w", "Matrix"):
         return odd(name, seed, shape, 2048)
     if kind == "scale":
