@@ -20,6 +20,7 @@ from dualgan import array_file
 from dualgan.drawn import CHANNELS, SIDE, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 from dualgan.errors import BadInput
 from dualgan.feed import Batch
+from dualgan.graph import RMSPROP_EPSILON
 from dualgan.inference import TRANSLATED
 from dualgan.networks import all_variables
 from dualgan.options import TrainOptions, validated
@@ -43,7 +44,7 @@ _OPTIONS = (
     *("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value"),
     *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
 )
-_FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": 1e-10, "cases": CASES}
+_FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": RMSPROP_EPSILON, "cases": CASES}
 
 
 class Case(NamedTuple):

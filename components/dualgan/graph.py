@@ -14,6 +14,7 @@ Tensor = Any
 Losses = Dict[str, float]
 
 CLASSIC_GENERATOR_UPDATES = 2
+RMSPROP_EPSILON = 1e-10
 
 
 class StepOptions(NamedTuple):
@@ -113,9 +114,8 @@ class StepGraph:
         return lambda images: networks.critic(images, weights, prefix, disc_type, self._kernels)
 
     def _optimizer(self, name: str) -> Any:
-        plain = tf.train.RMSPropOptimizer(
-            self.options.lr, decay=self.options.rmsprop_decay, momentum=0.0, epsilon=1e-10, name=name
-        )
+        lr, decay = self.options.lr, self.options.rmsprop_decay
+        plain = tf.train.RMSPropOptimizer(lr, decay=decay, momentum=0.0, epsilon=RMSPROP_EPSILON, name=name)
         return self._device.wrap_optimizer(plain)
 
     def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:

@@ -108,7 +108,7 @@ def departures(content: Dict[str, Any], bounds: ReplayBounds) -> List[Check]:
 
 def checks(content: Dict[str, Any], bounds: ReplayBounds) -> Iterator[Check]:
     """All that is measured in the content of a replay.json."""
-    classic = content["options"]["GAN_type"] == "classic"
+    classic = content["options"].get("GAN_type") == "classic"
     for probe in content["probes"]:
         for what, name, error, bound in _probe_checks(probe, _of_state(bounds, probe["drawn"]), classic):
             yield Check(what, name, probe["step"], error, bound, probe["drawn"])
