@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 from components.compare.verdict import Verdict, join
 from components.dataset.sources import parse_source
-from components.look.progress import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
+from components.common.console import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
 from components.train.command import checked_options
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError

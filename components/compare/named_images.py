@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.compare.leg import LegRun
-from components.look.picture import read_picture
+from components.common.html import read_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 QUALITY = 95

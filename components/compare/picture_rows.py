@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from components.compare.leg import LegRun, LegRuns
-from components.look.picture import picture_tag, read_picture
+from components.common.html import picture_tag, read_picture
 
 MAX_IMAGES = 8
 GAIN = 4

@@ -9,7 +9,7 @@ from components.compare.energy import energy_joules
 from components.compare.leg import LegRun, LegRuns
 from components.compare.records import Summary
 from components.compare.training import final_window
-from components.look.page import memory, number
+from components.common.html import memory, number
 
 
 @dataclass(frozen=True)
