@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from components.common.console import print_status
 from components.compare.bounds import bounds_from
 from components.compare.compare import compare
 from components.compare.comparison import Comparison
 from components.compare.leg import Leg
 from components.compare.recorded import resolve_recorded
 from components.compare.records import read_options
-from components.common.console import print_status
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement
 from components.tracking.reasons import explain

@@ -1,5 +1,5 @@
 """The former place of ``components.common.html``."""
 
-from components.common.html import environment as environment
-from components.common.html import memory as memory
-from components.common.html import number as number
+from components.common.html import environment, memory, number
+
+__all__ = ["environment", "memory", "number"]

@@ -1,4 +1,5 @@
 """The former place of ``components.common.html``."""
 
-from components.common.html import picture_tag as picture_tag
-from components.common.html import read_picture as read_picture
+from components.common.html import picture_tag, read_picture
+
+__all__ = ["picture_tag", "read_picture"]

@@ -9,8 +9,8 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from components.compare.verdict import join
 from components.common.console import print_status
+from components.compare.verdict import join
 from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
 from components.publish.export import export_graphs
 from components.publish.promotion import CHALLENGER, CHAMPION, LOSSES, Promotion, Standing, decide
