@@ -1,266 +1,196 @@
 """Domain B of the synthetic dataset: a face in colour, softly shaded."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.random import RandomState
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from components.dataset.canvas import (
-    blurred,
-    canvas_side,
-    ellipse_mask,
-    pixels,
-    polygon_mask,
-    reduced,
-    weakened,
-    within,
-)
-from components.dataset.face import Face
-from components.dataset.outlines import Eye, Outlines, Points, moved, outline
+from components.dataset.synthetic.face import Face, Points, Shapes, ellipse, shapes_of
 
 Colour = tuple[int, int, int]
 
-SKINS: tuple[Colour, ...] = (
-    (250, 220, 196),
-    (241, 203, 172),
-    (229, 184, 148),
-    (208, 158, 118),
-    (172, 120, 82),
-    (128, 84, 58),
-)
-HAIRS: tuple[Colour, ...] = (
-    (34, 27, 26),
-    (62, 40, 28),
-    (98, 62, 36),
-    (140, 88, 46),
-    (196, 152, 88),
-    (168, 72, 34),
-    (150, 146, 142),
-)
-IRISES: tuple[Colour, ...] = ((70, 44, 26), (96, 64, 34), (58, 98, 140), (72, 112, 82), (88, 96, 104))
-CLOTHES: tuple[Colour, ...] = (
-    (56, 74, 110),
-    (130, 50, 52),
-    (64, 96, 80),
-    (74, 64, 84),
-    (196, 176, 140),
-    (44, 44, 50),
-    (188, 98, 60),
-    (208, 210, 214),
-)
-BACKGROUNDS: tuple[Colour, ...] = (
-    (120, 158, 188),
-    (150, 176, 150),
-    (206, 178, 128),
-    (178, 142, 160),
-    (128, 132, 162),
-    (196, 206, 212),
-    (104, 136, 130),
-    (218, 194, 178),
-)
+SKINS = ((250, 220, 196), (241, 203, 172), (229, 184, 148), (208, 158, 118), (172, 120, 82), (128, 84, 58))
+HAIRS = ((34, 27, 26), (62, 40, 28), (98, 62, 36), (140, 88, 46), (196, 152, 88), (168, 72, 34), (150, 146, 142))
+IRISES = ((70, 44, 26), (96, 64, 34), (58, 98, 140), (72, 112, 82), (88, 96, 104))
+CLOTHES = ((56, 74, 110), (130, 50, 52), (64, 96, 80), (74, 64, 84), (196, 176, 140), (44, 44, 50), (188, 98, 60))
+WALLS = ((120, 158, 188), (150, 176, 150), (206, 178, 128), (178, 142, 160), (128, 132, 162), (196, 206, 212))
+LIGHT = (255, 248, 236)
+# Left, top, right and bottom of what stays of a painting: the head fills it as in a portrait dataset.
+CROP = np.array([0.055, 0.04, 0.945, 0.93])
+
+
+class Palette(NamedTuple):
+    """The colours of one portrait; ``outline`` is that of a line around head and neck, None for none."""
+
+    skin: Colour
+    hair: Colour
+    iris: Colour
+    clothes: Colour
+    blush: Colour = (206, 84, 80)
+    lips: Colour = (176, 52, 60)
+    outline: Colour | None = None
+
+
+class Painting:
+    """An RGB picture that is painted over in units of its side, one layer on the other."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image, self.side = image, image.width
+
+    def mask(self, shape: Points, blur: float = 0.0) -> Image.Image:
+        """Return a mask of the polygon ``shape``, its edge blurred by a radius of ``blur``."""
+        mask = Image.new("L", (self.side, self.side), 0)
+        ImageDraw.Draw(mask).polygon(self._pixels(shape), fill=255)
+        # A wide blur looks the same when it is made at a smaller scale, and takes a fraction of the time.
+        scale = max(1, int(blur * self.side / 2))
+        small = mask.reduce(scale) if scale > 1 else mask
+        soft = small.filter(ImageFilter.GaussianBlur(blur * self.side / scale)) if blur else small
+        return soft.resize(mask.size, Image.Resampling.BILINEAR) if scale > 1 else soft
+
+    def fill(self, shape: Points, colour: Colour, blur: float = 0.0, region: Image.Image | None = None) -> None:
+        """Paint ``shape``, its edge blurred by ``blur``, as far as it lies in ``region``."""
+        mask = self.mask(shape, blur)
+        self.image.paste(colour, mask=mask if region is None else ImageChops.multiply(mask, region))
+
+    def line(self, points: Points, colour: Colour, width: float) -> None:
+        """Paint a line along ``points``."""
+        thickness = max(1, round(width * self.side))
+        ImageDraw.Draw(self.image).line(self._pixels(points), fill=colour, width=thickness, joint="curve")
+
+    def _pixels(self, points: Points) -> list[tuple[int, int]]:
+        """Whole pixels, so that no rounding of a machine's arithmetic moves an edge."""
+        return [(int(x), int(y)) for x, y in np.rint(points * self.side).astype(np.int64)]
 
 
 def portrait(face: Face, random: RandomState, size: int) -> Image.Image:
-    """``face`` painted, an RGB picture of ``size`` x ``size`` pixels."""
-    side = canvas_side(size)
-    shapes = outline(face)
-    skin = _varied(SKINS[random.randint(len(SKINS))], random, 5)
-    hair = _varied(HAIRS[random.randint(len(HAIRS))], random, 8)
-    clothes = _varied(CLOTHES[random.randint(len(CLOTHES))], random, 12)
-    iris = IRISES[random.randint(len(IRISES))]
-    image = _background(side, random)
-
-    if shapes.hair_back is not None:
-        _paint_hair(image, shapes.hair_back, shapes.back_strands, _scaled(hair, 0.82), random)
-    _paint_neck_and_clothes(image, face, shapes, skin, clothes)
-    for ear in shapes.ears:
-        mask = polygon_mask(ear, side)
-        image.paste(_scaled(skin, 0.9), mask=mask)
-        inner = polygon_mask((ear - ear.mean(axis=0)) * 0.55 + ear.mean(axis=0), side)
-        image.paste(_scaled(skin, 0.72), mask=within(blurred(inner, 0.006), mask, 0.8))
-    _paint_head(image, face, shapes, skin, hair)
-    for eye in shapes.eyes:
-        _paint_eye(image, eye, iris, skin)
-    for brow in shapes.brows:
-        image.paste(_mixed(_scaled(hair, 0.7), skin, 0.15), mask=blurred(polygon_mask(brow, side), 0.002))
-    _paint_nose(image, face, shapes, skin)
-    _paint_mouth(image, face, shapes, skin)
-    if shapes.hair_front is not None:
-        mask = polygon_mask(shapes.hair_front, side)
-        head = polygon_mask(shapes.head, side)
-        shadow = blurred(polygon_mask(moved(shapes.hair_front, -face.light * 0.008, 0.022), side), 0.01)
-        image.paste(_scaled(skin, 0.62), mask=within(within(shadow, head), ImageChops.invert(mask), 0.6))
-        _paint_hair(image, shapes.hair_front, shapes.hair_strands, hair, random)
-    _paint_glasses(image, shapes)
-    return reduced(image, size)
-
-
-def _background(side: int, random: RandomState) -> Image.Image:
-    """A plain colour, or a gradient along a direction or around the head."""
-    first = np.array(_varied(BACKGROUNDS[random.randint(len(BACKGROUNDS))], random, 10), dtype=np.float64)
-    second = first * random.uniform(0.62, 0.85)
-    y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
-    kind = random.randint(3)
-    angle = random.uniform(0, 2 * np.pi)
-    if kind == 0:
-        share = np.full((side, side), 0.2)
-    elif kind == 1:
-        share = 0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
-    else:
-        share = np.hypot(x - 0.5, y - 0.45) * 1.5
-    colour = first + (second - first) * np.clip(share, 0, 1)[:, :, None]
-    return Image.fromarray(np.rint(colour).astype(np.uint8))
-
-
-def _paint_neck_and_clothes(image: Image.Image, face: Face, shapes: Outlines, skin: Colour, clothes: Colour) -> None:
-    side = image.width
-    body = polygon_mask(shapes.shoulders, side)
-    image.paste(clothes, mask=body)
-    dark = blurred(ImageChops.invert(polygon_mask(moved(shapes.shoulders, face.light * 0.1, 0.05), side)), 0.03)
-    image.paste(_scaled(clothes, 0.62), mask=within(dark, body, 0.8))
-    skin_below = ImageChops.lighter(polygon_mask(shapes.neck, side), polygon_mask(shapes.collar, side))
-    above_collar = polygon_mask(np.concatenate([shapes.collar, np.array([[1.0, 0.3], [0.0, 0.3]])]), side)
-    neck = within(skin_below, above_collar)
-    image.paste(_scaled(skin, 0.9), mask=neck)
-    image.paste(
-        _scaled(skin, 0.58),
-        mask=within(blurred(polygon_mask(moved(shapes.head, 0.0, 0.05), side), 0.018), neck),
+    """Return ``face`` painted, an RGB picture of ``size`` x ``size`` pixels."""
+    skin, hair, iris, clothes, wall = (
+        _mixed(colours[random.randint(len(colours))], tuple(random.randint(0, 256, 3)), 0.06)
+        for colours in (SKINS, HAIRS, IRISES, CLOTHES, WALLS)
     )
-    ImageDraw.Draw(image).line(pixels(shapes.collar, side), fill=_scaled(clothes, 0.55), width=round(0.012 * side))
+    y, x = np.mgrid[-0.5 : 0.5 : canvas_side(size) * 1j, -0.5 : 0.5 : canvas_side(size) * 1j]
+    angle, depth = random.uniform(0, 2 * np.pi), random.uniform(0, 0.38)
+    # Light that comes from a side, or from around the head.
+    shade = 0.5 + x * np.cos(angle) + y * np.sin(angle) if random.uniform() < 0.5 else np.hypot(x, y + 0.05) * 1.5
+    background = np.rint(np.array(wall) * (1 - depth * np.clip(shade, 0, 1)[:, :, None])).astype(np.uint8)
+    return reduced(paint(face, Palette(skin, hair, iris, clothes), Image.fromarray(background), random), size)
 
 
-def _paint_head(image: Image.Image, face: Face, shapes: Outlines, skin: Colour, hair: Colour) -> None:
-    side = image.width
-    head = polygon_mask(shapes.head, side)
-    image.paste(skin, mask=head)
-    if face.hair_style == "bald":
-        stubble = blurred(polygon_mask(moved(shapes.head, 0.0, -0.2), side), 0.04)
-        image.paste(_mixed(skin, hair, 0.25), mask=within(stubble, head, 0.25))
-    lit = blurred(polygon_mask(moved(shapes.head, face.light * 0.07, -0.025), side), 0.035)
-    image.paste(_scaled(skin, 0.56), mask=within(ImageChops.invert(lit), head))
-    x, y = face.centre_x, face.centre_y
-    glow = blurred(ellipse_mask(x + face.light * 0.07, y - 0.11, 0.1, 0.06, side), 0.035)
-    image.paste(_lightened(skin, 0.45), mask=within(glow, head, 0.7))
-    for which in (-1, 1):
-        cheek_x, cheek_y = x + which * 0.135 + face.turn, y + 0.1
-        blush = blurred(ellipse_mask(cheek_x, cheek_y, 0.045, 0.03, side), 0.025)
-        image.paste(_reddened(skin), mask=within(blush, head, 0.6))
-    cheek = blurred(ellipse_mask(x + face.light * 0.12 + face.turn, y + 0.065, 0.035, 0.02, side), 0.018)
-    image.paste(_lightened(skin, 0.5), mask=within(cheek, head, 0.7))
-    chin = blurred(ellipse_mask(x + face.turn, y + face.half_height * 0.85, 0.04, 0.022, side), 0.015)
-    image.paste(_lightened(skin, 0.3), mask=within(chin, head, 0.5))
+def canvas_side(size: int) -> int:
+    """Return the side in pixels to paint a picture of ``size`` pixels at: three times as large, large ones less."""
+    return max(2 * size, min(3 * size, 512))
 
 
-def _paint_eye(image: Image.Image, eye: Eye, iris: Colour, skin: Colour) -> None:
-    side = image.width
-    x, y = eye.iris
-    socket = blurred(ellipse_mask(x, y - 0.018, 0.065, 0.034, side), 0.014)
-    image.paste(_scaled(skin, 0.68), mask=within(socket, socket, 0.6))
-    opening = polygon_mask(eye.outline, side)
-    image.paste((240, 236, 230), mask=opening)
-    radius = eye.iris_radius
-    image.paste(_scaled(iris, 0.8), mask=within(ellipse_mask(x, y, radius, radius, side), opening))
-    image.paste(
-        _lightened(iris, 0.18),
-        mask=within(ellipse_mask(x, y + radius * 0.25, radius * 0.7, radius * 0.6, side), opening),
-    )
-    image.paste((16, 12, 12), mask=within(ellipse_mask(x, y, radius * 0.45, radius * 0.45, side), opening))
-    draw = ImageDraw.Draw(image)
-    draw.line(pixels(eye.upper_lid, side), fill=(38, 26, 24), width=max(1, round(0.013 * side)), joint="curve")
-    draw.line(pixels(eye.outline[14:-1], side), fill=_scaled(skin, 0.6), width=max(1, round(0.006 * side)))
-    draw.line(pixels(eye.crease, side), fill=_scaled(skin, 0.58), width=max(1, round(0.006 * side)))
-    glint = ellipse_mask(x - radius * 0.35, y - radius * 0.35, radius * 0.28, radius * 0.28, side)
-    image.paste((255, 255, 255), mask=within(glint, opening))
+def reduced(image: Image.Image, size: int) -> Image.Image:
+    """Return ``image`` without its margin, ``size`` x ``size`` pixels."""
+    left, top, right, bottom = CROP * image.width
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
 
 
-def _paint_nose(image: Image.Image, face: Face, shapes: Outlines, skin: Colour) -> None:
-    side = image.width
-    bridge = shapes.nose_bridge
-    away = np.array([-face.light * 0.03, 0.0])
-    flank = np.concatenate([bridge, (bridge + away * np.linspace(0.5, 1, len(bridge))[:, None])[::-1]])
-    image.paste(
-        _scaled(skin, 0.66),
-        mask=within(blurred(polygon_mask(flank, side), 0.008), polygon_mask(shapes.head, side), 0.75),
-    )
-    x, y = shapes.nose_tip.mean(axis=0)
-    ridge = blurred(ellipse_mask(x + face.light * 0.008, y - 0.055, 0.009, 0.045, side), 0.007)
-    image.paste(_lightened(skin, 0.6), mask=weakened(ridge, 0.8))
-    tip = blurred(ellipse_mask(x + face.light * 0.008, y - 0.016, 0.015, 0.012, side), 0.005)
-    image.paste(_lightened(skin, 0.6), mask=weakened(tip, 0.8))
-    under = blurred(
-        polygon_mask(np.concatenate([shapes.nose_tip, moved(shapes.nose_tip[::-1], 0.0, 0.014)]), side), 0.004
-    )
-    image.paste(_scaled(skin, 0.5), mask=under)
-    for which in (-0.45, 0.45):
-        nostril = ellipse_mask(x + which * face.nose_width, y + 0.006, 0.009, 0.006, side)
-        image.paste(_scaled(skin, 0.32), mask=blurred(nostril, 0.002))
+def paint(face: Face, colours: Palette, wall: Image.Image, random: RandomState) -> Image.Image:
+    """Return ``wall`` with ``face`` painted on it."""
+    painting, shapes = Painting(wall), shapes_of(face)
+    for edge in shapes["back"]:
+        _paint_hair(painting, edge, shapes["back strands"], _dark(colours.hair, 0.82), random)
+    _paint_body(painting, face, shapes, colours)
+    _paint_head(painting, face, shapes, colours)
+    _paint_eyes(painting, face, shapes, colours)
+    _paint_nose_and_mouth(painting, face, shapes, colours)
+    for edge in shapes["front"]:
+        shadow = np.add(edge, (-face.light * 0.008, 0.022))
+        painting.fill(shadow, _dark(colours.skin, 0.77), 0.01, painting.mask(shapes["head"][0]))
+        _paint_hair(painting, edge, shapes["front strands"], colours.hair, random)
+    for part in shapes["glasses"]:
+        painting.line(part, (40, 32, 30), 0.013)
+    return painting.image
 
 
-def _paint_mouth(image: Image.Image, face: Face, shapes: Outlines, skin: Colour) -> None:
-    side = image.width
-    lips = _mixed(_reddened(skin), (176, 52, 60), 0.5)
-    x, y = shapes.mouth_line.mean(axis=0)
-    below = blurred(ellipse_mask(x, y + face.lip_thickness + 0.018, face.mouth_width * 0.55, 0.009, side), 0.008)
-    image.paste(_scaled(skin, 0.66), mask=weakened(below, 0.8))
-    image.paste(_scaled(lips, 0.8), mask=blurred(polygon_mask(shapes.upper_lip, side), 0.002))
-    image.paste(lips, mask=blurred(polygon_mask(shapes.lower_lip, side), 0.002))
-    shine = blurred(ellipse_mask(x + face.light * 0.012, y + face.lip_thickness * 0.5, 0.02, 0.005, side), 0.004)
-    image.paste(_lightened(lips, 0.5), mask=within(shine, polygon_mask(shapes.lower_lip, side), 0.8))
-    ImageDraw.Draw(image).line(
-        pixels(shapes.mouth_line, side), fill=_scaled(lips, 0.4), width=max(1, round(0.007 * side))
-    )
-
-
-def _paint_hair(
-    image: Image.Image, edge: Points, strands: tuple[Points, ...], hair: Colour, random: RandomState
-) -> None:
-    side = image.width
-    mask = polygon_mask(edge, side)
-    painted = Image.new("RGB", image.size, hair)
-    rim = blurred(mask, 0.022)
-    painted.paste(_scaled(hair, 0.6), mask=ImageChops.invert(rim))
-    draw = ImageDraw.Draw(painted)
+def _paint_hair(painting: Painting, edge: Points, strands: list[Points], colour: Colour, random: RandomState) -> None:
+    """Paint the hair inside ``edge``, darker at its rim, each strand in a shade of its own."""
+    layer = Painting(Image.new("RGB", painting.image.size, _dark(colour, 0.6)))
+    layer.fill(edge, colour, 0.022)
     for strand in strands:
-        shade = random.uniform(0.75, 1.15)
-        draw.line(pixels(strand, side), fill=_scaled(hair, shade), width=max(1, round(0.009 * side)))
+        layer.line(strand, _dark(colour, random.uniform(0.75, 1.15)), 0.009)
+        start = random.randint(len(strand) // 2 + 1)
         if random.uniform() < 0.65:
-            start = random.randint(len(strand) // 2 + 1)
-            glossy = strand[start : start + len(strand) // 3 + 2]
-            draw.line(pixels(glossy, side), fill=_lightened(hair, 0.2), width=max(1, round(0.008 * side)))
-    image.paste(painted, mask=mask)
+            layer.line(strand[start : start + len(strand) // 3 + 2], _mixed(colour, LIGHT, 0.2), 0.008)
+    painting.image.paste(layer.image, mask=painting.mask(edge))
 
 
-def _paint_glasses(image: Image.Image, shapes: Outlines) -> None:
-    side = image.width
-    for lens in shapes.glasses[:2]:
-        glass = polygon_mask(lens, side)
-        image.paste((225, 235, 245), mask=weakened(glass, 0.12))
-    draw = ImageDraw.Draw(image)
-    for part in shapes.glasses:
-        draw.line(pixels(part, side), fill=(40, 32, 30), width=max(1, round(0.013 * side)), joint="curve")
+def _paint_body(painting: Painting, face: Face, shapes: Shapes, colours: Palette) -> None:
+    (shoulders,), (collar,), (neck,), (head,) = (shapes[name] for name in ("shoulders", "collar", "neck", "head"))
+    painting.fill(shoulders, _dark(colours.clothes, 0.7))
+    lit = np.add(shoulders, (face.light * 0.1, 0.05))
+    painting.fill(lit, colours.clothes, 0.03, painting.mask(shoulders))
+    above = painting.mask(np.concatenate([collar, np.array([[1.0, 0.3], [0.0, 0.3]])]))
+    bare = ImageChops.multiply(ImageChops.lighter(painting.mask(neck), painting.mask(collar)), above)
+    painting.image.paste(_dark(colours.skin, 0.9), mask=bare)
+    painting.fill(np.add(head, (0, 0.05)), _dark(colours.skin, 0.58), 0.018, bare)
+    painting.line(collar, _dark(colours.clothes, 0.55), 0.012)
+    if colours.outline:
+        for side in (neck[[0, -1]], neck[[20, 21]]):
+            painting.line(side, colours.outline, 0.007)
 
 
-def _varied(colour: Colour, random: RandomState, amount: float) -> Colour:
-    shift = random.uniform(-amount, amount, 3)
-    return _clipped(np.array(colour) + shift)
+def _paint_head(painting: Painting, face: Face, shapes: Shapes, colours: Palette) -> None:
+    skin, (outline,), light = colours.skin, shapes["head"], face.light
+    for ear in shapes["ear"]:
+        painting.fill(ear, _dark(skin, 0.9))
+        painting.fill((ear + ear.mean(axis=0)) / 2, _dark(skin, 0.75), 0.006)
+    painting.fill(outline, _dark(skin, 0.56))
+    head = painting.mask(outline)
+    painting.fill(np.add(outline, (light * 0.07, -0.025)), skin, 0.035, head)
+    x, y = np.add(outline.mean(axis=0), (face.turn, 0))
+    painting.fill(ellipse(x + light * 0.07, y - 0.11, 0.1, 0.06), _mixed(skin, LIGHT, 0.32), 0.035, head)
+    for side in (-1, 1):
+        painting.fill(ellipse(x + side * 0.135, y + 0.1, 0.045, 0.03), _mixed(skin, colours.blush, 0.24), 0.025, head)
+    painting.fill(ellipse(x + light * 0.12, y + 0.065, 0.035, 0.02), _mixed(skin, LIGHT, 0.35), 0.018, head)
+    if colours.outline:
+        painting.line(outline, colours.outline, 0.007)
 
 
-def _scaled(colour: Colour, factor: float) -> Colour:
-    return _clipped(np.array(colour) * factor)
+def _paint_eyes(painting: Painting, face: Face, shapes: Shapes, colours: Palette) -> None:
+    skin, radius = colours.skin, face.eye_opening * 0.95
+    iris = ((1.0, _dark(colours.iris, 0.8)), (0.7, _mixed(colours.iris, LIGHT, 0.18)), (0.45, (16, 12, 12)))
+    for eye, lid, brow in zip(shapes["eye"], shapes["lid"], shapes["brow"], strict=True):
+        x, y = eye.mean(axis=0)
+        painting.fill(ellipse(x, y - 0.018, 0.065, 0.034), _dark(skin, 0.84), 0.014)
+        painting.fill(eye, (240, 236, 230))
+        opening = painting.mask(eye)
+        for share, colour in iris:
+            painting.fill(ellipse(x, y, share * radius, share * radius), colour, 0.0, opening)
+        painting.line(lid, (38, 26, 24), 0.013)
+        painting.line(np.add(lid, (0, -0.013)), _dark(skin, 0.58), 0.006)
+        painting.fill(ellipse(x - radius * 0.35, y - radius * 0.35, 0.006, 0.006), (255, 255, 255), 0.0, opening)
+        painting.fill(brow, _mixed(_dark(colours.hair, 0.7), skin, 0.15), 0.002)
+
+
+def _paint_nose_and_mouth(painting: Painting, face: Face, shapes: Shapes, colours: Palette) -> None:
+    (bridge,), (nose,), (mouth,), (upper, lower) = (shapes[name] for name in ("bridge", "nose", "mouth", "lips"))
+    skin, shiny, ridge = colours.skin, _mixed(colours.skin, LIGHT, 0.48), face.light * 0.008
+    flank = np.concatenate([bridge, np.subtract(bridge, (face.light * 0.025, 0))[::-1]])
+    painting.fill(flank, _dark(skin, 0.75), 0.008, painting.mask(shapes["head"][0]))
+    x, y = nose.mean(axis=0)
+    painting.fill(ellipse(x + ridge, y - 0.055, 0.009, 0.045), shiny, 0.007)
+    painting.fill(ellipse(x + ridge, y - 0.016, 0.015, 0.012), shiny, 0.005)
+    painting.fill(np.concatenate([nose, np.add(nose[::-1], (0, 0.014))]), _dark(skin, 0.5), 0.004)
+    for side in (-0.45, 0.45):
+        painting.fill(ellipse(x + side * face.nose_width, y + 0.006, 0.009, 0.006), _dark(skin, 0.32), 0.002)
+    lips = _mixed(_mixed(skin, colours.blush, 0.4), colours.lips, 0.5)
+    x, y = mouth.mean(axis=0)
+    painting.fill(ellipse(x, y + face.lip + 0.018, face.mouth_width * 0.55, 0.009), _dark(skin, 0.72), 0.008)
+    painting.fill(upper, _dark(lips, 0.8), 0.002)
+    painting.fill(lower, lips, 0.002)
+    painting.fill(ellipse(x, y + face.lip * 0.5, 0.02, 0.005), _mixed(lips, LIGHT, 0.4), 0.004, painting.mask(lower))
+    painting.line(mouth, _dark(lips, 0.4), 0.007)
+
+
+def _dark(colour: Colour, factor: float) -> Colour:
+    return _mixed((0, 0, 0), colour, factor)
 
 
 def _mixed(first: Colour, second: Colour, share: float) -> Colour:
     """``first`` with ``share`` of ``second``."""
-    return _clipped(np.array(first) * (1 - share) + np.array(second) * share)
-
-
-def _lightened(colour: Colour, share: float) -> Colour:
-    return _mixed(colour, (255, 248, 236), share)
-
-
-def _reddened(colour: Colour) -> Colour:
-    return _mixed(colour, (206, 84, 80), 0.4)
-
-
-def _clipped(values: Points) -> Colour:
-    red, green, blue = np.clip(np.rint(values), 0, 255).astype(int)
+    red, green, blue = np.rint(np.array(first) * (1 - share) + np.array(second) * share).clip(0, 255).astype(int)
     return int(red), int(green), int(blue)

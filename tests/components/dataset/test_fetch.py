@@ -154,7 +154,8 @@ def refused(source: Path, tmp_path: Path) -> str:
         (("train/A",), "no folder train/B"),
         (("train/B",), "no folder train/A"),
         (("val/A", "val/B"), "no folder train/A"),
-        (("trainA", "trainB"), "no folder train/A"),
+        (("trainA",), "no folder train/B"),
+        (("A", "B"), "no folder train/A"),
     ],
 )
 def test_a_missing_domain_is_named(tmp_path: Path, places: tuple[str, ...], named: str, as_archive: bool) -> None:
@@ -167,8 +168,8 @@ def test_a_missing_domain_is_named(tmp_path: Path, places: tuple[str, ...], name
 def test_a_domain_without_images_is_named(tmp_path: Path) -> None:
     source = make_dataset(tmp_path / "source", ("train/A",))
     (source / "train" / "B").mkdir()
-    (source / "train" / "B" / "image.bmp").write_bytes(b"BM")
-    assert "no image in train/B (.jpg, .jpeg, .png)" in refused(source, tmp_path)
+    (source / "train" / "B" / "image.gif").write_bytes(b"GIF")
+    assert "no image in train/B (.jpg, .jpeg, .png, .jfif, .bmp, .webp, .tif, .tiff)" in refused(source, tmp_path)
 
 
 def test_two_datasets_in_one_folder_are_not_guessed_between(dataset: Path, tmp_path: Path) -> None:

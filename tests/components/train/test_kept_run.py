@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from components.dataset.options import Patience
+from components.dataset.options import TransferOptions as Patience
 from components.train.kept_run import KeptRun, keep_in_s3
 from dualgan.errors import BadInput
 from tests.components.dataset.conftest import BUCKET, s3, s3_server  # noqa: F401 - fixtures
