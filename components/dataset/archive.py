@@ -55,16 +55,13 @@ EXTENDED = (
 
 
 class Member(NamedTuple):
-    """A file or folder of an archive.
+    """A file or folder of an archive, its name with "/" between folders and at a folder's end.
 
-    ``name`` has "/" between folders and at a folder's end, ``chunks`` are read as they are consumed, ``position`` is
-    how many bytes of the archive have been read.
+    ``chunks`` are read as they are consumed.
     """
 
     name: str
-    is_folder: bool
     chunks: Iterator[bytes]
-    position: int
 
 
 class Budget:
@@ -97,16 +94,9 @@ class Budget:
 def members(archive: Path, scratch: Path, limits: Limits, label: str) -> Iterator[Member]:
     """Yield the members of a zip or tar file in its order; a member's content ends when the next one is asked for.
 
-    Args:
-        archive: The file.
-        scratch: A folder on the disk that it is unpacked to.
-        limits: What it may hold.
-        label: How messages name it.
-
-    Raises:
-        BadInput: It is no archive, is damaged, exceeds ``limits``, or holds an absolute path, a ``..``, a link, a
-            device or a sparse file.
-        DualGANError: The disk is too small for what a zip file says it holds.
+    ``scratch`` is a folder on the disk that it is unpacked to, ``label`` is how messages name it. Raises BadInput if it
+    is no archive, is damaged, exceeds ``limits``, or holds an absolute path, a ``..``, a link, a device or a sparse
+    file; DualGANError if the disk is too small for what a zip file says it holds.
     """
     with _damage(label):
         budget = Budget(limits, archive.stat().st_size, label)
@@ -116,14 +106,14 @@ def members(archive: Path, scratch: Path, limits: Limits, label: str) -> Iterato
             tar = _decompressed(file, start)
             # A plain tar file may hold a zip file at its end, and would pass for one.
             if tar is not file or start[257:262] == b"ustar":
-                yield from _tar_members(tar, file, budget)
+                yield from _tar_members(tar, budget)
             elif zipfile.is_zipfile(file):
                 yield from _zip_members(file, scratch, budget)
             elif start.startswith(b"PK\x03\x04"):
                 raise BadInput(f"{label}: a damaged archive (the end of the zip file is missing)")
             elif _is_old_tar(start):
                 file.seek(0)
-                yield from _tar_members(file, file, budget)
+                yield from _tar_members(file, budget)
             else:
                 raise BadInput(f"{label}: neither a zip nor a tar archive (it begins with {start[:16]!r})")
 
@@ -176,14 +166,12 @@ def _zip_members(archive: BinaryIO, scratch: Path, budget: Budget) -> Iterator[M
             raise DualGANError(
                 f"{budget.label}: unpacked it takes {needed} bytes, the disk of the destination has {free} left"
             )
-        position = 0
         for name, member in named:
-            position += member.compress_size
             if name.endswith("/"):
-                yield Member(_plain(name) + "/", True, iter(()), position)
+                yield Member(_plain(name) + "/", iter(()))
                 continue
             with file.open(member) as content:
-                yield from _exhausted(Member(_plain(name), False, _chunks(content, budget), position))
+                yield from _exhausted(Member(_plain(name), _chunks(content, budget)))
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
@@ -256,7 +244,7 @@ class _TarInfo(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
-def _tar_members(stream: BinaryIO, archive: BinaryIO, budget: Budget) -> Iterator[Member]:
+def _tar_members(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
     forward = cast(IO[bytes], _TarStream(stream, budget.label))
     with tarfile.TarFile(fileobj=forward, tarinfo=_TarInfo, errors="surrogateescape") as file:
         while (member := file.next()) is not None:
@@ -265,13 +253,12 @@ def _tar_members(stream: BinaryIO, archive: BinaryIO, budget: Budget) -> Iterato
             budget.add_file()
             _require_safe(member.name, member.isreg() or member.isdir(), budget.label)
             budget.require(member.size)
-            position = archive.tell()
             if member.isdir():
-                yield Member(_plain(member.name) + "/", True, iter(()), position)
+                yield Member(_plain(member.name) + "/", iter(()))
                 continue
             content = file.extractfile(member)
             assert content is not None
-            yield from _exhausted(Member(_plain(member.name), False, _chunks(content, budget), position))
+            yield from _exhausted(Member(_plain(member.name), _chunks(content, budget)))
 
 
 def _chunks(content: IO[bytes], budget: Budget) -> Iterator[bytes]:

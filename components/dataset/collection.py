@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple
@@ -23,7 +24,7 @@ MANIFEST = "dataset.json"
 # A dataset.json is some hundred bytes.
 MAX_MANIFEST = 1 << 20
 # What a dataset may be called: it becomes part of titles, of names in MLflow and of links.
-NAME = r"^\w[\w .,+@()=-]{0,99}$"
+NAME = re.compile(r"\w[\w .,+@()=-]{0,99}")
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,6 @@ class Manifest(BaseModel):
 
     name: str
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Named(BaseModel):
-    name: Annotated[str, StringConstraints(pattern=NAME)]
 
 
 class CollectedImage(NamedTuple):
@@ -98,17 +95,9 @@ def collect(
 ) -> Collected:
     """Put all images of ``wanted`` into ``collection``.
 
-    Args:
-        wanted: The source.
-        expected: What its archive must have, if it is one.
-        work: A folder on the disk of the destination.
-        transfer: A folder for what comes over a network, with what an earlier try left there.
-        collection: What the images are put into.
-        options: Limits, and how to transfer.
-
-    Raises:
-        BadInput: It is not there, may not be read, is damaged, hostile or no dataset.
-        DualGANError: A transfer or the disk fails, or a checksum is another one.
+    ``work`` is a folder on the disk of the destination, ``transfer`` one for what comes over a network, with what an
+    earlier try left there. Raises BadInput if the source is not there, may not be read, is damaged, hostile or no
+    dataset; DualGANError if a transfer or the disk fails, or an archive is not as ``expected``.
     """
     match wanted:
         case LocalFolder():
@@ -137,14 +126,12 @@ def name_of(manifest: Manifest | None, wanted: Download | S3Location | LocalArch
     """Return the name of a dataset: what its manifest says, unless that is no name or belongs to another dataset."""
     if manifest is None or manifest.name == wanted.name:
         return wanted.name
-    try:
-        _Named(name=manifest.name)
-    except ValidationError:
+    if not NAME.fullmatch(manifest.name):
         reason = "which is not a name of letters, digits, spaces and .,+@()=-_"
-    else:
-        if manifest.name not in CATALOGUE:
-            return manifest.name
+    elif manifest.name in CATALOGUE:
         reason = "which is a dataset of the catalogue"
+    else:
+        return manifest.name
     log.info(
         "%s: its dataset.json names it %.60r, %s; it is called %s", wanted.source, manifest.name, reason, wanted.name
     )
@@ -180,14 +167,10 @@ def _collect_archive(
     """Unpack all that may be an image of a dataset; which are is known when all names are."""
     log.info("unpacking %s", label)
     names, manifests = [], {}
-    with Progress("unpacking", archive.stat().st_size, "B") as progress:
-        position = 0
+    with Progress("unpacking", None, "files") as progress:
         for member in members(archive, work, options.limits, label):
             names.append(member.name)
-            progress.advance(member.position - position)
-            position = member.position
-            if member.is_folder:
-                continue
+            progress.advance(1)
             if is_image_name(member.name):
                 collection.add(member.name, member.chunks)
             elif member.name.rpartition("/")[2] == MANIFEST:

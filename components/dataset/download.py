@@ -143,17 +143,9 @@ class RateLimit:
 def resume(partial: PartialFile, open_range: OpenRange, options: TransferOptions, max_size: int, label: str) -> str:
     """Go on with ``partial`` until it is whole, and return its SHA-256 (hex).
 
-    Args:
-        partial: What has come so far.
-        open_range: Asks for the rest.
-        options: When to give up.
-        max_size: How many bytes it may have.
-        label: How messages name it.
-
-    Raises:
-        TransferBroken: The server brings nothing new for as long as ``options`` say.
-        BadInput: It is larger than ``max_size``.
-        DualGANError: The disk is too small, and what ``open_range`` raises.
+    Raises TransferBroken if the server brings nothing new for as long as ``options`` say, BadInput if it is larger than
+    ``max_size`` bytes, DualGANError if the disk is too small, and what ``open_range`` raises. ``label`` is how messages
+    name it.
     """
     log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
     most, newest, rate = partial.size, time.monotonic(), RateLimit(label, options)

@@ -34,21 +34,20 @@ class _Origin(BaseModel):
 def fetch(source: str, destination: Path, options: FetchOptions | None = None) -> Description:
     """Make ``destination`` the dataset folder of ``source`` (see sources.FORMS), whole or not at all.
 
+    ``destination`` may be missing or empty. One that holds this source's dataset already, unchanged, is left as it is.
     Of processes that fetch to one destination at once one works, and the others wait for it. What a broken or
     interrupted transfer brought stays beside ``destination``, and the next call goes on with it.
 
     Args:
         source: What to fetch.
-        destination: A missing or empty folder. One that holds this source's dataset already, unchanged, is left as it
-            is.
+        destination: Where to.
         options: Checksums, limits, how to transfer.
 
     Returns:
         What dataset.json says.
 
     Raises:
-        BadInput: The source is none or holds no dataset, or there is anything else at ``destination``, which stays
-            untouched.
+        BadInput: The source is none or holds no dataset, or anything else is at ``destination``, which stays untouched.
         DualGANError: A transfer or the disk fails, or a checksum is another one.
     """
     options = options or FetchOptions()

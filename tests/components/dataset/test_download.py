@@ -35,23 +35,19 @@ def test_an_archive_is_downloaded_and_unpacked(dataset: Path, tmp_path: Path, se
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
 
 
-def test_a_password_in_a_url_is_not_written_down(dataset: Path, tmp_path: Path, serve: Serve) -> None:
+@pytest.mark.parametrize(("before", "after"), [("me:secret@", ""), ("", "?X-Amz-Expires=60&X-Amz-Signature=secret")])
+def test_a_password_or_signature_in_an_address_is_not_written_down(
+    dataset: Path, tmp_path: Path, serve: Serve, before: str, after: str
+) -> None:
     (tmp_path / "www").mkdir()
     zipped(dataset, tmp_path / "www" / "a.zip")
-    url = serve(tmp_path / "www").replace("http://", "http://me:secret@")
-    fetch(f"{url}/a.zip", tmp_path / "data")
-    assert describe(tmp_path / "data").source == f"{url.replace('me:secret@', '')}/a.zip"
+    url = serve(tmp_path / "www")
+    secret = url.replace("http://", f"http://{before}")
+    fetch(f"{secret}/a.zip{after}", tmp_path / "data")
+    assert describe(tmp_path / "data").source == f"{url}/a.zip"
     with pytest.raises(BadInput) as error:
-        fetch(f"{url}/b.zip", tmp_path / "other")
+        fetch(f"{secret}/b.zip{after}", tmp_path / "other")
     assert "secret" not in str(error.value)
-
-
-def test_the_signature_of_an_address_is_not_written_down(dataset: Path, tmp_path: Path, serve: Serve) -> None:
-    (tmp_path / "www").mkdir()
-    zipped(dataset, tmp_path / "www" / "a.zip")
-    url = f"{serve(tmp_path / 'www')}/a.zip"
-    fetch(f"{url}?X-Amz-Expires=60&X-Amz-Signature=secret", tmp_path / "data")
-    assert describe(tmp_path / "data").source == url
 
 
 def test_a_missing_file_on_the_server_is_bad_input_and_leaves_nothing(tmp_path: Path, serve: Serve) -> None:
@@ -61,13 +57,6 @@ def test_a_missing_file_on_the_server_is_bad_input_and_leaves_nothing(tmp_path: 
         fetch(url, tmp_path / "out" / "data")
     assert str(error.value) == f"{url}: the server answers 404 File not found; check the address"
     assert everything_below(tmp_path) == {"www"}
-
-
-def test_a_page_instead_of_an_archive_is_bad_input(tmp_path: Path, serve: Serve) -> None:
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "faces.zip").write_text("<html>log in first</html>")
-    with pytest.raises(BadInput, match="neither a zip nor a tar archive"):
-        fetch(f"{serve(tmp_path / 'www')}/faces.zip", tmp_path / "data")
 
 
 OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
