@@ -9,8 +9,8 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from components.common.console import print_status
 from components.compare.verdict import join
-from components.look.progress import say
 from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
 from components.publish.export import export_graphs
 from components.publish.promotion import CHALLENGER, CHAMPION, LOSSES, Promotion, Standing, decide
@@ -105,13 +105,13 @@ def publish(
                 lambda: _publish(candidate, place, graphs, registered, tags or {}, others),
                 str(place.tracking_uri),
                 hours,
-                lambda text: say(f"publish: {text}"),
+                lambda text: print_status(f"publish: {text}"),
             )
         except DualGANError as error:
             kept = artifact_address(comparison)
             raise type(error)(f"{error}; the comparison is kept at {kept}") if kept else error from error
-    say(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
-    say(f"publish: {published.reason}")
+    print_status(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
+    print_status(f"publish: {published.reason}")
     return published
 
 
@@ -173,7 +173,7 @@ def _send(sync: RunFolderSync) -> bool:
     """Send what MLflow lacks of a training that has ended; whether that was anything."""
     sent = sync.step(ended=True)
     if sent:
-        say(f"publish: MLflow lacked {sent} of run {sync.run_id}")
+        print_status(f"publish: MLflow lacked {sent} of run {sync.run_id}")
     return bool(sent)
 
 

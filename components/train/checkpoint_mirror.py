@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.dataset.errors import TransferBroken
-from components.dataset.options import Patience
-from components.dataset.sources import parse_s3
+from components.common.errors import TransferBroken
+from components.common.s3 import client, failures, objects_below, parse_address, read_object
 from dualgan.errors import DualGANError
 from dualgan.run_folder import RunFolder, step_of
 
@@ -40,18 +39,15 @@ class CheckpointMirror:
         BadInput: for an address that is none.
     """
 
-    def __init__(self, run: Path, checkpoint_uri: str, patience: Patience | None = None) -> None:
-        # boto3 takes a second to import.
-        from components.dataset.s3 import client
-
-        self._run, self._place = run, parse_s3(checkpoint_uri)
-        self._s3: S3Client = client(patience or Patience())
+    def __init__(self, run: Path, checkpoint_uri: str, idle_timeout: float = 120.0) -> None:
+        self._run, self._address = run, parse_address(checkpoint_uri)
+        self._s3: S3Client = client(idle_timeout=idle_timeout)
         self._newest: str | None = None
         self._pictures: set[str] = set()
 
     @property
     def _prefix(self) -> str:
-        return f"{self._place.key}/" if self._place.key else ""
+        return f"{self._address.key}/" if self._address.key else ""
 
     def restore(self) -> str | None:
         """Bring the copy into the run folder if that has no checkpoint.
@@ -63,24 +59,22 @@ class CheckpointMirror:
             BadInput: if S3 refuses.
             TransferBroken: if the transfer breaks off; the run folder is then as it was.
         """
-        from components.dataset.s3 import failures, objects_below, read_object
-
         if checkpoint_folders(self._run):
             return None
-        with failures(self._place.source, self._place.bucket):
+        with failures(str(self._address), self._address.bucket):
             # A list, for a bucket that is missing looks to other questions like an object that is.
-            if not list(objects_below(self._s3, self._place.bucket, self._prefix + NOTE)):
+            if not list(objects_below(self._s3, self._address.bucket, self._prefix + NOTE)):
                 return None
-            note = json.loads(read_object(self._s3, self._place.bucket, self._prefix + NOTE, MAX_NOTE_BYTES))
+            note = json.loads(read_object(self._s3, self._address.bucket, self._prefix + NOTE, MAX_NOTE_BYTES))
             unfinished = self._run.with_name(f"{self._run.name}.restoring")
             shutil.rmtree(unfinished, ignore_errors=True)
             pictures = {name: name for name in note["pictures"]}
             for name, key in {**{name: f"{note['checkpoint']}/{name}" for name in note["files"]}, **pictures}.items():
                 target = unfinished / name
                 if not target.resolve().is_relative_to(unfinished.resolve()):
-                    raise DualGANError(f"{self._place.source}: names a file outside of the run folder: {name}")
+                    raise DualGANError(f"{self._address}: names a file outside of the run folder: {name}")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._s3.download_file(self._place.bucket, f"{self._prefix}{key}", str(target))
+                self._s3.download_file(self._address.bucket, f"{self._prefix}{key}", str(target))
         shutil.rmtree(self._run, ignore_errors=True)
         unfinished.replace(self._run)
         self._newest, self._pictures = str(note["checkpoint"]), set(pictures)
@@ -94,13 +88,11 @@ class CheckpointMirror:
         Returns:
             The checkpoint's name; None if there is nothing new.
         """
-        from components.dataset.s3 import failures
-
         found = checkpoint_folders(self._run)
         if not found or found[-1].name == self._newest:
             return None
         checkpoint, folder = found[-1], RunFolder(self._run)
-        with failures(self._place.source, self._place.bucket):
+        with failures(str(self._address), self._address.bucket):
             try:
                 files = [
                     folder.options,
@@ -109,24 +101,22 @@ class CheckpointMirror:
                 ]
                 names = [file.relative_to(self._run).as_posix() for file in files]
                 for file, name in zip(files, names, strict=True):
-                    self._s3.upload_file(str(file), self._place.bucket, f"{self._prefix}{checkpoint.name}/{name}")
+                    self._s3.upload_file(str(file), self._address.bucket, f"{self._prefix}{checkpoint.name}/{name}")
                 self._upload_pictures(step_of(checkpoint.name) or 0)
             except FileNotFoundError:
                 return None
             content = {"checkpoint": checkpoint.name, "files": names, "pictures": sorted(self._pictures)}
             note = json.dumps(content)
-            self._s3.put_object(Bucket=self._place.bucket, Key=self._prefix + NOTE, Body=note.encode())
+            self._s3.put_object(Bucket=self._address.bucket, Key=self._prefix + NOTE, Body=note.encode())
             self._newest = checkpoint.name
             self._delete_checkpoints(but=self._newest)
         return self._newest
 
     def delete(self) -> None:
         """Delete the copy. Raises as ``restore`` does."""
-        from components.dataset.s3 import failures
-
-        with failures(self._place.source, self._place.bucket):
+        with failures(str(self._address), self._address.bucket):
             # The note first: without it nothing is restored from what is half deleted.
-            self._s3.delete_object(Bucket=self._place.bucket, Key=self._prefix + NOTE)
+            self._s3.delete_object(Bucket=self._address.bucket, Key=self._prefix + NOTE)
             self._delete_checkpoints()
             self._delete_below("samples/")
 
@@ -138,18 +128,16 @@ class CheckpointMirror:
             for file in sorted(folder.glob("*.png")):
                 name = file.relative_to(self._run).as_posix()
                 if name not in self._pictures:
-                    self._s3.upload_file(str(file), self._place.bucket, f"{self._prefix}{name}")
+                    self._s3.upload_file(str(file), self._address.bucket, f"{self._prefix}{name}")
                     self._pictures.add(name)
 
     def _delete_checkpoints(self, but: str | None = None) -> None:
         self._delete_below("step-", f"{but}/" if but else None)
 
     def _delete_below(self, prefix: str, but: str | None = None) -> None:
-        from components.dataset.s3 import objects_below
-
-        for entry in list(objects_below(self._s3, self._place.bucket, self._prefix + prefix)):
+        for entry in list(objects_below(self._s3, self._address.bucket, self._prefix + prefix)):
             if not (but and entry.key.startswith(self._prefix + but)):
-                self._s3.delete_object(Bucket=self._place.bucket, Key=entry.key)
+                self._s3.delete_object(Bucket=self._address.bucket, Key=entry.key)
 
 
 def checkpoint_folders(run: Path) -> Sequence[Path]:

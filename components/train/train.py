@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.look.progress import say
+from components.common.console import print_status
 from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import mirrored
@@ -66,12 +66,12 @@ def train(
     )
     place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
     title = f"train {leg.name} seed {seed}"
-    with mirrored(run, checkpoint_uri, say), follow_in_background(run, place, title, say):
+    with mirrored(run, checkpoint_uri, print_status), follow_in_background(run, place, title, print_status):
         run_trainer(leg, title, options, retries)
     if model:
         split_off_model(run, model)
     summary = read_json(RunFolder(run).summary)
-    say(f"{title}: {_in_words(summary)}")
+    print_status(f"{title}: {_in_words(summary)}")
     return summary
 
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from components.look.progress import Progress, say
+from components.common.console import Progress, print_status
 from components.train.checkpoint_mirror import checkpoint_folders
 from components.train.command import train_command
 from components.train.leg import LegSettings
@@ -54,7 +54,7 @@ def run_trainer(leg: LegSettings, title: str, options: TrainOptions, retries: in
             start = _newest_checkpoint(run)
             where = f"from step {start}" if start else "from the beginning"
             reason = str(error).removeprefix(f"leg {leg.name}: ")
-            say(f"{title}: {reason}; goes on {where} in {pause:g} s ({number + 1} of {tries})")
+            print_status(f"{title}: {reason}; goes on {where} in {pause:g} s ({number + 1} of {tries})")
         if not RunFolder(run).options.is_file():
             # It died before it had written what makes a folder its own.
             shutil.rmtree(run, ignore_errors=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from components.dataset.options import Patience
+from components.common.s3 import client
 from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
 from components.train.leg import LegSettings
@@ -104,7 +104,7 @@ def test_what_cannot_be_copied_stops_no_training(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("components.train.checkpoint_mirror.Patience", lambda: Patience(retries=0))
+    monkeypatch.setattr("components.train.checkpoint_mirror.client", lambda **_: client(retries=0))
     said: list[str] = []
     with mirrored(tmp_path / "run", ADDRESS, said.append):
         checkpointed(tmp_path / "run", 100)

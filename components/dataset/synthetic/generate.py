@@ -10,13 +10,13 @@ from numpy.random import RandomState
 from PIL import Image
 from tqdm import tqdm
 
-from components.dataset.face import draw_face
-from components.dataset.portrait import portrait
-from components.dataset.sketch import sketch
-from components.dataset.synthetic_options import SyntheticOptions
+from components.dataset.synthetic.face import draw_face
+from components.dataset.synthetic.options import SyntheticOptions
+from components.dataset.synthetic.portrait import portrait
+from components.dataset.synthetic.sketch import sketch
 from dualgan.dataset_folder import DOMAINS, SPLITS
 
-RENDERERS = {"A": sketch, "B": portrait}
+PAINTERS = {"A": sketch, "B": portrait}
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ def generate(options: SyntheticOptions, folder: Path) -> None:
     A picture depends on seed, size, split, domain and number alone: a larger ``n`` changes none of them.
     """
     counts = {"train": options.n, "val": options.validation}
-    places = [(split, domain, index) for split in SPLITS for domain in DOMAINS for index in range(counts[split])]
-    log.info("drawing %d images", len(places))
-    for split, domain, index in tqdm(places, desc="drawing", unit="image", disable=None):
+    images = [(split, domain, index) for split in SPLITS for domain in DOMAINS for index in range(counts[split])]
+    log.info("drawing %d images", len(images))
+    for split, domain, index in tqdm(images, desc="drawing", unit="image", disable=None):
         target = folder / split / domain / f"{index:04d}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         # Stored, not deflated: builds of zlib compress differently, and the digest must not tell them apart.
@@ -37,6 +37,6 @@ def generate(options: SyntheticOptions, folder: Path) -> None:
 
 
 def synthetic_image(options: SyntheticOptions, split: str, domain: str, index: int) -> Image.Image:
-    """One picture of the synthetic dataset, RGB, ``options.size`` pixels a side."""
+    """Return one picture of the synthetic dataset, RGB, ``options.size`` pixels a side."""
     random = RandomState([options.seed, SPLITS.index(split), DOMAINS.index(domain), index])
-    return RENDERERS[domain](draw_face(random), random, options.size)
+    return PAINTERS[domain](draw_face(random), random, options.size)

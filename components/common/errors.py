@@ -1,4 +1,4 @@
-"""Errors of the dataset step, and how those of the operating system read."""
+"""Errors that several steps raise."""
 
 import errno
 from pathlib import Path
@@ -13,7 +13,7 @@ class TransferBroken(DualGANError):
 
 
 def os_failure(error: OSError, destination: Path) -> DualGANError:
-    """``error`` in one line; ``destination`` is what was to be made."""
+    """Return ``error`` as a failure in one line; ``destination`` is what was to be made."""
     reason = error.strerror or str(error)
     if error.errno in NO_SPACE:
         return DualGANError(f"{destination}: no space left for it ({reason}); free some, or name a folder elsewhere")
