@@ -4,7 +4,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from dualgan import layers, losses, networks
 from dualgan.devices.device import Device
-from dualgan.flops import flops_of
 from dualgan.layers import Kernels
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, Weights
@@ -209,16 +208,6 @@ class StepGraph:
     def critics_update(self) -> Any:
         """The operation that updates the critics; with two runs a step, all of the first."""
         return self._critics_update.operation
-
-    def flops_per_step(self) -> int:
-        """What flops_of counts in a training step that updates critics and generators."""
-        critics, generators = (
-            [part.operation] + list(part.terms.values()) for part in (self._critics_update, self._generator_updates[-1])
-        )
-        if self.options.one_run:
-            return flops_of(critics + generators)
-        updates = CLASSIC_GENERATOR_UPDATES if self.options.losses.GAN_type == "classic" else 1
-        return flops_of(critics) + updates * flops_of(generators)
 
     def runs(self, generators_too: bool) -> List[Run]:
         """What a step runs one after the other; the same value for what it runs twice."""

@@ -6,8 +6,8 @@ The graph that trains is looked at, so that what is recorded is what the device 
 from typing import Any, Dict, List, NamedTuple, Optional, Set
 
 from dualgan import networks
-from dualgan.flops import operations_behind
 from dualgan.graph import StepGraph
+from dualgan.graph_walk import operations_behind
 from dualgan.networks import is_critic_variable
 from dualgan.replay_bounds import UPDATED
 from dualgan.tensorflow_v1 import tf

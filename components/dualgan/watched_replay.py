@@ -9,10 +9,10 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tup
 import numpy as np
 
 from dualgan import golden
-from dualgan.flops import operations_behind
 from dualgan.golden import Golden
 from dualgan.golden_replay import Replay
 from dualgan.graph import Losses, Run, StepGraph, updates_generators
+from dualgan.graph_walk import operations_behind
 from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import tf
 

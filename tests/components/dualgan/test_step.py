@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dualgan.devices import open_device
-from dualgan.flops import operations_behind
 from dualgan.graph import StepGraph, StepOptions
+from dualgan.graph_walk import operations_behind
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
 from dualgan.options import GAN_TYPES
