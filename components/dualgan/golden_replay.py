@@ -85,7 +85,7 @@ class Replay:
         # where generators are updated once, those that do not depend on critics.
         later = golden.GENERATOR_TERMS if recorded.meta["GAN_type"] == "classic" else golden.ADVERSARIAL_TERMS
         self.settled = np.array([name not in later for name in golden.RECORDED_TERMS])
-        self._bounds = BOUNDS[products]
+        self._bounds = BOUNDS.get(products, ROUNDED_FACTORS)
         self._step, self._sample = graph.step_callable(session), graph.sample_callable(session)
         self.state, self.restore = graph.state_callables(session)
         fresh = self.state()

@@ -83,7 +83,7 @@ class StepGraph:
         self.options = options
         self._device = device
         self._kernels = kernels or device.kernels()
-        self.variables = create_variables(networks.all_variables(options.shape))
+        self.variables = create_variables(networks.all_variables(options.shape), device.use_resource)
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
         self.feeds = self._placeholders()
@@ -121,19 +121,24 @@ class StepGraph:
         return lambda images: networks.critic(images, weights, prefix, disc_type, self._kernels)
 
     def _optimizer(self, name: str) -> Any:
-        plain = tf.train.RMSPropOptimizer(
-            self.options.lr, decay=self.options.rmsprop_decay, momentum=0.0, epsilon=1e-10, name=name
-        )
-        return self._device.wrap_optimizer(plain)
+        options = self.options
+        # Made here, not while the update is made: an operation waits only for what its own inputs do not wait for.
+        numbers = [tf.constant(number, tf.float32) for number in (options.lr, options.rmsprop_decay, 0.0, 1e-10)]
+        return self._device.wrap_optimizer(tf.train.RMSPropOptimizer(*numbers, name=name))
 
-    def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
+    def _apply(
+        self, optimizer: Any, terms: Dict[str, Tensor], loss: Tensor, weights: Weights, variables: Sequence[Any]
+    ) -> Any:
+        """The update of ``variables`` by ``loss``, after all of ``terms`` are computed.
+
+        A loss may be no ancestor of the gradients, as where a last layer's result is the loss; and an NPU's compiler
+        drops reads of variables, with what waits for them, but no loss that is fetched.
+        """
         values = [weights[variable.op.name] for variable in variables]
         gradients = self._device.gradients(optimizer, loss, values)
-        # A gradient may not need its variable, as that of a last layer whose result is the loss: without this, the loss
-        # is at times read after the update.
-        with tf.control_dependencies(values):
-            read = tf.no_op()
-        with tf.control_dependencies([read]):
+        # A reference variable is not copied where it is read: the gradients of the layers below need it as well.
+        first = list(terms.values()) + ([] if self._device.use_resource else gradients)
+        with tf.control_dependencies(first):
             return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_update(self, images: Translations) -> Update:
@@ -146,7 +151,7 @@ class StepGraph:
             self.feeds.epsilon_B,
             self.options.losses,
         )
-        update = self._apply(self._optimizer("RMSProp_d"), terms["d_loss"], weights, self._critics)
+        update = self._apply(self._optimizer("RMSProp_d"), terms, terms["d_loss"], weights, self._critics)
         if self.options.losses.GAN_type == "wgan":
             update = self._clip(after=update)
         return Update(update, terms)
@@ -160,7 +165,7 @@ class StepGraph:
         terms = losses.generator_losses(
             self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses, self._kernels
         )
-        return Update(self._apply(optimizer, terms["g_loss"], weights, self._generators), terms)
+        return Update(self._apply(optimizer, terms, terms["g_loss"], weights, self._generators), terms)
 
     def _build_updates(self) -> None:
         """The critics' update, then the generators'. In one run, control dependencies keep that order, and both use
