@@ -13,6 +13,8 @@ from dualgan.tensorflow_v1 import RewriterConfig, tf
 OPTIMIZER = "NpuOptimizer"
 # Each card has one; in a container npu-smi may be missing, this is not.
 DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
+# A CANN that certainly knows ASCEND_WORK_PATH.
+WORK_PATH_SINCE = (6, 3)
 # As TensorFlow's own DynamicLossScale. The ports start at 2**32 and lose their first steps to it, silently.
 DYNAMIC_LOSS_SCALE = {
     "init_loss_scale": 2**15,
@@ -63,6 +65,9 @@ class Npu(Device):
         self._precision_mode = checked_mode(options.precision_mode, self._cann, self._card)
         hf32 = os.environ.get(npu_chip.HF32_VARIABLE) != "0"
         self.products = npu_chip.product_type(self._precision_mode, hf32)
+        if self._cann.number is None or self._cann.number < WORK_PATH_SINCE:
+            # CANN's own fallback is the current folder.
+            parameters.setdefault("debug_dir", os.environ["ASCEND_WORK_PATH"])
         self._parameters = npu_parameters.checked(parameters, self._cann, self._precision_mode, self._card)
         if options.deterministic:
             # The adapter has the key from its r1.12 on.
