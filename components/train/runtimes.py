@@ -50,8 +50,9 @@ def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def trainer_failure(leg: str, exit_code: int, errors: str) -> DualGANError:
-    """The error that a trainer process ended with, in its own words: the last line of what it wrote to stderr."""
+    """The error that a trainer process ended with, in its own words: what it said last, or else its libraries did."""
     lines = errors.strip().splitlines() or [f"exit code {exit_code}, no reason given"]
+    lines = [line for line in lines if line.startswith("error: ")] or lines
     kind = BadInput if exit_code == EXIT_BAD_INPUT else DualGANError
     return kind(f"leg {leg}: {lines[-1].removeprefix('error: ')}")
 

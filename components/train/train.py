@@ -4,11 +4,12 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from components.look.progress import Progress, say
 from components.tracking.live import follow_in_background
@@ -24,6 +25,7 @@ from dualgan.run_folder import Event, RunFolder, is_training_step, read_json
 
 POLL_SECONDS = 0.5
 TAIL_BYTES = 1 << 16
+SHOWN_LINES = 20
 
 
 def train(
@@ -73,25 +75,35 @@ def _in_words(summary: Mapping[str, Any]) -> str:
 
 def _run_trainer(leg: LegSettings, title: str, python: Path, options: TrainOptions) -> None:
     """Run the trainer to its end, showing progress. Raises BadInput or DualGANError where it does not finish."""
-    process = subprocess.Popen(
-        train_command(python, options),
-        env=trainer_environment(leg.environment),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    # A pod that is taken away gets SIGTERM: passed on, it lets the trainer save a checkpoint and end.
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        errors = _follow(title, process, options)
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    if process.returncode:
-        raise trainer_failure(leg.name, process.returncode, errors)
+    # A vendor's libraries say there whatever they have to say: a file never makes them wait for a reader.
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            train_command(python, options),
+            env=trainer_environment(leg.environment),
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # A pod that is taken away gets SIGTERM: passed on, it lets the trainer save a checkpoint and end.
+        previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            errors = _follow(title, process, options)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        if process.returncode:
+            for line in last_lines(output):
+                say(f"{title}: {line}")
+            raise trainer_failure(leg.name, process.returncode, errors)
+
+
+def last_lines(file: BinaryIO) -> list[str]:
+    """The last lines, SHOWN_LINES at most, of what a process has written into ``file``."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+    return file.read().decode("utf-8", "replace").splitlines()[-SHOWN_LINES:]
 
 
 def _follow(title: str, process: "subprocess.Popen[str]", options: TrainOptions) -> str:
