@@ -61,7 +61,7 @@ def test_every_from_is_a_base_of_the_one_file_or_an_earlier_stage(name: str) -> 
     for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
         assert base.removeprefix("${").removesuffix("}") in load_bases()
     for base in re.findall(r"^ARG (\w+)\n(?=.*^FROM)", dockerfile, re.MULTILINE | re.DOTALL):
-        assert base in load_bases() or base.startswith(("PIP_", "UV_", "STANDALONE"))
+        assert base in load_bases() or base.startswith(("PIP_", "UV_", "STANDALONE", "TRAINER_"))
 
 
 def test_a_digest_in_the_file_pins_the_base(tmp_path: Path) -> None:

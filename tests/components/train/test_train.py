@@ -56,7 +56,7 @@ def test_what_libraries_print_and_say_after_the_error_does_not_hide_it(
     python.chmod(0o755)
     monkeypatch.setenv("DUALGAN_TF1_PYTHON", str(python))
     leg = LegSettings("npu", "tf1", "npu", "candidate", {}, TINY)
-    with pytest.raises(DualGANError, match="^leg npu: no card$"):
+    with pytest.raises(DualGANError, match=r"^leg npu: no card$"):
         train(leg, dataset, tmp_path / "run", placement=Placement(tracking_uri="http://127.0.0.1:9"))
     assert "libascend: loaded" in capsys.readouterr().out
 

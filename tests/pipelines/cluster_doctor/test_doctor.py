@@ -75,7 +75,7 @@ def test_a_node_for_ascend_is_named(look: Look, cluster: FakeKubernetes, ascend_
     ("what", "detail", "advice"),
     [
         ("offers none", f"nodes offers 1 of {ASCEND}", "install the Ascend device plugin"),
-        ("other label", "accelerator=huawei-Ascend310", "kubectl label node"),
+        ("other label", "kubernetes.io/arch=amd64", "kubectl label node"),
         ("foreign taint", "closed by maintenance=soon:NoExecute", "tolerations"),
         ("not ready", "is ready", "kubectl describe node"),
         ("little memory", "bytes of memory", "less cpu or memory"),
@@ -88,7 +88,7 @@ def test_the_first_wish_that_no_node_meets_is_said(
     if what == "offers none":
         node["status"]["allocatable"][ASCEND] = "0"
     elif what == "other label":
-        node["metadata"]["labels"]["accelerator"] = "huawei-Ascend310"
+        node["metadata"]["labels"]["kubernetes.io/arch"] = "amd64"
     elif what == "foreign taint":
         node["spec"]["taints"].append({"key": "maintenance", "value": "soon", "effect": "NoExecute"})
     elif what == "not ready":

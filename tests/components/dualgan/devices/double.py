@@ -29,7 +29,10 @@ def double_environment(cann: str = "5.0.4", chip: str = "910A", folder: Path = D
 
 
 def npu_trainer(config: pytest.Config, cann: str = "5.0.4", chip: str = "910A", **variables: str) -> Trainer:
-    """``python -m dualgan`` of TensorFlow 1.15 where --device npu is there. Without a Python 3.7 the test is skipped, never in CI."""
+    """``python -m dualgan`` of TensorFlow 1.15 where --device npu is there.
+
+    Without a Python 3.7 the test is skipped, never in CI.
+    """
     if not is_set_up("tf1"):
         (pytest.fail if config.getoption("--skip-nothing") else pytest.skip)(
             "runtime tf1 is not set up (no Python 3.7 was found)"
