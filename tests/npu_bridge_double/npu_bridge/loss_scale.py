@@ -34,8 +34,8 @@ class ExponentialUpdateLossScaleManager(loss_scale_manager.ExponentialUpdateLoss
 class NPULossScaleOptimizer(loss_scale_optimizer.LossScaleOptimizer):
     """Skips an update whose gradients overflowed.
 
-    The double looks at the gradients, as the adapter does on chips that know infinity. A 910 has one register for all of
-    a run: gradients that were not computed here, or two of these in one run, mislead it.
+    The double looks at the gradients, as the adapter does on chips that know infinity. A 910 has one register for all
+    of a run: gradients that were not computed here, or two of these in one run, mislead it.
     """
 
     def __init__(self, opt: Any, loss_scale_manager: Any, is_distributed: Any = False) -> None:

@@ -6,7 +6,7 @@ December 2023 (8.0) and of July 2026 (9.0).
 
 import os
 import re
-from typing import Any, Dict, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Set, Tuple
 
 VERSION_VARIABLE, CHIP_VARIABLE, BROKEN_VARIABLE = (
     "NPU_BRIDGE_DOUBLE_CANN",
@@ -99,7 +99,7 @@ _KEYS: Mapping[Tuple[int, int], Mapping[str, str]] = {
     },
 }
 _GONE = {"es_cluster_config": (9, 0)}
-_VALUES = {
+_VALUES: Mapping[str, Set[Any]] = {
     "buffer_optimize": {"l2_optimize", "off_optimize"},
     "dump_data": {"tensor", "stats"},
     "dump_debug_mode": {"aicore_overflow", "atomic_overflow", "all"},
