@@ -16,7 +16,7 @@ from images.build import BuildOptions, build_command, known_images
 
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 # Imported for types, by an accelerator's image alone, or by who starts the containers.
-ELSEWHERE = {"mypy_boto3_s3", "npu_bridge", "docker", "tensorflow"}
+ELSEWHERE = {"mypy_boto3_s3", "npu_bridge", "npu_device", "docker", "tensorflow"}
 CODE = ("components", "pipelines")
 
 
@@ -61,7 +61,7 @@ def test_every_from_is_a_base_of_the_one_file_or_an_earlier_stage(name: str) -> 
     for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
         assert base.removeprefix("${").removesuffix("}") in load_bases()
     for base in re.findall(r"^ARG (\w+)\n(?=.*^FROM)", dockerfile, re.MULTILINE | re.DOTALL):
-        assert base in load_bases() or base.startswith(("PIP_", "UV_", "STANDALONE"))
+        assert base in load_bases() or base.startswith(("PIP_", "UV_", "STANDALONE", "TRAINER_"))
 
 
 def test_a_digest_in_the_file_pins_the_base(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import pytest
 
 from dualgan.devices import open_device
-from dualgan.flops import flops_of
 from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
 from dualgan.tensorflow_v1 import tf
+from tests.bench.flops import flops_of, flops_per_step
 
 
 def full_size(one_run: bool) -> StepOptions:
@@ -40,6 +40,6 @@ def test_the_full_size_step_costs_what_the_reference_s_does_and_less_in_one_run(
     counted = {}
     for one_run in (True, False):
         with tf.Graph().as_default():
-            counted[one_run] = StepGraph(full_size(one_run), open_device("cpu")).flops_per_step()
+            counted[one_run] = flops_per_step(StepGraph(full_size(one_run), open_device("cpu")))
     assert counted[False] == pytest.approx(168.6e9, rel=0.05)
     assert counted[True] < 0.92 * counted[False]

@@ -1,8 +1,11 @@
 """Floating point operations of a graph's convolutions and matrix products."""
 
-from typing import Any, List, Sequence, Set
+from typing import Any, Sequence
 
 import numpy as np
+
+from dualgan.graph import StepGraph
+from dualgan.graph_walk import operations_behind
 
 # Where a convolution has its filter, and the image that holds a number for each use of the filter.
 _CONVOLUTIONS = {
@@ -12,20 +15,6 @@ _CONVOLUTIONS = {
 }
 
 
-def operations_behind(fetches: Sequence[Any]) -> List[Any]:
-    """Every operation that running ``fetches`` (operations or tensors) needs."""
-    waiting = [getattr(fetch, "op", fetch) for fetch in fetches]
-    seen: Set[Any] = set()
-    while waiting:
-        operation = waiting.pop()
-        if operation in seen:
-            continue
-        seen.add(operation)
-        waiting.extend(tensor.op for tensor in operation.inputs)
-        waiting.extend(operation.control_inputs)
-    return list(seen)
-
-
 def flops_of(fetches: Sequence[Any]) -> int:
     """Multiplications and additions (two for each product) of one run of ``fetches``.
 
@@ -33,6 +22,12 @@ def flops_of(fetches: Sequence[Any]) -> int:
     All shapes must be static.
     """
     return sum(_flops(operation) for operation in operations_behind(fetches))
+
+
+def flops_per_step(graph: StepGraph) -> int:
+    """What flops_of counts in a training step that updates critics and generators."""
+    fetches = [list(run.operations) + list(run.terms.values()) for run in graph.runs(True)]
+    return sum(flops_of(run) for run in fetches)
 
 
 def _flops(operation: Any) -> int:

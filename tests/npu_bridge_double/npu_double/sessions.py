@@ -1,65 +1,92 @@
 """Sessions on the double: what the adapter asks of them is checked, and the graph then runs on the CPU."""
 
 import os
-from typing import Any, List
+from typing import Any, Callable, List
 
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.client import session
 
-from npu_bridge import contract
+from npu_double import contract
 
 OPTIMIZER = "NpuOptimizer"
+CLOSED_VARIABLE = "NPU_BRIDGE_DOUBLE_CLOSED"
 # Operations that cannot be part of a graph on the device (TensorFlow 1.15 migration guide, support limits).
 HOST_OPERATIONS = {"PyFunc", "EagerPyFunc", "DecodeJpeg", "DecodePng", "DecodeImage", "ReadFile"}
 TYPES_NOT_THERE = {"float64", "complex64", "complex128", "variant"}
 # These run on the host, whatever types they have.
 RUN_ON_THE_HOST = {"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "StringJoin", "Pack", "Const"}
 
-_state = {"installed": False}
+
+def npu_config_proto(config_proto: Any = None) -> Any:
+    """The configuration, changed in place, as the adapter wants it."""
+    config = config_proto if isinstance(config_proto, config_pb2.ConfigProto) else config_pb2.ConfigProto()
+    _set_defaults(config, always_memory_optimization=not contract.flavour().patches_session)
+    return config
+
+
+def npu_close() -> None:
+    """The card is left."""
+    marker = os.environ.get(CLOSED_VARIABLE)
+    if marker:
+        open(marker, "w").close()
 
 
 def install() -> None:
     """Check every session from now on; once in a process."""
-    if _state["installed"]:
+    if contract.state["installed"]:
         return
-    _state["installed"] = True
+    contract.state["installed"] = True
     plain_init = session.BaseSession.__init__
     plain_run, plain_callable = session.BaseSession.run, session.BaseSession.make_callable
 
     def checked_init(self: Any, target: str = "", graph: Any = None, config: Any = None) -> None:
         check_environment()
         check_config(config)
+        self._npu_double_parameters = optimizers_of(config)[0].parameter_map
         plain_init(self, target, graph, _on_the_cpu(config))
 
     def checked_run(self: Any, fetches: Any, feed_dict: Any = None, *more: Any, **others: Any) -> Any:
         check_graph(self.graph)
+        compile_operations(self._npu_double_parameters)
         return plain_run(self, fetches, feed_dict, *more, **others)
 
     def checked_callable(self: Any, fetches: Any, feed_list: Any = None, accept_options: bool = False) -> Any:
         check_graph(self.graph)
+        compile_operations(self._npu_double_parameters)
         return plain_callable(self, fetches, feed_list, accept_options)
 
     session.BaseSession.__init__ = checked_init
     session.BaseSession.run = checked_run
     session.BaseSession.make_callable = checked_callable
     if contract.flavour().patches_session:
-        _add_the_optimizer_to_every_session()
+        for kind in (session.Session, session.InteractiveSession):
+            kind.__init__ = _with_the_optimizer(kind.__init__)
 
 
-def _add_the_optimizer_to_every_session() -> None:
-    """As adapters from r1.9.0 on: each session gets NpuOptimizer and remapping off, whoever makes it."""
-    plain_init = session.Session.__init__
+def _with_the_optimizer(plain_init: Callable[..., None]) -> Callable[..., None]:
+    """As adapters from r1.9.0 on: each session gets NpuOptimizer and its defaults, in its caller's configuration."""
 
     def patched_init(self: Any, target: str = "", graph: Any = None, config: Any = None) -> None:
         config = config or config_pb2.ConfigProto()
-        options = config.graph_options.rewrite_options
-        if not optimizers_of(config):
-            options.custom_optimizers.add().name = OPTIMIZER
-        options.remapping = RewriterConfig.OFF
+        _set_defaults(config, always_memory_optimization=False)
         plain_init(self, target, graph, config)
 
-    session.Session.__init__ = patched_init
+    return patched_init
+
+
+def _set_defaults(config: Any, always_memory_optimization: bool) -> None:
+    options = config.graph_options.rewrite_options
+    added = not optimizers_of(config)
+    if added:
+        options.custom_optimizers.add().name = OPTIMIZER
+    if added or always_memory_optimization:
+        # The adapter's own slip: OFF is MANUAL here.
+        options.memory_optimization = RewriterConfig.OFF
+    config.allow_soft_placement = True
+    config.log_device_placement = False
+    options.remapping = RewriterConfig.OFF
+    config.graph_options.optimizer_options.global_jit_level = config_pb2.OptimizerOptions.OFF
 
 
 def optimizers_of(config: Any) -> List[Any]:
@@ -67,11 +94,8 @@ def optimizers_of(config: Any) -> List[Any]:
 
 
 def check_environment() -> None:
-    """The environment of one card."""
-    for name in ("RANK_ID", "RANK_SIZE", "ASCEND_DEVICE_ID", "JOB_ID"):
-        if name not in os.environ:
-            raise contract.ContractError("{} is not set".format(name))
-    if os.environ["RANK_SIZE"] != "1":
+    """The environment of one card. None of RANK_ID, RANK_SIZE, JOB_ID, ASCEND_DEVICE_ID has to be there."""
+    if os.environ.get("RANK_SIZE", "1") != "1":
         raise contract.ContractError("RANK_SIZE={}: the double has one card".format(os.environ["RANK_SIZE"]))
     for name in ("RANK_TABLE_FILE", "CM_WORKER_SIZE", "CM_CHIEF_IP"):
         if name in os.environ:
@@ -93,6 +117,18 @@ def check_config(config: Any) -> None:
     if not config.allow_soft_placement:
         raise contract.ContractError("allow_soft_placement is off: npu_config_proto was not asked")
     contract.check_parameters(found[0].parameter_map, contract.flavour())
+
+
+def compile_operations(parameters: Any) -> None:
+    """Write where CANN's compiler of operations writes, once in a process."""
+    if contract.state["compiled"]:
+        return
+    contract.state["compiled"] = True
+    known = os.environ.get("ASCEND_WORK_PATH", "") if contract.flavour().work_path else ""
+    folder = (parameters["debug_dir"].s.decode() if "debug_dir" in parameters else "") or known or os.curdir
+    os.makedirs(os.path.join(folder, "kernel_meta"), exist_ok=True)
+    with open(os.path.join(folder, "fusion_result.json"), "w") as file:
+        file.write("{}")
 
 
 def check_graph(graph: Any) -> None:
@@ -123,13 +159,8 @@ def _require_static(tensor: Any) -> None:
 
 
 def _on_the_cpu(config: Any) -> Any:
-    """``config`` without what only the adapter reads. The NPU's compiler takes Grappler's place; here nothing does,
-
-    so that a run's numbers do not depend on what else is fetched.
-    """
+    """``config`` without the adapter's part of Grappler; the rest of Grappler runs, as it does before the adapter's."""
     plain = config_pb2.ConfigProto()
     plain.CopyFrom(config)
-    options = plain.graph_options.rewrite_options
-    del options.custom_optimizers[:]
-    options.disable_meta_optimizer = True
+    del plain.graph_options.rewrite_options.custom_optimizers[:]
     return plain

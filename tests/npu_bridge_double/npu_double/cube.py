@@ -9,10 +9,10 @@ What it does to a training shows what to expect of an NPU at best: order of sums
 import os
 from typing import Any
 
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 from tensorflow.python.ops import gen_math_ops, gen_nn_ops, nn_ops
 
-from npu_bridge.contract import ContractError
+from npu_double.contract import ContractError
 
 VARIABLE = "NPU_BRIDGE_DOUBLE_CUBE"
 # Positions of the factors among the arguments.
