@@ -99,11 +99,11 @@ def test_a_plugin_that_injects_variables_makes_pods_that_are_refused(tmp_path: P
 
 
 def test_a_pipeline_that_asks_for_nothing_is_refused_for_all_of_it(tmp_path: Path) -> None:
-    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)  # type: ignore[untyped-decorator]
     def nothing() -> None:
         pass
 
-    @dsl.pipeline(name="nothing")
+    @dsl.pipeline(name="nothing")  # type: ignore[untyped-decorator]
     def pipeline() -> None:
         nothing()
 
