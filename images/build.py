@@ -18,6 +18,10 @@ FOLDER = Path(__file__).parent
 REPOSITORY = "dualgan-parity"
 # Built by `make images`: what a machine with neither an accelerator nor a vendor's login can use.
 USUAL = ("cpu", "tf1", "mlflow")
+# Images from the Dockerfile of another one: its name, and the build arguments that differ, or the base that one is.
+VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
+    "ascend-a2": ("ascend", {"ASCEND_TF1": "ASCEND_A2", "TRAINER_PYTHON": "3.9"}),
+}
 ARGUMENT = re.compile(r"^ARG\s+(\w+)", re.MULTILINE)
 
 
@@ -33,7 +37,12 @@ class BuildOptions:
 
 
 def known_images() -> list[str]:
-    return sorted(file.parent.name for file in FOLDER.glob("*/Dockerfile"))
+    return sorted([*(file.parent.name for file in FOLDER.glob("*/Dockerfile")), *VARIANTS])
+
+
+def dockerfile_of(name: str) -> Path:
+    """The Dockerfile that makes the image ``name``; it need not be there."""
+    return FOLDER / VARIANTS.get(name, (name, {}))[0] / "Dockerfile"
 
 
 def image_tag(name: str) -> str:
@@ -46,14 +55,16 @@ def build_command(name: str, options: BuildOptions) -> list[str]:
 
     Raises BadInput for an image that has no Dockerfile here, or an argument that it does not declare.
     """
-    dockerfile = FOLDER / name / "Dockerfile"
+    dockerfile = dockerfile_of(name)
     if not dockerfile.is_file():
         raise BadInput(f"image {name}: unknown; known are {', '.join(known_images())}")
     declared = set(ARGUMENT.findall(dockerfile.read_text(encoding="utf-8")))
     explicit = options.arguments
     if set(explicit) - declared:
         raise BadInput(f"image {name}: no build argument {min(set(explicit) - declared)}; see {dockerfile}")
-    arguments = {name: value for name, value in (_known_arguments(options) | explicit).items() if name in declared}
+    known = _known_arguments(options)
+    variant = {argument: known.get(value, value) for argument, value in VARIANTS.get(name, ("", {}))[1].items()}
+    arguments = {name: value for name, value in (known | variant | explicit).items() if name in declared}
     command = ["docker", "build", "--network", options.network, "--file", str(dockerfile)]
     command += ["--tag", options.tag or image_tag(name)]
     for argument, value in sorted(arguments.items()):
