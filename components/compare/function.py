@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from components.compare.bounds import Bounds
 from components.compare.feed import feed_problem, split_feed_problem
 from components.compare.leg import LegRun, LegRuns, pairs
+from components.compare.liveness import liveness_problem
 from components.compare.options import OptionDifference, differing_options
 from components.compare.samples import input_problem, picture_problem
 from components.compare.verdict import Finding, Number, Verdict, join
@@ -22,6 +23,9 @@ def judge_function(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> Fi
     if not unlike_data:
         fed = (feed_problem(*pair, bounds) for pair in pairs(reference, candidate))
         problems += filter(None, fed)
+    # Which networks a step updates does not depend on the seed.
+    both = pairs(reference, candidate) or [(reference.first, candidate.first)]
+    problems += filter(None, (liveness_problem(*pair) for pair in both))
     numbers: dict[str, Number] = {
         "runs": len(runs),
         "non_finite_losses": sum(run.history.non_finite for run in runs),

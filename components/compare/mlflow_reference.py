@@ -2,13 +2,13 @@
 
 import datetime
 import json
-import os
 from typing import Any
 
 from components.compare.measures import ALL
 from components.compare.record import UNRECORDED
 from components.compare.recorded import Recorded, parse_recorded
-from components.tracking.reasons import explain
+from components.tracking.lookups import find_run
+from components.tracking.reasons import explain, without_credentials
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import BadInput, DualGANError
 
@@ -22,13 +22,15 @@ def reference_of_mlflow_run(run_id: str, tracking_uri: str | None = None) -> Rec
     """
     from mlflow.exceptions import MlflowException
 
-    uri = resolve_tracking_uri(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
+    if not run_id.isalnum():
+        raise BadInput(f"reference mlflow:{run_id}: no id of a run; MLflow's page of the run names it")
+    uri = resolve_tracking_uri(tracking_uri)
     try:
-        run = connect(uri).get_run(run_id)
+        run = find_run(connect(uri), run_id)
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise BadInput(f"reference mlflow:{run_id}: {uri} has no such run") from None
         raise DualGANError(f"reference mlflow:{run_id}: {explain(error, uri)}") from error
+    if run is None:
+        raise BadInput(f"reference mlflow:{run_id}: {without_credentials(uri)} has no such run that you may read")
     if "leg" not in run.data.tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs:
         raise BadInput(f"reference mlflow:{run_id}: not the run of a leg that finished; name a leg's run")
     dataset = run.inputs.dataset_inputs[0].dataset
