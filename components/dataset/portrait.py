@@ -87,8 +87,8 @@ def portrait(face: Face, random: RandomState, size: int) -> Image.Image:
     if shapes.hair_front is not None:
         mask = polygon_mask(shapes.hair_front, side)
         head = polygon_mask(shapes.head, side)
-        shadow = blurred(polygon_mask(moved(shapes.hair_front, -face.light * 0.008, 0.022), side), 0.01)
-        image.paste(_scaled(skin, 0.62), mask=within(within(shadow, head), ImageChops.invert(mask), 0.6))
+        shade = blurred(polygon_mask(moved(shapes.hair_front, -face.light * 0.008, 0.022), side), 0.01)
+        image.paste(_scaled(skin, 0.62), mask=within(within(shade, head), ImageChops.invert(mask), 0.6))
         _paint_hair(image, shapes.hair_front, shapes.hair_strands, hair, random)
     _paint_glasses(image, shapes)
     return reduced(image, size)
