@@ -245,9 +245,7 @@ WORDS = {
 
 def _first(leg: str, found: Sequence[Check]) -> str:
     """The first departure of each kind, in words; those that follow from an earlier one are no news."""
-    # From given weights pictures follow from layers: they are news only if no layer differs.
-    pictures, others = ([check for check in found if (check.what == "picture") == drawn] for drawn in (True, False))
-    first = others[0] if others and (others[0].what == "forward" or not pictures) else pictures[0]
+    first = found[0]
     words = [_in_words(first)]
     later = next((departure for departure in found if departure.what == "gradient"), None)
     if later and first.what == "forward":
