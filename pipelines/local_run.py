@@ -114,7 +114,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
     if (shown.errors or failure) and not any(folder.glob("*/publish-*")):
         silent = isinstance(failure, DualGANError) or not shown.errors
         kind, message = ("DualGANError", f"{failure}") if silent else shown.errors[-1]
-        if kind == "BadInput" and not any(folder.glob("*/train-*/run/summary.json")):
+        if kind == "BadInput" and not any(folder.glob("*/train-*/records/summary.json")):
             _remove(folder)
             raise BadInput(message)
         if kind == "BadInput":
@@ -198,12 +198,13 @@ def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
 
 
 def _publish_later(comparison: Path, content: Mapping[str, Any]) -> str:
-    run = min(comparison.parents[2].glob(f"train-{content['candidates'][0]}-seed-*")) / "run"
-    return f"`python -m components.publish {run} {comparison.parent}` does it later"
+    trained = min(comparison.parents[2].glob(f"train-{content['candidates'][0]}-seed-*"))
+    command = f"python -m components.publish {trained / 'records'} {comparison.parent} --model {trained / 'model'}"
+    return f"`{command}` does it later"
 
 
 def _model(folder: Path) -> str | None:
-    published = next(folder.glob("*/publish-*/model"), None)
+    published = next(folder.glob("*/publish-*/registered"), None)
     if published is None or not published.is_file():
         return None
     model = read_json(published)

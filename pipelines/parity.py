@@ -63,7 +63,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                     **tracking,
                 )
                 drawn[name, seed] = _task(f"sample-{name}-seed-{seed}", sample, image)(
-                    leg=settings, dataset=fetched.outputs["dataset"], run=trained[name, seed].outputs["run"]
+                    leg=settings, dataset=fetched.outputs["dataset"], model=trained[name, seed].outputs["model"]
                 )
                 for task in (trained[name, seed], drawn[name, seed]):
                     place(task, leg)
@@ -75,21 +75,21 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
             traced = _task(f"trace-{reference.name}", trace, reference.image or profile.image)(
                 leg=asdict(profile.settings(reference)),
                 dataset=fetched.outputs["dataset"],
-                run=trained[reference.name, first].outputs["run"],
+                model=trained[reference.name, first].outputs["model"],
             )
             place(traced, reference)
             tasks.append(traced)
         for leg in profile.candidates:
             name, image, settings = leg.name, leg.image or profile.image, asdict(profile.settings(leg))
-            inputs = _runs("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
+            inputs = _records("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
             if reference and traced:
                 of_reference = [(trained[reference.name, seed], drawn[reference.name, seed]) for seed in profile.seeds]
                 replayed = _task(f"replay-{name}", replay, image)(
-                    leg=settings, trace=traced.outputs["trace"], run=trained[name, first].outputs["run"]
+                    leg=settings, trace=traced.outputs["trace"], model=trained[name, first].outputs["model"]
                 )
                 place(replayed, leg)
                 tasks.append(replayed)
-                inputs |= {**_runs("reference", of_reference), "replay": replayed.outputs["replay"]}
+                inputs |= {**_records("reference", of_reference), "replay": replayed.outputs["replay"]}
             against = reference.name if reference else "record"
             compared = _task(f"compare-{name}-with-{against}", compare, profile.image)(
                 candidate=name,
@@ -101,7 +101,8 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
             )
             published = _task(f"publish-{name}", publish, image)(
                 leg=settings,
-                run=trained[name, first].outputs["run"],
+                records=trained[name, first].outputs["records"],
+                model=trained[name, first].outputs["model"],
                 comparison=compared.outputs["comparison"],
                 tags=recipe_tags(profile),
                 **tracking,
@@ -134,11 +135,11 @@ def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experime
     return tasks
 
 
-def _runs(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
+def _records(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
     """The inputs of the comparison for one leg; ``tasks`` are the training and the sampling of each seed."""
     inputs = {}
     for number, (trained, drawn) in enumerate(tasks, 1):
-        inputs[f"{side}_run_{number}"] = trained.outputs["run"]
+        inputs[f"{side}_records_{number}"] = trained.outputs["records"]
         inputs[f"{side}_samples_{number}"] = drawn.outputs["samples"]
     return inputs
 

@@ -16,32 +16,33 @@ def compare(
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
     tables: dsl.Output[dsl.Markdown],
-    candidate_run_1: dsl.Input[dsl.Model],
+    candidate_records_1: dsl.Input[dsl.Artifact],
     candidate_samples_1: dsl.Input[dsl.Artifact],
-    candidate_run_2: dsl.Input[dsl.Model] = None,
+    candidate_records_2: dsl.Input[dsl.Artifact] = None,
     candidate_samples_2: dsl.Input[dsl.Artifact] = None,
-    candidate_run_3: dsl.Input[dsl.Model] = None,
+    candidate_records_3: dsl.Input[dsl.Artifact] = None,
     candidate_samples_3: dsl.Input[dsl.Artifact] = None,
-    candidate_run_4: dsl.Input[dsl.Model] = None,
+    candidate_records_4: dsl.Input[dsl.Artifact] = None,
     candidate_samples_4: dsl.Input[dsl.Artifact] = None,
-    candidate_run_5: dsl.Input[dsl.Model] = None,
+    candidate_records_5: dsl.Input[dsl.Artifact] = None,
     candidate_samples_5: dsl.Input[dsl.Artifact] = None,
-    reference_run_1: dsl.Input[dsl.Model] = None,
+    reference_records_1: dsl.Input[dsl.Artifact] = None,
     reference_samples_1: dsl.Input[dsl.Artifact] = None,
-    reference_run_2: dsl.Input[dsl.Model] = None,
+    reference_records_2: dsl.Input[dsl.Artifact] = None,
     reference_samples_2: dsl.Input[dsl.Artifact] = None,
-    reference_run_3: dsl.Input[dsl.Model] = None,
+    reference_records_3: dsl.Input[dsl.Artifact] = None,
     reference_samples_3: dsl.Input[dsl.Artifact] = None,
-    reference_run_4: dsl.Input[dsl.Model] = None,
+    reference_records_4: dsl.Input[dsl.Artifact] = None,
     reference_samples_4: dsl.Input[dsl.Artifact] = None,
-    reference_run_5: dsl.Input[dsl.Model] = None,
+    reference_records_5: dsl.Input[dsl.Artifact] = None,
     reference_samples_5: dsl.Input[dsl.Artifact] = None,
     replay: dsl.Input[dsl.Artifact] = None,
 ) -> str:
     """Say whether the candidate is as good as the reference: "pass", "fail" or "inconclusive".
 
-    A run and its samples a seed, in any order. recorded: published, a file or mlflow:RUN, in place of a reference's
-    runs. replay: what replaying the reference's trace on the candidate's device gave.
+    The records of a training and its samples, one of each a seed, in any order. recorded: published, a file or
+    mlflow:RUN, in place of a reference's records. replay: what replaying the reference's trace on the candidate's
+    device gave.
     """
     from pathlib import Path
 
@@ -49,16 +50,20 @@ def compare(
     from components.compare.step import compare_and_log
     from components.tracking.placement import Placement
 
-    candidate_runs = [candidate_run_1, candidate_run_2, candidate_run_3, candidate_run_4, candidate_run_5]
+    candidate_records = [
+        candidate_records_1, candidate_records_2, candidate_records_3, candidate_records_4, candidate_records_5,
+    ]  # fmt: skip
     candidate_samples = [
         candidate_samples_1, candidate_samples_2, candidate_samples_3, candidate_samples_4, candidate_samples_5,
     ]  # fmt: skip
-    reference_runs = [reference_run_1, reference_run_2, reference_run_3, reference_run_4, reference_run_5]
+    reference_records = [
+        reference_records_1, reference_records_2, reference_records_3, reference_records_4, reference_records_5,
+    ]  # fmt: skip
     reference_samples = [
         reference_samples_1, reference_samples_2, reference_samples_3, reference_samples_4, reference_samples_5,
     ]  # fmt: skip
-    legs = [] if recorded else [leg_of(reference, reference_runs, reference_samples)]
-    legs.append(leg_of(candidate, candidate_runs, candidate_samples, replay))
+    legs = [] if recorded else [leg_of(reference, reference_records, reference_samples)]
+    legs.append(leg_of(candidate, candidate_records, candidate_samples, replay))
     result = compare_and_log(
         legs,
         reference,

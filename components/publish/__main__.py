@@ -27,6 +27,7 @@ def parser() -> Parser:
     )
     made.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="of the candidate")
     made.add_argument("comparison", type=Path, metavar="COMPARISON", help="folder with comparison.json")
+    made.add_argument("--model", type=Path, help="folder of the checkpoints (default: RUN_FOLDER)")
     made.add_argument("--name", help="registered model (default: dualgan-DATASET)")
     made.add_argument("--tracking-uri", help="MLflow server or store (default: the one that training used)")
     made.add_argument("--experiment", help="default: the dataset's name")
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             leg=options.leg,
             runtime=options.runtime,
         )
-        published = publish(options.run_folder, options.comparison, place, name=options.name)
+        published = publish(options.run_folder, options.comparison, place, model=options.model, name=options.name)
     except DualGANError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -59,6 +59,7 @@ def publish(
     comparison: Path,
     placement: Placement | None = None,
     *,
+    model: Path | None = None,
     leg: LegSettings | None = None,
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
@@ -66,7 +67,8 @@ def publish(
     """Register the candidate whose run folder is ``run``, judged by the comparison folder ``comparison``.
 
     placement: where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
-    MLFLOW_TRACKING_URI, and from options.json. leg: what exports it; without it the runtime that the file names.
+    MLFLOW_TRACKING_URI, and from options.json. model: the folder of the checkpoints, where a pipeline keeps them apart
+    from the rest of the run folder. leg: what exports it; without it the runtime that the file names.
     name: of the registered model, by default the dataset's. tags: more of the version's. Whatever MLflow lacks of
     the run and of the comparison is sent first. Published again, a candidate keeps its version. Raises BadInput or
     DualGANError, in one line.
@@ -75,13 +77,13 @@ def publish(
     candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
     # Not MLFLOW_RUN_ID: where something sets that for this process, it does not mean the run of the training.
     place = replace(place, leg=candidate.leg, tracking_uri=resolve_tracking_uri(place.tracking_uri))
-    model = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
+    registered = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
     exporting = leg or _exporting_leg(candidate, place)
     with tempfile.TemporaryDirectory() as folder:
         graphs = Path(folder) / "graphs"
-        export_graphs(exporting, run, graphs)
+        export_graphs(exporting, model or run, graphs)
         try:
-            published = _publish(candidate, place, graphs, model, tags or {})
+            published = _publish(candidate, place, graphs, registered, tags or {})
         except DualGANError:
             raise
         except Exception as error:

@@ -6,7 +6,7 @@ from kfp import dsl
 def trace(
     leg: dict,  # type: ignore[type-arg]
     dataset: dsl.Input[dsl.Dataset],
-    run: dsl.Input[dsl.Model],
+    model: dsl.Input[dsl.Model],
     trace: dsl.Output[dsl.Artifact],
 ) -> None:
     """Record training steps on the leg; ``trace`` is a file that any other leg can replay."""
@@ -15,13 +15,13 @@ def trace(
     from components.replay.replay import record_trace
     from components.train.leg import leg_settings
 
-    record_trace(leg_settings(leg), Path(dataset.path), Path(run.path), Path(trace.path))
+    record_trace(leg_settings(leg), Path(dataset.path), Path(model.path), Path(trace.path))
 
 
 def replay(
     leg: dict,  # type: ignore[type-arg]
     trace: dsl.Input[dsl.Artifact],
-    run: dsl.Input[dsl.Model],
+    model: dsl.Input[dsl.Model],
     replay: dsl.Output[dsl.Artifact],
 ) -> None:
     """Do a trace's steps again on the leg; ``replay`` is a JSON file of how far off each layer and gradient is."""
@@ -30,4 +30,4 @@ def replay(
     from components.replay.replay import replay_trace
     from components.train.leg import leg_settings
 
-    replay_trace(leg_settings(leg), Path(trace.path), Path(run.path), Path(replay.path))
+    replay_trace(leg_settings(leg), Path(trace.path), Path(model.path), Path(replay.path))

@@ -6,7 +6,7 @@ from kfp import dsl
 def sample(
     leg: dict,  # type: ignore[type-arg]
     dataset: dsl.Input[dsl.Dataset],
-    run: dsl.Input[dsl.Model],
+    model: dsl.Input[dsl.Model],
     samples: dsl.Output[dsl.Artifact],
     sheet: dsl.Output[dsl.HTML],
 ) -> None:
@@ -16,4 +16,4 @@ def sample(
     from components.sample.draw import draw
     from components.train.leg import leg_settings
 
-    draw(leg_settings(leg), Path(dataset.path), Path(run.path), Path(samples.path), Path(sheet.path))
+    draw(leg_settings(leg), Path(dataset.path), Path(model.path), Path(samples.path), Path(sheet.path))

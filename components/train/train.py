@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -31,6 +32,7 @@ def train(
     dataset: Path,
     run: Path,
     *,
+    model: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
     placement: Placement | None = None,
@@ -39,10 +41,12 @@ def train(
 ) -> dict[str, Any]:
     """Train ``leg`` on a dataset folder into the run folder ``run``; the content of its summary.json.
 
-    overrides: trainer options on top of the leg's. placement: where the run belongs in MLflow; what is left open
-    comes from the environment, and without a server it is the local store. kept: s3://bucket/prefix that keeps
-    the run folder while it trains, so that another machine goes on with it. Raises BadInput or DualGANError with
-    the trainer's own last line where it fails; MLflow never makes it fail.
+    model: where the checkpoints go at the end, beside a copy of options.json; such a folder is as good as the run
+    folder to draw with, to export, to trace and to replay. Without it they stay where they are. overrides: trainer
+    options on top of the leg's. placement: where the run belongs in MLflow; what is left open comes from the
+    environment, and without a server it is the local store. kept: s3://bucket/prefix that keeps the run folder while
+    it trains, so that another machine goes on with it. Raises BadInput or DualGANError with the trainer's own last
+    line where it fails; MLflow never makes it fail.
     """
     python = python_of(leg.runtime)
     options = replace(
@@ -58,9 +62,19 @@ def train(
     title = f"train {leg.name} seed {seed}"
     with keep_in_s3(run, kept, say), follow_in_background(run, place, title, say):
         _run_trainer(leg, title, python, options)
+    if model:
+        split_off_model(run, model)
     summary = read_json(RunFolder(run).summary)
     say(f"{title}: {_in_words(summary)}")
     return summary
+
+
+def split_off_model(run: Path, model: Path) -> None:
+    """Move the checkpoints of ``run`` to the folder ``model``, with the options that they are loaded with."""
+    source, target = RunFolder(run), RunFolder(model)
+    model.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source.options, target.options)
+    shutil.move(source.checkpoints, target.checkpoints)
 
 
 def _in_words(summary: Mapping[str, Any]) -> str:

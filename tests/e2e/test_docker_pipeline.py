@@ -87,7 +87,7 @@ def in_processes(profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 
 def training_steps(run: Run, leg: str) -> list[Event]:
-    events = RunFolder(run.folder / f"train-{leg}-seed-0" / "run").events
+    events = RunFolder(run.folder / f"train-{leg}-seed-0" / "records").events
     return [event for event in map(json.loads, events.read_text().splitlines()) if is_training_step(event)]
 
 
@@ -104,7 +104,9 @@ def test_losses_in_containers_and_in_processes_are_the_same_to_the_last_digit(
 def test_each_leg_ran_in_its_own_image(in_containers: Run) -> None:
     assert set(in_containers.started) == {image("cpu"), image("tf1")}
     for leg, version in (("cpu-tf1", "1.15.0"), ("cpu-tf2", "2.21.0")):
-        environment = read_json(RunFolder(in_containers.folder / f"train-{leg}-seed-0" / "run").options)["environment"]
+        environment = read_json(RunFolder(in_containers.folder / f"train-{leg}-seed-0" / "records").options)[
+            "environment"
+        ]
         assert environment["tensorflow"] == version
 
 

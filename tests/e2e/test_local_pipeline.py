@@ -106,7 +106,7 @@ def test_the_candidate_is_registered_as_challenger_and_as_champion_if_it_passed(
 def test_every_task_left_its_artifact(output: str, results: Path) -> None:
     (run,) = (results / "runs").iterdir()
     for name in [f"{leg}-seed-{seed}" for leg in legs() for seed in SEEDS]:
-        (summary,) = run.glob(f"*/train-{name}/run/summary.json")
+        (summary,) = run.glob(f"*/train-{name}/records/summary.json")
         assert read_json(summary)["status"] == "finished"
         (sheet,) = run.glob(f"*/sample-{name}/sheet")
         assert "A2B2A" in sheet.read_text()

@@ -43,7 +43,7 @@ def compared(folder: Path, shown: Show) -> None:
 def published(folder: Path, shown: Show) -> None:
     compared(folder, shown)
     (folder / "publish-cpu-tf2").mkdir()
-    write_json(folder / "publish-cpu-tf2" / "model", MODEL)
+    write_json(folder / "publish-cpu-tf2" / "registered", MODEL)
 
 
 def failed_to_publish(folder: Path, shown: Show) -> None:
@@ -68,7 +68,8 @@ def test_a_model_that_could_not_be_published_leaves_the_verdict_and_is_said_with
     done = after(failed_to_publish)
     assert done.verdict is Verdict.PASS
     assert done.model.startswith(f"not registered: {REASON}; `python -m components.publish ")
-    assert "/train-cpu-tf2-seed-0/run " in done.model and "/comparison` does it later" in done.model
+    assert "/train-cpu-tf2-seed-0/records " in done.model
+    assert done.model.endswith("/train-cpu-tf2-seed-0/model` does it later")
 
 
 def test_any_other_task_that_fails_ends_the_run(after: Callable[[Tasks], Any]) -> None:
