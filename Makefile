@@ -56,7 +56,7 @@ check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p images -p components.dataset -p components.train \
-	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.look \
+	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.common -p components.look \
 	  -p components.replay -p components.preflight
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 

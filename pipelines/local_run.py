@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from components.common.console import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
 from components.compare.verdict import Verdict, join
 from components.dataset.sources import parse_source
-from components.look.progress import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
 from components.preflight.preflight import Requirements, find_faults, require_none
 from components.train.command import checked_options
 from components.train.runtimes import WORKING_TREE

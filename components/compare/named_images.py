@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.common.html import read_picture
 from components.compare.leg import LegRun
-from components.look.picture import read_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 QUALITY = 95

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from components.common.html import picture_tag, read_picture
 from components.compare.leg import LegRun, LegRuns
-from components.look.picture import picture_tag, read_picture
 
 MAX_IMAGES = 8
 GAIN = 4

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from components.look.picture import read_picture
+from components.common.html import read_picture
 
 Picture = NDArray[np.float64]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from components.common.html import environment
 from components.compare.bounds import reasons
 from components.compare.chart import loss_chart
 from components.compare.comparison import Comparison
@@ -18,7 +19,6 @@ from components.compare.performance import sec_per_step
 from components.compare.picture_rows import SECTIONS, picture_rows, shown_images
 from components.compare.tables import number_rows, recorded_cell, summary_cell
 from components.compare.verdict import AxisName, Verdict
-from components.look.page import environment
 from dualgan.run_folder import SAMPLE_KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"

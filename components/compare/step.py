@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from components.common.console import print_status
 from components.compare.bounds import bounds_from
 from components.compare.compare import compare
 from components.compare.comparison import Comparison
 from components.compare.leg import Leg
 from components.compare.recorded import resolve_recorded
 from components.compare.records import read_options
-from components.look.progress import say
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement
 from components.tracking.reasons import explain
@@ -37,9 +37,9 @@ def compare_and_log(
     found = resolve_recorded(recorded) if recorded else None
     comparison = compare(legs, None if found else reference, output, bounds_from(bounds or {}), found)
     for name, axis in comparison.axes.items():
-        say(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
+        print_status(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
     for weakness in comparison.weaknesses:
-        say(f"compare: weaker for: {weakness}")
+        print_status(f"compare: weaker for: {weakness}")
     dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name
     place = replace(placement, experiment=placement.experiment or dataset)
     _log(output, place)
@@ -53,4 +53,4 @@ def _log(output: Path, place: Placement) -> None:
         log_comparison(connect(uri), pipeline, output)
     except Exception as error:
         reason = str(error) if isinstance(error, DualGANError) else explain(error, uri)
-        say(f"compare: MLflow lacks the comparison: {reason}")
+        print_status(f"compare: MLflow lacks the comparison: {reason}")

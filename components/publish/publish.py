@@ -9,8 +9,8 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from components.common.console import print_status
 from components.compare.verdict import join
-from components.look.progress import say
 from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
 from components.publish.export import export_graphs
 from components.publish.promotion import CHALLENGER, CHAMPION, LOSSES, Promotion, Standing, decide
@@ -88,8 +88,8 @@ def publish(
             raise
         except Exception as error:
             raise DualGANError(explain(error, str(place.tracking_uri))) from error
-    say(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
-    say(f"publish: {published.reason}")
+    print_status(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
+    print_status(f"publish: {published.reason}")
     return published
 
 

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from components.look.progress import say
+from components.common.console import print_status
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment, trainer_failure
 from dualgan.errors import EXIT_BAD_INPUT
@@ -22,7 +22,7 @@ def record_trace(leg: LegSettings, dataset: Path, run: Path, trace: Path, cache:
     )
     if answer.returncode:
         raise trainer_failure(leg.name, answer.returncode, answer.stderr)
-    say(f"trace {leg.name}: {answer.stdout.splitlines()[-1].partition(' in ')[0]}")
+    print_status(f"trace {leg.name}: {answer.stdout.splitlines()[-1].partition(' in ')[0]}")
 
 
 def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None:
@@ -35,7 +35,7 @@ def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None
         raise trainer_failure(leg.name, answer.returncode, answer.stderr)
     found = read_json(replay)["departures"]
     first = f"the first is {found[0]['what']} {found[0]['name']} at step {found[0]['step']}" if found else ""
-    say(f"replay {leg.name}: " + (f"{len(found)} bounds exceeded, {first}" if found else "all bounds hold"))
+    print_status(f"replay {leg.name}: " + (f"{len(found)} bounds exceeded, {first}" if found else "all bounds hold"))
 
 
 def _dualgan(leg: LegSettings, *arguments: str) -> "subprocess.CompletedProcess[str]":

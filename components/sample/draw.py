@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from components.look.progress import say
+from components.common.console import print_status
 from components.sample.sheet import write_sheet
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment, trainer_failure
@@ -26,4 +26,4 @@ def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path,
     seed = int(read_json(RunFolder(run).options)["options"].get("seed") or 0)
     write_sheet(samples, f"DualGAN samples of leg {leg.name}, seed {seed}", sheet)
     images = {sample.image for sample in read_samples(samples)}
-    say(f"sample {leg.name} seed {seed}: drew {len(images)} pairs of images")
+    print_status(f"sample {leg.name} seed {seed}: drew {len(images)} pairs of images")

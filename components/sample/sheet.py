@@ -4,8 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from components.look.page import environment
-from components.look.picture import picture_tag, read_picture
+from components.common.html import environment, picture_tag, read_picture
 from dualgan.errors import BadInput
 from dualgan.run_folder import SAMPLE_KINDS, read_samples
 

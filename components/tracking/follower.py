@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Where cores are few, it takes what the training leaves.
     os.nice(NICENESS)
 
-    from components.look.progress import say
+    from components.common.console import print_status
     from components.tracking.follow import LiveTracking
     from components.tracking.placement import read_placement
 
     def report(text: str) -> None:
-        say(f"{chosen.title}: {text}")
+        print_status(f"{chosen.title}: {text}")
 
     placement = read_placement(chosen.run_folder).with_environment()
     with LiveTracking(chosen.run_folder, placement, chosen.interval, chosen.patience, report) as tracking:

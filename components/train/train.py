@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.look.progress import Progress, say
+from components.common.console import Progress, print_status
 from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement
 from components.train.command import checked_options, train_command
@@ -60,12 +60,12 @@ def train(
     )
     place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
     title = f"train {leg.name} seed {seed}"
-    with keep_in_s3(run, kept, say), follow_in_background(run, place, title, say):
+    with keep_in_s3(run, kept, print_status), follow_in_background(run, place, title, print_status):
         _run_trainer(leg, title, python, options)
     if model:
         split_off_model(run, model)
     summary = read_json(RunFolder(run).summary)
-    say(f"{title}: {_in_words(summary)}")
+    print_status(f"{title}: {_in_words(summary)}")
     return summary
 
 

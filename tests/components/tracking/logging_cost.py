@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from scipy.stats import bootstrap
 
-from components.look.progress import say
+from components.common.console import print_status
 from components.tracking.live import follow_in_background
 from components.tracking.placement import Placement
 from components.train.runtimes import python_of, trainer_environment
@@ -65,7 +65,7 @@ def logging_cost(run: Path, dataset: Path, tracking_uri: str, pairs: int) -> Cos
     """Train into ``run`` for as long as ``pairs`` pairs of turns take; nothing need answer at ``tracking_uri``."""
     turns = []
     memory = busy = 0.0
-    with follow_in_background(run, Placement(tracking_uri, leg=run.name), run.name, say, patience=20):
+    with follow_in_background(run, Placement(tracking_uri, leg=run.name), run.name, print_status, patience=20):
         (follower,) = psutil.Process().children()[-1:]
         with _training(run, dataset) as training:
             time.sleep(WARM_UP)

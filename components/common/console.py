@@ -1,0 +1,90 @@
+"""Lines about long work: a progress bar on a terminal, plain lines elsewhere."""
+
+import os
+import sys
+import threading
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+LINE_SECONDS = 15.0
+BAR_SECONDS = 0.5
+# What a pipeline run shows of a task's output; the rest goes to its log. A passing line gives way to the next one.
+MARK = "» "
+PASSING_MARK = "… "
+# How often a task that runs under a terminal, but not at one, says how far it is.
+SECONDS_VARIABLE = "DUALGAN_PROGRESS_SECONDS"
+
+
+class Progress:
+    """How far a piece of work is: ``show`` says it outright, ``advance`` counts. Both may be called from any thread.
+
+    Args:
+        title: What is done, such as "downloading".
+        total: How much there is to do; None if nobody knows.
+        unit: "B" for bytes, otherwise what is counted.
+        initial: What an earlier try has done already.
+    """
+
+    def __init__(self, title: str, total: int | None, unit: str = "it", initial: int = 0) -> None:
+        self._title, self._total, self._unit, self._initial = title, total, unit, initial
+        self._done = initial
+        self._lock = threading.Lock()
+        self._bar = tqdm(desc=title, **self._measure()) if sys.stderr.isatty() else None
+        often = float(os.environ.get(SECONDS_VARIABLE) or LINE_SECONDS)
+        self._seconds = often if self._bar is None else BAR_SECONDS
+        self._began = time.monotonic()
+        self._next = 0.0
+
+    def due(self, now: float) -> bool:
+        """Return whether ``show`` is worth the effort at ``now``, a time of ``time.monotonic``."""
+        return now >= self._next
+
+    def show(self, done: int, text: str) -> None:
+        """Show that ``done`` of the total is done, and ``text``."""
+        now = time.monotonic()
+        self._next = now + self._seconds
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.set_postfix_str(text)
+            return
+        _write(PASSING_MARK, f"{self._title}: {done}/{self._total} {text} after {now - self._began:.0f} s")
+
+    def advance(self, count: int) -> None:
+        """Count ``count`` more; without a terminal a line with rate and remaining time appears now and then."""
+        with self._lock:
+            self._done += count
+            if self._bar is not None:
+                self._bar.update(count)
+            elif (now := time.monotonic()) >= max(self._next, self._began + self._seconds):
+                self._next = now + self._seconds
+                form = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left" if self._total else None
+                seconds = now - self._began
+                measure = self._measure() | {"total": self._total or 0}
+                line = tqdm.format_meter(self._done, elapsed=seconds, prefix=self._title, bar_format=form, **measure)
+                _write(PASSING_MARK, line.strip())
+
+    def _measure(self) -> dict[str, object]:
+        is_scaled = self._unit == "B"
+        unit = self._unit if is_scaled or self._unit == "it" else f" {self._unit}"
+        return {"total": self._total, "unit": unit, "unit_scale": is_scaled, "initial": self._initial}
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def print_status(text: str) -> None:
+    """Print a line on what was done."""
+    _write(MARK, text)
+
+
+def _write(mark: str, text: str) -> None:
+    sys.stdout.write(f"{mark}{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,59 @@
+"""Files that appear whole or not at all, and locks between processes."""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all, even if the machine fails; text is UTF-8."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold the lock file ``path``, which exists only meanwhile and ends with its holder, even one that is killed.
+
+    Args:
+        path: The file; missing parents are made.
+        waiting: What is logged if another process holds the lock.
+
+    Raises:
+        OSError: The file system refuses.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    is_first = True
+    while not lock.is_locked:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=not is_first)
+        except Timeout:
+            log.info("%s", waiting)
+            is_first = False
+        except FileNotFoundError:
+            # The holder has failed, and removed the folder that it had made; otherwise nothing can be made here.
+            if path.parent.exists():
+                raise
+    try:
+        yield
+    finally:
+        # Removed while it is held: whoever waits for it notices that the file is no longer the one at its path.
+        path.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,174 @@
+"""S3 and what speaks its language: MinIO, SeaweedFS, Ceph, OBS.
+
+Endpoint, region, credentials and the rest come from where boto3 looks for them: AWS_ENDPOINT_URL (or
+AWS_ENDPOINT_URL_S3), AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws (also for
+virtual-hosted addresses, which OBS wants: ``s3 = addressing_style = virtual``), the machine's role.
+
+boto3 takes a second to import, so only what talks to a server imports it.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from components.common.errors import TransferBroken
+from dualgan.errors import BadInput, DualGANError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{1,254}")
+CONNECTION_SECONDS = 10.0
+CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+NOT_FOUND = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
+NOT_ALLOWED = ("401", "403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+CHANGED = ("PreconditionFailed", "412")
+
+# It warns of every broken connection that it repeats.
+logging.getLogger("botocore").setLevel(logging.ERROR)
+
+
+class Address(NamedTuple):
+    """An object or a folder in S3; ``key`` has no "/" at either end, and is "" for a whole bucket."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}".rstrip("/")
+
+
+class S3Object(NamedTuple):
+    """``key`` of an object, its ``size`` in bytes and its ``etag``, which another content would not have."""
+
+    key: str
+    size: int
+    etag: str
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that ``s3://bucket/key`` names. Raises BadInput for any other text."""
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    if not text.startswith("s3://") or not BUCKET.fullmatch(bucket):
+        raise BadInput(f"{text}: not a place in S3; the form is s3://bucket/key")
+    return Address(bucket, key.strip("/"))
+
+
+def client(retries: int = 4, idle_timeout: float = 120.0, connections: int = 10) -> "S3Client":
+    """Return a client for S3 as the environment describes it.
+
+    Args:
+        retries: How often a request is repeated.
+        idle_timeout: Seconds without a byte that two tries of a request take together.
+        connections: How many requests may be under way at once.
+
+    Raises:
+        BadInput: What the environment says makes no sense.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    config = Config(
+        connect_timeout=min(CONNECTION_SECONDS, idle_timeout / 2),
+        read_timeout=idle_timeout / 2,
+        retries={"mode": "standard", "total_max_attempts": retries + 1},
+        max_pool_connections=max(10, connections),
+        # Not every S3 knows the checksums that boto3 would add; datasets are checked by their digest.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        # A session of its own: the default one keeps the credentials that it first found.
+        return boto3.Session().client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise BadInput(f"S3: {error}; see the AWS_* variables") from None
+
+
+def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object]:
+    """Yield the objects whose keys begin with ``prefix``, in the order of their keys."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", ()):
+            yield S3Object(entry["Key"], entry["Size"], entry["ETag"])
+
+
+def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
+    """Return the object of this key, None if there is none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        found = s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) in NOT_FOUND:
+            return None
+        raise
+    return S3Object(key, found["ContentLength"], found["ETag"])
+
+
+def read_object(s3: "S3Client", bucket: str, key: str, limit: int) -> bytes:
+    """Return the first ``limit`` bytes of an object."""
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit)
+
+
+def code_of(error: "ClientError") -> str:
+    """Return the code of a refusal, such as "NoSuchKey"."""
+    return error.response["Error"]["Code"]
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether ``error`` is a broken transfer, which may succeed when it is repeated."""
+    import urllib3
+    from boto3.exceptions import RetriesExceededError
+    from botocore.exceptions import ConnectionError, HTTPClientError, IncompleteReadError, SSLError
+
+    # boto3 does not repeat by itself what breaks off in the middle of an answer.
+    broken = (ConnectionError, HTTPClientError, IncompleteReadError, RetriesExceededError, urllib3.exceptions.HTTPError)
+    return isinstance(error, broken) and not isinstance(error, SSLError)
+
+
+@contextmanager
+def failures(label: str, bucket: str) -> Iterator[None]:
+    """Turn boto3's errors into BadInput, DualGANError or TransferBroken, in one line that begins with ``label``."""
+    import urllib3
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        SSLError,
+    )
+
+    try:
+        yield
+    except ClientError as error:
+        raise _refused(error, label, bucket) from None
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
+        raise BadInput(f"{label}: {error}; {CREDENTIALS}") from None
+    except SSLError as error:
+        raise DualGANError(f"{label}: TLS: {error}") from None
+    except (BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError) as error:
+        if isinstance(error.__context__, ClientError):
+            raise _refused(error.__context__, label, bucket) from None
+        if is_transient(error):
+            raise TransferBroken(f"{label}: the transfer failed: {error}") from None
+        raise BadInput(f"{label}: {error}") from None
+
+
+def _refused(error: "ClientError", label: str, bucket: str) -> DualGANError:
+    code, message = code_of(error), error.response["Error"].get("Message", "")
+    if code == "NoSuchBucket":
+        return BadInput(f"{label}: there is no bucket {bucket}")
+    if code in NOT_ALLOWED:
+        return BadInput(f"{label}: no permission for bucket {bucket} ({code}); check the credentials and its policy")
+    if code in NOT_FOUND:
+        return BadInput(f"{label}: there is nothing; check the address")
+    if code in CHANGED:
+        return TransferBroken(f"{label}: changed while it was transferred; try again")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    said = f"{label}: S3 answers {code} {message}".strip()
+    return BadInput(f"{said}; check the address") if 400 <= status < 500 else TransferBroken(f"{said}; try again later")
