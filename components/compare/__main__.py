@@ -92,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
     legs = with_replays(legs, options.replay, options.reference is None)
     # Imported late: the drawing libraries take longer than printing a usage error.
     from components.compare.bounds import bounds_from
-    from components.compare.compare import compare
-    from components.compare.recorded import resolve_recorded
+    from components.compare.judge import compare
+    from components.compare.references import resolve_recorded
 
     bounds = bounds_from(dict(_bound(text) for text in options.bound))
     recorded = resolve_recorded(options.reference) if options.reference else None
@@ -127,7 +127,7 @@ def run_record(options: argparse.Namespace) -> int:
 
 def print_schema() -> int:
     """Print the JSON schema of comparison.json."""
-    from components.compare.comparison import json_schema
+    from components.compare.result import json_schema
 
     print(json.dumps(json_schema(), indent=2, sort_keys=True))
     return 0

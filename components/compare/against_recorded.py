@@ -6,17 +6,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from components.compare.arithmetic import judge_arithmetic
+from components.compare.axes.images import image_values, judge_image_values
+from components.compare.axes.performance import SpeedRatio, judge_speed, sec_per_step
+from components.compare.axes.training import Losses, judge_losses, losses_of
 from components.compare.bounds import Bounds
 from components.compare.function import dataset_problem, own_problems
-from components.compare.images import image_values, judge_image_values
 from components.compare.leg import LegRuns
-from components.compare.measures import DISTANCES, ERRORS, LOSSES, SHARPNESS, Values
+from components.compare.measure import DISTANCES, ERRORS, LOSSES, SHARPNESS, Values
 from components.compare.options import ABSENT, OptionDifference, differing_options
-from components.compare.performance import SpeedRatio, judge_speed, sec_per_step
-from components.compare.ratios import estimate_ratio
-from components.compare.recorded import Recorded, unlike
+from components.compare.references import Recorded, unlike
 from components.compare.samples import picture_problem
-from components.compare.training import Losses, judge_losses, losses_of
+from components.compare.statistics import estimate_ratio
 from components.compare.verdict import AxisName, Finding, Number, Verdict, join, not_measured
 
 

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from components.compare.pixels import LEVELS_PER_UNIT, Picture
+from components.compare.pictures import LEVELS_PER_UNIT, Picture
 
 Singles = NDArray[np.float32]
 

@@ -5,9 +5,9 @@ import json
 import os
 from typing import Any
 
-from components.compare.measures import ALL
+from components.compare.measure import ALL
 from components.compare.record import UNRECORDED
-from components.compare.recorded import Recorded, parse_recorded
+from components.compare.references import Recorded, parse_recorded
 from components.tracking.reasons import explain
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import BadInput, DualGANError

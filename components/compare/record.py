@@ -3,14 +3,14 @@
 import datetime
 from collections.abc import Sequence
 
-from components.compare.images import image_values
+from components.compare.axes.images import image_values
+from components.compare.axes.training import losses_of
 from components.compare.leg import Leg, Source, read_leg
-from components.compare.measures import ALL
+from components.compare.measure import ALL
 from components.compare.options import OWN_OPTIONS, RUN_OPTIONS, differing_options
-from components.compare.ratios import geometric_mean
-from components.compare.recorded import Measurement, Recorded, RecordedDataset
+from components.compare.references import Measurement, Recorded, RecordedDataset
 from components.compare.samples import picture_problem
-from components.compare.training import losses_of
+from components.compare.statistics import geometric_mean
 from dualgan.errors import BadInput
 
 # What neither changes what is computed nor how long it takes.

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from components.common.html import environment
+from components.compare.axes.performance import sec_per_step
 from components.compare.bounds import reasons
-from components.compare.chart import loss_chart
-from components.compare.comparison import Comparison
+from components.compare.charts import loss_chart
 from components.compare.curves import curve_of_runs
 from components.compare.leg import LegRun, LegRuns
 from components.compare.named_images import first_pictures, image_name
 from components.compare.options import own_options, shared_options
-from components.compare.performance import sec_per_step
 from components.compare.picture_rows import SECTIONS, picture_rows, shown_images
+from components.compare.result import Comparison
 from components.compare.tables import number_rows, recorded_cell, summary_cell
 from components.compare.verdict import AxisName, Verdict
 from dualgan.run_folder import SAMPLE_KINDS

@@ -2,7 +2,7 @@
 
 from components.compare.bounds import Bounds
 from components.compare.leg import LegRun
-from components.compare.pixels import Picture, mean_difference, read_pixels
+from components.compare.pictures import Picture, mean_difference, read_pixels
 from dualgan.run_folder import SAMPLE_KINDS
 
 OUTPUTS = {"real_A": ("A2B", "A2B2A"), "real_B": ("B2A", "B2A2B")}

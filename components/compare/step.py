@@ -6,11 +6,11 @@ from pathlib import Path
 
 from components.common.console import print_status
 from components.compare.bounds import bounds_from
-from components.compare.compare import compare
-from components.compare.comparison import Comparison
+from components.compare.judge import compare
 from components.compare.leg import Leg
-from components.compare.recorded import resolve_recorded
 from components.compare.records import read_options
+from components.compare.references import resolve_recorded
+from components.compare.result import Comparison
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement
 from components.tracking.reasons import explain

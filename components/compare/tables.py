@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.common.html import memory, number
+from components.compare.axes.training import final_window
 from components.compare.energy import energy_joules
 from components.compare.leg import LegRun, LegRuns
 from components.compare.records import Summary
-from components.compare.training import final_window
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from components.compare.bounds import Bounds
-from components.compare.compare import judge
-from components.compare.comparison import Comparison
 from components.compare.feed import first_parted_step
+from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
+from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
 from components.dataset.fetch import fetch
 from components.train.runtimes import WORKING_TREE, is_set_up, python_of, trainer_environment

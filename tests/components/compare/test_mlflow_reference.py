@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.compare.compare import compare
-from components.compare.recorded import resolve_recorded
+from components.compare.judge import compare
+from components.compare.references import resolve_recorded
 from components.compare.verdict import AxisName, Verdict
 from components.tracking.placement import Placement
 from components.tracking.store import store_uri

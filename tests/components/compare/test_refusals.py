@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.compare.compare import compare
+from components.compare.judge import compare
 from components.compare.leg import Leg, Source
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, sample_path

@@ -8,8 +8,8 @@ import numpy as np
 from components.compare.bounds import Bounds
 from components.compare.history import Floats, LossHistory
 from components.compare.leg import LegRuns, same_seeds
-from components.compare.measures import LOSSES, Values, words
-from components.compare.ratios import RatioEstimate, estimate_ratio, ratio
+from components.compare.measure import LOSSES, Values, words
+from components.compare.statistics import RatioEstimate, estimate_ratio, ratio
 from components.compare.verdict import Finding, Number, Verdict, join, not_measured
 from dualgan.summary import FINAL_SHARE
 

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from components.compare.measures import ALL
+from components.compare.measure import ALL
 from dualgan.errors import BadInput
 from dualgan.run_folder import read_json
 
-FOLDER = Path(__file__).parent / "references"
+FOLDER = Path(__file__).parent / "known_references"
 
 
 class _Strict(BaseModel):

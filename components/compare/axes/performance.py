@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.compare.axes.training import losses_goal, steps_to_loss
 from components.compare.bounds import Bounds
 from components.compare.energy import energy_joules
 from components.compare.history import Floats
 from components.compare.leg import LegRun, LegRuns
-from components.compare.ratios import ratio
-from components.compare.training import losses_goal, steps_to_loss
+from components.compare.statistics import ratio
 from components.compare.verdict import Finding, Number, Verdict, not_measured
 
 # Neighbouring steps share what slows them, so blocks of them are drawn, not steps.

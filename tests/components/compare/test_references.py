@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from components.compare.__main__ import main
-from components.compare.compare import compare
-from components.compare.comparison import Comparison
-from components.compare.recorded import Recorded, known_references, read_recorded, resolve_recorded
+from components.compare.judge import compare
+from components.compare.references import Recorded, known_references, read_recorded, resolve_recorded
+from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, write_json

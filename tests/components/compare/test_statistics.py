@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.compare.ratios import estimate_ratio
+from components.compare.statistics import estimate_ratio
 
 
 def test_pairs_of_one_ratio_leave_no_doubt_however_much_the_seeds_scatter() -> None:

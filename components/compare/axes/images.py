@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from components.compare.axes.training import estimate_numbers
 from components.compare.bounds import Bounds
 from components.compare.distribution import sliced_distance
 from components.compare.leg import LegRun, LegRuns, pairs, same_seeds
-from components.compare.measures import DISTANCES, ERRORS, SHARPNESS, Values, words
-from components.compare.pixels import (
+from components.compare.measure import DISTANCES, ERRORS, SHARPNESS, Values, words
+from components.compare.pictures import (
     LEVELS_PER_UNIT,
     Picture,
     fine_energy,
@@ -18,9 +19,8 @@ from components.compare.pixels import (
     read_pixels,
     similarity,
 )
-from components.compare.ratios import RatioEstimate, estimate_ratio
 from components.compare.samples import picture_problem
-from components.compare.training import estimate_numbers
+from components.compare.statistics import RatioEstimate, estimate_ratio
 from components.compare.verdict import Finding, Number, Verdict, join, not_measured
 
 DRAWN = ("A2B", "A2B2A", "B2A", "B2A2B")

@@ -7,8 +7,17 @@ from pathlib import Path
 
 from components.compare.against_recorded import judge_against_recorded
 from components.compare.arithmetic import judge_arithmetic
+from components.compare.axes.images import judge_images
+from components.compare.axes.performance import judge_performance
+from components.compare.axes.training import judge_training
 from components.compare.bounds import Bounds
-from components.compare.comparison import (
+from components.compare.function import dataset_problem, inputs_problem, judge_function
+from components.compare.leg import Leg, LegRuns, check_legs, read_leg
+from components.compare.named_images import write_named_images
+from components.compare.options import differing_options
+from components.compare.references import Recorded
+from components.compare.report import MARKDOWN, render_html, render_markdown
+from components.compare.result import (
     Comparison,
     RecordedResult,
     finite,
@@ -16,15 +25,6 @@ from components.compare.comparison import (
     notes_on,
     weaknesses_of,
 )
-from components.compare.function import dataset_problem, inputs_problem, judge_function
-from components.compare.images import judge_images
-from components.compare.leg import Leg, LegRuns, check_legs, read_leg
-from components.compare.named_images import write_named_images
-from components.compare.options import differing_options
-from components.compare.performance import judge_performance
-from components.compare.recorded import Recorded
-from components.compare.report import MARKDOWN, render_html, render_markdown
-from components.compare.training import judge_training
 from components.compare.verdict import Axis, AxisName, Finding, combine, headline, not_measured, overall
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import write_json
