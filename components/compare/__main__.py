@@ -93,24 +93,24 @@ def run(options: argparse.Namespace) -> int:
     # Imported late: the drawing libraries take longer than printing a usage error.
     from components.compare.bounds import bounds_from
     from components.compare.judge import compare
-    from components.compare.references import resolve_recorded
+    from components.compare.references import load_reference
 
     bounds = bounds_from(dict(_bound(text) for text in options.bound))
-    recorded = resolve_recorded(options.reference) if options.reference else None
-    comparison = compare(legs, None if recorded else legs[0].name, options.output, bounds, recorded)
+    recorded = load_reference(options.reference) if options.reference else None
+    comparison = compare(legs, legs[0].name, options.output, bounds, recorded)
     print(f"{comparison.verdict.upper()}: {comparison.reason}")
     for name, axis in comparison.axes.items():
         print(f"  {name:<12} {axis.verdict:<13} {axis.reason}")
     for note in comparison.notes:
         print(f"  note         {note}")
-    for weakness in comparison.weaknesses:
-        print(f"  weaker for   {weakness}")
+    for caveat in comparison.caveats:
+        print(f"  weaker for   {caveat}")
     print(f"report: {options.output / 'report.html'}")
     return EXIT_CODES[comparison.verdict]
 
 
 def run_record(options: argparse.Namespace) -> int:
-    from components.compare.record import record
+    from components.compare.references import record
     from dualgan.run_folder import write_json
 
     name = options.name or options.runs[0].resolve().name

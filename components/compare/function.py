@@ -6,22 +6,24 @@ from components.compare.bounds import Bounds
 from components.compare.feed import feed_problem, split_feed_problem
 from components.compare.leg import LegRun, LegRuns, pairs
 from components.compare.options import OptionDifference, differing_options
-from components.compare.samples import input_problem, picture_problem
+from components.compare.pictures import input_mismatch, missing_pictures
 from components.compare.verdict import Finding, Number, Verdict, join
 
 
-def judge_function(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> Finding:
-    """All runs finished, with finite losses and all pictures, from equal options, data, feed and validation images."""
-    legs = (reference, candidate)
+def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds) -> Finding:
+    """All runs finished, with finite losses and all pictures, from equal options, data, feed and validation images.
+
+    reference: None if it is no leg but recorded; then the candidate's runs are held against each other.
+    """
+    legs = [reference, candidate] if reference else [candidate]
     runs = [run for leg in legs for run in leg.runs]
     differences = differing_options(legs)
     problems = own_problems(runs)
     problems += [_of_option(difference) for difference in differences]
     unlike_data = dataset_problem(runs)
-    problems += filter(None, [unlike_data, _steps_problem(runs), inputs_problem(reference, candidate, bounds)])
-    if not unlike_data:
-        fed = (feed_problem(*pair, bounds) for pair in pairs(reference, candidate))
-        problems += filter(None, fed)
+    problems += filter(None, [unlike_data, _steps_problem(runs), input_mismatch(runs, bounds.max_input_difference)])
+    if reference and not unlike_data:
+        problems += filter(None, (feed_problem(*pair, bounds) for pair in pairs(reference, candidate)))
     numbers: dict[str, Number] = {
         "runs": len(runs),
         "non_finite_losses": sum(run.history.non_finite for run in runs),
@@ -29,11 +31,9 @@ def judge_function(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> Fi
     }
     if problems:
         return Finding(Verdict.FAIL, "; ".join(problems) + ".", numbers)
-    reason = (
-        f"{reference.name} and {candidate.name} finished with finite losses and all sample pictures, "
-        "from the same options and the same dataset."
-    )
-    return Finding(Verdict.PASS, reason, numbers)
+    alike = ", from the same options and the same dataset" if reference else ""
+    names = join([leg.name for leg in legs])
+    return Finding(Verdict.PASS, f"{names} finished with finite losses and all sample pictures{alike}.", numbers)
 
 
 def dataset_problem(runs: Sequence[LegRun]) -> str | None:
@@ -49,12 +49,6 @@ def dataset_problem(runs: Sequence[LegRun]) -> str | None:
     return None
 
 
-def inputs_problem(reference: LegRuns, candidate: LegRuns, bounds: Bounds) -> str | None:
-    """Why samples do not start from the same validation images, None where they do."""
-    first, *others = (*reference.runs, *candidate.runs)
-    return next(filter(None, (input_problem(first, other, bounds) for other in others)), None)
-
-
 def own_problems(runs: Sequence[LegRun]) -> list[str]:
     """What is wrong with each run by itself."""
     return [problem for run in runs for problem in _problems(run)]
@@ -67,7 +61,7 @@ def _problems(run: LegRun) -> list[str]:
         problems.append(
             f"{run.name} has {run.history.non_finite} losses that are not finite (the first: {name} at step {step})"
         )
-    return [*problems, *filter(None, (split_feed_problem(run), picture_problem(run)))]
+    return [*problems, *filter(None, (split_feed_problem(run), missing_pictures(run)))]
 
 
 def _of_option(difference: OptionDifference) -> str:

@@ -9,7 +9,7 @@ from components.compare.bounds import bounds_from
 from components.compare.judge import compare
 from components.compare.leg import Leg
 from components.compare.records import read_options
-from components.compare.references import resolve_recorded
+from components.compare.references import load_reference
 from components.compare.result import Comparison
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement
@@ -34,12 +34,12 @@ def compare_and_log(
     reference: the leg to hold the others against; where ``recorded`` names a recorded reference, that is it instead.
     placement: the pipeline's run; the experiment is the dataset's name where it is left open.
     """
-    found = resolve_recorded(recorded) if recorded else None
-    comparison = compare(legs, None if found else reference, output, bounds_from(bounds or {}), found)
+    found = load_reference(recorded) if recorded else None
+    comparison = compare(legs, reference, output, bounds_from(bounds or {}), found)
     for name, axis in comparison.axes.items():
         print_status(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
-    for weakness in comparison.weaknesses:
-        print_status(f"compare: weaker for: {weakness}")
+    for caveat in comparison.caveats:
+        print_status(f"compare: weaker for: {caveat}")
     dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name
     place = replace(placement, experiment=placement.experiment or dataset)
     _log(output, place)

@@ -1,5 +1,6 @@
 """Verdicts: of a candidate on an axis, of an axis, and of the whole comparison."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,8 +62,16 @@ def combine(findings: Mapping[str, Finding], bound: Mapping[str, float]) -> Axis
         verdict=worst([finding.verdict for finding in findings.values()]),
         reason=" ".join(every_reason),
         bound=bound,
-        numbers={candidate: finding.numbers for candidate, finding in findings.items()},
+        numbers={candidate: _finite(finding.numbers) for candidate, finding in findings.items()},
     )
+
+
+def _finite(numbers: Mapping[str, Number]) -> dict[str, Number]:
+    # JSON knows no NaN.
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }
 
 
 def overall(axes: Mapping[AxisName, Axis]) -> Verdict:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.compare.judge import compare
-from components.compare.references import resolve_recorded
+from components.compare.references import load_reference
 from components.compare.verdict import AxisName, Verdict
 from components.tracking.placement import Placement
 from components.tracking.store import store_uri
@@ -26,7 +26,7 @@ def test_a_run_in_mlflow_is_a_reference_for_what_its_summary_holds(
         leg.sources[0].run, Placement(store_uri(store), pipeline_run_id="then", leg="gpu", role="reference")
     )
     sync.step()
-    recorded = resolve_recorded(f"mlflow:{sync.run_id}")
+    recorded = load_reference(f"mlflow:{sync.run_id}")
     assert recorded.hardware == "TensorFlow 2.21.0 on Example GPU"
     assert set(recorded.measurements) == {"min_loss", "final_A_loss", "final_B_loss", "sec_per_step"}
 
@@ -39,4 +39,4 @@ def test_a_run_in_mlflow_is_a_reference_for_what_its_summary_holds(
 def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
     with pytest.raises(BadInput, match=r"reference mlflow:0123: sqlite:.* has no such run"):
-        resolve_recorded("mlflow:0123")
+        load_reference("mlflow:0123")

@@ -9,7 +9,7 @@ import pytest
 
 from components.compare.__main__ import main
 from components.compare.judge import compare
-from components.compare.references import Recorded, known_references, read_recorded, resolve_recorded
+from components.compare.references import Recorded, known_references, load_reference
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
 from dualgan.errors import BadInput
@@ -32,7 +32,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def against(reference: Path, folder: Path, **candidate: Any) -> Comparison:
     leg = write_leg("npu", folder / "npu", noise=2, **candidate)
-    return compare([leg], None, folder / "output", recorded=read_recorded(reference))
+    return compare([leg], None, folder / "output", recorded=load_reference(str(reference)))
 
 
 def changed(reference: Path, folder: Path, name: str, changes: Mapping[str, Any]) -> Path:
@@ -126,7 +126,7 @@ def of_sketch_photo(folder: Path, loss_factor: float) -> Comparison:
     for source in leg.sources:
         file = RunFolder(source.run).options
         file.write_text(file.read_text().replace('"name": "shapes"', '"name": "sketch-photo"'))
-    return compare([leg], None, folder / "output", recorded=resolve_recorded("published"))
+    return compare([leg], None, folder / "output", recorded=load_reference("published"))
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_the_published_seconds_are_of_ten_steps_and_not_held_against_one(tmp_pat
 
 def test_what_was_published_is_no_reference_for_another_dataset(tmp_path: Path) -> None:
     comparison = compare(
-        [write_leg("npu", tmp_path / "npu")], None, tmp_path / "o", recorded=resolve_recorded("published")
+        [write_leg("npu", tmp_path / "npu")], None, tmp_path / "o", recorded=load_reference("published")
     )
     assert "it is of other data (sketch-photo, not shapes)" in comparison.axes[TRAINING].reason
 
 
 @pytest.mark.parametrize("name", known_references())
 def test_every_reference_of_the_project_says_where_each_number_is_from(name: str) -> None:
-    reference: Recorded = resolve_recorded(name)
+    reference: Recorded = load_reference(name)
     assert reference.source
     assert all(one.unit and one.definition and one.repeats for one in reference.measurements.values())
 
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_record_is_refused_by_its_first_fault(
     change(content)
     (tmp_path / "record.json").write_text(json.dumps(content))
     with pytest.raises(BadInput) as refusal:
-        read_recorded(tmp_path / "record.json")
+        load_reference(str(tmp_path / "record.json"))
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
 
 
