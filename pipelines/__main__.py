@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from components.compare.__main__ import EXIT_CODES
 from dualgan.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput, DualGANError
 from pipelines import cluster_commands
-from pipelines.cluster_doctor import arguments as doctor_arguments
+from pipelines.doctor import command as doctor_command
 from pipelines.local_run import LOCAL, run
 from pipelines.profile import Profile, known_profiles, load_profile
 
@@ -73,11 +73,11 @@ def parser() -> Parser:
     checking.add_argument("--dataset", help="a source in place of the profiles' own")
     cluster_commands.add_commands(commands)
 
-    doctor_arguments.add_arguments(
+    doctor_command.add_arguments(
         commands.add_parser(
             "doctor",
             help="look at a cluster",
-            description=doctor_arguments.HELP,
+            description=doctor_command.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
@@ -148,9 +148,7 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from pipelines.cluster_doctor.command import doctor
-
-    text, code = doctor(options)
+    text, code = doctor_command.doctor(options)
     print(text)
     return code
 

@@ -27,8 +27,9 @@ EXPERIMENT = "dualgan-parity"
 
 SUBMIT_HELP = """Submit a profile's pipeline to the KFP at --endpoint, wait for its end, and say what it came to.
 
-Exit codes: 0 pass, 3 fail, 4 inconclusive (the verdict is read from MLflow); 1 the run failed, was cancelled or is not
-over in time; 2 wrong input, and then nothing was submitted. With --no-wait: 0 once it is submitted."""
+Exit codes: 0 pass, 3 fail, 4 inconclusive (the verdict is MLflow's, or if it has none that of the comparison's log in
+KFP); 1 the run failed, was cancelled or is not over in time; 2 wrong input, and then nothing was submitted. With
+--no-wait: 0 once it is submitted."""
 RETRAIN_HELP = """Train again if that is due: the dataset, the trainer's code, the images, the options or the bounds
 are others than the champion's, or the champion is too old. However many call it at the same time, one run
 is submitted; its last step makes the new model champion
@@ -154,15 +155,16 @@ def _submit(
     options: argparse.Namespace,
     say: Say,
 ) -> int:
+    from pipelines.kfp_api import Lost
     from pipelines.submit import Submission, page_of, submit, wait
-    from pipelines.verdict_of_run import verdict_of
+    from pipelines.verdict_of_run import verdict_in_logs, verdict_of
 
     run_id = submit(api, Submission(package, experiment_id, name, parameters, options.service_account))
     say(f"submitted: {name}\nrun: {page_of(api, run_id)}")
     if not options.wait:
         return 0
     try:
-        wait(api, run_id, waiting, say)
+        wait(api, run_id, package, waiting, say)
     except KeyboardInterrupt:
         if not options.cancel_on_interrupt:
             say(f"run {run_id} goes on")
@@ -170,12 +172,19 @@ def _submit(
             api.cancel(run_id)
             say(f"run {run_id} is cancelled")
         raise
+    except Lost:
+        raise
+    except DualGANError:
+        # The task that sends all to MLflow may fail, or still wait for it, days after the comparison.
+        logged = verdict_in_logs(api, run_id, package)
+        if logged:
+            say(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
+        raise
     try:
-        judged = verdict_of(run_id, options.tracking_uri)
+        judged = verdict_of(api, run_id, package, options.tracking_uri)
     except DualGANError as error:
-        raise DualGANError(f"run {run_id} succeeded; {error}") from None
-    if judged.page:
-        say(f"curves and images in MLflow: {judged.page}")
+        raise DualGANError(f"run {run_id} succeeded; its verdict is not known: {error}") from None
+    say(f"the verdict is from {judged.source}")
     say(f"verdict: {judged.verdict}")
     return EXIT_CODES[judged.verdict]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import kfp_server_api
 import urllib3
@@ -30,6 +30,8 @@ PASSING = (408, 429, 500, 502, 503, 504)
 CONFLICT = 409
 EQUALS, IN_ORDER = 1, "created_at desc"
 LONGEST_DELAY = 30.0
+# What is kept of a task's log: its end, of a training of days as well.
+LOG_BYTES = 1 << 20
 
 
 class AlreadyThere(DualGANError):
@@ -38,6 +40,27 @@ class AlreadyThere(DualGANError):
 
 class Lost(DualGANError):
     """The server did not answer, or not sensibly, for longer than the patience."""
+
+
+class NotKfp(BadInput):
+    """Something else than KFP's API answered, such as the page of a login or of another program."""
+
+
+class _JsonClient(kfp_server_api.ApiClient):  # type: ignore[misc]
+    """KFP's client, which by itself makes an empty object of whatever is no JSON: a run without an id, say."""
+
+    def deserialize(self, response: Any, response_type: Any) -> Any:
+        try:
+            content = json.loads(response.data)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            kind = (response.getheader("Content-Type") or "something").partition(";")[0]
+            raise NotKfp(
+                f"{self.configuration.host}: that is not KFP's API, it answers with {kind}; is the address right, "
+                f"and does a login stand before it ({TOKEN_VARIABLE})?"
+            )
+        return super().deserialize(response, response_type)
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,8 @@ def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoin
 
 @dataclass
 class KfpApi:
-    """The calls. Raises BadInput for an endpoint or credentials that are wrong, Lost for a server that stays away."""
+    """The calls. Raises BadInput for an endpoint or credentials that are wrong (NotKfp if another program answers),
+    Lost for a server that stays away."""
 
     at: Endpoint
     _client: Any = field(init=False)
@@ -93,10 +117,14 @@ class KfpApi:
         configuration.retries = urllib3.Retry(0, redirect=3)
         configuration.api_key_prefix["authorization"] = "Bearer"
         configuration.client_side_validation = True
-        self._client = kfp_server_api.ApiClient(configuration)
+        self._client = _JsonClient(configuration)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def has_many_users(self) -> bool:
+        """Whether runs are executed in namespaces of their users."""
+        return bool(self._call(kfp_server_api.HealthzServiceApi(self._client).healthz_service_get_healthz).multi_user)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment called ``name``, created where it is missing."""
@@ -114,7 +142,7 @@ class KfpApi:
         body = kfp_server_api.V2beta1Experiment(
             display_name=name, description=description or None, namespace=self.at.namespace
         )
-        return str(self._call(service.experiment_service_create_experiment, body).experiment_id)
+        return self._id(self._call(service.experiment_service_create_experiment, body), "experiment_id")
 
     def find_experiment(self, name: str) -> Any | None:
         service = kfp_server_api.ExperimentServiceApi(self._client)
@@ -133,10 +161,43 @@ class KfpApi:
         def earlier() -> Any | None:
             return next((one for one in self.runs(run.experiment_id) if one.display_name == run.display_name), None)
 
-        return str(self._call(create, again=earlier).run_id)
+        return self._id(self._call(create, again=earlier), "run_id")
 
     def run(self, run_id: str) -> Any:
-        return self._call(kfp_server_api.RunServiceApi(self._client).run_service_get_run, run_id)
+        run = self._call(kfp_server_api.RunServiceApi(self._client).run_service_get_run, run_id)
+        self._id(run, "run_id")
+        return run
+
+    def task_log(self, run_id: str, node_id: str) -> str:
+        """The end of a task's log, at most LOG_BYTES of it, from its pod or, if that is gone, from KFP's archive.
+
+        Args:
+            run_id: KFP's run.
+            node_id: Argo's name of the try, as it stands in ``child_tasks`` of a row called ``executor``.
+
+        Raises:
+            DualGANError: It cannot be had, e.g. as its container has not started.
+        """
+
+        def read(_request_timeout: float) -> str:
+            answer = self._client.call_api(
+                f"/apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(node_id)}/log",
+                "GET",
+                auth_settings=["Bearer"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=_request_timeout,
+            )
+            end = b""
+            for chunk in answer.stream(LOG_BYTES):
+                end = (end + chunk)[-LOG_BYTES:]
+            return end.decode("utf-8", "replace")
+
+        return str(self._call(read))
+
+    def task_log_address(self, run_id: str, node_id: str) -> str:
+        """The address at which ``task_log`` reads, for a person to go on there."""
+        return f"{self.at.url}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 
     def runs(self, experiment_id: str) -> list[Any]:
         """The runs of an experiment, the newest first."""
@@ -173,7 +234,14 @@ class KfpApi:
         def earlier() -> Any | None:
             return self.recurring_run(recurring.experiment_id, recurring.display_name)
 
-        return str(self._call(create, again=earlier).recurring_run_id)
+        return self._id(self._call(create, again=earlier), "recurring_run_id")
+
+    def _id(self, answer: Any, name: str) -> str:
+        """The id in an answer, without which it is not KFP's."""
+        found = getattr(answer, name)
+        if not found:
+            raise NotKfp(f"{self.at.url}: that is not KFP's API, its answer has no {name}; is the address right?")
+        return str(found)
 
     def _call(self, function: Callable[..., Any], *arguments: Any, again: Any = None, **named: Any) -> Any:
         """What the server answers. ``again`` looks, after a try that was lost, for what it made all the same."""
@@ -191,7 +259,7 @@ class KfpApi:
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 reason = f"no answer ({_root(error)})"
             except (ValueError, TypeError) as error:
-                raise Lost(f"{self.at.url}: that is not KFP's API: {error}") from None
+                raise NotKfp(f"{self.at.url}: that is not KFP's API: {error}") from None
             if attempt < self.at.retries:
                 delay = min(LONGEST_DELAY, self.at.first_delay * 2**attempt)
                 self.sleep(delay * random.uniform(0.8, 1.2))

@@ -18,8 +18,8 @@ from components.replay.component import replay, trace
 from components.sample.component import sample
 from components.train.commit import code_commit
 from components.train.component import train
-from pipelines.placement import equip, place, place_beside_accelerators
-from pipelines.profile import Profile
+from pipelines.placement import equip
+from pipelines.profile import Profile, Resources
 from pipelines.recipe import recipe_tags
 
 PIPELINE_NAME = "dualgan-parity"
@@ -47,10 +47,10 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
             source=dataset, sha256=dataset_sha256, quarantine=quarantine
         )
         trained, drawn = {}, {}
-        checks = _preflight_tasks(profile, dataset, tracking_uri, experiment) if on_cluster else []
-        if checks:
-            fetched.after(*checks)
-        tasks = [*checks, fetched]
+        if on_cluster:
+            fetched.after(*_preflight_tasks(profile, dataset, tracking_uri, experiment))
+        # Each with what it asks for.
+        tasks: list[tuple[Any, Resources]] = [(fetched, profile.resources)]
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
             for seed in profile.seeds:
@@ -59,15 +59,20 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                     dataset=fetched.outputs["dataset"],
                     overrides=options,
                     seed=seed,
-                    kept=profile.checkpoints,
+                    retries=profile.retries,
+                    checkpoints=profile.checkpoints,
                     **tracking,
                 )
                 drawn[name, seed] = _task(f"sample-{name}-seed-{seed}", sample, image)(
-                    leg=settings, dataset=fetched.outputs["dataset"], model=trained[name, seed].outputs["model"]
+                    leg=settings,
+                    dataset=fetched.outputs["dataset"],
+                    model=trained[name, seed].outputs["model"],
+                    seed=seed,
+                    checkpoints=profile.checkpoints,
+                    pipeline_run_id=run_id,
                 )
-                for task in (trained[name, seed], drawn[name, seed]):
-                    place(task, leg)
-                    tasks.append(task)
+                tasks.append((trained[name, seed], profile.training_resources(leg)))
+                tasks.append((drawn[name, seed], profile.step_resources(leg)))
         first = profile.seeds[0]
         reference = legs.get(profile.reference or "")
         traced = None
@@ -77,8 +82,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                 dataset=fetched.outputs["dataset"],
                 model=trained[reference.name, first].outputs["model"],
             )
-            place(traced, reference)
-            tasks.append(traced)
+            tasks.append((traced, profile.step_resources(reference)))
         for leg in profile.candidates:
             name, image, settings = leg.name, leg.image or profile.image, asdict(profile.settings(leg))
             inputs = _records("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
@@ -87,8 +91,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                 replayed = _task(f"replay-{name}", replay, image)(
                     leg=settings, trace=traced.outputs["trace"], model=trained[name, first].outputs["model"]
                 )
-                place(replayed, leg)
-                tasks.append(replayed)
+                tasks.append((replayed, profile.step_resources(leg)))
                 inputs |= {**_records("reference", of_reference), "replay": replayed.outputs["replay"]}
             against = reference.name if reference else "record"
             compared = _task(f"compare-{name}-with-{against}", compare, profile.image)(
@@ -101,22 +104,25 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
             )
             published = _task(f"publish-{name}", publish, image)(
                 leg=settings,
-                records=trained[name, first].outputs["records"],
                 model=trained[name, first].outputs["model"],
                 comparison=compared.outputs["comparison"],
                 tags=recipe_tags(profile),
+                hours=profile.mlflow_hours,
+                **{input_name: records for input_name, records in inputs.items() if "_records_" in input_name},
                 **tracking,
             )
-            place_beside_accelerators(published, leg)
-            tasks += [compared, published]
-        for task in tasks:
-            equip(task, profile)
+            tasks += [(compared, profile.resources), (published, profile.publishing_resources(leg))]
+        for task, resources in tasks:
+            equip(task, profile, resources)
 
     return parity
 
 
 def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experiment: Any) -> list[Any]:
-    """The tasks that come first: one for all that is behind addresses, and one for each image of a leg's own."""
+    """The tasks that come first: one for all that is behind addresses, and one for each image of a leg's own.
+
+    They have one try: a person waits for what they say.
+    """
     revision = code_commit() or ""
     first = _task("preflight", preflight, profile.image)(
         dataset=dataset,
@@ -126,13 +132,15 @@ def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experime
         image=profile.image,
         revision=revision,
     )
-    tasks = [first]
+    tasks = [(first, profile.preflight_resources())]
     for leg in profile.legs:
         if leg.image and leg.image != profile.image:
             task = _task(f"preflight-{leg.name}", image_preflight, leg.image)(image=leg.image, revision=revision)
-            place_beside_accelerators(task, leg)
-            tasks.append(task)
-    return tasks
+            tasks.append((task, profile.preflight_resources(leg)))
+    once = profile.model_copy(update={"retries": 0})
+    for task, resources in tasks:
+        equip(task, once, resources)
+    return [task for task, _ in tasks]
 
 
 def _records(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:

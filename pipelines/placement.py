@@ -1,58 +1,51 @@
-"""What each task asks a cluster for: resources, nodes, time, another try, credentials."""
+"""What each task asks a cluster for: resources, nodes, a user, time, another try, credentials."""
 
 from typing import Any
 
 from kfp import kubernetes
 
-from pipelines.profile import LegProfile, Profile, Resources
+from pipelines.profile import Profile, Resources
 
 SHARED_MEMORY = "/dev/shm"
 # Network policies and the doctor find the tasks by it.
 LABEL = ("app.kubernetes.io/part-of", "dualgan-parity")
-BACK_OFF, BACK_OFF_FACTOR, LONGEST_BACK_OFF = "60s", 2.0, "1800s"
+ARCHITECTURE = "kubernetes.io/arch"
+BACK_OFF, BACK_OFF_FACTOR = "60s", 2.0
+# How long all the tries of a task may wait for their pods: other trainings queue for the same cards.
+MAX_WAITING_SECONDS = 90 * 24 * 3600
 
 
-def place(task: Any, leg: LegProfile) -> None:
-    """Ask for what ``leg`` needs, its accelerator included."""
-    resources: Resources = leg.resources
-    if resources.cpu:
-        task.set_cpu_request(resources.cpu)
-        task.set_cpu_limit(resources.cpu)
-    if resources.memory:
-        task.set_memory_request(resources.memory)
-        task.set_memory_limit(resources.memory)
+def place(task: Any, resources: Resources) -> None:
+    """Ask for what ``resources`` say, an accelerator included."""
+    task.set_cpu_request(resources.cpu)
+    task.set_cpu_limit(resources.cpu)
+    task.set_memory_request(resources.memory)
+    task.set_memory_limit(resources.memory)
     if resources.accelerator:
         task.set_accelerator_type(resources.accelerator)
         task.set_accelerator_limit(resources.accelerator_count)
     if resources.shared_memory:
         kubernetes.empty_dir_mount(task, "dshm", SHARED_MEMORY, medium="Memory", size_limit=resources.shared_memory)
-    if resources.time_limit:
-        kubernetes.set_timeout(task, resources.time_limit)
-    place_beside_accelerators(task, leg)
-
-
-def place_beside_accelerators(task: Any, leg: LegProfile) -> None:
-    """Ask for the kind of node and user that ``leg``'s image is made for, and for none of its accelerators."""
-    resources: Resources = leg.resources
+    if resources.architecture in ("amd64", "arm64"):
+        kubernetes.add_node_selector(task, ARCHITECTURE, resources.architecture)
     for key, value in resources.node_selector.items():
         kubernetes.add_node_selector(task, key, value)
     for toleration in resources.tolerations:
         kubernetes.add_toleration(task, **toleration.model_dump(exclude_none=True))
-    if resources.user:
-        kubernetes.set_security_context(
-            task,
-            run_as_user=resources.user.uid,
-            run_as_group=resources.user.gid,
-            run_as_non_root=resources.user.uid > 0,
-        )
+    kubernetes.set_security_context(
+        task, run_as_user=resources.user.uid, run_as_group=resources.user.gid, run_as_non_root=True
+    )
+    # Without a limit a pod whose image or secret is missing waits until somebody looks.
+    kubernetes.set_timeout(task, resources.time_limit)
 
 
-def equip(task: Any, profile: Profile) -> None:
-    """Give a task what every task of ``profile`` gets: credentials, addresses, a label, other tries.
+def equip(task: Any, profile: Profile, resources: Resources) -> None:
+    """Give a task what every task of ``profile`` gets: resources, credentials, addresses, a label, other tries.
 
     Results of earlier runs are never taken instead: KFP knows a task by its image's name, and not by what is in the
     image or behind a dataset's address.
     """
+    place(task, resources)
     task.set_caching_options(False)
     kubernetes.add_pod_label(task, *LABEL)
     for secret in profile.secrets:
@@ -62,4 +55,17 @@ def equip(task: Any, profile: Profile) -> None:
     if profile.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
     if profile.retries:
-        task.set_retry(profile.retries, BACK_OFF, BACK_OFF_FACTOR, LONGEST_BACK_OFF)
+        window = retry_window(profile.retries, resources.time_limit)
+        task.set_retry(profile.retries, BACK_OFF, BACK_OFF_FACTOR, f"{window}s")
+
+
+def retry_window(retries: int, time_limit: int) -> int:
+    """Return the seconds within which a task may be tried again, from the start of its first try.
+
+    KFP calls it the longest back-off. Argo ends a try that is still running then, so it must hold all the tries.
+
+    Args:
+        retries: Further tries.
+        time_limit: Seconds that each try may take.
+    """
+    return (retries + 1) * time_limit + MAX_WAITING_SECONDS

@@ -67,8 +67,17 @@ class Toleration(_Strict):
 class User(_Strict):
     """Whom a pod's processes run as; devices of a node belong to such a user."""
 
-    uid: int = Field(ge=0, le=2**31 - 1)
+    # Where a namespace's Pod Security is restricted, nothing runs as root.
+    uid: int = Field(ge=1, le=2**31 - 1)
     gid: int = Field(ge=0, le=2**31 - 1)
+
+
+# Whom the images are built for.
+IMAGE_USER = User(uid=1000, gid=1000)
+# A large image may have to come from its registry first.
+PREFLIGHT_SECONDS = 1800
+# Of a training, and of any other task; publishing has as long besides waiting for MLflow.
+TRAINING_SECONDS, STEP_SECONDS = 48 * 3600, 4 * 3600
 
 
 class Variables(_Strict):
@@ -80,17 +89,22 @@ class Variables(_Strict):
 
 
 class Resources(_Strict):
-    """What a leg's pods ask a cluster for; a run on one machine takes no notice of it."""
+    """What a task's pod asks a cluster for; a run on one machine takes no notice of it.
 
-    cpu: Cpu | None = None
-    memory: Memory | None = None
+    architecture: what the image is built for, "any" if for both; a leg on a CPU has the one of the profile's image,
+    and on an accelerator its pool decides.
+    """
+
+    cpu: Cpu = "2"
+    memory: Memory = "8Gi"
     shared_memory: Memory | None = Field(default=None, description="size of /dev/shm, which counts as memory")
     accelerator: DeviceResource | None = Field(default=None, description="resource name, such as huawei.com/Ascend910")
     accelerator_count: int = Field(default=1, ge=1)
+    architecture: Literal["amd64", "arm64", "any"] | None = None
     node_selector: Mapping[LabelKey, LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
-    user: User | None = None
-    time_limit: int | None = Field(default=None, ge=1, description="seconds that a task may take")
+    user: User = IMAGE_USER
+    time_limit: int = Field(default=TRAINING_SECONDS, ge=1, description="seconds that a try of a task may take")
 
     @model_validator(mode="after")
     def _accelerator_has_a_pool(self) -> "Resources":
@@ -99,6 +113,13 @@ class Resources(_Strict):
                 f"accelerator {self.accelerator} without a pool: give node_selector or tolerations of its nodes"
             )
         return self
+
+
+class StepResources(Resources):
+    """What the tasks in the profile's own image ask for; it is built for one architecture, that of most clusters."""
+
+    architecture: Literal["amd64", "arm64", "any"] | None = "amd64"
+    time_limit: int = Field(default=STEP_SECONDS, ge=1, description="seconds that a try of a task may take")
 
 
 class Otherwise(_Strict):
@@ -142,6 +163,7 @@ class Profile(_Strict):
     name: Name
     description: str
     image: Image = Field(description="image of every component that is not a leg's own")
+    resources: StepResources = Field(default=StepResources(), description="of the tasks in that image")
     dataset: str = ""
     reference: str | None = None
     recorded_reference: str | None = None
@@ -152,8 +174,9 @@ class Profile(_Strict):
     secrets: tuple[Variables, ...] = ()
     config_maps: tuple[Variables, ...] = ()
     image_pull_secrets: tuple[ObjectName, ...] = ()
-    retries: int = Field(default=0, ge=0, le=10, description="further tries of a task that fails or loses its node")
-    checkpoints: str = Field(default="", description="s3://bucket/prefix that keeps a training for its next try")
+    retries: int = Field(default=0, ge=0, le=10, description="further tries of a task, and of the trainer within it")
+    checkpoints: str = Field(default="", description="s3://bucket/prefix of checkpoints, for the next try")
+    mlflow_hours: float = Field(default=12.0, ge=0, le=240, description="how long the last task waits for MLflow")
 
     @model_validator(mode="after")
     def _legs_fit_together(self) -> "Profile":
@@ -208,6 +231,31 @@ class Profile(_Strict):
     @property
     def candidates(self) -> tuple[LegProfile, ...]:
         return tuple(leg for leg in self.legs if leg.name != self.reference)
+
+    def training_resources(self, leg: LegProfile) -> Resources:
+        """Return what training ``leg`` asks for."""
+        on_cpu = leg.device == "cpu" and leg.resources.architecture is None
+        return leg.resources.model_copy(update={"architecture": self.resources.architecture} if on_cpu else {})
+
+    def step_resources(self, leg: LegProfile) -> Resources:
+        """Return what a shorter task on the leg's accelerator asks for."""
+        asked = self.training_resources(leg)
+        return asked.model_copy(update={"time_limit": min(asked.time_limit, self.resources.time_limit)})
+
+    def publishing_resources(self, leg: LegProfile) -> Resources:
+        """Return what publishing ``leg`` asks for: a node that its image is made for, and no accelerator."""
+        seconds = int(self.mlflow_hours * 3600) + STEP_SECONDS
+        return self._beside_accelerators(leg).model_copy(update={"time_limit": seconds})
+
+    def preflight_resources(self, leg: LegProfile | None = None) -> Resources:
+        """Return what a look at the image of ``leg`` asks for, or at the profile's own; never an accelerator."""
+        asked = self._beside_accelerators(leg) if leg else self.resources
+        return asked.model_copy(update={"cpu": "500m", "memory": "2Gi", "time_limit": PREFLIGHT_SECONDS})
+
+    def _beside_accelerators(self, leg: LegProfile) -> Resources:
+        same = ("architecture", "node_selector", "tolerations", "user")
+        asked = self.training_resources(leg)
+        return self.resources.model_copy(update={name: getattr(asked, name) for name in same})
 
     def settings(self, leg: LegProfile) -> LegSettings:
         """What the components are told of ``leg``."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from components.publish.candidate import model_name
 from components.publish.promotion import CHAMPION
+from components.tracking.lookups import version_with_alias
 from components.tracking.reasons import explain
 from components.tracking.store import connect
 from components.train.code_digest import code_digest
@@ -52,18 +53,13 @@ class Decision:
 
 def champion_of(dataset: str, tracking_uri: str, model: str | None = None) -> Champion | None:
     """The champion of the registered model of ``dataset``; None where there is none yet."""
-    from mlflow.exceptions import MlflowException
-
-    name = model or model_name(dataset)
     try:
-        version = connect(tracking_uri).get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise DualGANError(explain(error, tracking_uri)) from None
+        version = version_with_alias(connect(tracking_uri), model or model_name(dataset), CHAMPION)
     except Exception as error:
         # MLflow raises whatever its client or the network had to say.
         raise DualGANError(explain(error, tracking_uri)) from None
+    if version is None:
+        return None
     return Champion(str(version.version), version.creation_timestamp / 1000, dict(version.tags))
 
 

@@ -1,20 +1,35 @@
-"""Submit a package to a cluster, and wait for its end as CI needs it."""
+"""Submit a package to a cluster, and wait for its end as people and CI need it."""
 
+import math
+import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kfp_server_api
 
 from dualgan.errors import DualGANError
-from pipelines.kfp_api import KfpApi, Lost
+from pipelines.kfp_api import DEFAULT_NAMESPACE, KfpApi, Lost, NotKfp
 from pipelines.package import Package
+from pipelines.run_progress import (
+    FAILED,
+    SUCCEEDED,
+    TERMINATED,
+    TaskState,
+    duration,
+    newest_driver,
+    run_state,
+    task_count,
+    task_states,
+    workflow_of,
+)
 
-SUCCEEDED = "SUCCEEDED"
 # PAUSED ends nothing by itself, but nothing here can make such a run go on.
-ENDS = (SUCCEEDED, "SKIPPED", "FAILED", "CANCELED", "PAUSED")
-SHORT_ERROR = 300
+ENDS = (SUCCEEDED, "SKIPPED", FAILED, TERMINATED, "PAUSED")
+# A pod that pulls a large image for the first time takes some minutes.
+NO_POD_SECONDS = 300.0
+LOG_LINES, LINE_LENGTH, MAX_ERROR_LENGTH = 20, 300, 300
 
 
 @dataclass(frozen=True)
@@ -58,51 +73,139 @@ def page_of(api: KfpApi, run_id: str) -> str:
 def wait(
     api: KfpApi,
     run_id: str,
+    package: Package,
     waiting: Waiting,
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Follow a run to its end, telling each change of it and of its tasks.
+    """Follow a run to its end, telling each change of it and of its package's tasks.
 
     Raises DualGANError where it ends otherwise than succeeded, is not over in time, or the server stays away; the run
     itself goes on.
     """
     begun = answered = clock()
-    told: dict[str, str] = {}
+    watch = _Watch(api, run_id, package)
     while True:
         try:
             run = api.run(run_id)
             answered = clock()
-            for name, state in _states(run):
-                if told.get(name) != state:
-                    told[name] = state
-                    say(f"{name}: {state.lower()}")
-            if run.state in ENDS:
-                _require_success(run)
+            for line in watch.changes(run, answered):
+                say(line)
+            if run_state(run) in ENDS:
+                _require_success(api, run, package, say)
                 return
-        except Lost as error:
+        except (Lost, NotKfp) as error:
             if clock() - answered > waiting.patience:
-                raise
+                raise Lost(str(error)) from None
             say(f"{error}; still waiting")
         if waiting.timeout is not None and clock() - begun >= waiting.timeout:
             raise DualGANError(f"run {run_id} is not over after {waiting.timeout:g} s; it goes on")
         api.sleep(waiting.poll)
 
 
-def _states(run: Any) -> list[tuple[str, str]]:
-    details = (run.run_details.task_details if run.run_details else None) or ()
-    tasks = [(str(task.display_name), str(task.state)) for task in details if task.display_name and task.state]
-    # Drivers are KFP's own pods, not steps of the pipeline.
-    shown = [
-        (name, state) for name, state in tasks if not name.endswith("-driver") and name not in ("executor", "root")
-    ]
-    return [*shown, ("run", str(run.state or "PENDING"))]
+@dataclass
+class _Watch:
+    """What has been told of a run."""
+
+    api: KfpApi
+    run_id: str
+    package: Package
+    _run: str = ""
+    _told: dict[str, str] = field(default_factory=dict)
+    # Since when a try has had no container, as far as KFP's answers tell.
+    _since: dict[str, float] = field(default_factory=dict)
+    _late: set[str] = field(default_factory=set)
+
+    def changes(self, run: Any, now: float) -> Iterator[str]:
+        """A line for each task that is in another state than at the last look, and for the run."""
+        tasks = task_states(run, self.package)
+        for task in tasks:
+            waits = task.without_container is not False and task.tries[-1] in self._late
+            waits = waits or (task.without_container is True and len(task.tries) == 1)
+            if not waits and self._told.get(task.name) != str(task):
+                self._told[task.name] = str(task)
+                succeeded = sum(state.startswith(SUCCEEDED.lower()) for state in self._told.values())
+                count = f" ({succeeded} of {task_count(self.package)})" if task.state == SUCCEEDED else ""
+                yield f"{task.name}: {task}{count}"
+        yield from self._without_pods(tasks, now)
+        state = run_state(run).lower()
+        if self._run != state:
+            self._run = state
+            yield f"run: {state}"
+
+    def _without_pods(self, tasks: Sequence[TaskState], now: float) -> Iterator[str]:
+        """A line for each task whose newest try has had no container for long, once a try."""
+        for task in tasks:
+            if task.without_container is False:
+                continue
+            newest = task.tries[-1]
+            since = self._since.setdefault(newest, now)
+            if newest in self._late or now - since < NO_POD_SECONDS:
+                continue
+            if task.without_container is None and self._has_log(newest):
+                self._since[newest] = math.inf
+                continue
+            self._late.add(newest)
+            self._told.pop(task.name, None)
+            yield (
+                f"{task.name}: no pod yet after {duration(NO_POD_SECONDS)}: image, secret or room? "
+                "`python -m pipelines doctor --cluster` looks"
+            )
+
+    def _has_log(self, node: str) -> bool:
+        """Whether a try says something, as what has a container does."""
+        try:
+            return bool(KfpApi(replace(self.api.at, retries=0)).task_log(self.run_id, node))
+        except DualGANError:
+            return False
 
 
-def _require_success(run: Any) -> None:
-    if run.state == SUCCEEDED:
+def _require_success(api: KfpApi, run: Any, package: Package, say: Callable[[str], None]) -> None:
+    state = run_state(run)
+    if state == SUCCEEDED:
         return
-    failed = [name for name, state in _states(run) if state == "FAILED" and name != "run"]
-    said = " ".join(str(run.error.message).split())[:SHORT_ERROR] if run.error and run.error.message else ""
-    where = f" at {', '.join(failed)}" if failed else ""
-    raise DualGANError(f"run {run.run_id} {run.state.lower()}{where}{f': {said}' if said else ''}")
+    if state == TERMINATED:
+        raise DualGANError(f"run {run.run_id} was terminated (canceled) before its end")
+    failed = [task for task in task_states(run, package) if task.state == FAILED]
+    for task in failed:
+        _tell_log(api, run, task.name, task.tries[-1] if task.tries else None, say)
+    if state == FAILED and not failed:
+        _tell_log(api, run, "root", None, say)
+    said = " ".join(str(run.error.message).split())[:MAX_ERROR_LENGTH] if run.error and run.error.message else ""
+    where = f" at {', '.join(task.name for task in failed)}" if failed else ""
+    raise DualGANError(
+        f"run {run.run_id} {state.lower()}{where}{f': {said}' if said else ''}; see {page_of(api, run.run_id)}"
+    )
+
+
+def _tell_log(api: KfpApi, run: Any, task: str, node: str | None, say: Callable[[str], None]) -> None:
+    """Say the last lines of a failed task's log, or of KFP's pod that prepares it, and where the rest is."""
+    name, found = "the run" if task == "root" else task, node or newest_driver(run, task)
+    if found is None:
+        say(f"{name} failed without a pod, so KFP has no log")
+        _tell_workflow(api, run, say)
+        return
+    say(f"{name} failed; the log of {'its last try' if node else 'the pod that KFP prepares it in'} ends:")
+    try:
+        lines = [line for line in map(_readable, api.task_log(run.run_id, found).splitlines()) if line]
+        for line in lines[-LOG_LINES:]:
+            say(f"    {line}")
+    except DualGANError as error:
+        lines = []
+        say(f"    (it cannot be read: {error})")
+    say(f"    all of it: {api.task_log_address(run.run_id, found)}")
+    if not lines:
+        _tell_workflow(api, run, say)
+
+
+def _tell_workflow(api: KfpApi, run: Any, say: Callable[[str], None]) -> None:
+    """Say where the reason stands of a pod that Kubernetes refused, which KFP's API does not pass on."""
+    say("    Argo says why, for an hour after the run's end:")
+    where = f"{workflow_of(run) or '...'} -n {api.at.namespace or DEFAULT_NAMESPACE}"
+    say(f"    kubectl get workflow {where} -o jsonpath='{{.status.nodes[*].message}}'")
+
+
+def _readable(line: str) -> str:
+    """A line of a log without colours and control characters, cut to a length that people read."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]", "", line).rstrip()
+    return plain if len(plain) <= LINE_LENGTH else f"{plain[:LINE_LENGTH]}..."

@@ -46,6 +46,7 @@ def compare(
     """
     from pathlib import Path
 
+    from components.common.metadata import artifact_metadata
     from components.compare.leg import leg_of
     from components.compare.step import compare_and_log
     from components.tracking.placement import Placement
@@ -72,8 +73,8 @@ def compare(
         bounds=bounds,
         recorded=recorded,
     )
-    for name, value in result.numbers().items():
-        metrics.log_metric(name, value)
+    metrics.metadata.update(artifact_metadata(result.numbers()))
+    comparison.metadata.update(artifact_metadata({"verdict": result.verdict, "reason": result.reason}))
     Path(report.path).write_text((Path(comparison.path) / "report.html").read_text())
     Path(tables.path).write_text((Path(comparison.path) / "report.md").read_text())
     return str(result.verdict)

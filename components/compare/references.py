@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -188,16 +187,20 @@ def _from_mlflow(run_id: str) -> Recorded:
     """Take the numbers of a run's summary, from the server of MLFLOW_TRACKING_URI, else from the local store."""
     from mlflow.exceptions import MlflowException
 
-    from components.tracking.reasons import explain
+    from components.tracking.lookups import find_run
+    from components.tracking.reasons import explain, without_credentials
     from components.tracking.store import connect, resolve_tracking_uri
 
-    uri, label = resolve_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI")), f"reference {MLFLOW}{run_id}"
+    label = f"reference {MLFLOW}{run_id}"
+    if not run_id.isalnum():
+        raise BadInput(f"{label}: no id of a run; MLflow's page of the run names it")
+    uri = resolve_tracking_uri(None)
     try:
-        run = connect(uri).get_run(run_id)
+        run = find_run(connect(uri), run_id)
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise BadInput(f"{label}: {uri} has no such run") from None
         raise DualGANError(f"{label}: {explain(error, uri)}") from error
+    if run is None:
+        raise BadInput(f"{label}: {without_credentials(uri)} has no such run that you may read")
     tags, metrics = run.data.tags, run.data.metrics
     if "leg" not in tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs:
         raise BadInput(f"{label}: not the run of a leg that finished; name a leg's run")

@@ -11,6 +11,9 @@ from components.compare.leg import Leg
 from components.compare.records import read_options
 from components.compare.references import load_reference
 from components.compare.result import Comparison
+from components.compare.verdict import join
+from components.compare.verdict_line import verdict_line
+from components.tracking.advice import artifact_address
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement
 from components.tracking.reasons import explain
@@ -40,6 +43,8 @@ def compare_and_log(
         print_status(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
     for caveat in comparison.caveats:
         print_status(f"compare: weaker for: {caveat}")
+    candidates = join([leg.name for leg in legs if found or leg.name != reference])
+    print_status(verdict_line(candidates, comparison.verdict, str(artifact_address(output) or output)))
     dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name
     place = replace(placement, experiment=placement.experiment or dataset)
     _log(output, place)
@@ -53,4 +58,4 @@ def _log(output: Path, place: Placement) -> None:
         log_comparison(connect(uri), pipeline, output)
     except Exception as error:
         reason = str(error) if isinstance(error, DualGANError) else explain(error, uri)
-        print_status(f"compare: MLflow lacks the comparison: {reason}")
+        print_status(f"compare: MLflow lacks the comparison: {reason}; the last task sends it")

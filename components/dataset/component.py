@@ -11,6 +11,7 @@ def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", qua
     """
     from pathlib import Path
 
+    from components.common.metadata import artifact_metadata
     from components.dataset.checksums import DEFAULT
     from components.dataset.fetch import fetch
     from components.dataset.options import FetchOptions
@@ -19,4 +20,4 @@ def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", qua
     options = FetchOptions(sha256=sha256 or None, lock=DEFAULT, quarantine=quarantine)
     description = fetch(source, Path(dataset.path), options)
     say(f"dataset {description.name}: {description.counts}")
-    dataset.metadata.update(description._asdict())
+    dataset.metadata.update(artifact_metadata(description._asdict()))

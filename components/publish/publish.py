@@ -1,7 +1,7 @@
 """Publish a candidate: into MLflow's model registry, with its evidence, under the alias that this allows."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from components.publish.registry import (
     register,
     standing_of,
 )
+from components.tracking.advice import artifact_address
 from components.tracking.links import model_url, run_url, ui_address
+from components.tracking.patience import patiently
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement, leg_run, read_placement
-from components.tracking.reasons import explain, without_credentials
+from components.tracking.reasons import without_credentials
 from components.tracking.runs import open_experiment, pipeline_runs
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
@@ -63,19 +65,35 @@ def publish(
     leg: LegSettings | None = None,
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
+    others: Sequence[Path] = (),
+    hours: float = 0.0,
 ) -> Published:
     """Register the candidate whose run folder is ``run``, judged by the comparison folder ``comparison``.
 
-    placement: where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
-    MLFLOW_TRACKING_URI, and from options.json. model: the folder of the checkpoints, where a pipeline keeps them apart
-    from the rest of the run folder. leg: what exports it; without it the runtime that the file names.
-    name: of the registered model, by default the dataset's. tags: more of the version's. Whatever MLflow lacks of
-    the run and of the comparison is sent first. Published again, a candidate keeps its version. Raises BadInput or
-    DualGANError, in one line.
+    Whatever MLflow lacks of the run, of the others and of the comparison is sent first. Published again, a candidate
+    keeps its version.
+
+    Args:
+        run: The candidate's run folder, with or without its checkpoints.
+        comparison: The output folder of the comparison.
+        placement: Where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
+            MLFLOW_TRACKING_URI, and from options.json.
+        model: The folder of the checkpoints, if a pipeline keeps them apart from the rest of the run folder.
+        leg: What exports it; without it the runtime that the file names.
+        name: The registered model's, by default the dataset's.
+        tags: More tags of the version.
+        others: Run folders of the other seeds and of the reference, which belong to the same pipeline run.
+        hours: How long to wait for an MLflow that is away.
+
+    Returns:
+        The version, and which aliases it has.
+
+    Raises:
+        BadInput: The run or the comparison is not what it should be, said in one line.
+        DualGANError: MLflow refuses, or stayed away, said in one line.
     """
     place = (placement or Placement()).completed(read_placement(run))
     candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
-    # Not MLFLOW_RUN_ID: where something sets that for this process, it does not mean the run of the training.
     place = replace(place, leg=candidate.leg, tracking_uri=resolve_tracking_uri(place.tracking_uri))
     registered = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
     exporting = leg or _exporting_leg(candidate, place)
@@ -83,11 +101,15 @@ def publish(
         graphs = Path(folder) / "graphs"
         export_graphs(exporting, model or run, graphs)
         try:
-            published = _publish(candidate, place, graphs, registered, tags or {})
-        except DualGANError:
-            raise
-        except Exception as error:
-            raise DualGANError(explain(error, str(place.tracking_uri))) from error
+            published = patiently(
+                lambda: _publish(candidate, place, graphs, registered, tags or {}, others),
+                str(place.tracking_uri),
+                hours,
+                lambda text: print_status(f"publish: {text}"),
+            )
+        except DualGANError as error:
+            kept = artifact_address(comparison)
+            raise type(error)(f"{error}; the comparison is kept at {kept}") if kept else error from error
     print_status(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
     print_status(f"publish: {published.reason}")
     return published
@@ -98,12 +120,21 @@ def _exporting_leg(candidate: Candidate, place: Placement) -> LegSettings:
     return LegSettings(candidate.leg, place.runtime or "tf2", device, place.role or "candidate")
 
 
-def _publish(candidate: Candidate, place: Placement, graphs: Path, name: str, recipe: Mapping[str, str]) -> Published:
+def _publish(
+    candidate: Candidate,
+    place: Placement,
+    graphs: Path,
+    name: str,
+    recipe: Mapping[str, str],
+    others: Sequence[Path],
+) -> Published:
     sync = RunFolderSync(candidate.run, place)
-    sync.step()
+    sent = _send(sync)
+    for folder in others:
+        sent |= _send(RunFolderSync(folder, _place_beside(place, folder)))
     client = connect(sync.tracking_uri)
     run = client.get_run(sync.run_id)
-    parent = _comparison_run(client, candidate, place)
+    parent = _comparison_run(client, candidate, place, renew=sent)
     signature = read_json(graphs / "signature.json")
     step = int(signature["step"])
     links = _links(sync.tracking_uri, run, parent)
@@ -138,8 +169,25 @@ def _publish(candidate: Candidate, place: Placement, graphs: Path, name: str, re
     )
 
 
-def _comparison_run(client: MlflowClient, candidate: Candidate, place: Placement) -> Run:
-    """The pipeline's run with the comparison, which is logged where an outage left it out."""
+def _send(sync: RunFolderSync) -> bool:
+    """Send what MLflow lacks of a training that has ended; whether that was anything."""
+    sent = sync.step(ended=True)
+    if sent:
+        print_status(f"publish: MLflow lacked {sent} of run {sync.run_id}")
+    return bool(sent)
+
+
+def _place_beside(place: Placement, run: Path) -> Placement:
+    """Where another run of the same pipeline run belongs: the leg is its own."""
+    own = read_placement(run)
+    return replace(place, leg=own.leg, role=own.role, runtime=own.runtime)
+
+
+def _comparison_run(client: MlflowClient, candidate: Candidate, place: Placement, renew: bool) -> Run:
+    """The pipeline's run with the comparison, which is logged if an outage left it out.
+
+    ``renew``: runs got pictures or points that they had not when the comparison was logged.
+    """
     options = read_json(RunFolder(candidate.run).options)
     pipeline = leg_run(place, options, candidate.run).pipeline
     experiment_id = open_experiment(client, pipeline.experiment)
@@ -148,7 +196,9 @@ def _comparison_run(client: MlflowClient, candidate: Candidate, place: Placement
         for run in pipeline_runs(client, experiment_id, pipeline.pipeline_run_id)
         if run.data.tags.get("verdict") == candidate.verdict
     ]
-    return logged[0] if logged else client.get_run(log_comparison(client, pipeline, candidate.comparison))
+    if logged and not renew:
+        return logged[0]
+    return client.get_run(log_comparison(client, pipeline, candidate.comparison))
 
 
 def _tags(candidate: Candidate, run: Run, parent: Run) -> dict[str, str]:

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from components.publish.package import save_package
 from components.publish.promotion import LOSSES, Standing
+from components.tracking.lookups import version_with_alias
 from components.tracking.sync import DATASET_DIGEST_LENGTH
 
 STEP_TAG = "step"
@@ -118,12 +119,9 @@ def link_metrics(client: MlflowClient, model_id: str, entry: Entry, run: Run, pr
 
 def standing_of(client: MlflowClient, name: str, alias: str) -> Standing | None:
     """What speaks for the version that has ``alias``, None where no version has it."""
-    try:
-        version = client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    version = version_with_alias(client, name, alias)
+    if version is None:
+        return None
     tags = version.tags
     losses = {loss: number for loss in LOSSES if (number := _number(tags.get(loss))) is not None}
     return Standing(

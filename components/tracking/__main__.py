@@ -18,8 +18,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "sync",
         help="bring MLflow level with a run folder",
         description="Send what MLflow does not have yet of a run folder. A flag left out comes from the "
-        "file that training left beside the folder (RUN_FOLDER.tracking.json), then from MLFLOW_TRACKING_URI "
-        "and MLFLOW_RUN_ID, then from the folder's options.json.",
+        "file that training left beside the folder (RUN_FOLDER.tracking.json), then from MLFLOW_TRACKING_URI, "
+        "then from the folder's options.json.",
     )
     sync.add_argument("run_folder", type=Path, metavar="RUN_FOLDER")
     sync.add_argument("--tracking-uri", help="MLflow server or sqlite:/// file (default: the local store)")
@@ -71,10 +71,7 @@ def run_sync(arguments: argparse.Namespace) -> None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
         return
     target = f"run {sync.run_id} at {without_credentials(sync.tracking_uri)}"
-    print(
-        f"sent {sent.params} params, {sent.metrics} metric points, {sent.images} images and {sent.files} files "
-        f"to {target}"
-    )
+    print(f"sent {sent} to {target}")
 
 
 def run_ui(arguments: argparse.Namespace) -> None:

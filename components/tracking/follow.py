@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from components.tracking.advice import how_to_send
 from components.tracking.live import INTERVAL, PATIENCE
 from components.tracking.placement import Placement, write_placement
 from components.tracking.reasons import explain
@@ -64,8 +65,7 @@ class LiveTracking:
         self.complete = self._last_sync_succeeded and not self._thread.is_alive()
         if not self.complete:
             self._report(
-                f"MLflow lacks a part of this run (failed attempts: {self.failures}); "
-                f"`python -m components.tracking sync {self._run_folder}` sends it"
+                f"MLflow lacks a part of this run (failed attempts: {self.failures}); {how_to_send(self._run_folder)}"
             )
 
     def _follow(self) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from components.tracking.advice import how_to_send
 from components.tracking.follower import ENDED, EXIT_INCOMPLETE
 from components.tracking.placement import Placement, write_placement
 from components.tracking.store import WORKING_TREE
@@ -45,8 +46,8 @@ def follow_in_background(
         exit_code = _end(process, patience + SECONDS_TO_END)
         if exit_code not in (0, EXIT_INCOMPLETE):
             report(
-                f"{title}: live tracking ended early (exit code {exit_code}); "
-                f"`python -m components.tracking sync {run_folder}` sends what MLflow lacks"
+                f"{title}: live tracking ended early (exit code {exit_code}), and MLflow may lack a part of this run; "
+                f"{how_to_send(run_folder)}"
             )
 
 

@@ -40,14 +40,16 @@ def log_comparison(client: MlflowClient, pipeline: PipelineRun, folder: Path) ->
     parent = parent or open_pipeline_run(client, pipeline, experiment_id)
     run_id = str(parent.info.run_id)
     timestamp = int((folder / "comparison.json").stat().st_mtime * 1000)
-    metrics = list(_metrics(comparison, timestamp))
+    # Only those that it lacks: a comparison that was handed on to another pod has another time there.
+    metrics = [one for one in _metrics(comparison, timestamp) if parent.data.metrics.get(one.key) != one.value]
     if metrics:
         client.log_batch(run_id, metrics=metrics)
-    set_missing_tags(client, parent, dict(_tags(comparison)))
     for file in [folder / name for name in ARTIFACTS] + sorted(folder.glob(IMAGE_PATTERN)):
         if file.is_file():
             client.log_artifact(run_id, str(file))
     publish_view(client, experiment_id, pipeline.pipeline_run_id)
+    # Last, and of them the verdict: by that a run is known to have the whole comparison.
+    set_missing_tags(client, parent, dict(_tags(comparison)))
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -81,8 +83,8 @@ def _metrics(comparison: Mapping[str, Any], timestamp: int) -> Iterator[Metric]:
 
 
 def _tags(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "verdict", comparison["verdict"]
     for name, axis in _axes(comparison):
         yield f"verdict.{name}", str(axis.get("verdict"))
         if axis.get("reason"):
             yield f"verdict.{name}.reason", str(axis["reason"])[:TAG_LENGTH]
+    yield "verdict", comparison["verdict"]

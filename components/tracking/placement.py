@@ -1,16 +1,12 @@
-"""Where a run folder belongs in MLflow, kept beside the folder so that a later sync needs no flags.
-
-The trainer alone writes the run folder, so the file is its neighbour: ``runs/gpu`` has
-``runs/gpu.tracking.json``.
-"""
+"""Where a run folder belongs in MLflow, kept beside the folder so that a later sync needs no flags."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from components.tracking.neighbours import TARGET, find, neighbour
 from components.tracking.role import Role
 from components.tracking.runs import LegRun, PipelineRun
 from components.tracking.store import has_password, resolve_tracking_uri
@@ -28,24 +24,22 @@ class Placement:
     leg: str | None = None
     role: Role | None = None
     runtime: str | None = None
-    run_id: str | None = None
 
     def completed(self, other: "Placement") -> "Placement":
         """Self, with what it leaves open taken from ``other``."""
         return Placement(**{name: value or getattr(other, name) for name, value in asdict(self).items()})
 
     def with_environment(self) -> "Placement":
-        """Self, completed with MLFLOW_TRACKING_URI (else the local store) and MLFLOW_RUN_ID."""
-        return replace(
-            self,
-            tracking_uri=resolve_tracking_uri(self.tracking_uri),
-            run_id=self.run_id or os.environ.get("MLFLOW_RUN_ID") or None,
-        )
+        """Self, completed with MLFLOW_TRACKING_URI, else the local store.
+
+        Not with MLFLOW_RUN_ID: what sets it for a task (KFP's MLflow plugin) names a run of its own, in an experiment
+        of its own, and a leg's run belongs beside the other legs.
+        """
+        return replace(self, tracking_uri=resolve_tracking_uri(self.tracking_uri))
 
 
 def placement_file(run_folder: Path) -> Path:
-    folder = run_folder.resolve()
-    return folder.with_name(f"{folder.name}.tracking.json")
+    return neighbour(run_folder, TARGET)
 
 
 def write_placement(run_folder: Path, placement: Placement) -> None:
@@ -58,8 +52,8 @@ def write_placement(run_folder: Path, placement: Placement) -> None:
 
 
 def read_placement(run_folder: Path) -> Placement:
-    """What the file beside ``run_folder`` says; empty where there is none, BadInput where it is broken."""
-    file = placement_file(run_folder)
+    """What the file beside ``run_folder``, or its copy inside, says; empty if there is none, BadInput if broken."""
+    file = find(run_folder, TARGET)
     if not file.is_file():
         return Placement()
     try:
@@ -93,7 +87,6 @@ def leg_run(placement: Placement, options: Mapping[str, Any], run_folder: Path) 
         role=placement.role or "candidate",
         seed=int((options.get("options") or {}).get("seed") or 0),
         runtime=placement.runtime,
-        run_id=placement.run_id,
     )
 
 

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
+from dualgan.errors import DualGANError
+
 CONNECTION_REASON = re.compile(
     r"\[Errno -?\d+\] ([\w ]+)|(Read timed out|timed out)|(certificate verify failed)|(too many \d+ error responses)"
 )
@@ -21,10 +23,24 @@ ADVICE = {
 }
 
 
+# What a server says while it, its database, its object store or the network on the way is down for a while.
+PASSING = re.compile(
+    r"Max retries exceeded|Connection aborted|Connection refused|Connection reset|timed out"
+    r"|error code (?:429|5\d\d)|\b(?:429 Client|5\d\d Server) Error|^(?:INTERNAL_ERROR|TEMPORARILY_UNAVAILABLE): "
+)
+LASTING = re.compile(r"certificate verify failed|Invalid Host header")
+
+
 def without_credentials(uri: str) -> str:
     """``uri`` as it may be shown: user name and password left out."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed later with nobody doing anything about MLflow's client or its account."""
+    text = str(error)
+    return not isinstance(error, DualGANError) and bool(PASSING.search(text)) and not LASTING.search(text)
 
 
 def explain(error: BaseException, tracking_uri: str) -> str:
@@ -40,11 +56,11 @@ def _reason_and_advice(text: str, first_line: str) -> str:
         reason = next((group for group in found.groups() if group), "") if found else ""
         reason = reason.strip() or "connection failed"
         return f"no answer ({reason}); start the server or correct the tracking URI"
-    if "error code 401" in text or "Unauthorized" in text:
+    if "error code 401" in text or "401 Client Error" in text or "Unauthorized" in text:
         return f"login refused: {first_line}; {LOGIN_ADVICE}"
     if "Invalid Host header" in text:
         return f"{first_line}; start the server with --allowed-hosts naming this host with and without its port"
-    if "error code 403" in text or "PERMISSION_DENIED" in text:
-        return f"not allowed: {first_line}; ask for write access to the experiment, or {LOGIN_ADVICE}"
+    if "error code 403" in text or "403 Client Error" in text or "PERMISSION_DENIED" in text:
+        return f"not allowed: {first_line}; ask for write access to the experiment and the model, or {LOGIN_ADVICE}"
     advice = next((advice for words, advice in ADVICE.items() if words in text), None)
     return f"{first_line}; {advice}" if advice else first_line

@@ -30,14 +30,13 @@ class PipelineRun:
 
 @dataclass(frozen=True)
 class LegRun:
-    """One leg's training with one seed. ``run_id`` names an MLflow run that exists and is to be used."""
+    """One leg's training with one seed."""
 
     pipeline: PipelineRun
     leg: str
     role: Role
     seed: int
     runtime: str | None = None
-    run_id: str | None = None
 
     def __post_init__(self) -> None:
         _require_quotable("leg", self.leg)
@@ -118,23 +117,18 @@ def settle_parent(client: "MlflowClient", experiment_id: str, pipeline_run_id: s
     """Leave one parent run, the oldest, with all legs below it; None where there is no parent run.
 
     Two legs that start in the same moment can each miss the other's parent run, so whoever finishes looks
-    again. A parent that something else made (KFP can inject one) stays as it is.
+    again.
     """
     parents = pipeline_runs(client, experiment_id, pipeline_run_id)
     if not parents:
         return None
     kept, *extra = parents
     for leg in leg_runs(client, experiment_id, pipeline_run_id):
-        parent = leg.data.tags.get(PARENT_TAG)
-        if parent != kept.info.run_id and (parent is None or _is_pipeline_run(client, parent)):
+        if leg.data.tags.get(PARENT_TAG) != kept.info.run_id:
             client.set_tag(leg.info.run_id, PARENT_TAG, kept.info.run_id)
     for run in extra:
         _delete(client, run)
     return kept
-
-
-def _is_pipeline_run(client: "MlflowClient", run_id: str) -> bool:
-    return bool(client.get_run(run_id).data.tags.get("role") == "pipeline")
 
 
 def _oldest_or_new(client: "MlflowClient", find: "Callable[[], list[Run]]", create: "Callable[[], Run]") -> "Run":
@@ -161,10 +155,8 @@ def _delete(client: "MlflowClient", run: "Run") -> None:
 def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "Run":
     """The run of a leg and seed below its pipeline run, created where it is missing.
 
-    ``start_time`` is in milliseconds since 1970. BadInput where ``leg_run.run_id`` is a run of another leg.
+    ``start_time`` is in milliseconds since 1970.
     """
-    if leg_run.run_id:
-        return _adopt(client, leg_run)
     experiment_id = open_experiment(client, leg_run.pipeline.experiment)
     parent = open_pipeline_run(client, leg_run.pipeline, experiment_id)
     identifier = leg_run.pipeline.pipeline_run_id
@@ -179,24 +171,6 @@ def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "R
         )
 
     return _oldest_or_new(client, lambda: _search(client, experiment_id, query), create)
-
-
-def _adopt(client: "MlflowClient", leg_run: LegRun) -> "Run":
-    run = client.get_run(leg_run.run_id)
-    expected = identifying_tags(leg_run)
-    for name in ("leg", "seed", "pipeline_run_id"):
-        present = run.data.tags.get(name)
-        if present is not None and present != expected[name]:
-            raise BadInput(
-                f"MLflow run {leg_run.run_id} (MLFLOW_RUN_ID) holds {name} {present!r}, "
-                f"not {expected[name]!r}; give every leg a run of its own, or none"
-            )
-    tags = dict(expected)
-    if PARENT_TAG not in run.data.tags:
-        parent = open_pipeline_run(client, leg_run.pipeline, run.info.experiment_id)
-        tags[PARENT_TAG] = parent.info.run_id
-    set_missing_tags(client, run, tags)
-    return run
 
 
 def set_missing_tags(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> None:

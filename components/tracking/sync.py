@@ -19,11 +19,11 @@ from components.tracking.batches import metric_batches
 from components.tracking.event_reading import START, Event, Mark, events_after
 from components.tracking.final_artifacts import send_final_artifacts
 from components.tracking.measurements import event_metrics, milliseconds, summary_metrics, system_metrics
+from components.tracking.neighbours import SYSTEM_METRICS, find
 from components.tracking.placement import Placement, leg_run
 from components.tracking.runs import environment_tags, open_leg_run, set_missing_tags, settle_parent
 from components.tracking.step_images import LOGGED_IMAGES_TAG, send_step_images, stored_images
 from components.tracking.store import connect, resolve_tracking_uri
-from components.tracking.system_metrics import system_metrics_file
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, step_of
 
@@ -45,6 +45,12 @@ class Sent:
     metrics: int = 0
     images: int = 0
     files: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.params, self.metrics, self.images, self.files))
+
+    def __str__(self) -> str:
+        return f"{self.params} params, {self.metrics} metric points, {self.images} images and {self.files} files"
 
 
 @dataclass
@@ -162,7 +168,7 @@ class RunFolderSync:
 
     def _send_system_metrics(self, server: _Server) -> int:
         sent = 0
-        events = events_after(system_metrics_file(self._folder.path), self._system_mark)
+        events = events_after(find(self._folder.path, SYSTEM_METRICS), self._system_mark)
         for batch, mark in metric_batches(events, self._system_mark, server.last_steps, system_metrics):
             sent += self._send_batch(server, batch)
             self._system_mark = mark

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from components.tracking.neighbours import SYSTEM_METRICS, neighbour
 from components.tracking.npu_smi import is_installed, npu_metrics
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,7 @@ Source = Callable[[], dict[str, float]]
 
 
 def system_metrics_file(run_folder: Path) -> Path:
-    folder = run_folder.resolve()
-    return folder.with_name(f"{folder.name}.system.jsonl")
+    return neighbour(run_folder, SYSTEM_METRICS)
 
 
 def is_switched_on() -> bool:

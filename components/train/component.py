@@ -14,17 +14,21 @@ def train(
     records: dsl.Output[dsl.Artifact],
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
-    kept: str = "",
+    retries: int = 0,
+    checkpoints: str = "",
 ) -> None:
     """Train one leg, whose losses go to MLflow while it trains.
 
     records: the run folder without its checkpoints. model: the checkpoints and what loads them. metrics: the figures
-    that KFP compares runs by. kept: s3://bucket/prefix where checkpoints go while it trains, and from where a task's
-    next try goes on; "" keeps none.
+    that KFP compares runs by. retries: how often a trainer that dies is started again within the task. checkpoints:
+    s3://bucket/prefix where checkpoints go while it trains, and from where a task's next try goes on; "" for nowhere.
     """
     from pathlib import Path
 
+    from components.common.metadata import artifact_metadata
+    from components.tracking.neighbours import take_along
     from components.tracking.placement import Placement
+    from components.train.checkpoint_mirror import training_uri
     from components.train.figures import figures
     from components.train.leg import leg_settings
     from components.train.train import train
@@ -38,7 +42,11 @@ def train(
         overrides=overrides,
         seed=seed,
         placement=place,
-        kept=f"{kept}/{pipeline_run_id}/{leg['name']}-seed-{seed}" if kept else None,
+        retries=retries,
+        checkpoint_uri=training_uri(checkpoints, pipeline_run_id, leg["name"], seed),
     )
-    for name, value in figures(summary).items():
-        metrics.log_metric(name, value)
+    take_along(Path(records.path))
+    measured = artifact_metadata(figures(summary))
+    metrics.metadata.update(measured)
+    for artifact in (records, model):
+        artifact.metadata.update(measured, leg=leg["name"], seed=seed, status=summary["status"])

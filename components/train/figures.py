@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def figures(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a run's summary.json that were measured: losses, speed, steps, time and memory."""
+def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return losses, speed, steps, time and memory of a run's summary.json; None is what was not measured."""
     losses, times = summary.get("final_loss") or {}, summary.get("time") or {}
-    found = {
+    return {
         "steps": summary.get("steps"),
         "epochs": summary.get("epochs"),
         "min_loss": summary.get("min_loss"),
@@ -19,4 +19,3 @@ def figures(summary: Mapping[str, Any]) -> dict[str, float]:
         "peak_memory_bytes": summary.get("peak_memory_bytes"),
         "peak_device_memory_bytes": summary.get("peak_device_memory_bytes"),
     }
-    return {name: value for name, value in found.items() if value is not None}

@@ -1,6 +1,7 @@
 """Runtimes: which Python interpreter runs the trainer."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,10 +51,21 @@ def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def trainer_failure(leg: str, exit_code: int, errors: str) -> DualGANError:
-    """The error that a trainer process ended with, in its own words: the last line of what it wrote to stderr."""
-    lines = errors.strip().splitlines() or [f"exit code {exit_code}, no reason given"]
+    """The error that a trainer process ended with: what killed it, or the last line of what it wrote to stderr."""
     kind = BadInput if exit_code == EXIT_BAD_INPUT else DualGANError
-    return kind(f"leg {leg}: {lines[-1].removeprefix('error: ')}")
+    return kind(f"leg {leg}: {_reason(exit_code, errors)}")
+
+
+def _reason(exit_code: int, errors: str) -> str:
+    last = (errors.strip().splitlines() or [""])[-1].removeprefix("error: ")
+    # A shell reports a signal as 128 and its number.
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    if number == signal.SIGKILL:
+        return "killed (signal 9), out of memory?"
+    if number in signal.valid_signals():
+        killed = f"killed (signal {number}, {signal.strsignal(number)})"
+        return f"{killed}: {last}" if last else killed
+    return last or f"exit code {exit_code}, no reason given"
 
 
 def _tf1_python() -> Path:

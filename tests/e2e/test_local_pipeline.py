@@ -12,6 +12,7 @@ from components.tracking.runs import find_experiment, leg_runs, pipeline_runs
 from components.tracking.store import connect, store_uri
 from components.train.runtimes import is_set_up
 from dualgan.run_folder import LOSS_METRICS, read_json
+from tests.pipelines.backend_rules import long_metadata, refused_output
 
 SMALL = ("image_size=32", "gcn=4", "dcn=4", "max_steps=30", "sample_freq=15", "save_freq=0")
 STEPS = 30
@@ -110,6 +111,27 @@ def test_every_task_left_its_artifact(output: str, results: Path) -> None:
         assert read_json(summary)["status"] == "finished"
         (sheet,) = run.glob(f"*/sample-{name}/sheet")
         assert "A2B2A" in sheet.read_text()
+
+
+def test_a_cluster_would_take_what_every_task_left(output: str, results: Path) -> None:
+    files = list((results / "runs").rglob("executor_output.json"))
+    assert len(files) == 3 * len(legs()) + 4
+    for file in files:
+        text = file.read_text()
+        assert refused_output(text) == [], file
+        # The comparison's metrics have no reader but KFP's page.
+        assert [found for found in long_metadata(text) if not found.startswith("metrics:")] == [], file
+
+
+def test_records_and_model_are_apart_and_both_whole(output: str, results: Path) -> None:
+    (run,) = (results / "runs").iterdir()
+    for leg in legs():
+        (records,), (model,) = (list(run.glob(f"*/train-{leg}-seed-0/{name}")) for name in ("records", "model"))
+        names = {path.name for path in records.iterdir()}
+        assert {"events.jsonl", "options.json", "samples", "summary.json"} == names
+        assert {path.name for path in model.iterdir()} == {"checkpoint", "options.json"}
+        metrics = json.loads((records.parent / "executor_output.json").read_text())["artifacts"]["metrics"]
+        assert {"steps", "min_loss", "sec_per_step", "final_A_loss"} <= set(metrics["artifacts"][0]["metadata"])
 
 
 def test_an_unreadable_image_ends_the_run_in_one_line_and_leaves_nothing(tmp_path: Path, results: Path) -> None:

@@ -279,7 +279,8 @@ def test_kfps_launcher_and_plugin_find_their_credentials(overlay: str) -> None:
     served = json.loads((MANIFESTS / "kfp" / "mlflow-plugin.json").read_text())["plugins"]["mlflow"]["settings"]
     for keys in (settings["credentialSecretRef"], served["credentialSecretRef"]):
         assert set(keys.values()) == secrets[RUNS, "kfp-mlflow-credentials"]
-    assert settings["injectUserEnvVars"] is served["injectUserEnvVars"] is True
+    # Tasks have the same variables by reference, and Kubernetes refuses a variable that has a value as well.
+    assert settings["injectUserEnvVars"] is served["injectUserEnvVars"] is False
 
 
 def test_the_patch_of_kfps_api_server_names_a_priority_class_that_exists() -> None:
@@ -338,3 +339,12 @@ def test_accounts_have_no_right_that_is_not_used() -> None:
         *(("Role", kfp, resource, verb) for resource in ("experiments", "runs") for verb in ("create", "get", "list")),
         ("Role", "", "secrets", "kfp-mlflow-credentials", "get"),
     }
+
+
+def test_the_patch_of_argo_retries_every_failure_of_what_asks_for_it_and_nothing_else() -> None:
+    patch = yaml.safe_load((MANIFESTS / "kfp" / "workflow-controller-patch.yaml").read_text())
+    assert set(patch) == {"data"} and set(patch["data"]) == {"workflowDefaults"}
+    spec = yaml.safe_load(patch["data"]["workflowDefaults"])["spec"]
+    # What KFP 2.17.0 ships beside it, which the patch must not take away.
+    assert spec.pop("ttlStrategy") == {"secondsAfterCompletion": 3600}
+    assert spec == {"templateDefaults": {"retryStrategy": {"limit": "0", "retryPolicy": "Always"}}}

@@ -5,6 +5,7 @@ fields here, and every answer is one of those classes again.
 """
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,12 @@ class KfpServer:
     recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    # The logs of tasks by Argo's name of their try; what is not here has no container yet, and is answered with 500.
+    logs: dict[str, str] = field(default_factory=dict)
+    # What KFP answered for a real run, one a look, staying at the last; then ``states`` play no part.
+    recorded: list[dict[str, Any]] = field(default_factory=list)
+    # What answers each request instead, with 200, where that is set.
+    page: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, method: str, target: str, body: bytes, token: str | None) -> Any:  # noqa: PLR0911 - one a call
@@ -50,6 +57,8 @@ class KfpServer:
         self.requests.append(f"{method} {path}")
         if self.token is not None and token != f"Bearer {self.token}":
             raise Refusal(401, "Request not authenticated")
+        if log := re.fullmatch(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", path):
+            return self._log(*log.groups())
         if not path.startswith(API):
             raise Refusal(404, "Not Found")
         what = path.removeprefix(API).strip("/").split("/")
@@ -95,6 +104,12 @@ class KfpServer:
         self.runs[identifier] = made
         return made
 
+    def _log(self, run_id: str, node_id: str) -> str:
+        self._of(run_id)
+        if node_id not in self.logs:
+            raise Refusal(500, "Failed to read the log: the container is waiting to start")
+        return self.logs[node_id]
+
     def _of(self, run_id: str) -> dict[str, Any]:
         if run_id not in self.runs:
             raise Refusal(404, f"run {run_id} not found")
@@ -104,6 +119,8 @@ class KfpServer:
         run = self._of(run_id)
         look = self.looks.get(run_id, 0)
         self.looks[run_id] = look + 1
+        if self.recorded:
+            return {**self.recorded[min(look, len(self.recorded) - 1)], "run_id": run_id}
         if run["state"] != "CANCELED":
             run["state"] = self.states[min(look, len(self.states) - 1)]
         tasks = [{"display_name": "train-npu-seed-0", "state": run["state"]}]
@@ -163,7 +180,7 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
             try:
                 if trouble is not None:
                     raise Refusal(trouble, "trouble")
-                answer = server.answer(self.command, self.path, body, self.headers.get("authorization"))
+                answer = server.page or server.answer(self.command, self.path, body, self.headers.get("authorization"))
                 status = 200
             except Refusal as refusal:
                 status, answer = refusal.status, {"code": 1, "message": str(refusal)}
@@ -173,9 +190,12 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
                 server.lost_answers -= 1
                 self.close_connection = True
                 return
-            content = json.dumps(answer).encode()
+            plain = isinstance(answer, str)
+            content = answer.encode() if plain else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header(
+                "Content-Type", "text/html" if server.page else "text/plain" if plain else "application/json"
+            )
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -7,6 +7,9 @@ import pytest
 
 from components.tracking.store import connect
 from pipelines.kfp_api import KfpApi
+from pipelines.profile import load_profile
+from pipelines.run_progress import task_count
+from tests.pipelines.conftest import package_once
 from tests.pipelines.kfp_server import KfpServer
 
 Command = Callable[..., tuple[int, str, str]]
@@ -71,7 +74,7 @@ def test_states_are_told_once_each_with_the_run_s_page(
     assert [line for line in printed.splitlines() if line.startswith("train-npu")] == [
         "train-npu-seed-0: pending",
         "train-npu-seed-0: running",
-        "train-npu-seed-0: succeeded",
+        f"train-npu-seed-0: succeeded (1 of {task_count(package_once(load_profile('ascend910-vs-gpu')))})",
     ]
 
 
@@ -91,7 +94,12 @@ def test_the_package_reaches_kfp_whole_with_parameters_of_its_types(
     )
     assert (code, errors) == (0, "")
     (run,) = kfp.runs.values()
-    assert run["runtime_config"]["parameters"] == {"dataset": DATASET[1], "quarantine": True, "experiment": "5", "options": {"lr": 0.5}}
+    assert run["runtime_config"]["parameters"] == {
+        "dataset": DATASET[1],
+        "quarantine": True,
+        "experiment": "5",
+        "options": {"lr": 0.5},
+    }
     assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
 

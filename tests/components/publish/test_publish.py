@@ -1,6 +1,8 @@
 """From a run folder and its comparison to a model in the registry, in a local store without a server."""
 
+import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +12,20 @@ from mlflow.entities import LoggedModel, Metric
 from mlflow.tracking import MlflowClient
 
 from components.publish.__main__ import main
+from components.publish.publish import publish as publish_run
 from components.publish.registry import logged_model_id
-from components.tracking.runs import PARENT_TAG
+from components.tracking import patience
+from components.tracking.neighbours import take_along
+from components.tracking.pipeline_results import log_comparison
+from components.tracking.placement import Placement, placement_file, write_placement
+from components.tracking.runs import PARENT_TAG, PipelineRun, find_experiment
+from components.tracking.saved_view import TAG_PREFIX, view_key
 from components.tracking.store import connect, store_uri
 from components.train.leg import LegSettings
 from dualgan.run_folder import RunFolder, read_json, write_json
 from tests.components.publish.conftest import worsen, write_comparison
-from tests.components.tracking.observed import only_leg
+from tests.components.tracking.killable_server import KillableServer
+from tests.components.tracking.observed import history, images, legs, only_leg, parents
 from tests.services import free_port
 
 NAME = "dualgan-shapes"
@@ -218,3 +227,70 @@ def test_a_server_that_is_down_is_one_line(run: Path, comparison: Path, publish:
     assert answer.stderr == (
         f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI\n"
     )
+
+
+def reference_run(trained: Path, folder: Path, seed: int) -> Path:
+    """The records of a reference's training, as a pipeline hands them on: tracking's files are in the folder."""
+    run = Path(shutil.copytree(trained, folder))
+    options = read_json(RunFolder(run).options)
+    write_json(RunFolder(run).options, {**options, "options": {**options["options"], "seed": seed}})
+    write_placement(run, Placement(pipeline_run_id="p1", leg="gpu", role="reference", runtime="tf1"))
+    take_along(run)
+    placement_file(run).unlink()
+    return run
+
+
+def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_renewed(
+    tmp_path: Path, run: Path, comparison: Path, store: Path, client: MlflowClient, publish: Publish
+) -> None:
+    place = Placement(store_uri(store), pipeline_run_id="p1")
+    # Away since the first training began, but for the moment in which the comparison was logged.
+    log_comparison(client, PipelineRun("shapes", "p1"), comparison)
+    experiment = find_experiment(client, "shapes")
+    assert experiment
+    view = TAG_PREFIX + view_key("p1")
+    before = json.loads(client.get_experiment(experiment).tags[view])["state"]
+    others = [reference_run(run, tmp_path / f"reference-{seed}" / "records", seed) for seed in (0, 1)]
+    settings = LegSettings("npu", "tf2", "cpu", "candidate")
+
+    for _ in range(2):
+        publish_run(run, comparison, place, leg=settings, others=others)
+
+    runs = legs(client, "p1")
+    found = {(one.data.tags["leg"], one.data.tags["seed"]): one for one in runs}
+    assert sorted(found) == [("gpu", "0"), ("gpu", "1"), ("npu", "0")]
+    for seed in ("0", "1"):
+        reference = found["gpu", seed]
+        assert (reference.data.tags["role"], reference.data.tags["runtime"]) == ("reference", "tf1")
+        assert [point[0] for point in history(client, reference, "loss/A_loss")] == list(range(1, 13))
+        assert len(images(client, reference)) == 12 and reference.info.status == "FINISHED"
+    (parent,) = parents(client, "p1")
+    assert {one.data.tags[PARENT_TAG] for one in runs} == {parent.info.run_id}
+    assert len(client.get_metric_history(parent.info.run_id, "parity/training/min_loss_ratio")) == 1
+    assert json.loads(client.get_experiment(experiment).tags[view])["state"] != before
+
+
+def test_a_server_that_comes_back_while_the_end_waits_gets_all(
+    run: Path, comparison: Path, store: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.05)
+    server = KillableServer(store)
+    place = Placement(server.address, pipeline_run_id="p1")
+    back = threading.Timer(1.0, server.start)
+    back.start()
+    try:
+        published = publish_run(run, comparison, place, leg=LegSettings("npu", "tf2", "cpu", "candidate"), hours=1.0)
+    finally:
+        back.join()
+        server.kill()
+    assert (published.version, published.aliases) == ("1", ("challenger", "champion"))
+
+
+def test_in_a_pod_the_comparison_of_a_model_that_was_not_registered_has_an_address(
+    tmp_path: Path, run: Path, comparison: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.tracking.advice.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
+    uri = f"http://127.0.0.1:{free_port()}"
+    answer = publish(run, comparison, uri=uri)
+    assert answer.returncode == 1
+    assert answer.stderr.endswith("; the comparison is kept at s3://comparison\n")

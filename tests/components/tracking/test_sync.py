@@ -259,35 +259,6 @@ def test_more_points_than_one_request_takes_all_arrive(tmp_path: Path, store: Pa
     assert [point[0] for point in history(client, run, "loss/B_loss")] == list(range(1, 1101))
 
 
-def test_a_run_that_was_given_by_its_id_is_used(tmp_path: Path, server: str, client: MlflowClient) -> None:
-    experiment_id = client.create_experiment("given")
-    given = client.create_run(experiment_id, tags={PARENT_TAG: "made-elsewhere"})
-    placement = Placement(server, pipeline_run_id="given", leg="npu", run_id=given.info.run_id)
-
-    folder = finished_run(tmp_path / "run")
-
-    for _ in range(2):
-        RunFolderSync(folder, placement).step()
-
-    run = client.get_run(given.info.run_id)
-    assert len(history(client, run, "loss/A_loss")) == 20
-    assert run.data.tags[PARENT_TAG] == "made-elsewhere"
-    assert run.data.tags["leg"] == "npu"
-    assert run.info.status == "FINISHED"
-    assert legs(client, "given") == []
-
-
-def test_two_legs_cannot_share_a_run_that_was_given_by_its_id(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    given = client.create_run(client.create_experiment("shared")).info.run_id
-    folder = finished_run(tmp_path / "run")
-    RunFolderSync(folder, Placement(server, pipeline_run_id="shared", leg="gpu", run_id=given)).step()
-
-    with pytest.raises(BadInput, match="holds leg 'gpu', not 'npu'"):
-        RunFolderSync(folder, Placement(server, pipeline_run_id="shared", leg="npu", run_id=given)).step()
-
-
 def test_a_deleted_experiment_is_said_with_the_way_to_restore_it(
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:

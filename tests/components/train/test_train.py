@@ -7,7 +7,8 @@ import pytest
 
 from components.tracking.placement import Placement
 from components.train.leg import LegSettings
-from components.train.train import newest_step, train
+from components.train.train import train
+from components.train.trainer_process import newest_step
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder, read_json
 from tests.components.dataset.made import make_dataset

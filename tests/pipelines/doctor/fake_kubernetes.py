@@ -19,14 +19,16 @@ COLLECTIONS = {
     "Secret": "/api/v1/namespaces/{namespace}/{plural}",
     "ConfigMap": "/api/v1/namespaces/{namespace}/{plural}",
     "ResourceQuota": "/api/v1/namespaces/{namespace}/{plural}",
-    "PersistentVolumeClaim": "/api/v1/namespaces/{namespace}/{plural}",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/{plural}",
     "DaemonSet": "/apis/apps/v1/{plural}",
     "CronJob": "/apis/batch/v1/namespaces/{namespace}/{plural}",
+    "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/{plural}",
     "PriorityClass": "/apis/scheduling.k8s.io/v1/{plural}",
 }
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-HEALTH = "/api/v1/namespaces/kubeflow/services/ml-pipeline:8888/proxy/apis/v2beta1/healthz"
+PROXY = "/api/v1/namespaces/{}/services/{}/proxy{}"
+KFP_HEALTH = PROXY.format("kubeflow", "ml-pipeline:8888", "/apis/v2beta1/healthz")
+MLFLOW_HEALTH = PROXY.format("dualgan-parity", "mlflow:5000", "/health")
 
 
 @dataclass
@@ -34,7 +36,8 @@ class FakeKubernetes:
     """What is there, who may do what, and what was asked for."""
 
     objects: list[Object] = field(default_factory=list)
-    health: Object | None = field(default_factory=lambda: {"multi_user": False})
+    # What services answer to the API server; a service that is not here is not there.
+    services: dict[str, Any] = field(default_factory=lambda: {KFP_HEALTH: {"multi_user": False}, MLFLOW_HEALTH: "OK"})
     rights: set[tuple[str, str, str]] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     token: str = "valid"
@@ -50,12 +53,13 @@ class FakeKubernetes:
     def remove(self, kind: str, name: str) -> None:
         self.objects.remove(self.find(kind, name))
 
-    def answer(self, path: str) -> tuple[int, Object]:
+    def answer(self, path: str) -> tuple[int, Any]:
         """The status and body of a GET."""
         if path == "/version/" and self.version:
             return 200, self.version
-        if path == HEALTH:
-            return (200, self.health) if self.health else (503, _status(503, "no endpoints available"))
+        if "/proxy/" in path:
+            found = self.services.get(path)
+            return (200, found) if found else (503, _status(503, "no endpoints available"))
         for one in self.objects:
             if path == f"{collection(one)}/{one['metadata']['name']}":
                 return 200, one
@@ -78,7 +82,7 @@ def collection(one: Object) -> str:
 
 
 def _plural(kind: str) -> str:
-    return kind.lower() + ("es" if kind.endswith("s") else "s")
+    return kind.lower().removesuffix("y") + ("ies" if kind.endswith("y") else "es" if kind.endswith("s") else "s")
 
 
 def _status(code: int, message: str) -> Object:
@@ -105,9 +109,10 @@ def serve(cluster: FakeKubernetes, folder: Path) -> Iterator[Path]:
                 code, body = 403, _status(403, "forbidden")
             else:
                 code, body = answer()
-            content = json.dumps(body).encode()
+            text = isinstance(body, str)
+            content = (str(body) if text else json.dumps(body)).encode()
             self.send_response(code)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/plain" if text else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -3,23 +3,26 @@
 import base64
 from typing import Any
 
-from pipelines.cluster_doctor.checks import CONFIG_MAPS_OF_RUNS, SECRETS_OF_MLFLOW, SECRETS_OF_RUNS
-from pipelines.cluster_doctor.needs import Needs, NodeNeed
-from tests.pipelines.cluster_doctor.fake_kubernetes import FakeKubernetes, Object
+from pipelines.doctor.mlflow import SECRETS_OF_OURS
+from pipelines.doctor.needs import Needs, NodeNeed
+from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes, Object
 
 PLUGIN = """{"plugins": {"mlflow": {"endpoint": "http://mlflow.dualgan-parity:5000",
- "settings": {"authType": "basic-auth", "injectUserEnvVars": true}}}}"""
+ "settings": {"authType": "basic-auth", "injectUserEnvVars": false}}}}"""
 PROVIDERS = """minio: {default: {endpoint: "seaweedfs.kubeflow:9000", credentials: {secretRef:
  {secretName: mlpipeline-minio-artifact, accessKeyKey: accesskey, secretKeyKey: secretkey}}}}"""
+RETRIES = "{spec: {templateDefaults: {retryStrategy: {limit: '0', retryPolicy: Always}}}}"
 
 
 def healthy_cluster(needs: Needs) -> FakeKubernetes:
     """KFP for one user, MLflow, and for every wish of ``needs`` a node that meets it and no more."""
     runs, tracking = "kubeflow", "dualgan-parity"
-    secrets = {(runs, name): keys for name, keys in {**SECRETS_OF_RUNS, **needs.secrets}.items()}
-    secrets |= {(tracking, name): keys for name, keys in SECRETS_OF_MLFLOW.items()}
-    secrets[runs, "mlpipeline-minio-artifact"] = frozenset({"accesskey", "secretkey"})
-    maps = {name: dict.fromkeys(keys, "value") for name, keys in {**CONFIG_MAPS_OF_RUNS, **needs.config_maps}.items()}
+    secrets = {(runs, name): keys for (name, _), keys in needs.keys("secret").items()}
+    secrets |= {(tracking, name): keys for name, keys in SECRETS_OF_OURS.items()}
+    secrets[runs, "mlpipeline-minio-artifact"] = {"accesskey", "secretkey"}
+    maps = {name: dict.fromkeys(keys, "value") for (name, _), keys in needs.keys("configMap").items()}
+    maps["dualgan-parity"]["MLFLOW_TRACKING_URI"] = "http://mlflow.dualgan-parity:5000"
+    maps["workflow-controller-configmap"] = {"workflowDefaults": RETRIES}
     maps["kfp-launcher"] = {"defaultPipelineRoot": "minio://mlpipeline/v2/artifacts", "providers": PROVIDERS}
     maps["kfp-api-server-config"] = {"config.json": PLUGIN}
     accelerators = {name for need in needs.nodes for name in need.accelerators}
@@ -33,7 +36,6 @@ def healthy_cluster(needs: Needs) -> FakeKubernetes:
             _object("ConfigMap", "mlflow-abc", tracking, data={"PGHOST": "postgresql"}),
             _object("PriorityClass", "dualgan-parity-training", value=1000),
             _object("ResourceQuota", "pool", runs, spec={"hard": {f"requests.{name}": "4" for name in accelerators}}),
-            _object("PersistentVolumeClaim", "data-postgresql-0", tracking, status={"phase": "Bound"}),
             api_server(runs),
             _deployment("mlflow", tracking, {"name": "mlflow", "envFrom": [{"configMapRef": {"name": "mlflow-abc"}}]}),
             device_plugin("-useAscendDocker=true", "-volcanoType=false"),
@@ -42,7 +44,6 @@ def healthy_cluster(needs: Needs) -> FakeKubernetes:
         rights={
             ("pipeline-runner", "get", "secrets"),
             ("pipeline-runner", "get", "configmaps"),
-            ("ml-pipeline", "get", "secrets"),
         },
     )
 
@@ -52,7 +53,7 @@ def _object(kind: str, name: str, namespace: str | None = None, **content: Any) 
     return {"kind": kind, "metadata": {"name": name, **place}, **content}
 
 
-def _secret(namespace: str, name: str, keys: frozenset[str]) -> Object:
+def _secret(namespace: str, name: str, keys: set[str]) -> Object:
     return _object("Secret", name, namespace, data={key: base64.b64encode(b"filled").decode() for key in keys})
 
 

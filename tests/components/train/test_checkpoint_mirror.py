@@ -1,0 +1,145 @@
+"""Checkpoints in S3: the next try of a training that lost its machine goes on where they end."""
+
+from pathlib import Path
+
+import pytest
+from mypy_boto3_s3 import S3Client
+
+from components.dataset.options import Patience
+from components.tracking.placement import Placement
+from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
+from components.train.leg import LegSettings
+from components.train.train import train
+from dualgan.errors import BadInput
+from dualgan.run_folder import is_training_step, read_events
+from tests.components.dataset.conftest import BUCKET, s3, s3_server  # noqa: F401 - fixtures
+from tests.components.dataset.made import make_dataset
+
+ADDRESS = f"s3://{BUCKET}/checkpoints/run-1/npu-seed-0"
+
+
+def checkpointed(run: Path, step: int) -> None:
+    """What a trainer has written when its checkpoint of ``step`` is whole."""
+    folder = run / "checkpoint" / f"step-{step:06d}"
+    folder.mkdir(parents=True)
+    (folder / "model.index").write_text(f"weights of step {step}")
+    (folder / "checkpoint.json").write_text('{"step": 1}')
+    (run / "options.json").write_text("{}")
+    (run / "events.jsonl").write_text(f"events until {step}\n")
+
+
+def keys(s3: S3Client) -> set[str]:  # noqa: F811
+    return {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())}
+
+
+def interrupted(run: Path, address: str, *steps: int) -> None:
+    """A training that lost its machine after checkpoints at ``steps``."""
+    with pytest.raises(RuntimeError, match="node lost"), mirrored(run, address, print):
+        for step in steps:
+            checkpointed(run, step)
+        raise RuntimeError("node lost")
+
+
+def test_another_machine_gets_the_newest_checkpoint_and_the_events_before_it(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
+    interrupted(tmp_path / "first" / "run", ADDRESS, 100, 200)
+    said: list[str] = []
+    second = tmp_path / "second" / "run"
+    with mirrored(second, ADDRESS, said.append):
+        assert (second / "checkpoint/step-000200/model.index").read_text() == "weights of step 200"
+        assert (second / "events.jsonl").read_text() == "events until 200\n"
+    assert said == [f"goes on from step-000200, found in {ADDRESS}"]
+
+
+def test_only_the_newest_is_there_and_it_stays_until_the_model_was_read(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
+    run = tmp_path / "run"
+    mirror = CheckpointMirror(run, ADDRESS)
+    checkpointed(run, 100)
+    assert mirror.upload() == "step-000100" and mirror.upload() is None
+    checkpointed(run, 200)
+    mirror.upload()
+    assert {key.split("/")[3] for key in keys(s3)} == {"latest.json", "step-000200"}
+    with mirrored(run, ADDRESS, print):
+        checkpointed(run, 300)
+    assert {key.split("/")[3] for key in keys(s3)} == {"latest.json", "step-000300"}
+    delete_mirror(ADDRESS, print)
+    assert keys(s3) == set()
+
+
+def test_a_copy_that_broke_off_leaves_the_one_before(
+    s3: S3Client,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+    mirror = CheckpointMirror(run, ADDRESS)
+    checkpointed(run, 100)
+    mirror.upload()
+    checkpointed(run, 200)
+    upload = mirror._s3.upload_file
+
+    def breaks_off(file: str, bucket: str, key: str) -> None:
+        if key.endswith("step-000200/checkpoint/step-000200/model.index"):
+            raise ConnectionResetError
+        upload(file, bucket, key)
+
+    monkeypatch.setattr(mirror._s3, "upload_file", breaks_off)
+    with pytest.raises(OSError):
+        mirror.upload()
+    assert CheckpointMirror(tmp_path / "other", ADDRESS).restore() == "step-000100"
+
+
+def test_a_run_folder_that_has_checkpoints_is_left_alone(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
+    interrupted(tmp_path / "first", ADDRESS, 100)
+    checkpointed(tmp_path / "second", 50)
+    assert CheckpointMirror(tmp_path / "second", ADDRESS).restore() is None
+
+
+def test_what_cannot_be_looked_for_is_said_at_the_start(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
+    with pytest.raises(BadInput, match="there is no bucket absent"), mirrored(tmp_path, "s3://absent/x", print):
+        pytest.fail("the training began")
+
+
+def test_what_cannot_be_copied_stops_no_training(
+    s3: S3Client,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("components.train.checkpoint_mirror.Patience", lambda: Patience(retries=0))
+    said: list[str] = []
+    with mirrored(tmp_path / "run", ADDRESS, said.append):
+        checkpointed(tmp_path / "run", 100)
+        monkeypatch.setattr(
+            "components.train.checkpoint_mirror.CheckpointMirror.upload",
+            lambda _: (_ for _ in ()).throw(OSError("full")),
+        )
+    assert said == ["the checkpoint is not copied: full"]
+
+
+def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_last_step(
+    s3: S3Client,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    dataset, uri = make_dataset(tmp_path / "source"), training_uri(f"s3://{BUCKET}/checkpoints", "run-1", "npu", 0)
+    leg = LegSettings("npu", "tf2", "cpu", "candidate", {}, {"image_size": 32, "gcn": 2, "dcn": 2, "max_steps": 6})
+    placement = Placement(tracking_uri="http://127.0.0.1:9", pipeline_run_id="run-1")
+    trained = []
+    for pod in (tmp_path / "first", tmp_path / "second"):
+        # What the first pod wrote is lost with it: nothing of it was uploaded but the checkpoint.
+        train(
+            leg, dataset, pod / "records", model=pod / "model", placement=placement, cache=tmp_path, checkpoint_uri=uri
+        )
+        trained.append((pod / "model/checkpoint/step-000006/model.data-00000-of-00001").read_bytes())
+    assert trained[0] == trained[1]
+    events = list(read_events(tmp_path / "second/records/events.jsonl"))
+    assert [event["step"] for event in events if event.get("type") == "resumed"] == [6]
+    assert [event["step"] for event in events if is_training_step(event)] == [1, 2, 3, 4, 5, 6]
+    delete_mirror(uri, print)
+    assert keys(s3) == set()
+
+
+def test_what_cannot_be_deleted_is_reported_and_fails_no_task(s3: S3Client) -> None:  # noqa: F811
+    said: list[str] = []
+    delete_mirror("s3://absent/checkpoints/run-1/npu-seed-0", said.append)
+    assert len(said) == 1 and "there is no bucket absent" in said[0]
+    delete_mirror(None, said.append)
+    assert len(said) == 1

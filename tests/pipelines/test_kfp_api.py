@@ -1,0 +1,48 @@
+"""KFP's API: what answers is KFP or an error, and the logs of tasks come from where KFP has them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipelines.kfp_api import LOG_BYTES, KfpApi, NotKfp, endpoint
+from tests.pipelines.kfp_server import KfpServer
+
+HTML = "<!doctype html><title>Sign in</title>"
+CALLS: dict[str, Callable[[KfpApi], Any]] = {
+    "new experiment": lambda api: api.new_experiment("e"),
+    "find experiment": lambda api: api.find_experiment("e"),
+    "run": lambda api: api.run("run-1"),
+    "runs": lambda api: api.runs("experiment-1"),
+    "recurring run": lambda api: api.recurring_run("experiment-1", "name"),
+}
+
+
+@pytest.fixture
+def api(kfp: KfpServer) -> KfpApi:
+    return KfpApi(endpoint(kfp.url, None, retries=0))
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("page", [HTML, '"text"', "[]"])
+def test_an_answer_that_is_not_kfps_is_an_error(
+    kfp: KfpServer, api: KfpApi, page: str, call: Callable[[KfpApi], Any]
+) -> None:
+    kfp.page = page
+    with pytest.raises(NotKfp, match="is not KFP's API, it answers with text/html"):
+        call(api)
+
+
+@pytest.mark.parametrize("call", [CALLS["new experiment"], CALLS["run"]])
+def test_an_object_of_another_program_is_an_error(kfp: KfpServer, api: KfpApi, call: Callable[[KfpApi], Any]) -> None:
+    kfp.page = '{"status": "ok"}'
+    with pytest.raises(NotKfp, match=r"has no (experiment_id|run_id)"):
+        call(api)
+
+
+def test_a_log_is_read_as_text_and_its_end_is_kept(kfp: KfpServer, api: KfpApi) -> None:
+    kfp.runs["run-1"] = {}
+    kfp.logs = {"wf-1": "first\nläst\n", "wf-2": "x" * 2 * LOG_BYTES + "end"}
+    assert api.task_log("run-1", "wf-1") == "first\nläst\n"
+    long = api.task_log("run-1", "wf-2")
+    assert len(long) == LOG_BYTES and long.endswith("xend")
