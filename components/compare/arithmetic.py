@@ -13,7 +13,16 @@ from components.compare.options import OWN_OPTIONS, RUN_OPTIONS
 from components.compare.verdict import Finding, Number, Verdict, not_measured
 from dualgan.errors import BadInput
 from dualgan.options import CHANGEABLE
-from dualgan.replay_bounds import STEADY_TERMS, Departure, ReplayBounds, departures, rounds_products
+from dualgan.replay_bounds import (
+    FLOAT16_PRODUCTS,
+    FLOAT32,
+    STEADY_TERMS,
+    Check,
+    ReplayBounds,
+    checks,
+    rounds_products,
+    worst_checks,
+)
 from dualgan.run_folder import read_json
 
 HOW = "`python -m dualgan trace` on the reference and `python -m dualgan replay` on the candidate's device measure it"
@@ -43,12 +52,18 @@ class TensorErrors(_Record):
     cosine: float
     relative_l2: float
     max_abs: float
+    norm: float
 
 
 class Probe(_Record):
-    """Errors of one step from equal weights: of layers in the order of computation, and by variable, network, loss."""
+    """Errors of one step from equal weights: of layers in the order of computation, and by variable, network, loss.
+
+    drawn: whether the weights are drawn ones, as late in a training; pictures: errors of what is drawn from them.
+    """
 
     step: int
+    drawn: bool
+    pictures: list[TensorErrors] = Field(min_length=1)
     layers: list[TensorErrors] = Field(min_length=1)
     gradients: list[TensorErrors] = Field(min_length=1)
     updates: list[TensorErrors] = Field(min_length=1)
@@ -66,7 +81,7 @@ class FreeRun(_Record):
 class Replay(_Record):
     """What replay.json says."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     reference: Origin
     candidate: Origin
     options: dict[str, Any]
@@ -114,8 +129,9 @@ def judge_arithmetic(replay: Path | None, reference: LegRuns | None, candidate: 
     everything = content.model_dump()
     rounded = rounds_products(everything)
     limits = replay_bounds(bounds, rounded)
-    found = departures(everything, limits)
-    numbers = _numbers(content, found)
+    measured = list(checks(everything, limits))
+    found = [check for check in measured if not check.holds]
+    numbers = _numbers(content, measured, found)
     name = reference.name if reference else "the recorded reference"
     design = (
         f" {candidate.name}'s device says that it rounds the factors of products to "
@@ -127,8 +143,8 @@ def judge_arithmetic(replay: Path | None, reference: LegRuns | None, candidate: 
     if not found:
         reason = (
             f"{candidate.name} computes as {name} does: in {probed} layers are at most "
-            f"{numbers['layer_error']:.1e} off, gradients {numbers['gradient_error']:.1e}, "
-            f"updates {numbers['update_error']:.1e}.{design}"
+            f"{numbers['layer_error']:.1e} off, pictures {numbers['picture_error']:.1e}, "
+            f"gradients {numbers['gradient_error']:.1e}, updates {numbers.get('update_error', 0):.1e}.{design}"
         )
         return Finding(Verdict.PASS, reason, numbers)
     return Finding(Verdict.FAIL, f"{_first(candidate.name, found)}.{design}", numbers)
@@ -136,23 +152,22 @@ def judge_arithmetic(replay: Path | None, reference: LegRuns | None, candidate: 
 
 def replay_bounds(bounds: Bounds, rounded_products: bool) -> ReplayBounds:
     """The bounds of a replay; rounded_products: on a device that rounds the factors of products by design."""
-    common = {"free_term": bounds.max_replay_loss_error, "free_update": bounds.max_replay_update_factor}
+    free = {"free_term": bounds.max_replay_loss_error, "free_update": bounds.max_replay_update_factor}
     if rounded_products:
-        return ReplayBounds(
+        return FLOAT16_PRODUCTS._replace(
             layer=bounds.max_layer_error_rounded,
             gradient=bounds.max_gradient_error_rounded,
-            update=bounds.max_gradient_error_rounded,
             update_size=bounds.max_update_factor_rounded,
             term=bounds.max_loss_error_rounded,
-            **common,
+            **free,
         )
-    return ReplayBounds(
+    return FLOAT32._replace(
         layer=bounds.max_layer_error,
         gradient=bounds.max_gradient_error,
-        update=bounds.max_gradient_error,
+        small_gradient=bounds.max_gradient_error,
         update_size=bounds.max_update_factor,
         term=bounds.max_loss_error,
-        **common,
+        **free,
     )
 
 
@@ -180,21 +195,29 @@ def _stranger(content: Replay, reference: LegRuns | None, candidate: LegRuns) ->
     return None
 
 
-def _numbers(content: Replay, found: Sequence[Departure]) -> dict[str, Number]:
-    probes, free = content.probes, content.free_run
-    numbers: dict[str, Number] = {
-        "replayed_steps": content.steps,
-        "probed_steps": len(probes),
-        "layer_error": max(item.relative_l2 for probe in probes for item in probe.layers),
+KINDS = {
+    "picture": "picture_error",
+    "forward": "layer_error",
+    "gradient": "gradient_error",
+    "update": "update_error",
+    "update size": "update_factor",
+    "term": "loss_error",
+    "median gradient": "median_gradient_error",
+    "median update": "median_update_error",
+    "free-running term": "replay_loss_error",
+    "free-running update": "replay_update_factor",
+}
+
+
+def _numbers(content: Replay, measured: Sequence[Check], found: Sequence[Check]) -> dict[str, Number]:
+    probes = content.probes
+    numbers: dict[str, Number] = {"replayed_steps": content.steps, "probed_steps": len(probes)}
+    for check in worst_checks(measured):
+        numbers[("late_" if check.drawn else "") + KINDS[check.what]] = check.error
+    numbers |= {
         "layer_cosine": min(item.cosine for probe in probes for item in probe.layers),
         "layer_max_abs": max(item.max_abs for probe in probes for item in probe.layers),
-        "gradient_error": max(item.relative_l2 for probe in probes for item in probe.gradients),
         "gradient_cosine": min(item.cosine for probe in probes for item in probe.gradients),
-        "update_error": max(item.relative_l2 for probe in probes for item in probe.updates),
-        "update_factor": max(factor for probe in probes for factor in probe.update_sizes.values()),
-        "loss_error": max(error for probe in probes for error in probe.terms.values()),
-        "replay_loss_error": max(error for name in STEADY_TERMS for error in free.terms[name]),
-        "replay_update_factor": max(factor for factors in free.update_sizes.values() for factor in factors),
         "departures": len(found),
     }
     if found:
@@ -207,9 +230,12 @@ def _numbers(content: Replay, found: Sequence[Departure]) -> dict[str, Number]:
 
 
 WORDS = {
+    "picture": "pictures drawn from equal weights differ: {name} leaves the bound",
     "forward": "the forward pass leaves the bound at step {step}, layer {name}",
     "gradient": "the gradient of {name} leaves the bound at step {step}",
     "update": "what step {step} adds to {name} leaves the bound",
+    "median gradient": "the gradients of {name} leave the bound, as a whole, at step {step}",
+    "median update": "what step {step} adds to {name} leaves the bound as a whole",
     "update size": "step {step} updates {name} by more or less than the reference",
     "term": "the loss {name} leaves the bound at step {step}",
     "free-running term": "the loss {name} has left the bound by step {step}",
@@ -217,9 +243,11 @@ WORDS = {
 }
 
 
-def _first(leg: str, found: Sequence[Departure]) -> str:
+def _first(leg: str, found: Sequence[Check]) -> str:
     """The first departure of each kind, in words; those that follow from an earlier one are no news."""
-    first = found[0]
+    # From given weights pictures follow from layers: they are news only if no layer differs.
+    pictures, others = ([check for check in found if (check.what == "picture") == drawn] for drawn in (True, False))
+    first = others[0] if others and (others[0].what == "forward" or not pictures) else pictures[0]
     words = [_in_words(first)]
     later = next((departure for departure in found if departure.what == "gradient"), None)
     if later and first.what == "forward":
@@ -227,6 +255,7 @@ def _first(leg: str, found: Sequence[Departure]) -> str:
     return f"{leg} computes otherwise: {'; '.join(words)}; {len(found)} bounds in all are exceeded"
 
 
-def _in_words(departure: Departure) -> str:
+def _in_words(departure: Check) -> str:
     place = WORDS[departure.what].format(step=departure.step, name=departure.name)
-    return f"{place} ({departure.error:.2g}, bound {departure.bound:.2g})"
+    state = ", from a state as late in a training" if departure.drawn else ""
+    return f"{place}{state} ({departure.error:.2g}, bound {departure.bound:.2g})"

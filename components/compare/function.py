@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from components.compare.bounds import Bounds
 from components.compare.feed import feed_problem, split_feed_problem
 from components.compare.leg import LegRun, LegRuns, pairs
+from components.compare.liveness import liveness_problem
 from components.compare.options import OptionDifference, differing_options
 from components.compare.pictures import input_mismatch, missing_pictures
 from components.compare.verdict import Finding, Number, Verdict, join
@@ -24,6 +25,10 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
     problems += filter(None, [unlike_data, _steps_problem(runs), input_mismatch(runs, bounds.max_input_difference)])
     if reference and not unlike_data:
         problems += filter(None, (feed_problem(*pair, bounds) for pair in pairs(reference, candidate)))
+    if reference:
+        # Which networks a step updates does not depend on the seed.
+        both = pairs(reference, candidate) or [(reference.first, candidate.first)]
+        problems += filter(None, (liveness_problem(*pair) for pair in both))
     numbers: dict[str, Number] = {
         "runs": len(runs),
         "non_finite_losses": sum(run.history.non_finite for run in runs),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from dualgan.errors import BadInput
-from dualgan.run_folder import LOSS_METRICS, is_training_step
+from dualgan.run_folder import LOSS_METRICS, NETWORKS, is_training_step
 from dualgan.summary import WARM_UP_STEPS
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,8 @@ class LossHistory:
 
     ``losses``: float64 [n] each, NaN where a step has none. ``seconds``: what each step took, float64 [n], NaN where it
     was not logged; ``steady`` (bool [n]) is false for the first steps of a process, which compile kernels. ``feed``:
-    the signature of what each step was fed, float32 [n, k], None where the run has none. ``non_finite`` counts losses
+    the signature of what each step was fed, float32 [n, k], None where the run has none. ``update_norms``: how far each
+    step moved each of NETWORKS, float64 [n, 4], NaN where it was not logged. ``non_finite`` counts losses
     that are NaN or infinite, ``first_non_finite`` is the first: (step, metric). ``started`` and ``ended`` are the times
     of the first and last event, seconds since 1970.
     """
@@ -34,6 +35,7 @@ class LossHistory:
     seconds: Floats
     steady: NDArray[np.bool_]
     feed: NDArray[np.float32] | None
+    update_norms: Floats
     non_finite: int
     first_non_finite: tuple[int, str] | None
     started: float | None
@@ -49,6 +51,7 @@ class _Rows:
     seconds: "array[float]" = field(default_factory=lambda: array("d"))
     steady: "array[int]" = field(default_factory=lambda: array("b"))
     feed: "array[float]" = field(default_factory=lambda: array("f"))
+    norms: "array[float]" = field(default_factory=lambda: array("d"))
     fed_rows: "array[int]" = field(default_factory=lambda: array("q"))
     feed_width: int = 0
     non_finite: int = 0
@@ -70,6 +73,8 @@ class _Rows:
         seconds = event.get("seconds")
         self.seconds.append(math.nan if seconds is None else seconds)
         self.steady.append(self.of_process > WARM_UP_STEPS)
+        norms = event.get("update_norms") or {}
+        self.norms.extend(float(norms.get(network, math.nan)) for network in NETWORKS)
         self._add_feed(event.get("feed"))
 
     def _add_feed(self, signature: list[float] | None) -> None:
@@ -99,6 +104,7 @@ class _Rows:
             seconds=np.asarray(self.seconds, dtype=np.float64)[kept],
             steady=np.asarray(self.steady, dtype=np.bool_)[kept],
             feed=feed,
+            update_norms=np.asarray(self.norms, dtype=np.float64).reshape(count, len(NETWORKS))[kept],
             non_finite=self.non_finite,
             first_non_finite=self.first_non_finite,
             started=started,

@@ -21,25 +21,20 @@ The run folder holds options.json, events.jsonl (losses of every step), checkpoi
 Started again with the same options, a run that was stopped goes on from its newest checkpoint.
 Exit codes: 0 finished, 1 failed, 2 wrong input, 75 stopped by a signal after saving."""
 
-VERIFY_HELP = """Replay recorded steps of the original DualGAN on this TensorFlow and device.
+VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
 
-The first thing to run on a new accelerator: FILE holds initial weights, images and every random number of a few
-training steps of the original implementation on TensorFlow 1.15 (CPU), and the losses and images that came out.
-Each quantity's worst error is printed beside its bound.
-
-In most steps some unit is so near a rectifier's zero that rounding decides on which side it falls, and from there two
-correct implementations part. Where step 1 holds and later ones do not, verify therefore turns such units over, looks
-for a path that stays within every bound, and prints that. A fault has no such path.
-Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
+The first thing to run on a new accelerator: FILE holds what steps of the original implementation on TensorFlow 1.15
+(CPU) came to, each from a state that is given, so that nothing accumulates. The worst error of each kind is printed
+beside its bound. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
 
 TRACE_HELP = """Record some training steps, so that another device can do them again and be compared layer by layer.
 
-Options are those of `train`; where --run_dir names a run, they are that run's. The file holds the weights, what the
-steps were fed, and losses, layers' outputs, gradients and updates as they came out here. Nothing is trained."""
+Options are those of `train`; where --run_dir names a run, they are that run's. The file holds what the steps were fed,
+and losses, layers' outputs, gradients, updates and drawn pictures as they came out here. Nothing is trained."""
 
 REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say where they come out otherwise.
 
-Each recorded layer, gradient, update and loss is compared from equal weights and inputs, so that the first layer that
+Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
 is computed otherwise is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
 
 DOCTOR_HELP = """Say which libraries and devices a training finds here, and why others cannot be used.
@@ -85,18 +80,13 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
 
     verify = commands.add_parser(
-        "verify", help="replay recorded steps of the original", description=VERIFY_HELP, formatter_class=plain
+        "verify", help="do steps of the original again", description=VERIFY_HELP, formatter_class=plain
     )
-    verify.add_argument("file", type=Path, metavar="FILE", help="golden file (.npz)")
+    verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
     train_options.add_options(verify, train_options.DEVICE_OPTIONS)
     verify.add_argument(
         "--step_mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
         help="update critics and generators in one session.run, in two, or check both (default)",
-    )  # fmt: skip
-    verify.add_argument(
-        "--tries", type=int, default=1000, metavar="N",
-        help="where only later steps leave their bounds: how many steps to do with units turned over that are near "
-        "their zero, to tell rounding from a fault (default: %(default)s; 0: none)",
     )  # fmt: skip
 
     trace = commands.add_parser(
@@ -165,14 +155,12 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    if arguments.tries < 0:
-        raise BadInput("--tries {}: is negative; give 0 for none".format(arguments.tries))
     from dualgan.devices import device_options, open_device
-    from dualgan.verify_command import verify as replay_golden_file
+    from dualgan.verify_command import verify as verify_files
 
-    modes = {"both": (True, False), "one-run": (True,), "two-run": (False,)}[arguments.step_mode]
+    modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
     device = open_device(arguments.device or "cpu", options=device_options(arguments))
-    return replay_golden_file(arguments.file, device, modes, arguments.tries, print)
+    return verify_files(arguments.files, device, modes, print)
 
 
 def trace(arguments: argparse.Namespace) -> int:

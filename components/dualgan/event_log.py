@@ -16,10 +16,16 @@ class EventLog:
         self._file = open(str(path), "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def training_step(
-        self, step: int, epoch: int, seconds: float, metrics: Dict[str, float], feed: Sequence[float]
+        self,
+        step: int,
+        epoch: int,
+        seconds: float,
+        metrics: Dict[str, float],
+        feed: Sequence[float],
+        update_norms: Dict[str, float],
     ) -> None:
-        now = time.time()
-        self._write({"step": step, "time": now, "seconds": seconds, "epoch": epoch, "metrics": metrics, "feed": feed})
+        event = {"step": step, "time": time.time(), "seconds": seconds, "epoch": epoch, "metrics": metrics}
+        self._write(dict(event, feed=feed, update_norms=update_norms))
 
     def event(self, kind: str, step: int, **content: Any) -> None:
         self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))

@@ -4,11 +4,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 from dualgan import networks
 from dualgan.checkpoints import PREFIX, Checkpoint, saved_checkpoints
 from dualgan.errors import BadInput
+from dualgan.networks import Shape
 from dualgan.options import TrainOptions
 from dualgan.run_folder import RunFolder, read_json, write_json
 from dualgan.sample_command import recorded_options
@@ -36,8 +37,11 @@ def export(run_dir: Path, output: Path) -> int:
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=str(output.parent), prefix=".unfinished-"))
     try:
-        for direction, prefix, channels in (("A2B", "A_g", options.A_channels), ("B2A", "B_g", options.B_channels)):
-            graph = frozen_generator(options, checkpoint, prefix, channels)
+        reader = tf.train.load_checkpoint(str(checkpoint.path / PREFIX))
+        shape = network_shape(options)
+        weights = {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
+        for direction, prefix in (("A2B", "A_g"), ("B2A", "B_g")):
+            graph = frozen_generator(shape, weights, prefix)
             (temporary / (direction + ".pb")).write_bytes(graph.SerializeToString())
         write_json(temporary / SIGNATURE, signature(options, checkpoint, read_json(folder.options)))
         temporary.chmod(0o755)
@@ -48,15 +52,14 @@ def export(run_dir: Path, output: Path) -> int:
     return checkpoint.step
 
 
-def frozen_generator(options: TrainOptions, checkpoint: Checkpoint, prefix: str, channels: int) -> Any:
-    """A GraphDef of generator ``prefix`` whose weights are constants, without dropout."""
-    reader = tf.train.load_checkpoint(str(checkpoint.path / PREFIX))
-    names = [spec.name for spec in networks.all_variables(network_shape(options)) if spec.name.startswith(prefix + "_")]
-    side = options.image_size
+def frozen_generator(shape: Shape, weights: Mapping[str, Any], prefix: str) -> Any:
+    """A GraphDef of generator ``prefix`` ("A_g" or "B_g") whose ``weights`` are constants, without dropout."""
+    names = [spec.name for spec in networks.generators_variables(shape) if spec.name.startswith(prefix + "_")]
+    side, channels = shape.image_size, shape.A_channels if prefix == "A_g" else shape.B_channels
     with tf.Graph().as_default() as graph:
-        weights = {name: tf.constant(reader.get_tensor(name), name=name) for name in names}
+        constants = {name: tf.constant(weights[name], name=name) for name in names}
         image = tf.placeholder(tf.float32, [1, side, side, channels], INPUT)
-        tf.identity(networks.generator(image, weights, prefix), OUTPUT)
+        tf.identity(networks.generator(image, constants, prefix), OUTPUT)
         return graph.as_graph_def()
 
 

@@ -1,107 +1,121 @@
-"""Golden files: recorded runs of the original implementation, to replay on another TensorFlow or device.
+"""Golden files: what single steps of the original implementation came to, each from a state that integers define.
 
-A golden file (numpy .npz, no pickles) holds "meta" (JSON: the options), init/{variable}, input/{A,B} uint8
-[steps, N, S, S, C], input/{epsilon_A,epsilon_B} (wgan-gp), loss/{term} [steps], and the translations of input/[AB][0]
-before the first and after the last step, every fourth pixel.
+A file has three cases: the initial state, and two that are drawn (dualgan.drawn) with the case seed 1000 * seed + case.
+As it says what each case starts from, it holds results only (dualgan.array_file, schema version 2):
+
+    meta                       JSON: the options and the seed
+    output/{A2B,...}           [cases, batch, 8, 8, 3] before the step, every 32nd pixel
+    loss/{Ad_fake,...}         [cases]: the critics' before their update, the generators' before their last one
+    gradient/{variable}        [cases, n]: of d_loss, and of g_loss with the updated critics (dualgan.subsample)
+    update/{variable}          [cases, n]: what the whole step added
+    gradient_norm/{variable}, update_norm/{variable}     [cases]: of all elements
 """
 
-import json
-import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
+from dualgan import array_file
+from dualgan.drawn import CHANNELS, SIDE, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 from dualgan.errors import BadInput
-from dualgan.graph import StepOptions
-from dualgan.losses import LossOptions
-from dualgan.networks import Shape
+from dualgan.feed import Batch
+from dualgan.graph import RMSPROP_EPSILON
+from dualgan.inference import TRANSLATED
+from dualgan.networks import all_variables
+from dualgan.options import TrainOptions, validated
+from dualgan.probing import Probe, State
+from dualgan.subsample import Subsample, subsample
+from dualgan.training import network_shape
 
-PIXEL_STRIDE = 4
+SCHEMA_VERSION = 2
+CASES = 3
+ELEMENTS = 16
+PIXEL_STRIDE = 32
+FILTERS = 2
+MAX_BYTES = 32 << 20
 
-GENERATOR_TERMS = ("Ag", "Bg", "A_loss", "B_loss", "g_loss")
-# Those of the generators' terms that depend on the critics.
-ADVERSARIAL_TERMS = ("Ag", "Bg", "g_loss")
-CRITIC_TERMS = ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "Ad", "Bd")
-RECORDED_TERMS = ("d_loss",) + GENERATOR_TERMS + CRITIC_TERMS
+# The run folder's names of the losses that a file calls otherwise.
+TERMS = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
+TERMS.update({name: name for name in ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "d_loss")})
+TERMS.update({name: name for name in ("A_loss", "B_loss", "g_loss")})
 
-_META = (
-    *("GAN_type", "disc_type", "loss_metric", "batch_size", "lambda_A", "lambda_B", "n_critic", "clip_value"),
-    *("image_size", "gcn", "dcn", "lr", "rmsprop_decay"),
+_OPTIONS = (
+    *("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value"),
+    *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
 )
+_FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": RMSPROP_EPSILON, "cases": CASES}
+
+
+class Case(NamedTuple):
+    """A step to do, and what it should come to."""
+
+    batch: Batch
+    state: State
+    expected: Probe
 
 
 class Golden(NamedTuple):
     """A golden file in memory."""
 
-    path: Path
-    meta: Dict[str, Any]
+    options: TrainOptions
+    seed: int
     arrays: Dict[str, Any]
 
-    @property
-    def steps(self) -> int:
-        return len(self.arrays["input/A"])
+    def case(self, number: int) -> Case:
+        """Case ``number``: 0 is the initial state, 1 and 2 are drawn."""
+        seed, size = 1000 * self.seed + number, self.options.batch_size
+        specs = all_variables(network_shape(self.options))
+        state = drawn_weights(specs, seed, biases=number > 0)
+        if number:
+            state.update(drawn_averages(specs, seed))
+        A, B = (drawn_images(domain, seed, size) for domain in "AB")
+        epsilon_A, epsilon_B = (drawn_epsilon(domain, seed, size) for domain in "AB")
+        expected = Probe(
+            number + 1,
+            {kind: subsample(self.arrays["output/" + kind][number]) for kind in TRANSLATED},
+            {},
+            self._tensors("gradient", number),
+            {term: float(self.arrays["loss/" + name][number]) for name, term in TERMS.items()},
+            self._tensors("update", number),
+        )
+        return Case(Batch(A, B, epsilon_A, epsilon_B, None), state, expected)
+
+    def _tensors(self, kind: str, number: int) -> Dict[str, Subsample]:
+        return {
+            spec.name: Subsample(
+                self.arrays["{}/{}".format(kind, spec.name)][number],
+                float(self.arrays["{}_norm/{}".format(kind, spec.name)][number]),
+            )
+            for spec in all_variables(network_shape(self.options))
+        }
 
 
 def load(path: Path) -> Golden:
-    """Raises BadInput for a file that is no golden file."""
+    """Raises BadInput, in a line, for a file that is missing, damaged or no golden file of this version."""
+    meta, arrays = array_file.read(path, "golden file", SCHEMA_VERSION, MAX_BYTES)
     try:
-        with np.load(str(path), allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-        meta = json.loads(str(arrays.pop("meta")))
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput("{}: not a golden file (.npz with meta, init/, input/, loss/): {}".format(path, error)) from None
-    expected = ["input/A", "input/B"] + ["loss/" + name for name in RECORDED_TERMS]
-    missing = [name for name in expected if name not in arrays]
-    if missing:
-        raise BadInput("{}: not a golden file: no {}".format(path, ", ".join(missing)))
-    unknown = [name for name in _META if name not in meta]
-    if unknown:
-        raise BadInput("{}: not a golden file: no {} in its meta".format(path, ", ".join(unknown)))
-    return Golden(Path(path), meta, arrays)
+        for name, value in _FIXED.items():
+            if meta[name] != value:
+                raise ValueError("{} is {}, must be {}".format(name, meta[name], value))
+        options = validated(TrainOptions(**{name: meta[name] for name in _OPTIONS}))
+        golden = Golden(options, int(meta["seed"]), arrays)
+        _check_shapes(golden)
+    except (KeyError, TypeError, ValueError, BadInput) as error:
+        raise BadInput("{}: a damaged golden file ({})".format(path, array_file.first_line(error))) from None
+    return golden
 
 
-def step_options(golden: Golden, one_run: bool) -> StepOptions:
-    meta = golden.meta
-    shape = Shape(
-        meta["image_size"],
-        golden.arrays["input/A"].shape[-1],
-        golden.arrays["input/B"].shape[-1],
-        meta["gcn"],
-        meta["dcn"],
-        meta["disc_type"],
-    )
-    return StepOptions(
-        shape=shape,
-        losses=LossOptions(meta["GAN_type"], meta["loss_metric"], meta["lambda_A"], meta["lambda_B"]),
-        batch_size=meta["batch_size"],
-        lr=meta["lr"],
-        rmsprop_decay=meta["rmsprop_decay"],
-        n_critic=meta["n_critic"],
-        clip_value=meta["clip_value"],
-        dropout_rate=0.0,
-        one_run=one_run,
-    )
-
-
-def first_steps(golden: Golden, steps: int) -> Golden:
-    """The recording of the first ``steps`` alone; where a step is cut off, without the translations after the last."""
-    if golden.steps <= steps:
-        return golden
-    arrays = {
-        name: values[:steps] if name.startswith(("input/", "loss/")) else values
-        for name, values in golden.arrays.items()
-        if not name.startswith("after/")
-    }
-    return golden._replace(arrays=arrays)
-
-
-def feed(golden: Golden, number: int) -> List[Any]:
-    """What recorded step ``number`` (1 is the first) was fed: A, B, epsilon_A, epsilon_B."""
-    A, B = golden.arrays["input/A"][number - 1], golden.arrays["input/B"][number - 1]
-    zeros = np.zeros((len(A), 1, 1, 1), np.float32)
-    epsilon_A, epsilon_B = (
-        golden.arrays[name][number - 1] if name in golden.arrays else zeros
-        for name in ("input/epsilon_A", "input/epsilon_B")
-    )
-    return [A, B, epsilon_A, epsilon_B]
+def _check_shapes(golden: Golden) -> None:
+    pixels = SIDE // PIXEL_STRIDE
+    wanted: Dict[str, Any] = {"loss/" + name: (CASES,) for name in TERMS}
+    for kind in TRANSLATED:
+        wanted["output/" + kind] = (CASES, golden.options.batch_size, pixels, pixels, CHANNELS)
+    for spec in all_variables(network_shape(golden.options)):
+        size = min(ELEMENTS, int(np.prod(spec.shape)))
+        for kind in ("gradient", "update"):
+            wanted["{}/{}".format(kind, spec.name)] = (CASES, size)
+            wanted["{}_norm/{}".format(kind, spec.name)] = (CASES,)
+    for name, shape in wanted.items():
+        if golden.arrays[name].shape != shape or golden.arrays[name].dtype.kind != "f":
+            raise ValueError("{} has shape {}, not {}".format(name, golden.arrays[name].shape, shape))

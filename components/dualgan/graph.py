@@ -5,7 +5,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from dualgan import layers, losses, networks
 from dualgan.devices.device import Device
 from dualgan.flops import flops_of
-from dualgan.layers import Kernels
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, Weights
 from dualgan.sample_graph import SampleGraph, create_variables, normalised, translate, values_of
@@ -15,6 +14,7 @@ Tensor = Any
 Losses = Dict[str, float]
 
 CLASSIC_GENERATOR_UPDATES = 2
+RMSPROP_EPSILON = 1e-10
 
 
 class StepOptions(NamedTuple):
@@ -47,13 +47,6 @@ class Feeds(NamedTuple):
         return [tensor for tensor in self if tensor is not None]
 
 
-class State(NamedTuple):
-    """The numbers that a step changes, by name: weights, and the slots of both optimisers."""
-
-    weights: Dict[str, Any]
-    slots: Dict[str, Any]
-
-
 class Update(NamedTuple):
     """An operation that changes variables, and the losses as they were before it."""
 
@@ -79,11 +72,10 @@ def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
 class StepGraph:
     """Variables, placeholders and operations of the training step, in the current default graph."""
 
-    def __init__(self, options: StepOptions, device: Device, kernels: Optional[Kernels] = None) -> None:
-        """kernels: how layers are computed, where not as the device does it best."""
+    def __init__(self, options: StepOptions, device: Device) -> None:
         self.options = options
         self._device = device
-        self._kernels = kernels or device.kernels()
+        self._kernels = device.kernels()
         self.variables = create_variables(networks.all_variables(options.shape))
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
@@ -122,9 +114,8 @@ class StepGraph:
         return lambda images: networks.critic(images, weights, prefix, disc_type, self._kernels)
 
     def _optimizer(self, name: str) -> Any:
-        plain = tf.train.RMSPropOptimizer(
-            self.options.lr, decay=self.options.rmsprop_decay, momentum=0.0, epsilon=1e-10, name=name
-        )
+        lr, decay = self.options.lr, self.options.rmsprop_decay
+        plain = tf.train.RMSPropOptimizer(lr, decay=decay, momentum=0.0, epsilon=RMSPROP_EPSILON, name=name)
         return self._device.wrap_optimizer(plain)
 
     def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
@@ -159,7 +150,7 @@ class StepGraph:
 
     def _generator_update(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Update:
         terms = losses.generator_losses(
-            self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses, self._kernels
+            self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses
         )
         return Update(self._apply(optimizer, terms["g_loss"], weights, self._generators), terms)
 
@@ -185,25 +176,6 @@ class StepGraph:
         """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
         initializers = [self.variables[name].initializer for name in values]
         session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
-
-    def state_callables(self, session: Any) -> Tuple[Callable[[], State], Callable[[State], None]]:
-        """A function that reads the session's state, and one that sets it."""
-        variables = {variable.op.name: variable for variable in tf.global_variables()}
-        names = list(variables)
-        initializers = [variables[name].initializer for name in names]
-        read = session.make_callable([variables[name] for name in names])
-        write = session.make_callable(initializers, feed_list=[op.inputs[1] for op in initializers])
-
-        def state() -> State:
-            values = dict(zip(names, read()))
-            weights = {name: values.pop(name) for name in self.variables}
-            return State(weights, values)
-
-        def restore(state: State) -> None:
-            values = dict(state.weights, **state.slots)
-            write(*[values[name] for name in names])
-
-        return state, restore
 
     @property
     def critics_update(self) -> Any:
@@ -246,12 +218,10 @@ class StepGraph:
                 compiled[run.operations] = session.make_callable([run.terms, list(run.operations)], feed_list=feeds)
             return compiled[run.operations]
 
-        kinds = {updates: [callable_of(run) for run in self.runs(updates)] for updates in (True, False)}
-
         def do_step(step: int, values: Sequence[Any]) -> Losses:
             terms: Dict[str, Any] = {}
-            for run in kinds[updates_generators(GAN_type, n_critic, step)]:
-                terms.update(run(*values)[0])
+            for run in self.runs(updates_generators(GAN_type, n_critic, step)):
+                terms.update(callable_of(run)(*values)[0])
             return {name: float(value) for name, value in terms.items()}
 
         return do_step

@@ -29,13 +29,6 @@ class Kernels:
         """One over the root of each number."""
         return tf.rsqrt(x)
 
-    def watched(self, x: Tensor, third_slope: bool = False) -> Tensor:
-        """What goes into a function whose slope jumps at zero: ``x`` itself, but where a replay watches such units.
-
-        third_slope: whether the slope at zero is another than on either side.
-        """
-        return x
-
 
 PLAIN = Kernels()
 

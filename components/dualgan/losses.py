@@ -2,7 +2,6 @@
 
 from typing import Any, Callable, Dict, NamedTuple
 
-from dualgan.layers import PLAIN, Kernels
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -29,12 +28,12 @@ class LossOptions(NamedTuple):
     lambda_B: float
 
 
-def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str, kernels: Kernels) -> Tensor:
+def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
     """Mean absolute (L1) or mean square (L2) difference, a scalar."""
     difference = reconstructed - real
     if metric == "L2":
         return tf.reduce_mean(tf.square(difference))
-    return tf.reduce_mean(tf.abs(kernels.watched(difference, third_slope=True)))
+    return tf.reduce_mean(tf.abs(difference))
 
 
 def cross_entropy(logits: Tensor, label: float) -> Tensor:
@@ -98,15 +97,14 @@ def generator_losses(
     critic_of_B_g: Callable[[Tensor], Tensor],
     images: Translations,
     options: LossOptions,
-    kernels: Kernels = PLAIN,
 ) -> Dict[str, Tensor]:
     """Every term of the generators' loss; "g_loss" is what they minimise.
 
     A_g answers for what comes back in domain B (lambda_B), B_g for domain A, as in the original.
     """
     terms = {
-        "A_loss": reconstruction_loss(images.A2B2A, images.real_A, options.loss_metric, kernels),
-        "B_loss": reconstruction_loss(images.B2A2B, images.real_B, options.loss_metric, kernels),
+        "A_loss": reconstruction_loss(images.A2B2A, images.real_A, options.loss_metric),
+        "B_loss": reconstruction_loss(images.B2A2B, images.real_B, options.loss_metric),
     }
     adversarial_A = adversarial_loss(critic_of_A_g(images.A2B), options.GAN_type)
     adversarial_B = adversarial_loss(critic_of_B_g(images.B2A), options.GAN_type)

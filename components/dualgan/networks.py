@@ -121,11 +121,10 @@ def generator(
         return tf.nn.bias_add(kernels.deconvolution(features, weights[name + "/w"]), weights[name + "/biases"])
 
     def normalised(features: Tensor, name: str) -> Tensor:
-        result = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
-        return kernels.watched(result)
+        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
 
     levels = depth(x.shape.as_list()[1])
-    encoded = [kernels.watched(convolved(x, prefix + "_e1_conv"))]
+    encoded = [convolved(x, prefix + "_e1_conv")]
     for layer in range(2, levels + 1):
         rectified = layers.leaky_relu(encoded[-1] if layer > 2 else layers.above_zero(encoded[-1]))
         features = convolved(rectified, "{}_e{}_conv".format(prefix, layer))
@@ -185,7 +184,6 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
         if layer:
             name = "{}_{}".format(prefix, _CRITIC_NORMS[layer])
             features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
-        features = kernels.watched(features)
         features = layers.leaky_relu(features if layer else layers.above_zero(features))
     if disc_type == "patchgan":
         return convolved(features, prefix + "_h4")

@@ -6,9 +6,11 @@
     samples/step-000100/{image name}-{real_A,A2B,A2B2A,real_B,B2A,B2A2B}.png
     summary.json         the result
 
-An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics": {name: float}, "feed": [float]}``:
-``time`` is seconds since 1970 at the step's end, ``seconds`` what the step took, ``feed`` the signature of what it was
-fed (dualgan.feed_signature). Its metrics depend on options, data and arithmetic alone, its feed on seed and data.
+An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics": {name: float}, "feed": [float],
+"update_norms": {network: float}}``: ``time`` is seconds since 1970 at the step's end, ``seconds`` what the step took,
+``feed`` the signature of what it was fed (dualgan.feed_signature), ``update_norms`` how far it moved each network's
+weights (dualgan.update_norms). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and
+data.
 Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
 """
 
@@ -19,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
+NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
 LOSS_METRICS = (
     "A_loss",

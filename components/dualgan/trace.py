@@ -1,39 +1,43 @@
 """The trace file: some training steps of a reference leg, with all that another device needs to do them again.
 
-A NumPy .npz file without pickles:
+Arrays by name (dualgan.array_file), schema version 2:
 
-    meta                         JSON: schema_version, options, first_step, what recorded it, names in order
+    meta                         JSON: options, first_step, what recorded it, the probes, names in order
     batch/{A,B,epsilon_A,epsilon_B,dropout}          what was fed, [steps, ...]
-    state/{step}/{variable}      variables and optimiser slots before a probed step; before the first step those that
-                                 are not as they are initialised
-    layer/{step}/{name}          of each probed step, sketches (dualgan.trace_sketch): layers' outputs
-    gradient/{step}/{variable}, update/{step}/{variable}     ... gradients, and what the step added to each variable
-    term/{step}/{loss}           ... and its losses
-    free/update/{variable}       [steps, n]: all steps one after the other, sketches of what each added
-    free/term/{loss}             [steps]
-    final/{variable}             sketches of the weights after the last step
+    pair/{A,B}                   uint8 [n, S, S, C], validation images that are drawn
+    state/{probe}/{variable}     variables and optimiser slots before a probed step, where no rule gives them
+    picture/{probe}/{name}       of each probe, subsamples (dualgan.subsample, the norm first): what is drawn
+    layer/{probe}/{name}         ... layers' outputs
+    gradient/{probe}/{variable}, update/{probe}/{variable}     ... gradients, and what the step added to each variable
+    term/{probe}/{loss}          ... and its losses
+    free/term/{loss}, free/update/{network}     [steps]: all steps one after the other, losses and norms of updates
 
-The weights are whole: 276 MB with the reference's widths. Everything else is sketched, some 10 MB.
+The state of a probe is "initial", a function of the options; "late", drawn (dualgan.drawn), as late in a training; or
+"stored". What is not stored takes no room: with the reference's networks a file has some 10 MB, each stored state
+276 MB and more.
 """
 
-import json
-import os
-import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 
+from dualgan import array_file
+from dualgan.drawn import late_state
 from dualgan.errors import BadInput
 from dualgan.feed import Batch
 from dualgan.networks import all_variables
 from dualgan.options import TrainOptions, from_dict
-from dualgan.trace_recording import FreeRun, Probe, Sketches, State
-from dualgan.training import network_shape
+from dualgan.probing import FreeRun, Probe, State, Subsamples
+from dualgan.run_folder import NETWORKS, RECONSTRUCTION_METRICS
+from dualgan.sampling import SampleInput
+from dualgan.subsample import ELEMENTS, Subsample
+from dualgan.training import initial_values, network_shape
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MAX_BYTES = 8 << 30
+INITIAL, LATE, STORED = "initial", "late", "stored"
+_TENSORS = {"picture": "pictures", "layer": "layers", "gradient": "gradients", "update": "updates"}
 
 
 class Origin(NamedTuple):
@@ -44,18 +48,30 @@ class Origin(NamedTuple):
     step_mode: str
 
 
+class Start(NamedTuple):
+    """What a probed step starts from. kind: INITIAL, LATE or STORED; stored: the values if it is STORED."""
+
+    kind: str
+    stored: State
+
+    def state(self, options: TrainOptions) -> State:
+        if self.kind == INITIAL:
+            return initial_values(options)
+        return late_state(all_variables(network_shape(options)), options.seed) if self.kind == LATE else self.stored
+
+
 class Trace(NamedTuple):
-    """A trace file in memory. states: by probed step."""
+    """A trace file in memory. starts: of each probe; the first is of the first step."""
 
     options: TrainOptions
     dataset_digest: str
     origin: Origin
     first_step: int
     batches: List[Batch]
-    states: Dict[int, State]
+    pairs: List[SampleInput]
+    starts: List[Start]
     probes: List[Probe]
     free_run: FreeRun
-    final: Sketches
 
 
 def save(trace: Trace, path: Path) -> None:
@@ -67,123 +83,101 @@ def save(trace: Trace, path: Path) -> None:
         "origin": dict(trace.origin._asdict()),
         "first_step": trace.first_step,
         "steps": len(trace.batches),
-        "probed": [probe.step for probe in trace.probes],
+        "pairs": [pair.name for pair in trace.pairs],
+        "probes": [[probe.step, start.kind] for probe, start in zip(trace.probes, trace.starts)],
         "layers": list(trace.probes[0].layers),
     }
-    arrays = {"meta": np.array(json.dumps(meta))}
+    arrays: Dict[str, Any] = {"pair/" + domain: np.stack([getattr(p, domain) for p in trace.pairs]) for domain in "AB"}
     for field in Batch._fields:
         values = [getattr(batch, field) for batch in trace.batches]
         if values[0] is not None:
             arrays["batch/" + field] = np.stack(values)
-    for step, state in trace.states.items():
-        arrays.update({"state/{}/{}".format(step, name): value for name, value in state.items()})
-    for probe in trace.probes:
-        for kind, found in (("layer", probe.layers), ("gradient", probe.gradients), ("update", probe.updates)):
-            arrays.update({"{}/{}/{}".format(kind, probe.step, name): value for name, value in found.items()})
-        arrays.update({"term/{}/{}".format(probe.step, name): np.array(v) for name, v in probe.terms.items()})
-    for name in trace.free_run.updates[0]:
-        arrays["free/update/" + name] = np.stack([updates[name] for updates in trace.free_run.updates])
-    for name in trace.free_run.terms[0]:
-        arrays["free/term/" + name] = np.array([terms[name] for terms in trace.free_run.terms], np.float64)
-    arrays.update({"final/" + name: value for name, value in trace.final.items()})
-    _write(path, arrays)
-
-
-def _write(path: Path, arrays: Dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, str(path))
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    for number, (start, probe) in enumerate(zip(trace.starts, trace.probes)):
+        arrays.update({"state/{}/{}".format(number, name): value for name, value in start.stored.items()})
+        for kind, field in _TENSORS.items():
+            for name, value in getattr(probe, field).items():
+                joined = np.concatenate([np.array([value.norm], np.float32), value.elements])
+                arrays["{}/{}/{}".format(kind, number, name)] = joined
+        arrays.update({"term/{}/{}".format(number, name): np.array(v) for name, v in probe.terms.items()})
+    for kind, steps in (("term", trace.free_run.terms), ("update", trace.free_run.update_norms)):
+        for name in steps[0]:
+            arrays["free/{}/{}".format(kind, name)] = np.array([values[name] for values in steps], np.float64)
+    array_file.write(path, meta, arrays)
 
 
 def load(path: Path) -> Trace:
     """Raises BadInput, in a line, for a file that is missing, damaged, no trace, or one of another version."""
-    try:
-        with np.load(str(path), allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-        meta = json.loads(str(arrays.pop("meta")))
-        version = meta["schema_version"]
-    except FileNotFoundError:
-        raise BadInput("{}: no such file; `python -m dualgan trace` makes one".format(path)) from None
-    except _UNREADABLE as error:
-        raise BadInput("{}: no trace, or a damaged one ({}); record it anew".format(path, _first_line(error))) from None
-    if version != SCHEMA_VERSION:
-        message = "{}: a trace of schema version {}, this software reads {}; record it anew"
-        raise BadInput(message.format(path, version, SCHEMA_VERSION))
+    meta, arrays = array_file.read(path, "trace", SCHEMA_VERSION, MAX_BYTES)
     try:
         trace = _trace(meta, arrays)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise BadInput("{}: a damaged trace ({}); record it anew".format(path, _first_line(error))) from None
-    _check(trace, path)
+        _check(trace)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, BadInput) as error:
+        message = "{}: a damaged trace ({}); record it anew"
+        raise BadInput(message.format(path, array_file.first_line(error))) from None
     return trace
-
-
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     fed = [arrays.get("batch/" + field) for field in Batch._fields]
-    batches = [Batch(*[None if values is None else values[index] for values in fed]) for index in range(meta["steps"])]
+    steps = range(meta["steps"])
 
     def below(prefix: str) -> Dict[str, Any]:
         return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
 
-    probes = []
-    for step in meta["probed"]:
-        layers = below("layer/{}/".format(step))
-        terms = {name: float(value) for name, value in below("term/{}/".format(step)).items()}
-        probes.append(
-            Probe(
-                step,
-                {name: layers[name] for name in meta["layers"]},
-                below("gradient/{}/".format(step)),
-                terms,
-                below("update/{}/".format(step)),
-            )
-        )
-    updates, terms_by_step = below("free/update/"), below("free/term/")
-    free_run = FreeRun(
-        [{name: float(values[index]) for name, values in terms_by_step.items()} for index in range(meta["steps"])],
-        [{name: values[index] for name, values in updates.items()} for index in range(meta["steps"])],
-    )
+    def subsamples(kind: str, number: int) -> Subsamples:
+        found = below("{}/{}/".format(kind, number))
+        return {name: Subsample(value[1:], float(value[0])) for name, value in found.items()}
+
+    def probe(number: int, step: int) -> Probe:
+        tensors = {field: subsamples(kind, number) for kind, field in _TENSORS.items()}
+        tensors["layers"] = {name: tensors["layers"][name] for name in meta["layers"]}
+        terms = {name: float(value) for name, value in below("term/{}/".format(number)).items()}
+        return Probe(step=step, terms=terms, **tensors)
+
+    by_step = [
+        [{name: float(values[index]) for name, values in below(kind).items()} for index in steps]
+        for kind in ("free/term/", "free/update/")
+    ]
     return Trace(
         from_dict(meta["options"]),
         meta["dataset_digest"],
         Origin(**meta["origin"]),
         meta["first_step"],
-        batches,
-        {step: below("state/{}/".format(step)) for step in meta["probed"]},
-        probes,
-        free_run,
-        below("final/"),
+        [Batch(*[None if values is None else values[index] for values in fed]) for index in steps],
+        [SampleInput(*pair) for pair in zip(meta["pairs"], arrays["pair/A"], arrays["pair/B"])],
+        [Start(kind, below("state/{}/".format(number))) for number, (_, kind) in enumerate(meta["probes"])],
+        [probe(number, step) for number, (step, _) in enumerate(meta["probes"])],
+        FreeRun(*by_step),
     )
 
 
-def _check(trace: Trace, path: Path) -> None:
+def _check(trace: Trace) -> None:
+    """Raise ValueError if something is missing or of another shape than the options say."""
     options = trace.options
+    for domain in "AB":
+        shape = (options.image_size, options.image_size, getattr(options, domain + "_channels"))
+        for images in [getattr(pair, domain) for pair in trace.pairs]:
+            _check_images(images, shape, domain)
+        for images in [getattr(batch, domain) for batch in trace.batches] or [np.zeros(0)]:
+            _check_images(images, (options.batch_size, *shape), domain)
     specs = {spec.name: tuple(spec.shape) for spec in all_variables(network_shape(options))}
-    for probe in trace.probes:
-        state = trace.states[probe.step]
-        wrong = [name for name, shape in specs.items() if name not in state or state[name].shape != shape]
-        missing = [name for name in specs if name not in probe.gradients or name not in probe.updates]
-        if wrong or missing:
-            message = "{}: a damaged trace (step {} lacks {}); record it anew"
-            raise BadInput(message.format(path, probe.step, (wrong + missing)[0]))
-    side, batch = options.image_size, options.batch_size
-    for domain, channels in (("A", options.A_channels), ("B", options.B_channels)):
-        fed = getattr(trace.batches[0], domain) if trace.batches else None
-        if fed is None or fed.shape != (batch, side, side, channels) or fed.dtype != np.uint8:
-            raise BadInput("{}: a damaged trace (no images of domain {}); record it anew".format(path, domain))
+    for start, probe in zip(trace.starts, trace.probes):
+        wrong = [name for name, value in start.stored.items() if value.shape != specs.get(name, value.shape)]
+        sizes = {name: min(ELEMENTS, int(np.prod(shape))) for name, shape in specs.items()}
+        missing = [
+            name
+            for name, size in sizes.items()
+            if any(name not in found or len(found[name].elements) != size for found in (probe.gradients, probe.updates))
+        ]
+        if start.kind == STORED:
+            missing += [name for name in specs if name not in start.stored]
+        if wrong or missing or not trace.first_step <= probe.step < trace.first_step + len(trace.batches):
+            raise ValueError("step {} lacks {}".format(probe.step, (wrong + missing or ["its batch"])[0]))
+    for terms, norms in zip(*trace.free_run):
+        if not (set(terms) >= set(RECONSTRUCTION_METRICS) and set(norms) == set(NETWORKS)):
+            raise ValueError("a step lacks its losses or updates")
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+def _check_images(images: Any, shape: Any, domain: str) -> None:
+    if images.shape != shape or images.dtype != np.uint8:
+        raise ValueError("no images of domain {}".format(domain))

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from dualgan import image_cache, trace
 from dualgan import options as train_options
@@ -12,20 +12,25 @@ from dualgan.dataset_folder import checked_description, require_training_images
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.feed import training_data
-from dualgan.graph import StepGraph
+from dualgan.graph import StepGraph, updates_generators
+from dualgan.inference import drawing
 from dualgan.options import TrainOptions
+from dualgan.probing import Prober
 from dualgan.run_folder import RunFolder
 from dualgan.sample_command import recorded_options
+from dualgan.sampling import sample_inputs
 from dualgan.tensorflow_v1 import tf
-from dualgan.trace import Origin, Trace
-from dualgan.trace_recording import Probe, Recorder, State
-from dualgan.trace_sketch import sketch
-from dualgan.training import initial_values, step_options
+from dualgan.trace import INITIAL, LATE, STORED, Origin, Start, Trace
+from dualgan.training import step_options
 
 DEFAULT_STEPS = 12
 
-# A probed step keeps the whole state before it, with the optimisers' slots twice to three times the weights. Networks
-# of more parameters are probed at the first step only, unless told otherwise: the reference's have 69 million.
+# How many pairs of validation images are drawn from each probed state.
+PAIRS = 2
+
+# A probed step within the trace keeps the whole state before it, with the optimisers' slots twice to three times the
+# weights. Networks of more parameters are probed at the first step only, unless told otherwise: the reference's have
+# 69 million.
 SMALL_NETWORKS = 4_000_000
 
 
@@ -72,31 +77,39 @@ def record(wanted: Request, output: Path) -> Trace:
     device = open_recorded_device(options)
     cache = Path(options.cache_dir) if options.cache_dir else image_cache.default_folder()
     data = training_data(options, digest, cache)
+    pairs = sample_inputs(options, digest, cache, PAIRS)
     with tf.Graph().as_default() as tensorflow_graph:
         graph = StepGraph(step_options(options, device), device)
-        recorder = Recorder(graph)
+        prober = Prober(graph, drawing(graph, device))
         checkpoints = Checkpoints(RunFolder(Path(options.run_dir)).checkpoints, 1) if wanted.checkpoint else None
         tensorflow_graph.finalize()
         with tf.Session(config=device.session_config()) as session:
-            state, done = _start(session, recorder, checkpoints, options)
+            start, done = _start(session, prober, checkpoints, options)
             first = done + 1
             batches = [data.batch(step) for step in range(first, first + wanted.steps)]
-            probed = sorted({first} | {first + number - 1 for number in _probed(wanted, state)})
-            states: Dict[int, State] = {first: state}
+            starts = {first: start}
 
             def keep_state(step: int) -> None:
-                if step in probed and step != first:
-                    states[step] = recorder.read_state(session)
+                if step - done in _probed(wanted, graph) and step not in starts:
+                    starts[step] = Start(STORED, prober.read_state(session))
 
-            recorder.load_state(session, state)
-            free_run = recorder.run_freely(session, first, batches, keep_state)
-            weights = session.run(graph.variables)
-            final = {name: sketch(name, weights[name]) for name in graph.variables}
-            probes: List[Probe] = [
-                recorder.probe(session, step, batches[step - first], states[step]) for step in probed
+            prober.load_state(session, start.state(options))
+            free_run = prober.run_freely(session, first, batches, keep_state)
+            probed = [*sorted(starts.items()), (_late_step(options, first, wanted.steps), Start(LATE, {}))]
+            probes = [
+                prober.probe(session, step, batches[step - first], start.state(options), pairs)
+                for step, start in probed
             ]
     result = Trace(
-        options, digest, origin(device, graph.options.one_run), first, batches, states, probes, free_run, final
+        options,
+        digest,
+        origin(device, graph.options.one_run),
+        first,
+        batches,
+        pairs,
+        [start for _, start in probed],
+        probes,
+        free_run,
     )
     trace.save(result, Path(output))
     return result
@@ -114,19 +127,30 @@ def _check(wanted: Request) -> None:
             raise BadInput("--probe_steps {}: must be among the {} steps of the trace".format(number, wanted.steps))
 
 
-def _probed(wanted: Request, state: State) -> List[int]:
+def _probed(wanted: Request, graph: StepGraph) -> List[int]:
+    """Which of the steps, from 1, are probed beside the first."""
     if wanted.probed is not None:
         return wanted.probed
-    parameters = sum(value.size for value in state.values())
+    parameters = sum(variable.shape.num_elements() for variable in graph.variables.values())
     return [wanted.steps] if parameters <= SMALL_NETWORKS else []
 
 
-def _start(session: Any, recorder: Recorder, checkpoints: Optional[Checkpoints], options: TrainOptions) -> Any:
-    """The state before the first step, and the number of steps that it has behind it."""
+def _late_step(options: TrainOptions, first: int, steps: int) -> int:
+    """The first step of a trace that updates the generators, for its drawn state to show their update too."""
+    updating = [n for n in range(first, first + steps) if updates_generators(options.GAN_type, options.n_critic, n)]
+    return updating[0] if updating else first
+
+
+def _start(
+    session: Any, prober: Prober, checkpoints: Optional[Checkpoints], options: TrainOptions
+) -> Tuple[Start, int]:
+    """What the first step starts from, and the number of steps that it has behind it."""
     if checkpoints is None:
-        return initial_values(options), 0
-    recorder.load_state(session, {})
+        initial = Start(INITIAL, {})
+        # Where the trace is replayed, the original's checkpoint may not be.
+        return (Start(STORED, initial.state(options)) if options.init_from else initial), 0
+    prober.load_state(session, {})
     checkpoint, _ = checkpoints.restore_newest(session)
     if checkpoint is None:
         raise BadInput("{}: no checkpoint to start from; train first".format(options.run_dir or "--run_dir"))
-    return recorder.read_state(session), checkpoint.step
+    return Start(STORED, prober.read_state(session)), checkpoint.step

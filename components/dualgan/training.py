@@ -27,6 +27,7 @@ from dualgan.run_folder import LOSS_METRICS, RunFolder, read_events, read_json, 
 from dualgan.sampling import draw, sample_inputs
 from dualgan.summary import WARM_UP_STEPS, efficiency, summarise, timing
 from dualgan.tensorflow_v1 import tf
+from dualgan.update_norms import UpdateNorms
 
 TIMING_INTERVAL_SECONDS = 5.0
 
@@ -118,6 +119,7 @@ class Training:
         self._data = data
         self._inputs = sample_inputs(options, digest, cache, options.sample_images)
         self.graph = StepGraph(step_options(options, device), device)
+        self._update_norms = UpdateNorms(self.graph.variables)
         self._checkpoints = Checkpoints(self.folder.checkpoints, options.keep_checkpoints)
         self.last_step = last_step(options, data)
         self._initializer = tf.global_variables_initializer()
@@ -149,6 +151,7 @@ class Training:
         done = self.start(session)
         self._signature = FeedSignature(session)
         step_function = self.graph.step_callable(self._signature)
+        self._update_norms.start(session)
         self._progress = Progress(self.last_step, self.options.log_freq)
         self._sample = self.graph.sample_callable(session)
         status, reason = "failed", None
@@ -188,7 +191,8 @@ class Training:
         self._times["training"] += ended - fed
         metrics = {name: terms[name] for name in LOSS_METRICS if name in terms}
         feed = self._signature.take()
-        self._log.training_step(step, self._data.epoch_of(step), ended - asked, metrics, feed)
+        norms = self._update_norms.take()
+        self._log.training_step(step, self._data.epoch_of(step), ended - asked, metrics, feed, norms)
         self._done = step
         self._progress.show(step, metrics, ended - asked)
         self._check_finite(step, metrics)

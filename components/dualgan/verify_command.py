@@ -1,127 +1,99 @@
-"""Replaying a golden file and printing how far off this runtime and device are."""
+"""Doing the steps of golden files on this TensorFlow and device, and saying how far off they come out."""
 
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence
+
+import numpy as np
 
 from dualgan import golden
 from dualgan.devices import Device
-from dualgan.golden import Golden
-from dualgan.golden_replay import ROUNDED_FACTORS_STEPS, Check, Replay
+from dualgan.errors import BadInput
+from dualgan.golden import CASES, ELEMENTS, PIXEL_STRIDE, Golden
 from dualgan.graph import StepGraph
-from dualgan.layers import Kernels
+from dualgan.inference import TRANSLATED, Pairs, Pictures
 from dualgan.options import check_loss_scale
-from dualgan.shadowing import follow
+from dualgan.probing import Prober
+from dualgan.replay import probe_errors
+from dualgan.replay_report import print_checks
+from dualgan.sampling import SampleInput
 from dualgan.tensorflow_v1 import tf
-from dualgan.turning_over import OVER, Way
-from dualgan.watched_replay import WatchedKernels, WatchedReplay
-
-Say = Callable[[str], None]
+from dualgan.training import network_shape, step_options
 
 ADVICE = """
-Where to look: before/ wrong means weights, layout or the forward pass; a loss wrong at step 1, the losses; right at
-step 1 and wrong later, gradients or the optimiser. Where a path within rounding was followed for some steps and then
-lost, more --tries may find it."""
+Where to look: pictures wrong means weights, layout or the forward pass; pictures right and a loss wrong, the losses;
+losses right and a gradient wrong, that gradient; gradients right and an update wrong, the optimiser."""
 
 
-def verify(file: Path, device: Device, modes: Sequence[bool], tries: int, say: Say) -> int:
-    """Replay ``file`` in each of ``modes`` (True: one session.run a step); 0 where every bound holds, else 1.
+def verify(files: Sequence[Path], device: Device, modes: Sequence[str], say: Callable[[str], None]) -> int:
+    """Do every case of ``files`` (folders: of their .npz files) in each of ``modes``.
 
-    tries: where the bounds hold at step 1 and not later, how many steps to do with units turned over that are near
-    their zero, to tell rounding from a fault; 0: none.
+    Returns:
+        0 if all bounds hold, else 1.
+
+    Raises:
+        BadInput: a file is no golden file, before any step is done.
     """
-    check_loss_scale(device.options.loss_scale, True in modes)
-    recorded = golden.load(file)
-    say("{}: {} steps of {GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(
-        file, recorded.steps, **recorded.meta))  # fmt: skip
-    say("TensorFlow {} on {kind} ({name})".format(tf.version.VERSION, **device.describe()))
-    if device.products != "float32":
-        recorded = golden.first_steps(recorded, ROUNDED_FACTORS_STEPS)
-        say("factors of products are {} here: the bounds are those of such a device, for the first {} steps".format(
-            device.products, recorded.steps))  # fmt: skip
-    verification = _Verification(recorded, device, tries, say)
-    failed = sum([verification.failures(one_run) for one_run in modes])
+    check_loss_scale(device.options.loss_scale, "one-run" in modes)
+    recorded = {file: golden.load(file) for file in _golden_files(files)}
+    say("TensorFlow {} on {kind} ({name}), factors of products in {products}".format(
+        tf.version.VERSION, **dict({"products": device.products}, **device.describe())))  # fmt: skip
+    failed = 0
+    for file, content in recorded.items():
+        kind = "{GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(**content.options.as_dict())
+        say("\n{}: {}".format(file, kind))
+        probes = [probe for mode in modes for probe in _probes(content, device, mode)]
+        report = {
+            "options": content.options.as_dict(),
+            "candidate": {"device": {"products": device.products}},
+            "probes": probes,
+        }
+        failed += bool(print_checks(report, say))
     if failed:
         say(ADVICE)
-        say("\n{} bounds exceeded".format(failed))
-        return 1
-    say("\nall bounds hold" + (", along a path within rounding" if verification.within_rounding else ""))
-    return 0
+    say("\n{} of {} files hold ({})".format(len(recorded) - failed, len(recorded), " and ".join(modes)))
+    return 1 if failed else 0
 
 
-class _Verification:
-    """One golden file on one device. within_rounding: whether a mode holds along such a path only."""
-
-    def __init__(self, recorded: Golden, device: Device, tries: int, say: Say) -> None:
-        self._recorded = recorded
-        self._device = device
-        # Bounds of a device that rounds factors have room for what follows from it.
-        self._tries = tries if device.products == "float32" else 0
-        self._say = say
-        self._known: Dict[Tuple[Check, ...], int] = {}
-        self.within_rounding = False
-
-    def failures(self, one_run: bool) -> int:
-        """How many bounds do not hold in this mode."""
-        self._say("\n{}\n{:<18}{:>12}{:>12}".format(
-            "one-run" if one_run else "two-run", "quantity", "worst error", "bound"))  # fmt: skip
-        with self._session_of(one_run) as (graph, session):
-            replay = Replay(self._recorded, graph, session, self._device.products)
-            replay.restore(replay.initial)
-            before = replay.translation_checks("before")
-            losses = {number: replay.step(number) for number in range(1, replay.steps + 1)}
-            checks = before + replay.loss_checks(losses) + replay.translation_checks("after")
-            first = before + replay.loss_checks({1: losses[1]})
-        self._print(checks)
-        failed = sum(not check.holds for check in checks)
-        if not failed or not self._tries or not all(check.holds for check in first):
-            return failed
-        key = tuple(checks)
-        if key in self._known:
-            self._say("the same to the last digit as above, and so is what follows")
-            return self._known[key]
-        self._known[key] = 0 if self._is_rounding(one_run, before) else failed
-        return self._known[key]
-
-    @contextmanager
-    def _session_of(self, one_run: bool, kernels: Optional[Kernels] = None) -> Iterator[Tuple[StepGraph, Any]]:
-        with tf.Graph().as_default():
-            graph = StepGraph(golden.step_options(self._recorded, one_run), self._device, kernels)
-            initializer = tf.global_variables_initializer()
-            tf.get_default_graph().finalize()
-            with tf.Session(config=self._device.session_config()) as session:
-                session.run(initializer)
-                yield graph, session
-
-    def _is_rounding(self, one_run: bool, before: List[Check]) -> bool:
-        self._say(
-            "\nStep 1 holds. Is the rest rounding? Turning units over that are so near a rectifier's zero that\n"
-            "rounding decides on their side of it, until every bound holds (minutes)"
-        )
-        kernels = WatchedKernels(self._device.kernels())
-        with self._session_of(one_run, kernels) as (graph, session):
-            replay = WatchedReplay(self._recorded, graph, kernels, session, self._device.products)
-            shadow = follow(replay, self._tries)
-        if shadow.path is None:
-            self._say("not found: {} of {} steps could be followed, {} steps tried".format(
-                shadow.followed, replay.steps, shadow.tried))  # fmt: skip
-            return False
-        self.within_rounding = True
-        losses: Dict[int, Any] = {number: way.losses for number, way in enumerate(shadow.path, 1)}
-        self._print(before + replay.loss_checks(losses) + list(shadow.path[-1].translations))
-        self._say(_summary(shadow.path, shadow.tried))
-        return True
-
-    def _print(self, checks: Sequence[Check]) -> None:
-        for check in checks:
-            kind = "relative" if check.bound.relative else "absolute"
-            since = " from step {} on".format(check.exceeded_at) if check.exceeded_at else ""
-            verdict = "" if check.holds else "  EXCEEDED" + since
-            self._say("{:<18}{:>12.1e}{:>12.0e} {}{}".format(
-                check.quantity, check.error, check.bound.limit, kind, verdict))  # fmt: skip
+def _golden_files(given: Sequence[Path]) -> List[Path]:
+    found: List[Path] = []
+    for path in given:
+        inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not inside:
+            raise BadInput("{}: a folder without a golden file (.npz)".format(path))
+        found += inside
+    return found
 
 
-def _summary(path: Sequence[Way], tried: int) -> str:
-    distances = [abs(nudge) / OVER for way in path for nudge in way.nudges.values()]
-    turned = "{} units turned over, at most {:.0e} from their zero".format(len(distances), max(distances, default=0.0))
-    return "It is rounding: so it comes out with {} ({} steps tried)".format(turned, tried)
+def _probes(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]:
+    """The errors of each case."""
+    options = replace(recorded.options, step_mode=mode)
+    with tf.Graph().as_default() as tensorflow_graph:
+        graph = StepGraph(step_options(options, device), device)
+        prober = Prober(graph, _drawing(graph))
+        tensorflow_graph.finalize()
+        with tf.Session(config=device.session_config()) as session:
+            return [_errors(recorded, number, prober, session) for number in range(CASES)]
+
+
+def _errors(recorded: Golden, number: int, prober: Prober, session: Any) -> Dict[str, Any]:
+    case = recorded.case(number)
+    pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(case.batch.A, case.batch.B))]
+    probe = prober.probe(session, case.expected.step, case.batch, case.state, pairs, ELEMENTS, layers_too=False)
+    return probe_errors(probe, case.expected, network_shape(recorded.options), drawn=number > 0)
+
+
+def _drawing(graph: StepGraph) -> Callable[[Any, Mapping[str, Any], Pairs], Pictures]:
+    """A function that draws a batch as `sample` does, one pair after the other; of that, the recorded pixels."""
+
+    def drawn(session: Any, _: Mapping[str, Any], pairs: Pairs) -> Pictures:
+        sample = graph.sample_callable(session)
+        images = [sample(pair.A[np.newaxis], pair.B[np.newaxis]) for pair in pairs]
+        return {
+            kind: np.concatenate([getattr(translations, kind) for translations in images])[
+                :, ::PIXEL_STRIDE, ::PIXEL_STRIDE
+            ]
+            for kind in TRANSLATED
+        }
+
+    return drawn

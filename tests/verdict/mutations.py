@@ -4,6 +4,7 @@ None of them shows in options.json.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,20 +13,25 @@ from unittest import mock
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dualgan import layers, losses, networks
+from dualgan import graph, layers, losses, networks
 from dualgan.cpu_kernels import CpuKernels
+from dualgan.devices.device import Device
 from dualgan.feed import Batch, TrainingData
 from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import Translations
 from dualgan.sample_graph import SampleGraph
+from dualgan.taps import variable_of
 from dualgan.tensorflow_v1 import tf
-from dualgan.trace_taps import variable_of
 
 Mutation = Callable[[], contextlib.AbstractContextManager[Any]]
 
 LOW_PRECISION_WEIGHT = "A_g_d3/w"
 LOST_UPDATE_EVERY = 10
 REPEATED_SHARE = 0.02
+LAST_UPDATE_OF_GENERATORS = 120
+MAX_GRADIENT = 1e-4
+# The order in which a step in two runs makes its callables.
+CRITICS, GENERATORS = 1, 2
 
 
 def _options(change: Callable[[StepOptions], StepOptions]) -> Mutation:
@@ -68,6 +74,39 @@ def _rounded_layer(kind: Any) -> Mutation:
     return lambda: mock.patch.object(CpuKernels, "deconvolution", deconvolution)
 
 
+def _shortened(function: Callable[..., Any], kind: Any) -> Callable[..., Any]:
+    """``function`` of a tensor, computed in a shorter type."""
+    return lambda x: tf.cast(function(tf.cast(x, kind)), tf.float32)
+
+
+class _ShortTanh:
+    """TensorFlow whose tanh is computed in float16."""
+
+    tanh = staticmethod(_shortened(tf.tanh, tf.float16))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(tf, name)
+
+
+def _short_inverse_root() -> contextlib.AbstractContextManager[Any]:
+    original = CpuKernels.inverse_root
+
+    def inverse_root(self: CpuKernels, x: Any) -> Any:
+        return tf.cast(tf.cast(original(self, x), tf.bfloat16), tf.float32)
+
+    return mock.patch.object(CpuKernels, "inverse_root", inverse_root)
+
+
+def _clipped_gradients() -> contextlib.AbstractContextManager[Any]:
+    original = Device.gradients
+
+    def gradients(self: Device, optimizer: Any, loss: Any, values: Sequence[Any]) -> list[Any]:
+        found = original(self, optimizer, loss, values)
+        return [tf.clip_by_value(gradient, -MAX_GRADIENT, MAX_GRADIENT) for gradient in found]
+
+    return mock.patch.object(Device, "gradients", gradients)
+
+
 class _TensorFlow:
     """TensorFlow whose concat leaves out what a decoder layer gets from its encoder layer, at one size."""
 
@@ -85,26 +124,26 @@ class _TensorFlow:
 
 
 class _Runs:
-    """A session whose callables, by the order in which a step in two runs makes them, are wrapped."""
+    """A session one of whose callables, by the order in which a step in two runs makes them, is wrapped."""
 
-    def __init__(self, session: Any, wrap: Callable[[Any, Any, Sequence[Any]], Callable[..., Any]]) -> None:
-        self._session, self._wrap, self._made = session, wrap, 0
+    def __init__(self, session: Any, place: int, wrap: Callable[[Any, Any, Sequence[Any]], Callable[..., Any]]) -> None:
+        self._session, self._place, self._wrap, self._made = session, place, wrap, 0
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any]) -> Callable[..., Any]:
         self._made += 1
-        if self._made > 1:
+        if self._made != self._place:
             run: Callable[..., Any] = self._session.make_callable(fetches, feed_list=feed_list)
             return run
         return self._wrap(self._session, fetches, feed_list)
 
 
 @contextlib.contextmanager
-def _critics_run(wrap: Callable[[Any, Any, Sequence[Any]], Callable[..., Any]]) -> Iterator[None]:
-    """A leg that steps in two runs, the critics' of which is another."""
+def _one_run(place: int, wrap: Callable[[Any, Any, Sequence[Any]], Callable[..., Any]]) -> Iterator[None]:
+    """A leg that steps in two runs, one of which is another: CRITICS or GENERATORS."""
     original = StepGraph.step_callable
 
     def step_callable(self: StepGraph, session: Any) -> Callable[[int, Sequence[Any]], dict[str, float]]:
-        return original(self, _Runs(session, wrap))
+        return original(self, _Runs(session, place, wrap))
 
     two_runs = _options(lambda options: options._replace(one_run=False))
     with two_runs(), mock.patch.object(StepGraph, "step_callable", step_callable):
@@ -122,18 +161,22 @@ def _fed_shuffled_pairs(session: Any, fetches: Any, feed_list: Sequence[Any]) ->
     return shuffled
 
 
-def _losing_updates(session: Any, fetches: Any, feed_list: Sequence[Any]) -> Callable[..., Any]:
-    terms, operations = fetches
-    update, evaluate = (
-        session.make_callable([terms, done], feed_list=feed_list) for done in (list(operations), list[Any]())
-    )
-    calls = [0]
+def _updating_if(wanted: Callable[[int], bool]) -> Callable[[Any, Any, Sequence[Any]], Callable[..., Any]]:
+    """A run that updates if ``wanted`` is true of how many times it has been called, and only evaluates otherwise."""
 
-    def run(*values: Any) -> Any:
-        calls[0] += 1
-        return (update if calls[0] % LOST_UPDATE_EVERY else evaluate)(*values)
+    def wrap(session: Any, fetches: Any, feed_list: Sequence[Any]) -> Callable[..., Any]:
+        terms, operations = fetches
+        update, evaluate = (
+            session.make_callable([terms, done], feed_list=feed_list) for done in (list(operations), list[Any]())
+        )
+        calls = itertools.count(1)
 
-    return run
+        def run(*values: Any) -> Any:
+            return update(*values) if wanted(next(calls)) else evaluate(*values)
+
+        return run
+
+    return wrap
 
 
 def _swapped_channels(data: TrainingData, step: int, batch: Callable[[int], Batch]) -> Batch:
@@ -156,22 +199,20 @@ def _repeated(data: TrainingData, step: int, batch: Callable[[int], Batch]) -> B
     return batch(step - 1 if again else step)
 
 
-@contextlib.contextmanager
-def _blurred_outputs() -> Iterator[None]:
+def _drawn(change: Callable[[Any], Any]) -> Mutation:
+    """A leg that draws what its generators make otherwise than they make it."""
     original = SampleGraph.sample_callable
 
     def sample_callable(self: SampleGraph, session: Any) -> Callable[[Any, Any], Translations]:
         sample = original(self, session)
 
-        def blurred(A: Any, B: Any) -> Translations:
+        def changed(A: Any, B: Any) -> Translations:
             images = sample(A, B)._asdict()
-            made = {name for name in images if not name.startswith("real")}
-            return Translations(**{n: gaussian_filter(v, (0, 1, 1, 0)) if n in made else v for n, v in images.items()})
+            return Translations(**{n: v if n.startswith("real") else change(v) for n, v in images.items()})
 
-        return blurred
+        return changed
 
-    with mock.patch.object(SampleGraph, "sample_callable", sample_callable):
-        yield
+    return lambda: mock.patch.object(SampleGraph, "sample_callable", sample_callable)
 
 
 def _scaled_lambda(options: StepOptions) -> StepOptions:
@@ -181,7 +222,7 @@ def _scaled_lambda(options: StepOptions) -> StepOptions:
 MUTATIONS: Mapping[str, Mutation] = {
     "epsilon of the normalisation x1000": _epsilon_times_1000,
     "learning rate x1.3": _options(lambda options: options._replace(lr=1.3 * options.lr)),
-    "critics see shuffled pairs": lambda: _critics_run(_fed_shuffled_pairs),
+    "critics see shuffled pairs": lambda: _one_run(CRITICS, _fed_shuffled_pairs),
     "a generator layer in float16": _rounded_layer(tf.float16),
     "a generator layer in bfloat16": _rounded_layer(tf.bfloat16),
     "gradient penalty dropped": lambda: mock.patch.object(losses, "GRADIENT_PENALTY_WEIGHT", 0.0),
@@ -189,8 +230,18 @@ MUTATIONS: Mapping[str, Mutation] = {
     "BGR for RGB in the feed": _batches(_swapped_channels),
     "a decoder skip missing": lambda: mock.patch.object(networks, "tf", _TensorFlow(side=8)),
     "flips on one side only": _batches(_flipped_on_one_side),
-    "outputs blurred, sigma 1": _blurred_outputs,
-    "one critic update in ten lost": lambda: _critics_run(_losing_updates),
+    "outputs blurred, sigma 1": _drawn(lambda images: gaussian_filter(images, (0, 1, 1, 0))),
+    "pictures two pixels aside": _drawn(lambda images: np.roll(images, 2, axis=2)),
+    "pictures with a colour cast of 0.15": _drawn(lambda images: images + np.float32([0.15, 0, 0])),
+    "pictures in float16": _drawn(lambda images: images.astype(np.float16).astype(np.float32)),
+    "one critic update in ten lost": lambda: _one_run(CRITICS, _updating_if(lambda call: call % LOST_UPDATE_EVERY > 0)),
+    "generators not updated from step 121 on": lambda: _one_run(
+        GENERATORS, _updating_if(lambda call: call <= LAST_UPDATE_OF_GENERATORS)
+    ),
+    "epsilon of the optimiser 1e-3": lambda: mock.patch.object(graph, "RMSPROP_EPSILON", 1e-3),
+    "gradients clipped": _clipped_gradients,
+    "tanh in float16": lambda: mock.patch.object(networks, "tf", _ShortTanh()),
+    "inverse roots in bfloat16": _short_inverse_root,
     "RMSProp decay 0.99": _options(lambda options: options._replace(rmsprop_decay=0.99)),
     "2% of batches repeated": _batches(_repeated),
 }

@@ -8,12 +8,14 @@ import pytest
 from components.compare.bounds import Bounds
 from components.compare.feed import first_parted_step
 from components.compare.leg import Leg, LegRun, Source, read_leg
+from components.compare.liveness import liveness_problem
 from dualgan.options import TrainOptions
 from dualgan.replay_command import Leg as ReplayedLeg
 from dualgan.replay_command import replay_trace
 from dualgan.trace_command import Request, record
 from dualgan.training import train
 from tests.components.dualgan.conftest import dataset
+from tests.verdict import mutations
 from tests.verdict.mutations import MUTATIONS
 
 __all__ = ["dataset"]
@@ -55,12 +57,25 @@ def test_a_leg_that_is_not_broken_departs_nowhere(trace: Path) -> None:
         ("learning rate x1.3", "update size", "A_d", 1),
         ("lambda_A x0.8", "gradient", "A_g_e1_conv/w", 1),
         ("one critic update in ten lost", "free-running update", "A_d", 10),
+        ("pictures two pixels aside", "picture", "drawn/0/A2B", 1),
+        ("pictures with a colour cast of 0.15", "picture", "drawn/0/A2B", 1),
+        ("pictures in float16", "picture", "drawn/0/A2B", 1),
+        ("tanh in float16", "picture", "drawn/0/A2B", 1),
+        ("inverse roots in bfloat16", "picture", "drawn/0/A2B", 1),
+        ("gradients clipped", "gradient", "A_d_h0_conv/w", 1),
     ],
 )
 def test_a_broken_leg_is_found_by_its_replay(trace: Path, mutation: str, what: str, name: str, step: int) -> None:
     with MUTATIONS[mutation]():
         first = replay_trace(trace, ReplayedLeg(None, {}))["departures"][0]
     assert (first["what"], first["name"], first["step"]) == (what, name, step)
+
+
+def test_another_epsilon_of_the_optimiser_shows_late_in_a_training(trace: Path) -> None:
+    with MUTATIONS["epsilon of the optimiser 1e-3"]():
+        found = replay_trace(trace, ReplayedLeg(None, {}))["departures"]
+    assert found and all(departure["drawn"] for departure in found)
+    assert "median update" in {departure["what"] for departure in found}
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +100,13 @@ def test_a_broken_feed_is_found_by_its_signatures(trained: Callable[[str], LegRu
     assert first_parted_step(honest, trained("none"), Bounds()) is None
     assert first_parted_step(honest, trained("BGR for RGB in the feed"), Bounds()) == 1
     assert first_parted_step(honest, trained("2% of batches repeated"), Bounds()) == 9
+
+
+def test_a_network_that_stops_being_updated_is_named_with_its_step(
+    trained: Callable[[str], LegRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutations, "LAST_UPDATE_OF_GENERATORS", 40)
+    honest, stopped = trained("none"), trained("generators not updated from step 121 on")
+    assert liveness_problem(honest, trained("none")) is None
+    problem = liveness_problem(honest, stopped)
+    assert problem and "A_g of leg stands still at 20 steps, first at step 41" in problem

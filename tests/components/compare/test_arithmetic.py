@@ -31,7 +31,7 @@ def legs(tmp_path_factory: pytest.TempPathFactory) -> tuple[LegRuns, LegRuns]:
 
 
 def errors(name: str, relative: float = 1e-6) -> dict[str, Any]:
-    return {"name": name, "cosine": 1.0, "relative_l2": relative, "max_abs": relative}
+    return {"name": name, "cosine": 1.0, "relative_l2": relative, "max_abs": relative, "norm": relative}
 
 
 def replay_content() -> dict[str, Any]:
@@ -43,6 +43,8 @@ def replay_content() -> dict[str, Any]:
     networks = ("A_g", "B_g", "A_d", "B_d")
     probe = {
         "step": 1,
+        "drawn": False,
+        "pictures": [errors("drawn/1/A2B"), errors("file/1/A2B")],
         "layers": [errors("A2B/A_g_e1_conv"), errors("A2B/A_g_bn_e2"), errors("updated/A_d_bn1")],
         "gradients": [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w")],
         "updates": [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w")],
@@ -50,7 +52,7 @@ def replay_content() -> dict[str, Any]:
         "terms": {"A_loss": 1e-7, "B_loss": 1e-7, "Ad_loss": 1e-5},
     }
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "reference": origin("gpu", "2.21.0"),
         "candidate": origin("npu", "1.15.0"),
         "options": {**OPTIONS, "device": "gpu"},
@@ -109,8 +111,39 @@ def test_an_update_is_blamed_before_what_follows_from_it(judged: Callable[..., F
     probe = content["probes"][0]
     probe["update_sizes"]["A_d"] = 1.3
     probe["layers"][2] = errors("updated/A_d_bn1", 0.1)
-    probe["gradients"][0] = errors("A_g_e1_conv/w", 0.2)
+    probe["gradients"][0] = errors("A_g_e1_conv/w", 0.3)
     assert "step 1 updates A_d by more or less" in judged(content).reason
+
+
+def test_pictures_that_are_drawn_otherwise_are_named_as_such(judged: Callable[..., Finding]) -> None:
+    content = replay_content()
+    content["probes"][0]["pictures"] = [errors("drawn/1/A2B", 0.1), errors("file/1/A2B", 0.1)]
+    finding = judged(content)
+    assert finding.verdict is Verdict.FAIL
+    assert "pictures drawn from equal weights differ: drawn/1/A2B" in finding.reason
+
+
+def test_a_layer_is_blamed_before_the_pictures_that_follow_from_it(judged: Callable[..., Finding]) -> None:
+    content = replay_content()
+    content["probes"][0]["pictures"] = [errors("drawn/1/A2B", 0.1)]
+    content["probes"][0]["layers"][1] = errors("A2B/A_g_bn_e2", 0.1)
+    assert "computes otherwise: the forward pass" in judged(content).reason
+
+
+def test_from_a_drawn_state_single_gradients_decide_nothing_but_all_together_do(
+    judged: Callable[..., Finding],
+) -> None:
+    content = replay_content()
+    late = json.loads(json.dumps(content["probes"][0]))
+    late["drawn"] = True
+    late["gradients"] = [errors(f"A_g_e{n}_conv/w", 2.0 if n == 1 else 1e-3) for n in (1, 2, 3)]
+    late["gradients"].append(errors("A_d_h0_conv/w"))
+    content["probes"].append(late)
+    assert judged(content).verdict is Verdict.PASS
+    late["updates"] = [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w", 0.9)]
+    finding = judged(content)
+    assert finding.verdict is Verdict.FAIL
+    assert "leaves the bound as a whole, from a state as late in a training" in finding.reason
 
 
 def test_an_update_that_is_lost_later_fails(judged: Callable[..., Finding]) -> None:
@@ -166,7 +199,7 @@ def test_a_recorded_trace_is_a_reference_without_a_leg(judged: Callable[..., Fin
     [
         ("{", "damaged, or no replay"),
         ("{}", "schema_version: Field required"),
-        ({**replay_content(), "schema_version": 2}, "schema_version"),
+        ({**replay_content(), "schema_version": 1}, "schema_version"),
         ({**replay_content(), "steps": 9}, "it has not 9 steps"),
         ({**replay_content(), "probes": []}, "probes"),
     ],

@@ -1,33 +1,65 @@
-"""Record golden files of other options, with a graph of the original's shape. Python 3.7 with TensorFlow 1.15.0:
+"""Record golden files of other options and seeds, in a loop of its own. Python 3.7 with TensorFlow 1.15.0:
 
 PYTHONPATH=components:. .venv-tf1/bin/python -m tests.components.dualgan.recorder FILE.npz --GAN_type wgan --n_critic 2
 
-Images come from the golden files beside this one. The arithmetic is written as the original writes it: tf.nn.moments
-and tf.maximum for normalisation and rectifiers, each loss fetched before the update that it belongs to, an update a
-session.run, and TensorFlow's graph optimiser on.
+The arithmetic is written as the original writes it: tf.nn.moments and tf.maximum for normalisation and rectifiers, each
+loss fetched before the update that it belongs to, an update a session.run, and TensorFlow's graph optimiser on. The
+rules that define each case are written out anew, so that a mistake in the product's own shows.
 """
 
 import argparse
 import json
+import zlib
 from pathlib import Path
 from typing import Any, Dict, List
 from unittest import mock
 
 import numpy as np
 
-from dualgan import golden, layers, losses, networks
-from dualgan.golden_replay import TERM_NAMES
-from dualgan.graph import CLASSIC_GENERATOR_UPDATES, updates_generators
+from dualgan import layers, losses, networks
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
 from dualgan.options import DISC_TYPES, GAN_TYPES, LOSS_METRICS
-from dualgan.randomness import initial_value
 from dualgan.sample_graph import translate
 from dualgan.tensorflow_v1 import tf
 from tests.bench.reference_loop import AS_WRITTEN
 
-GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
-SIZE, FILTERS = 256, 2
+SIZE, FILTERS, CASES = 256, 2, 3
+CRITIC_TERMS = {"Ad_fake": "Ad_fake", "Ad_real": "Ad_real", "Bd_fake": "Bd_fake", "Bd_real": "Bd_real"}
+CRITIC_TERMS.update({"Ad": "Ad_loss", "Bd": "Bd_loss", "d_loss": "d_loss"})
+GENERATOR_TERMS = {"Ag": "Ag_loss", "Bg": "Bg_loss", "A_loss": "A_loss", "B_loss": "B_loss", "g_loss": "g_loss"}
+
+
+def draw(name: str, seed: int, low: int, high: int, shape: Any) -> Any:
+    return np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32).randint(low, high, shape)
+
+
+def odd(name: str, seed: int, shape: Any, per: int) -> Any:
+    return np.float32((2 * draw(name, seed, -32, 32, shape) + 1) / per)
+
+
+def weight(name: str, shape: Any, seed: int, number: int) -> Any:
+    kind = name.rsplit("/", maxsplit=1)[-1]
+    if kind in ("w", "Matrix"):
+        return odd(name, seed, shape, 2048)
+    if kind == "scale":
+        return np.float32(1 + odd(name, seed, shape, 1024))
+    return odd(name, seed, shape, 256) if number else np.zeros(shape, np.float32)
+
+
+def images(domain: str, seed: int, batch: int) -> Any:
+    """float32 [batch, S, S, 3] in [-1, 1]."""
+    total = np.zeros([batch, SIZE, SIZE, 3], np.int64)
+    for name, size, factor in (("coarse", 8, 4), ("middle", 32, 2), ("fine", SIZE, 2)):
+        drawn = draw(name + "/" + domain, seed, 0, 256, [batch, size, size, 3])
+        total += factor * np.kron(drawn, np.ones([1, SIZE // size, SIZE // size, 1], np.int64))
+    return np.float32(total // 8) / np.float32(127.5) - np.float32(1)
+
+
+def elements(values: Any) -> Any:
+    flat = np.reshape(values, -1)
+    count = min(flat.size, 16)
+    return np.array([flat[i * (flat.size - 1) // (count - 1) if count > 1 else 0] for i in range(count)], np.float32)
 
 
 class Original:
@@ -35,12 +67,12 @@ class Original:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self.shape = Shape(SIZE, 3, 3, FILTERS, FILTERS, options.disc_type)
+        shape = Shape(SIZE, 3, 3, FILTERS, FILTERS, options.disc_type)
         self.images = {domain: tf.placeholder(tf.float32, [options.batch_size, SIZE, SIZE, 3]) for domain in "AB"}
         self.epsilons = {domain: tf.placeholder(tf.float32, [options.batch_size, 1, 1, 1]) for domain in "AB"}
         self.variables = {
             spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer())
-            for spec in networks.all_variables(self.shape)
+            for spec in networks.all_variables(shape)
         }
         weights = {name: tf.convert_to_tensor(variable) for name, variable in self.variables.items()}
         with mock.patch.multiple(layers, **AS_WRITTEN):
@@ -48,87 +80,79 @@ class Original:
 
     def _build(self, weights: Dict[str, Any]) -> None:
         options = self._options
-        images = self.translations = translate(self.images["A"], self.images["B"], weights, layers.PLAIN)
+        pictures = self.translations = translate(self.images["A"], self.images["B"], weights, layers.PLAIN)
         terms = LossOptions(options.GAN_type, options.loss_metric, options.lambda_A, options.lambda_B)
 
         def critic(prefix: str) -> Any:
             return lambda image: networks.critic(image, weights, prefix, options.disc_type)
 
-        self.critic_terms = losses.critic_losses(
-            critic("A_d"), critic("B_d"), images, self.epsilons["A"], self.epsilons["B"], terms
-        )
-        self.generator_terms = losses.generator_losses(critic("A_d"), critic("B_d"), images, terms)
+        epsilons = (self.epsilons["A"], self.epsilons["B"])
+        self.critic_terms = losses.critic_losses(critic("A_d"), critic("B_d"), pictures, *epsilons, terms)
+        self.generator_terms = losses.generator_losses(critic("A_d"), critic("B_d"), pictures, terms)
         critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
-        self.update_critics = self._minimise(self.critic_terms["d_loss"], critics)
-        self.update_generators = self._minimise(self.generator_terms["g_loss"], generators)
+        self.optimizers: List[Any] = []
+        self.critics = self._minimise(self.critic_terms["d_loss"], critics)
+        self.generators = self._minimise(self.generator_terms["g_loss"], generators)
         limit = options.clip_value
         self.clip = [variable.assign(tf.clip_by_value(variable, -limit, limit)) for variable in critics]
 
     def _minimise(self, loss: Any, variables: List[Any]) -> Any:
-        options = self._options
-        return tf.train.RMSPropOptimizer(options.lr, decay=options.rmsprop_decay).minimize(loss, var_list=variables)
+        """Gradients by name, and the update."""
+        optimizer = tf.train.RMSPropOptimizer(self._options.lr, decay=self._options.rmsprop_decay)
+        pairs = optimizer.compute_gradients(loss, var_list=variables)
+        self.optimizers.append(optimizer)
+        gradients = {v.op.name: tf.zeros_like(v) if gradient is None else gradient for gradient, v in pairs}
+        return gradients, optimizer.apply_gradients(pairs)
 
-    def step(self, session: Any, number: int, feed: Dict[Any, Any]) -> Dict[str, float]:
-        """Do a step; the losses by the run folder's names."""
-        GAN_type = self._options.GAN_type
-        terms = session.run(self.critic_terms, feed)
-        session.run(self.update_critics, feed)
-        if GAN_type == "wgan":
-            session.run(self.clip)
-        if not updates_generators(GAN_type, self._options.n_critic, number):
-            return dict(terms, **session.run(self.generator_terms, feed))
-        for _ in range(CLASSIC_GENERATOR_UPDATES if GAN_type == "classic" else 1):
-            found = session.run(self.generator_terms, feed)
-            session.run(self.update_generators, feed)
-        return dict(terms, **found)
-
-
-def record(options: argparse.Namespace) -> Dict[str, Any]:
-    """The arrays of a golden file but for "meta"."""
-    random = np.random.RandomState(options.seed)
-    arrays = {"input/" + domain: _images(domain, options, random) for domain in "AB"}
-    epsilons = {domain: random.rand(options.steps, options.batch_size, 1, 1, 1).astype(np.float32) for domain in "AB"}
-    if options.GAN_type == "wgan-gp":
-        arrays.update({"input/epsilon_" + domain: values for domain, values in epsilons.items()})
-    original = Original(options)
-    weights = {spec.name: initial_value(spec, options.seed) for spec in networks.all_variables(original.shape)}
-    arrays.update({"init/" + name: value for name, value in weights.items()})
-    with tf.Session() as session:
+    def set_state(self, session: Any, seed: int, number: int) -> None:
         session.run(tf.global_variables_initializer())
-        for name, variable in original.variables.items():
-            variable.load(weights[name], session)
+        for name, variable in self.variables.items():
+            shape = variable.shape.as_list()
+            variable.load(weight(name, shape, seed, number), session)
+            if number:
+                slot = self.optimizers[0 if networks.is_critic_variable(name) else 1].get_slot(variable, "rms")
+                slot.load(np.float32(2.0 ** draw(name + "/rms", seed, -24, 5, shape)), session)
 
-        def images(step: int) -> Dict[Any, Any]:
-            return {original.images[domain]: _normalised(arrays["input/" + domain][step]) for domain in "AB"}
-
-        def translations(moment: str, *kinds: str) -> Dict[str, Any]:
-            found = session.run([getattr(original.translations, kind) for kind in kinds], images(0))
-            stride = golden.PIXEL_STRIDE
-            return {moment + "/" + kind: value[:, ::stride, ::stride] for kind, value in zip(kinds, found)}
-
-        before = translations("before", "A2B", "A2B2A", "B2A", "B2A2B")
-        found = []
-        for step in range(options.steps):
-            feed = images(step)
-            feed.update({original.epsilons[domain]: epsilons[domain][step] for domain in "AB"})
-            found.append(original.step(session, step + 1, feed))
-        arrays.update(before, **translations("after", "A2B", "B2A"))
-    for name in golden.RECORDED_TERMS:
-        arrays["loss/" + name] = np.array([float(terms[TERM_NAMES.get(name, name)]) for terms in found])
-    return arrays
-
-
-def _images(domain: str, options: argparse.Namespace, random: Any) -> Any:
-    """uint8 [steps, batch, S, S, 3]: the golden files' images and their mirror images, in any order."""
-    loaded = [np.load(str(file))["input/" + domain].reshape(-1, SIZE, SIZE, 3) for file in GOLDEN]
-    images = np.concatenate(loaded + [image[:, :, ::-1] for image in loaded])
-    count = options.steps * options.batch_size
-    return images[random.permutation(len(images))[:count]].reshape(options.steps, -1, SIZE, SIZE, 3)
+    def step(self, session: Any, number: int, feed: Dict[Any, Any]) -> Dict[str, Any]:
+        """Do the step of case ``number``: its losses and gradients, by the names of a golden file."""
+        options = self._options
+        terms, gradients = session.run([self.critic_terms, self.critics[0]], feed)
+        session.run(self.critics[1], feed)
+        if options.GAN_type == "wgan":
+            session.run(self.clip)
+        gradients.update(session.run(self.generators[0], feed))
+        updates = 2 if options.GAN_type == "classic" else int((number + 2) % options.n_critic == 0)
+        later = session.run(self.generator_terms, feed)
+        for _ in range(updates):
+            later = session.run(self.generator_terms, feed)
+            session.run(self.generators[1], feed)
+        result = {"loss/" + name: np.float64(terms[term]) for name, term in CRITIC_TERMS.items()}
+        result.update({"loss/" + name: np.float64(later[term]) for name, term in GENERATOR_TERMS.items()})
+        for name, value in gradients.items():
+            result["gradient/" + name] = elements(value)
+            result["gradient_norm/" + name] = np.linalg.norm(np.float64(value))
+        return result
 
 
-def _normalised(images: Any) -> Any:
-    return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+def case(original: Original, session: Any, options: argparse.Namespace, number: int) -> Dict[str, Any]:
+    """The arrays of a golden file, of one case."""
+    seed, batch = 1000 * options.seed + number, options.batch_size
+    original.set_state(session, seed, number)
+    feed = {original.images[domain]: images(domain, seed, batch) for domain in "AB"}
+    for domain in "AB":
+        drawn = draw("epsilon/" + domain, seed, 0, 128, [batch, 1, 1, 1])
+        feed[original.epsilons[domain]] = np.float32((2 * drawn + 1) / 256)
+    kinds = ("A2B", "A2B2A", "B2A", "B2A2B")
+    pictures = session.run([getattr(original.translations, kind) for kind in kinds], feed)
+    result = {"output/" + kind: picture[:, ::32, ::32] for kind, picture in zip(kinds, pictures)}
+    before = session.run(original.variables)
+    result.update(original.step(session, number, feed))
+    after = session.run(original.variables)
+    for name in after:
+        result["update/" + name] = elements(after[name] - before[name])
+        result["update_norm/" + name] = np.linalg.norm(np.float64(after[name] - before[name]))
+    return result
 
 
 def main() -> None:
@@ -142,14 +166,17 @@ def main() -> None:
     parser.add_argument("--lambda_B", type=float, default=1000.0)
     parser.add_argument("--n_critic", type=int, default=1)
     parser.add_argument("--clip_value", type=float, default=0.01)
-    parser.add_argument("--lr", type=float, default=5e-5)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--rmsprop_decay", type=float, default=0.9)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=100)
     options = parser.parse_args()
-    meta = {name: value for name, value in vars(options).items() if name not in ("file", "seed")}
-    meta.update(name=options.file.stem, image_size=SIZE, gcn=FILTERS, dcn=FILTERS, tensorflow=tf.version.VERSION)
-    np.savez(str(options.file), meta=np.array(json.dumps(meta)), **record(options))
+    original = Original(options)
+    with tf.Session() as session:
+        found = [case(original, session, options, number) for number in range(CASES)]
+    meta = {name: value for name, value in vars(options).items() if name != "file"}
+    meta.update(schema_version=2, cases=CASES, image_size=SIZE, gcn=FILTERS, dcn=FILTERS, rmsprop_epsilon=1e-10)
+    arrays = {name: np.stack([results[name] for results in found]) for name in found[0]}
+    np.savez_compressed(str(options.file), meta=np.array(json.dumps(meta)), **arrays)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,6 @@ def test_a_wrong_option_is_named(tmp_path: Path, dataset: Path, options: tuple[s
     refused(TRAINER, tmp_path / "run", dataset, named, *SMALL, *options)
 
 
-def test_a_negative_number_of_tries_is_named(tmp_path: Path) -> None:
-    answer = TRAINER("verify", str(tmp_path / "golden.npz"), "--tries", "-1")
-    assert answer.returncode == 2
-    assert answer.stderr.splitlines()[-1] == "error: --tries -1: is negative; give 0 for none"
-
-
 def test_a_folder_without_train_A_is_named(tmp_path: Path, dataset: Path) -> None:
     copy = shutil.copytree(dataset, tmp_path / "copy")
     shutil.rmtree(copy / "train" / "A")

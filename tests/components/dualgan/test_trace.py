@@ -1,8 +1,10 @@
 """Training steps recorded on one runtime and done again on the other: they come out the same, or the first layer that
 does not is named."""
 
+import io
 import itertools
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,24 +69,32 @@ def test_one_runtime_s_steps_come_out_on_the_other_in_the_other_step_mode(
     assert content["departures"] == []
     assert (content["reference"]["step_mode"], content["candidate"]["step_mode"]) == ("one-run", "two-run")
     assert content["reference"]["tensorflow"] != content["candidate"]["tensorflow"]
-    assert [probe["step"] for probe in content["probes"]] == [1, STEPS]
+    assert [(probe["step"], probe["drawn"]) for probe in content["probes"]] == [(1, False), (STEPS, False), (1, True)]
+    pictures = {picture["name"] for picture in content["probes"][2]["pictures"]}
+    assert {"drawn/0/A2B2A", "file/0/B2A", "exported/1/B2A"} <= pictures
     layers = [layer["name"] for layer in content["probes"][0]["layers"]]
     assert layers[0] == "A2B/A_g_e1_conv" and "B2A2B/A_g_bn_d3" in layers and "updated/A_d_bn1" in layers
-    errors = [layer["relative_l2"] for probe in content["probes"] for layer in probe["layers"]]
+    errors = [layer["relative_l2"] for probe in content["probes"][:2] for layer in probe["layers"]]
     assert 0 < max(errors) < FLOAT32.layer / 3
 
 
 def test_the_first_layer_that_differs_is_named(
     traces: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def nearly_equal_weights(arrays: dict[str, Any]) -> None:
-        arrays["state/1/A_g_e3_conv/w"] = arrays["state/1/A_g_e3_conv/w"].astype(np.float16).astype(np.float32)
+    def other_layer(arrays: dict[str, Any]) -> None:
+        arrays["layer/0/A2B/A_g_e3_conv"] *= 1.001
 
-    trace = altered(traces["tf2"], tmp_path / "altered.npz", nearly_equal_weights)
+    trace = altered(traces["tf2"], tmp_path / "altered.npz", other_layer)
     assert main(["replay", str(trace), "--output", str(tmp_path / "replay.json")]) == 1
     first = read_json(tmp_path / "replay.json")["departures"][0]
     assert (first["what"], first["name"], first["step"]) == ("forward", "A2B/A_g_e3_conv", 1)
     assert "EXCEEDED forward: A2B/A_g_e3_conv at step 1" in capsys.readouterr().out
+
+
+def test_states_that_a_rule_gives_are_not_in_the_file(traces: Mapping[str, Path]) -> None:
+    with np.load(traces["tf2"]) as content:
+        stored = {name.split("/")[1] for name in content.files if name.startswith("state/")}
+    assert stored == {"1"}, "of the last step's probe alone"
 
 
 @pytest.mark.system
@@ -134,15 +144,42 @@ def without_a_weight(arrays: dict[str, Any]) -> None:
     del arrays["state/1/A_g_e1_conv/w"]
 
 
+def of_huge_networks(arrays: dict[str, Any]) -> None:
+    meta = json.loads(str(arrays["meta"]))
+    arrays["meta"] = np.array(json.dumps({**meta, "options": {**meta["options"], "gcn": 10**9}}))
+
+
+def claiming_a_huge_shape(trace: Path, target: Path) -> Path:
+    return overwritten_header(trace, target, "pair/A.npy", (10**9, 32, 32, 3))
+
+
+def overwritten_header(file: Path, target: Path, member: str, shape: tuple[int, ...]) -> Path:
+    """A copy of ``file`` whose array ``member`` claims another shape than it has."""
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(target, "w") as copy:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == member:
+                data = io.BytesIO(content)
+                array = np.load(data)
+                header = io.BytesIO()
+                description = np.lib.format.header_data_from_array_1_0(array)
+                np.lib.format.write_array_header_1_0(header, {**description, "shape": shape})
+                content = header.getvalue() + array.tobytes()
+            copy.writestr(name, content)
+    return target
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
-        (truncated, "no trace, or a damaged one"),
+        (truncated, "not a trace, or a damaged one"),
+        (claiming_a_huge_shape, "of shape (1000000000, 32, 32, 3) does not fit"),
+        (lambda trace, target: altered(trace, target, of_huge_networks), "lacks A_g_e1_conv/"),
         (lambda trace, target: altered(trace, target, of_the_future), "schema version 99"),
-        (lambda trace, target: altered(trace, target, without_a_weight), "step 1 lacks A_g_e1_conv/w"),
+        (lambda trace, target: altered(trace, target, without_a_weight), "step 4 lacks A_g_e1_conv/w"),
         (lambda trace, target: target, "no such file"),
     ],
-    ids=["truncated", "another version", "incomplete", "missing"],
+    ids=["truncated", "huge shape", "huge networks", "another version", "incomplete", "missing"],
 )
 def test_a_file_that_is_no_whole_trace_is_refused_in_a_line(
     traces: Mapping[str, Path],

@@ -1,0 +1,82 @@
+"""Files of NumPy arrays by name (.npz, no pickles) and a JSON object called "meta"; what is read may be anything."""
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+import numpy as np
+from numpy.lib import format as npy
+
+from dualgan.errors import BadInput
+
+Arrays = Dict[str, Any]
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Dict[str, Any], Arrays]:
+    """The meta and the arrays of ``path``, whose meta has the schema_version ``version``.
+
+    Args:
+        kind: what the file should be, for messages, such as "trace".
+        max_bytes: how much all arrays together may hold.
+
+    Raises:
+        BadInput: the file is missing, damaged, something else, of another version or too large.
+    """
+    try:
+        with zipfile.ZipFile(str(path)) as archive:
+            _check_sizes(archive, max_bytes)
+        with np.load(str(path), allow_pickle=False) as content:
+            meta = json.loads(str(content["meta"]))
+            found = meta.get("schema_version", 1)
+            arrays = {name: content[name] for name in content.files if name != "meta"} if found == version else {}
+    except FileNotFoundError:
+        raise BadInput("{}: no such file".format(path)) from None
+    except _UNREADABLE as error:
+        raise BadInput("{}: not a {}, or a damaged one ({})".format(path, kind, first_line(error))) from None
+    if found != version:
+        raise BadInput("{}: a {} of schema version {}, this software reads {}".format(path, kind, found, version))
+    return meta, arrays
+
+
+def _check_sizes(archive: zipfile.ZipFile, max_bytes: int) -> None:
+    """Raise ValueError, before anything is allocated, if an array claims another size than the file has for it."""
+    total = 0
+    for member in archive.infolist():
+        with archive.open(member) as file:
+            shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+            size = dtype.itemsize
+            for side in shape:
+                size *= side
+            if dtype.hasobject or size != member.file_size - file.tell():
+                raise ValueError("{}: {} of shape {} does not fit".format(member.filename, dtype, shape))
+        total += member.file_size
+        if total > max_bytes:
+            raise ValueError("it holds more than {} bytes".format(max_bytes))
+
+
+def write(path: Path, meta: Dict[str, Any], arrays: Arrays) -> None:
+    """Write a file that ``read`` reads, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, str(path))
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

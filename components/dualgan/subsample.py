@@ -1,0 +1,56 @@
+"""Subsamples of large tensors: some of their elements, and the norm of all, for comparing them elsewhere."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ELEMENTS = 1024
+
+# Denominators of errors: tensors of zeros are equal.
+TINY = 1e-20
+
+
+class Subsample(NamedTuple):
+    """elements: float32 [n] at even distances in the flattened tensor; norm: of all its elements."""
+
+    elements: Any
+    norm: float
+
+
+def places(size: int, count: int) -> Any:
+    """int64 [min(size, count)]: where the elements of a subsample lie, from the first to the last."""
+    count = min(size, count)
+    return np.arange(count) * (size - 1) // max(1, count - 1)
+
+
+def subsample(values: Any, count: int = ELEMENTS) -> Subsample:
+    flat = np.asarray(values).reshape(-1)
+    return Subsample(flat[places(flat.size, count)].astype(np.float32), float(np.linalg.norm(flat.astype(np.float64))))
+
+
+class TensorError(NamedTuple):
+    """How far a tensor is from the recorded one. cosine, relative_l2, max_abs (in the tensor's unit): of its elements;
+
+    norm: the relative error of the norm.
+    """
+
+    cosine: float
+    relative_l2: float
+    max_abs: float
+    norm: float
+
+
+def error_of(actual: Subsample, recorded: Subsample, size: int, floor: float = 0.0) -> TensorError:
+    """size: of the whole tensor; floor: the least root mean square that relative errors are taken of.
+
+    Infinite if a tensor is not finite.
+    """
+    one, other = (np.asarray(values.elements, np.float64) for values in (actual, recorded))
+    if not (np.isfinite(one).all() and np.isfinite(other).all() and np.isfinite([actual.norm, recorded.norm]).all()):
+        return TensorError(float("nan"), float("inf"), float("inf"), float("inf"))
+    difference = one - other
+    sizes = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    cosine = float(one @ other) / (sizes[0] * sizes[1]) if min(sizes) > TINY else float(sizes[0] == sizes[1])
+    relative = float(np.linalg.norm(difference)) / max(sizes[1], floor * float(np.sqrt(other.size)), TINY)
+    norm = abs(actual.norm - recorded.norm) / max(recorded.norm, floor * float(np.sqrt(size)), TINY)
+    return TensorError(cosine, relative, float(np.max(np.abs(difference))), norm)
