@@ -5,36 +5,22 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.compare.arithmetic import judge_arithmetic
+from components.compare.axes.arithmetic import judge_arithmetic
+from components.compare.axes.function import dataset_mismatch, judge_function
 from components.compare.axes.images import judge_images
 from components.compare.axes.performance import judge_performance
 from components.compare.axes.training import judge_training
 from components.compare.bounds import Bounds
-from components.compare.function import dataset_problem, judge_function
 from components.compare.leg import Leg, LegRuns, check_legs, read_leg
 from components.compare.measure import Measured, measure
 from components.compare.options import differing_options
 from components.compare.references import Recorded
 from components.compare.report import write_report
 from components.compare.result import Comparison, caveats_of, leg_result, notes_on, recorded_result
-from components.compare.verdict import AxisName, Finding, combine, headline, not_measured, overall
+from components.compare.verdict import AxisName, AxisResult, combine, headline, not_measured, overall
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import write_json
 
-BOUNDS_OF: dict[AxisName, tuple[str, ...]] = {
-    AxisName.FUNCTION: ("max_input_difference",),
-    AxisName.ARITHMETIC: (),
-    AxisName.TRAINING: ("max_loss_ratio", "gross_loss_ratio", "significance"),
-    AxisName.IMAGES: (
-        "max_reconstruction_ratio",
-        "gross_loss_ratio",
-        "min_sharpness_ratio",
-        "max_distance_ratio",
-        "max_input_difference",
-        "significance",
-    ),
-    AxisName.PERFORMANCE: ("perfect_speed_ratio", "par_speed_ratio", "min_speed_ratio", "significance"),
-}
 DEFAULT = Bounds()
 
 
@@ -78,13 +64,7 @@ def judge(reference: LegRuns | Recorded, candidates: Sequence[LegRuns], bounds: 
     legs = [*([] if isinstance(reference, Recorded) else [reference]), *candidates]
     measured = reference.measured() if isinstance(reference, Recorded) else measure(reference)
     results = {candidate.name: _judge_axes(reference, measured, candidate, bounds) for candidate in candidates}
-    axes = {
-        axis: combine(
-            {name: of_axes[axis] for name, of_axes in results.items()},
-            {name: getattr(bounds, name) for name in BOUNDS_OF[axis]},
-        )
-        for axis in AxisName
-    }
+    axes = {axis: combine({name: of[axis] for name, of in results.items()}, bounds.of_axis(axis)) for axis in AxisName}
     verdict = overall(axes)
     return Comparison(
         reference=reference.name,
@@ -103,27 +83,23 @@ def judge(reference: LegRuns | Recorded, candidates: Sequence[LegRuns], bounds: 
 
 def _judge_axes(
     reference: LegRuns | Recorded, measured: Measured, leg: LegRuns, bounds: Bounds
-) -> dict[AxisName, Finding]:
+) -> dict[AxisName, AxisResult]:
     """Judge one candidate; on no axis but function and arithmetic, and speed, if it did another job."""
     candidate = measure(leg)
-    results = {
-        AxisName.FUNCTION: judge_function(measured.leg, leg, bounds),
-        AxisName.ARITHMETIC: judge_arithmetic(leg.replay, measured.leg, leg, bounds),
-    }
+    function, arithmetic = judge_function(measured.leg, leg, bounds), judge_arithmetic(measured.leg, leg, bounds)
     if isinstance(reference, Recorded):
-        mismatch, judged_all_the_same = reference.job_mismatch(leg), False
+        mismatch, has_comparable_speed = reference.job_mismatch(leg), False
         reason = f"{reference.name} is no reference for {leg.name}: {mismatch}."
     else:
-        mismatch, judged_all_the_same = dataset_problem([*reference.runs, *leg.runs]), True
+        mismatch, has_comparable_speed = dataset_mismatch([*reference.runs, *leg.runs]), True
         reason = f"Losses and pictures of {leg.name} cannot be compared: {mismatch}."
-    results |= {
-        AxisName.TRAINING: not_measured(reason) if mismatch else judge_training(measured, candidate, bounds),
-        AxisName.IMAGES: not_measured(reason) if mismatch else judge_images(measured, candidate, bounds),
-        AxisName.PERFORMANCE: not_measured(reason)
-        if mismatch and not judged_all_the_same
-        else judge_performance(measured, candidate, bounds),
-    }
-    return results
+    results = {axis: not_measured(reason) for axis in (AxisName.TRAINING, AxisName.IMAGES, AxisName.PERFORMANCE)}
+    if not mismatch:
+        results[AxisName.TRAINING] = judge_training(measured, candidate, bounds)
+        results[AxisName.IMAGES] = judge_images(measured, candidate, bounds)
+    if not mismatch or has_comparable_speed:
+        results[AxisName.PERFORMANCE] = judge_performance(measured, candidate, bounds)
+    return {AxisName.FUNCTION: function, AxisName.ARITHMETIC: arithmetic, **results}
 
 
 def _write(comparison: Comparison, legs: Sequence[LegRuns], output: Path) -> None:

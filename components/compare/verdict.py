@@ -29,7 +29,7 @@ WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict
 
 
 @dataclass(frozen=True)
-class Finding:
+class AxisResult:
     """What was found of one candidate on one axis; ``reason`` is one plain sentence."""
 
     verdict: Verdict
@@ -47,22 +47,22 @@ class Axis:
     numbers: Mapping[str, Mapping[str, Number]]
 
 
-def not_measured(reason: str) -> Finding:
-    return Finding(Verdict.NOT_MEASURED, reason, {})
+def not_measured(reason: str) -> AxisResult:
+    return AxisResult(Verdict.NOT_MEASURED, reason, {})
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=WORST_FIRST.index)
 
 
-def combine(findings: Mapping[str, Finding], bound: Mapping[str, float]) -> Axis:
-    """The axis of all candidates' findings: the worst verdict, and every reason once."""
-    every_reason = dict.fromkeys(finding.reason for finding in findings.values())
+def combine(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
+    """The axis of all candidates' results: the worst verdict, and every reason once."""
+    every_reason = dict.fromkeys(result.reason for result in results.values())
     return Axis(
-        verdict=worst([finding.verdict for finding in findings.values()]),
+        verdict=worst([result.verdict for result in results.values()]),
         reason=" ".join(every_reason),
         bound=bound,
-        numbers={candidate: _finite(finding.numbers) for candidate, finding in findings.items()},
+        numbers={candidate: _finite(result.numbers) for candidate, result in results.items()},
     )
 
 

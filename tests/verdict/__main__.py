@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from components.compare.axes.function import first_feed_difference
 from components.compare.bounds import Bounds
-from components.compare.feed import first_parted_step
 from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
 from components.compare.result import Comparison
@@ -84,7 +84,7 @@ class Table:
     def first_unlike_step(self, pair: Pair, comparison: Comparison) -> int | None:
         """The first step at which feed or replay show that the candidate is not equal; None where neither does."""
         runs = [self._read(run, None).first for run in (pair.reference, pair.candidate)]
-        parted = first_parted_step(runs[0], runs[1], BOUNDS) if pair.reference.seed == pair.candidate.seed else None
+        parted = first_feed_difference(runs[0], runs[1], BOUNDS) if pair.reference.seed == pair.candidate.seed else None
         numbers = comparison.axes[AxisName.ARITHMETIC].numbers.get("candidate", {})
         departed = numbers.get("first_departure_step")
         steps = [step for step in (parted, departed) if isinstance(step, int)]

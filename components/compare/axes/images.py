@@ -16,12 +16,12 @@ from components.compare.pictures import (
     similarity,
 )
 from components.compare.statistics import RatioEstimate, estimate_ratio, mean
-from components.compare.verdict import Finding, Number, Verdict, join, not_measured
+from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 
 DRAWN = ("A2B", "A2B2A", "B2A", "B2A2B")
 
 
-def judge_images(reference: Measured, candidate: Measured, bounds: Bounds) -> Finding:
+def judge_images(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
     """Hold the measures of the candidate's samples against the reference's.
 
     Judged are, each over all validation images of all runs: the reconstruction errors, how much fine detail the drawn
@@ -39,11 +39,11 @@ def judge_images(reference: Measured, candidate: Measured, bounds: Bounds) -> Fi
             return not_measured(f"{problem}.")
     if not reference.known(IMAGES):
         return not_measured(reference.lacking(IMAGES, "measure of pictures"))
-    finding = _judge_measures(reference, candidate, bounds)
-    return Finding(finding.verdict, finding.reason, {**finding.numbers, **_informational(legs)})
+    result = _judge_measures(reference, candidate, bounds)
+    return AxisResult(result.verdict, result.reason, {**result.numbers, **_informational(legs)})
 
 
-def _judge_measures(reference: Measured, candidate: Measured, bounds: Bounds) -> Finding:
+def _judge_measures(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
     """Judge each measure that the reference has.
 
     A measure fails if its interval lies outside of its bound, with one run a leg if the value does; a reconstruction
@@ -68,15 +68,17 @@ def _judge_measures(reference: Measured, candidate: Measured, bounds: Bounds) ->
         )
     both = f"{candidate.name}'s pictures {{}} {reference.name}'s"
     if shown[Verdict.FAIL]:
-        return Finding(Verdict.FAIL, f"{both.format('are not like')}: {join(shown[Verdict.FAIL])}.", numbers)
+        return AxisResult(Verdict.FAIL, f"{both.format('are not like')}: {join(shown[Verdict.FAIL])}.", numbers)
     if shown[Verdict.NOT_MEASURED]:
         unknown = join(shown[Verdict.NOT_MEASURED])
         reason = f"There is no ratio of {unknown}: it is zero, or was not measured, in the pictures of a leg."
-        return Finding(Verdict.INCONCLUSIVE, reason, numbers)
+        return AxisResult(Verdict.INCONCLUSIVE, reason, numbers)
     if shown[Verdict.INCONCLUSIVE]:
         reason = f"{both.format('may not be like')}: {join(shown[Verdict.INCONCLUSIVE])}; more seeds would tell."
-        return Finding(Verdict.INCONCLUSIVE, reason, numbers)
-    return Finding(Verdict.PASS, f"{both.format('over')} are within the bounds: {join(shown[Verdict.PASS])}.", numbers)
+        return AxisResult(Verdict.INCONCLUSIVE, reason, numbers)
+    return AxisResult(
+        Verdict.PASS, f"{both.format('over')} are within the bounds: {join(shown[Verdict.PASS])}.", numbers
+    )
 
 
 def _range(name: str, bounds: Bounds) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from components.compare.history import Floats
 from components.compare.leg import LegRun
 from components.compare.measure import SPEED, Measured
 from components.compare.statistics import bootstrap_ratio, estimate_ratio, mean, ratio
-from components.compare.verdict import Finding, Number, Verdict, join, not_measured
+from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 
 # As the power of GPUs (MLflow) and NPUs (npu-smi) is recorded in RUN_FOLDER.system.jsonl.
 POWER = re.compile(r"(gpu|npu)_\d+(_\d+)?_power_usage_watts")
@@ -21,7 +21,7 @@ MIN_POWER_SAMPLES = 2
 ENERGY_NOT_MEASURED = "not_measured"
 
 
-def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) -> Finding:
+def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
     """Hold the ratio of speeds (seconds of a training step) against ModelZoo's classes.
 
     Inconclusive if the interval reaches over the bound of what is refused. Time and energy to the result are
@@ -55,8 +55,8 @@ def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) 
         f"({of_candidate:.4g} against {of_reference:.4g} s a step): ModelZoo class {level}."
     )
     if high < bounds.min_speed_ratio:
-        return Finding(Verdict.FAIL, reason, numbers)
-    return Finding(Verdict.PASS if low >= bounds.min_speed_ratio else Verdict.INCONCLUSIVE, reason, numbers)
+        return AxisResult(Verdict.FAIL, reason, numbers)
+    return AxisResult(Verdict.PASS if low >= bounds.min_speed_ratio else Verdict.INCONCLUSIVE, reason, numbers)
 
 
 def modelzoo_class(speed_ratio: float, bounds: Bounds) -> str:

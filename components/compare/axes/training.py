@@ -8,14 +8,14 @@ from components.compare.bounds import Bounds
 from components.compare.history import LossHistory
 from components.compare.measure import LOSSES, Measured, in_words, is_paired
 from components.compare.statistics import RatioEstimate, estimate_ratio, mean
-from components.compare.verdict import Finding, Number, Verdict, join, not_measured
+from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 
 # A loss that any sound run reaches: this much above the mean of the reference's final losses.
 GOAL = 1.2
 SMOOTHED_SHARE = 20
 
 
-def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> Finding:
+def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
     """Hold min_loss and the final A_loss and B_loss of all runs against ``bounds.max_loss_ratio``, both ways.
 
     Two one-sided tests of each loss's ratio; with one run a leg only a gross difference is a failure. Not measured if
@@ -34,7 +34,7 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
             f"The final losses are means over {reference.final_window} steps of {reference.name} but "
             f"{candidate.final_window} of {candidate.name}."
         )
-        return Finding(Verdict.NOT_MEASURED, reason, numbers)
+        return AxisResult(Verdict.NOT_MEASURED, reason, numbers)
     estimates: dict[str, RatioEstimate] = {}
     for name, values in losses.items():
         found = estimate_ratio(values, candidate.values[name], paired, bounds.significance)
@@ -45,9 +45,9 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
     missing = [in_words(name) for name in losses if name not in estimates]
     if missing:
         reason = f"There is no ratio of {join(missing)}: a leg did not measure it."
-        return Finding(Verdict.NOT_MEASURED, reason, numbers)
+        return AxisResult(Verdict.NOT_MEASURED, reason, numbers)
     verdict, reason = _within_margin(reference, candidate.name, estimates, bounds)
-    return Finding(verdict, reason + _reservations(reference), numbers)
+    return AxisResult(verdict, reason + _reservations(reference), numbers)
 
 
 def _within_margin(
