@@ -11,9 +11,8 @@ from components.compare.axes.images import judge_images
 from components.compare.axes.performance import judge_performance
 from components.compare.axes.training import judge_training
 from components.compare.bounds import Bounds
-from components.compare.leg import Leg, LegRuns, check_legs, read_leg
+from components.compare.leg import Leg, LegRuns, check_legs, differing_options, read_leg
 from components.compare.measure import Measured, measure
-from components.compare.options import differing_options
 from components.compare.references import Recorded
 from components.compare.report import write_report
 from components.compare.result import Comparison, caveats_of, leg_result, notes_on, recorded_result

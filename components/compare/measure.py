@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.compare.history import Floats, LossHistory
-from components.compare.leg import LegRun, LegRuns, same_seeds
+from components.compare.leg import LegRun, LegRuns
 from components.compare.pictures import (
     LEVELS_PER_UNIT,
     fine_energy,
@@ -104,7 +104,7 @@ class Measured:
 
 def is_paired(reference: Measured, candidate: Measured) -> bool:
     """Return whether both sides' values stand in the order of the same seeds."""
-    return bool(reference.leg and candidate.leg and same_seeds(reference.leg, candidate.leg))
+    return bool(reference.leg and candidate.leg and reference.leg.seeds == candidate.leg.seeds)
 
 
 def in_words(name: str) -> str:

@@ -8,9 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from components.compare.leg import Leg, LegRuns, Source, read_leg
+from components.compare.leg import ABSENT, OWN_OPTIONS, RUN_OPTIONS, Leg, LegRuns, Source, differing_options, read_leg
 from components.compare.measure import ALL, Measured, measure
-from components.compare.options import ABSENT, OWN_OPTIONS, RUN_OPTIONS, differing_options
 from components.compare.records import read_record, validate
 from components.compare.statistics import geometric_mean
 from components.compare.verdict import join

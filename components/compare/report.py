@@ -13,9 +13,8 @@ from components.common.html import environment, memory, number, picture_tag, rea
 from components.compare.axes.performance import energy_joules
 from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
-from components.compare.leg import LegRun, LegRuns
+from components.compare.leg import LegRun, LegRuns, own_options, shared_options
 from components.compare.measure import final_window
-from components.compare.options import own_options, shared_options
 from components.compare.records import Summary
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict

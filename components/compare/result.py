@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from components.compare.bounds import Bounds
-from components.compare.leg import LegRun, LegRuns
-from components.compare.options import OptionDifference
+from components.compare.leg import LegRun, LegRuns, OptionDifference
 from components.compare.records import Summary
 from components.compare.references import Recorded
 from components.compare.verdict import Axis, AxisName, Verdict

@@ -8,8 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from components.compare.bounds import Bounds
-from components.compare.leg import LegRuns
-from components.compare.options import OWN_OPTIONS, RUN_OPTIONS
+from components.compare.leg import OWN_OPTIONS, RUN_OPTIONS, LegRuns
 from components.compare.records import read_record
 from components.compare.verdict import AxisResult, Number, Verdict, not_measured
 from dualgan.errors import BadInput

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.compare.bounds import Bounds
-from components.compare.leg import LegRun, LegRuns, pairs
-from components.compare.options import differing_options
+from components.compare.leg import LegRun, LegRuns, differing_options, pairs
 from components.compare.pictures import input_mismatch, missing_pictures
 from components.compare.verdict import AxisResult, Number, Verdict, join
 from dualgan.run_folder import NETWORKS
