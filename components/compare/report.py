@@ -1,10 +1,9 @@
 """The report of a comparison: an HTML page that needs nothing else; tables and pictures of a ModelZoo README."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,7 +14,6 @@ from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
 from components.compare.leg import LegRun, LegRuns, own_options, shared_options
 from components.compare.measure import final_window
-from components.compare.records import Summary
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
 from dualgan.run_folder import SAMPLE_KINDS
@@ -57,11 +55,22 @@ CHINESE_VERDICTS = {
     Verdict.NOT_MEASURED: "未测量",
 }
 
-Figure = Callable[[Summary], float | int | None]
+# Rows of the table of numbers: label, note, where the number stands in summary.json.
+FINAL = "mean over the last {window} steps"
+NUMBERS = (
+    ("min loss", "lowest A_loss of a single step: flatters", "min_loss"),
+    ("final A_loss", FINAL, "final_loss.A_loss"),
+    ("final B_loss", FINAL, "final_loss.B_loss"),
+    ("sec/step, median", "", "sec_per_step"),
+    ("sec/step, p95", "", "sec_per_step_p95"),
+    ("images/s", "", "images_per_sec"),
+    ("steps", "", "steps"),
+    ("epochs", "", "epochs"),
+)
+TIMES = ("total", "training", "waiting_for_data", "checkpointing", "sampling")
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """One kind of output, beside the input that it was drawn from."""
 
     title: str
@@ -77,8 +86,7 @@ SECTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row of the table of numbers; of each leg a cell: "–" if not measured, "mean ± deviation" over several runs."""
 
     label: str
@@ -110,7 +118,7 @@ def render_html(comparison: Comparison, legs: Sequence[LegRuns]) -> str:
         comparison,
         legs,
         charts=_charts(legs),
-        speeds=_speeds(legs),
+        speeds=[(leg.name, _median(leg, "sec_per_step"), _median(leg, "sec_per_step_p95")) for leg in legs],
         rows=number_rows(legs),
         picture_sections=[(section, picture_rows(section, legs, with_reference)) for section in SECTIONS],
         shown=_shown_images(legs),
@@ -134,6 +142,10 @@ def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], language: s
         language: "en" or "zh"; reasons and notes are English in both.
     """
     recorded = [comparison.recorded.values] if comparison.recorded else []
+    losses, speeds = (
+        [*(number(values.get(name)) for values in recorded), *(_cell(_numbers(leg, name)) for leg in legs)]
+        for name in ("min_loss", "sec_per_step")
+    )
     return _render(
         f"report.{language}.md.j2",
         comparison,
@@ -141,14 +153,8 @@ def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], language: s
         pictures={leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs},
         kinds=SAMPLE_KINDS,
         heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
-        losses=[
-            *(number(values.get("min_loss")) for values in recorded),
-            *(_summary_cell(leg, lambda summary: summary.min_loss) for leg in legs),
-        ],
-        speeds=[
-            *(number(values.get("sec_per_step")) for values in recorded),
-            *(_summary_cell(leg, lambda summary: summary.sec_per_step) for leg in legs),
-        ],
+        losses=losses,
+        speeds=speeds,
         axis_names=CHINESE_AXES,
         verdicts=CHINESE_VERDICTS,
     )
@@ -173,67 +179,35 @@ def _charts(legs: Sequence[LegRuns]) -> list[tuple[str, str, str]]:
     return charts
 
 
-def _speeds(legs: Sequence[LegRuns]) -> list[dict[str, Any]]:
-    """Return median and p95 seconds a step of each leg, with the width of its bars in percent of the widest."""
-    speeds = [
-        {
-            "median": _median(leg, lambda summary: summary.sec_per_step),
-            "p95": _median(leg, lambda summary: summary.sec_per_step_p95),
-        }
-        for leg in legs
-    ]
-    widest = max((value for speed in speeds for value in speed.values() if value), default=None)
-    if widest is None:
-        return []
-    widths = [{f"{key}_width": 100 * (value or 0) / widest for key, value in speed.items()} for speed in speeds]
-    return [{"leg": leg.name, **of_leg, **width} for leg, of_leg, width in zip(legs, speeds, widths, strict=True)]
-
-
-def _median(leg: LegRuns, figure: Figure) -> float | None:
-    known = [value for value in _figures(leg, figure) if value]
-    return float(np.median(known)) if len(known) == len(leg.runs) else None
-
-
 def number_rows(legs: Sequence[LegRuns]) -> list[Row]:
     """Return losses, speed, memory and time of each leg."""
-    final = f"mean over the last {final_window(legs[0].first.history)} steps"
-    figures: list[tuple[str, str, Figure]] = [
-        ("min loss", "lowest A_loss of a single step: flatters", lambda summary: summary.min_loss),
-        ("final A_loss", final, _final("A_loss")),
-        ("final B_loss", final, _final("B_loss")),
-        ("sec/step, median", "", lambda summary: summary.sec_per_step),
-        ("sec/step, p95", "", lambda summary: summary.sec_per_step_p95),
-        ("images/s", "", lambda summary: summary.images_per_sec),
-        ("steps", "", lambda summary: summary.steps),
-        ("epochs", "", lambda summary: summary.epochs),
+    window = final_window(legs[0].first.history)
+
+    def row(label: str, note: str, name: str) -> Row:
+        return Row(label, note.format(window=window), tuple(_cell(_numbers(leg, name)) for leg in legs))
+
+    return [
+        *(row(*of) for of in NUMBERS),
+        Row("peak memory", "", tuple(_peak_memory(leg) for leg in legs)),
+        Row("energy, J", "of the accelerators", tuple(_cell([energy_joules(run) for run in leg.runs]) for leg in legs)),
+        *(row(f"seconds, {part.replace('_', ' ')}", "", f"time.{part}") for part in TIMES),
     ]
-    rows = [_row(legs, *figure) for figure in figures]
-    rows.append(Row("peak memory", "", tuple(_peak_memory(leg) for leg in legs)))
-    energies = tuple(_cell([energy_joules(run) for run in leg.runs]) for leg in legs)
-    rows.append(Row("energy, J", "of the accelerators", energies))
-    for part in ("total", "training", "waiting_for_data", "checkpointing", "sampling"):
-        rows.append(_row(legs, f"seconds, {part.replace('_', ' ')}", "", _seconds(part)))
-    return rows
 
 
-def _row(legs: Sequence[LegRuns], label: str, note: str, figure: Figure) -> Row:
-    return Row(label, note, tuple(_summary_cell(leg, figure) for leg in legs))
+def _numbers(leg: LegRuns, name: str) -> list[float | int | None]:
+    """Return a number of the summaries of a leg's runs; ``name`` may lead into an object, as in time.total."""
+    found = []
+    for run in leg.runs:
+        value: Any = run.summary.model_dump() if run.summary else None
+        for key in name.split("."):
+            value = value.get(key) if value else None
+        found.append(value)
+    return found
 
 
-def _final(loss: str) -> Figure:
-    return lambda summary: getattr(summary.final_loss, loss, None)
-
-
-def _seconds(part: str) -> Figure:
-    return lambda summary: (summary.time or {}).get(part)
-
-
-def _figures(leg: LegRuns, figure: Figure) -> list[float | int | None]:
-    return [figure(run.summary) if run.summary else None for run in leg.runs]
-
-
-def _summary_cell(leg: LegRuns, figure: Figure) -> str:
-    return _cell(_figures(leg, figure))
+def _median(leg: LegRuns, name: str) -> float | None:
+    known = [value for value in _numbers(leg, name) if value]
+    return float(np.median(known)) if len(known) == len(leg.runs) else None
 
 
 def _cell(values: Sequence[float | int | None]) -> str:
@@ -272,16 +246,23 @@ def picture_rows(
     rows = []
     for image in _shown_images(legs):
         outputs = [_read(leg.first, image, section.kind) for leg in legs]
-        source = next(filter(None, (_read(leg.first, image, section.source) for leg in legs)), None)
-        tags = [_tag(source, f"{image}: {section.source}")]
-        for leg, output in zip(legs, outputs, strict=True):
-            tags.append(_tag(output, f"{image}: {section.kind} of {leg.name}"))
-        for leg, output in zip(legs[1:], outputs[1:], strict=True) if with_differences else ():
-            description = f"{image}: {section.kind} of {leg.name} minus {legs[0].name}"
-            tags.append(_tag(_difference(outputs[0], output), description))
+        sources = [_read(leg.first, image, section.source) for leg in legs]
+        shown = [(next(filter(None, sources), None), section.source)]
+        shown += [(output, f"{section.kind} of {leg.name}") for leg, output in zip(legs, outputs, strict=True)]
+        shown += [
+            (_difference(outputs[0], output), f"{section.kind} of {leg.name} minus {legs[0].name}")
+            for leg, output in list(zip(legs, outputs, strict=True))[1:]
+            if with_differences
+        ]
+        tags = [picture_tag(picture, f"{image}: {text}") if picture else None for picture, text in shown]
         if any(tags):
             rows.append((image, tags))
     return rows
+
+
+def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
+    path = run.picture(image, kind)
+    return read_picture(path) if path else None
 
 
 def _difference(reference: Image.Image | None, candidate: Image.Image | None) -> Image.Image | None:
@@ -290,15 +271,6 @@ def _difference(reference: Image.Image | None, candidate: Image.Image | None) ->
         return None
     signed = np.asarray(candidate, dtype=np.float64) - np.asarray(reference, dtype=np.float64)
     return Image.fromarray(np.clip(128 + GAIN * signed, 0, 255).round().astype(np.uint8))
-
-
-def _tag(picture: Image.Image | None, description: str) -> str | None:
-    return picture_tag(picture, description) if picture else None
-
-
-def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
-    path = run.picture(image, kind)
-    return read_picture(path) if path else None
 
 
 def image_name(leg: str, kind: str) -> str:
