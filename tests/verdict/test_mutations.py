@@ -60,7 +60,7 @@ def test_a_leg_that_is_not_broken_departs_nowhere(trace: Path) -> None:
         ("pictures with a colour cast of 0.15", "picture", "drawn/0/A2B", 1),
         ("pictures in float16", "picture", "drawn/0/A2B", 1),
         ("tanh in float16", "picture", "drawn/0/A2B", 1),
-        ("inverse roots in bfloat16", "picture", "drawn/0/A2B", 1),
+        ("inverse roots in bfloat16", "forward", "A2B/A_g_bn_e2", 1),
         ("gradients clipped", "gradient", "A_d_h0_conv/w", 1),
     ],
 )
@@ -74,7 +74,7 @@ def test_another_epsilon_of_the_optimiser_shows_late_in_a_training(trace: Path) 
     with MUTATIONS["epsilon of the optimiser 1e-3"]():
         found = replay_trace(trace, ReplayedLeg(None, {}))["departures"]
     assert found and all(departure["drawn"] for departure in found)
-    assert "median update" in {departure["what"] for departure in found}
+    assert {departure["what"] for departure in found} <= {"update size", "median update"}
 
 
 @pytest.fixture(scope="module")

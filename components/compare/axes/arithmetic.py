@@ -244,9 +244,7 @@ def _numbers(replay: Replay, measured: Sequence[Check], violations: Sequence[Che
 
 def _first_differences(leg: str, violations: Sequence[Check]) -> str:
     """Name the first violation of each kind; those that follow from an earlier one are no news."""
-    # From given weights pictures follow from layers: they are news only if no layer differs.
-    pictures, others = ([one for one in violations if (one.what == "picture") == drawn] for drawn in (True, False))
-    first = others[0] if others and (others[0].what == "forward" or not pictures) else pictures[0]
+    first = violations[0]
     words = [_in_words(first)]
     later = next((check for check in violations if check.what == "gradient"), None)
     if later and first.what == "forward":

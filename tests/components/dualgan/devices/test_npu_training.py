@@ -1,7 +1,6 @@
 """--device npu from end to end, on the contract double of npu_bridge: the calls are an NPU's, the numbers a CPU's."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from tests.components.dualgan.trainer import SMALL, Trainer, checkpoint_bytes, e
 
 STEPS = 6
 Train = Callable[..., Path]
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +72,6 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(npu: Trainer, datase
     assert "resumed" in event_types(run)
     assert losses_of(run) == losses_of(whole)
     assert checkpoint_bytes(run, STEPS) == checkpoint_bytes(whole, STEPS)
-
-
-@pytest.mark.system
-def test_recorded_steps_of_the_original_come_out(npu: Trainer) -> None:
-    answer = npu("verify", str(GOLDEN / "wgan-gp_globalgan_L1_b1.npz"), "--device", "npu", "--step_mode", "two-run")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "factors of products are float16 here" in answer.stdout
-    worst = {name: float(error) for name, error in re.findall(r"^(\S+) +(\d\S+e\S+) ", answer.stdout, re.M)}
-    # The double computes in float32: what it does beyond that is to call the adapter.
-    assert worst["loss/A_loss"] < 1e-5 and worst["loss/d_loss"] < 1e-4
 
 
 @pytest.mark.system
