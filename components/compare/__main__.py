@@ -134,7 +134,7 @@ def print_schema() -> int:
 
 
 def read_legs(texts: list[str], names: list[str] | None) -> list[Leg]:
-    """The legs of the command line. Raises BadInput where names are too few or given twice over."""
+    """Return the legs of the command line. Raises BadInput if names are too few or given twice over."""
     named = [_named(text) for text in texts]
     if names is not None and len(names) != len(texts):
         raise BadInput(f"--names: {len(names)} names for {len(texts)} legs; give one each, in their order")
@@ -149,7 +149,7 @@ def read_legs(texts: list[str], names: list[str] | None) -> list[Leg]:
 
 
 def _named(text: str) -> tuple[str | None, list[Path]]:
-    """NAME=FOLDER,FOLDER as a name and folders; a path that exists as it stands is one folder."""
+    """Split NAME=FOLDER,FOLDER into a name and folders; a path that exists as it stands is one folder."""
     if Path(text).exists():
         return None, [Path(text)]
     name, equals, folders = text.partition("=")
@@ -159,7 +159,7 @@ def _named(text: str) -> tuple[str | None, list[Path]]:
 
 
 def with_replays(legs: list[Leg], texts: list[str], first_is_reference: bool) -> list[Leg]:
-    """The legs with the replays of --replay. Raises BadInput where it is not clear whose a replay is."""
+    """Return the legs with the replays of --replay. Raises BadInput if it is not clear whose a replay is."""
     candidates = [leg.name for leg in (legs[1:] if first_is_reference else legs)]
     replays: dict[str, Path] = {}
     for text in texts:
@@ -183,7 +183,7 @@ def _bound(text: str) -> tuple[str, float]:
 
 
 def default_names(folders: list[Path]) -> list[str]:
-    """The names of the folders where these are fit for legs and all different."""
+    """Return the names of the folders if these are fit for legs and all different, otherwise general ones."""
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) == len(names) and all(NAME.fullmatch(name) for name in names):
         return names

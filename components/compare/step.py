@@ -34,8 +34,13 @@ def compare_and_log(
 ) -> Comparison:
     """Compare legs into the folder ``output`` and log that to MLflow, which never makes it fail.
 
-    reference: the leg to hold the others against; where ``recorded`` names a recorded reference, that is it instead.
-    placement: the pipeline's run; the experiment is the dataset's name where it is left open.
+    Args:
+        legs: What to compare.
+        reference: The leg to hold the others against, unless ``recorded`` names a recorded reference.
+        output: The folder to write into.
+        placement: The pipeline's run; the experiment is the dataset's name if it is left open.
+        bounds: In place of defaults, by name.
+        recorded: As load_reference takes it.
     """
     found = load_reference(recorded) if recorded else None
     comparison = compare(legs, reference, output, bounds_from(bounds or {}), found)
