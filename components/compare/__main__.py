@@ -92,25 +92,25 @@ def run(options: argparse.Namespace) -> int:
     legs = with_replays(legs, options.replay, options.reference is None)
     # Imported late: the drawing libraries take longer than printing a usage error.
     from components.compare.bounds import bounds_from
-    from components.compare.compare import compare
-    from components.compare.recorded import resolve_recorded
+    from components.compare.judge import compare
+    from components.compare.references import load_reference
 
     bounds = bounds_from(dict(_bound(text) for text in options.bound))
-    recorded = resolve_recorded(options.reference) if options.reference else None
-    comparison = compare(legs, None if recorded else legs[0].name, options.output, bounds, recorded)
+    recorded = load_reference(options.reference) if options.reference else None
+    comparison = compare(legs, legs[0].name, options.output, bounds, recorded)
     print(f"{comparison.verdict.upper()}: {comparison.reason}")
     for name, axis in comparison.axes.items():
         print(f"  {name:<12} {axis.verdict:<13} {axis.reason}")
     for note in comparison.notes:
         print(f"  note         {note}")
-    for weakness in comparison.weaknesses:
-        print(f"  weaker for   {weakness}")
+    for caveat in comparison.caveats:
+        print(f"  weaker for   {caveat}")
     print(f"report: {options.output / 'report.html'}")
     return EXIT_CODES[comparison.verdict]
 
 
 def run_record(options: argparse.Namespace) -> int:
-    from components.compare.record import record
+    from components.compare.references import record
     from dualgan.run_folder import write_json
 
     name = options.name or options.runs[0].resolve().name
@@ -127,14 +127,14 @@ def run_record(options: argparse.Namespace) -> int:
 
 def print_schema() -> int:
     """Print the JSON schema of comparison.json."""
-    from components.compare.comparison import json_schema
+    from components.compare.result import json_schema
 
     print(json.dumps(json_schema(), indent=2, sort_keys=True))
     return 0
 
 
 def read_legs(texts: list[str], names: list[str] | None) -> list[Leg]:
-    """The legs of the command line. Raises BadInput where names are too few or given twice over."""
+    """Return the legs of the command line. Raises BadInput if names are too few or given twice over."""
     named = [_named(text) for text in texts]
     if names is not None and len(names) != len(texts):
         raise BadInput(f"--names: {len(names)} names for {len(texts)} legs; give one each, in their order")
@@ -149,7 +149,7 @@ def read_legs(texts: list[str], names: list[str] | None) -> list[Leg]:
 
 
 def _named(text: str) -> tuple[str | None, list[Path]]:
-    """NAME=FOLDER,FOLDER as a name and folders; a path that exists as it stands is one folder."""
+    """Split NAME=FOLDER,FOLDER into a name and folders; a path that exists as it stands is one folder."""
     if Path(text).exists():
         return None, [Path(text)]
     name, equals, folders = text.partition("=")
@@ -159,7 +159,7 @@ def _named(text: str) -> tuple[str | None, list[Path]]:
 
 
 def with_replays(legs: list[Leg], texts: list[str], first_is_reference: bool) -> list[Leg]:
-    """The legs with the replays of --replay. Raises BadInput where it is not clear whose a replay is."""
+    """Return the legs with the replays of --replay. Raises BadInput if it is not clear whose a replay is."""
     candidates = [leg.name for leg in (legs[1:] if first_is_reference else legs)]
     replays: dict[str, Path] = {}
     for text in texts:
@@ -183,7 +183,7 @@ def _bound(text: str) -> tuple[str, float]:
 
 
 def default_names(folders: list[Path]) -> list[str]:
-    """The names of the folders where these are fit for legs and all different."""
+    """Return the names of the folders if these are fit for legs and all different, otherwise general ones."""
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) == len(names) and all(NAME.fullmatch(name) for name in names):
         return names

@@ -1,5 +1,6 @@
 """Verdicts: of a candidate on an axis, of an axis, and of the whole comparison."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,7 +29,7 @@ WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict
 
 
 @dataclass(frozen=True)
-class Finding:
+class AxisResult:
     """What was found of one candidate on one axis; ``reason`` is one plain sentence."""
 
     verdict: Verdict
@@ -46,23 +47,31 @@ class Axis:
     numbers: Mapping[str, Mapping[str, Number]]
 
 
-def not_measured(reason: str) -> Finding:
-    return Finding(Verdict.NOT_MEASURED, reason, {})
+def not_measured(reason: str) -> AxisResult:
+    return AxisResult(Verdict.NOT_MEASURED, reason, {})
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     return min(verdicts, key=WORST_FIRST.index)
 
 
-def combine(findings: Mapping[str, Finding], bound: Mapping[str, float]) -> Axis:
-    """The axis of all candidates' findings: the worst verdict, and every reason once."""
-    every_reason = dict.fromkeys(finding.reason for finding in findings.values())
+def combine(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
+    """The axis of all candidates' results: the worst verdict, and every reason once."""
+    every_reason = dict.fromkeys(result.reason for result in results.values())
     return Axis(
-        verdict=worst([finding.verdict for finding in findings.values()]),
+        verdict=worst([result.verdict for result in results.values()]),
         reason=" ".join(every_reason),
         bound=bound,
-        numbers={candidate: finding.numbers for candidate, finding in findings.items()},
+        numbers={candidate: _finite(result.numbers) for candidate, result in results.items()},
     )
+
+
+def _finite(numbers: Mapping[str, Number]) -> dict[str, Number]:
+    # JSON knows no NaN.
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }
 
 
 def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
