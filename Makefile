@@ -42,10 +42,14 @@ test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or 
 bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes
 	@$(PYTHON) -m tests.bench
 
-npu-emulation: tf1 ## steps of the original on an Ascend 910's rounding, emulated on the CPU behind a double of npu_bridge
+# NPU_BRIDGE_DOUBLE_CANN and NPU_BRIDGE_DOUBLE_CHIP choose another CANN and chip; newer chips round nothing.
+npu-emulation: export NPU_BRIDGE_DOUBLE_CANN ?= 5.0.4
+npu-emulation: export NPU_BRIDGE_DOUBLE_CHIP ?= 910A
+npu-emulation: tf1 ## steps of the original on an Ascend's rounding, emulated on the CPU behind a double of npu_bridge
 	@PATH=$(CURDIR)/tests/npu_bridge_double/bin:$$PATH PYTHONPATH=components:tests/npu_bridge_double \
-	  NPU_BRIDGE_DOUBLE_CUBE=factors $(TF1_VENV)/bin/python -m dualgan verify tests/components/dualgan/golden \
-	  --device npu --step_mode two-run
+	  DUALGAN_ASCEND_ROOT=$(CURDIR)/tests/npu_bridge_double/Ascend/$$NPU_BRIDGE_DOUBLE_CANN \
+	  NPU_BRIDGE_DOUBLE_CUBE=$(if $(filter 910A,$(NPU_BRIDGE_DOUBLE_CHIP)),factors) \
+	  $(TF1_VENV)/bin/python -m dualgan verify tests/components/dualgan/golden --device npu --step_mode two-run
 
 bench-verdict: env ## break one leg at a time and see what the comparison says, 20 minutes
 	@$(PYTHON) -m tests.verdict
@@ -55,8 +59,8 @@ check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p images -p components.dataset -p components.train \
-	  -p components.sample -p components.compare -p components.tracking -p components.publish -p components.common -p components.look \
-	  -p components.replay -p components.preflight
+	  -p components.sample -p components.compare -p components.tracking -p components.publish \
+	  -p components.replay -p components.preflight -p components.common
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)

@@ -239,15 +239,14 @@ def _present_digest(source: str) -> str | None:
             return str(digest) if digest else None
     if not isinstance(place, S3Location):
         return None
-    from components.dataset.gather import LONGEST_DESCRIPTION, claim_of
-    from components.dataset.options import Patience
-    from components.dataset.s3 import client, failures, object_at, read_object
+    from components.common.s3 import client, failures, object_at, read_object
+    from components.dataset.collection import MAX_MANIFEST, read_manifest
 
-    s3, key = client(Patience()), f"{place.key}/dataset.json".lstrip("/")
+    s3, key = client(), f"{place.key}/dataset.json".lstrip("/")
     with failures(place.source, place.bucket):
         if object_at(s3, place.bucket, key) is None:
             return None
-        found = claim_of(read_object(s3, place.bucket, key, LONGEST_DESCRIPTION))
+        found = read_manifest(read_object(s3, place.bucket, key, MAX_MANIFEST))
     return found.digest if found else None
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.common.s3 import parse_address
 from components.compare.bounds import bounds_from
-from components.dataset.sources import parse_s3
 from components.train.command import checked_options
 from components.train.leg import LegSettings
 from components.train.runtimes import is_set_up, python_of
@@ -187,7 +187,7 @@ class Profile(_Strict):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed is there twice")
         if self.checkpoints:
-            parse_s3(self.checkpoints)
+            parse_address(self.checkpoints)
         if (self.reference is None) == (self.recorded_reference is None):
             raise ValueError("give either a leg as reference or a recorded_reference")
         if self.reference is None:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -65,7 +66,7 @@ class Progress:
                 line = tqdm.format_meter(self._done, elapsed=seconds, prefix=self._title, bar_format=form, **measure)
                 _write(PASSING_MARK, line.strip())
 
-    def _measure(self) -> dict[str, object]:
+    def _measure(self) -> dict[str, Any]:
         is_scaled = self._unit == "B"
         unit = self._unit if is_scaled or self._unit == "it" else f" {self._unit}"
         return {"total": self._total, "unit": unit, "unit_scale": is_scaled, "initial": self._initial}

@@ -43,6 +43,8 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
     while not lock.is_locked:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            # FileLock itself would wait forever for a file that cannot be made.
+            path.touch()
             lock.acquire(blocking=not is_first)
         except Timeout:
             log.info("%s", waiting)

@@ -1,10 +1,16 @@
-"""Reading archives that come from anywhere: one member after another, in memory that does not grow with them."""
+"""Reading archives that come from anywhere: one member after another, in memory that does not grow with them.
+
+Nothing is extracted by a member's own name, so ``tarfile.data_filter``, which repairs names, is of no use here: what is
+not a plain file or folder below the archive's root is refused.
+"""
 
 import bz2
 import gzip
 import lzma
+import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -13,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, BinaryIO, NamedTuple, cast
 
-from components.dataset.budget import Budget, HeaderGuard
 from components.dataset.options import Limits
 from dualgan.errors import BadInput, DualGANError
 
@@ -21,68 +26,113 @@ CHUNK = 1 << 20
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
-    gzip.BadGzipFile,
     lzma.LZMAError,
     zlib.error,
+    struct.error,
     EOFError,
-    # zipfile's words for a method it does not know and for a password that it needs
+    # zipfile's words for a method it does not know and for a password that it needs; tarfile's for a bad number
     NotImplementedError,
     RuntimeError,
+    ValueError,
+    LookupError,
+    OverflowError,
 )
 # The Info-ZIP extra field that holds a name as UTF-8, after its version and the checksum of the other name.
 UNICODE_PATH = 0x7075
 UTF8_FLAG = 0x800
+# Small archives of very regular images are packed better than any ratio that tells a bomb.
+MIN_RATIO_SIZE = 1 << 20
+# Of a tar file's extended headers. tarfile reads them whole, and takes the square of a number's length for a number.
+MAX_HEADER = 64 << 10
+LONG_NUMBER = re.compile(rb"[0-9]{100}")
+EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 
 class Member(NamedTuple):
-    """A file or folder of an archive: its name with "/" between folders and at a folder's end, its content, which is
-    read as it is consumed, and how many bytes of the archive have been read.
+    """A file or folder of an archive, its name with "/" between folders and at a folder's end.
+
+    ``chunks`` are read as they are consumed.
     """
 
     name: str
-    is_folder: bool
     chunks: Iterator[bytes]
-    position: int
 
 
-def members(archive: Path, scratch: Path, limits: Limits, shown: str) -> Iterator[Member]:
-    """The members of a zip or tar file in its order; ``shown`` is how messages name the archive. A member's content
-    ends where the next one is asked for.
+class Budget:
+    """Counts what comes out of an archive of ``packed`` bytes; every method raises BadInput beyond the limits."""
 
-    Raises BadInput where it is no archive, is damaged, exceeds
-    ``limits``, or holds an absolute path, a ``..``, a link or a device; DualGANError where ``scratch``'s disk is too
-    small for what a zip file says it holds.
+    def __init__(self, limits: Limits, packed: int, label: str) -> None:
+        self.label, self._limits, self._packed = label, limits, packed
+        self._files = self._size = 0
+
+    def add_file(self) -> None:
+        self._files += 1
+        if self._files > self._limits.files:
+            raise BadInput(f"{self.label}: refused, the archive holds more than {self._limits.files} files")
+
+    def add(self, size: int) -> None:
+        self._size += size
+        self.require(0)
+
+    def require(self, size: int) -> None:
+        """``size`` more bytes must be within the limits."""
+        total = self._size + size
+        if total > self._limits.size:
+            raise BadInput(f"{self.label}: refused, the archive unpacks to more than {self._limits.size} bytes")
+        if total > MIN_RATIO_SIZE and total > self._limits.ratio * self._packed:
+            raise BadInput(
+                f"{self.label}: refused, the archive unpacks to more than {self._limits.ratio:g} times its size"
+            )
+
+
+def members(archive: Path, scratch: Path, limits: Limits, label: str) -> Iterator[Member]:
+    """Yield the members of a zip or tar file in its order; a member's content ends when the next one is asked for.
+
+    ``scratch`` is a folder on the disk that it is unpacked to, ``label`` is how messages name it. Raises BadInput if it
+    is no archive, is damaged, exceeds ``limits``, or holds an absolute path, a ``..``, a link, a device or a sparse
+    file; DualGANError if the disk is too small for what a zip file says it holds.
     """
-    with _damage(shown):
-        budget = Budget(limits, archive.stat().st_size, shown)
+    with _damage(label):
+        budget = Budget(limits, archive.stat().st_size, label)
         with archive.open("rb") as file:
             start = file.read(512)
             file.seek(0)
             tar = _decompressed(file, start)
             # A plain tar file may hold a zip file at its end, and would pass for one.
             if tar is not file or start[257:262] == b"ustar":
-                yield from _tar_members(tar, file, budget)
+                yield from _tar_members(tar, budget)
             elif zipfile.is_zipfile(file):
                 yield from _zip_members(file, scratch, budget)
             elif start.startswith(b"PK\x03\x04"):
-                raise BadInput(f"{shown}: a damaged archive (the end of the zip file is missing)")
-            elif tarfile.is_tarfile(archive):
+                raise BadInput(f"{label}: a damaged archive (the end of the zip file is missing)")
+            elif _is_old_tar(start):
                 file.seek(0)
-                yield from _tar_members(file, file, budget)
+                yield from _tar_members(file, budget)
             else:
-                raise BadInput(f"{shown}: neither a zip nor a tar archive (it begins with {start[:16]!r})")
+                raise BadInput(f"{label}: neither a zip nor a tar archive (it begins with {start[:16]!r})")
 
 
 @contextmanager
-def _damage(shown: str) -> Iterator[None]:
+def _damage(label: str) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        raise BadInput(f"{shown}: a damaged archive ({error})") from None
+        raise BadInput(f"{label}: a damaged archive ({error})") from None
+    except OSError as error:
+        # gzip and bz2 have no error of their own; the system's has a number.
+        if error.errno is not None:
+            raise
+        raise BadInput(f"{label}: a damaged archive ({error})") from None
 
 
 def _decompressed(file: BinaryIO, start: bytes) -> BinaryIO:
-    """``file`` itself where it is not compressed as a whole."""
+    """``file`` itself if it is not compressed as a whole."""
     if start.startswith(b"\x1f\x8b"):
         return cast(BinaryIO, gzip.open(file))
     if start.startswith(b"BZh"):
@@ -92,6 +142,13 @@ def _decompressed(file: BinaryIO, start: bytes) -> BinaryIO:
     return file
 
 
+def _is_old_tar(start: bytes) -> bool:
+    try:
+        return bool(tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape").name)
+    except tarfile.TarError:
+        return False
+
+
 def _zip_members(archive: BinaryIO, scratch: Path, budget: Budget) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as file:
         named = []
@@ -99,20 +156,22 @@ def _zip_members(archive: BinaryIO, scratch: Path, budget: Budget) -> Iterator[M
             budget.add_file()
             name = _zip_name(member)
             kind = stat.S_IFMT(member.external_attr >> 16)
-            _require_safe(name, kind in (0, stat.S_IFREG, stat.S_IFDIR), budget.shown)
+            _require_safe(name, kind in (0, stat.S_IFREG, stat.S_IFDIR), budget.label)
             named.append((name, member))
         needed = sum(member.file_size for _, member in named)
         # What it says of itself, before anything is written; what it really holds is measured as well.
         budget.require(needed)
-        _require_space(needed, scratch, budget.shown)
-        position = 0
+        free = shutil.disk_usage(scratch).free
+        if needed > free:
+            raise DualGANError(
+                f"{budget.label}: unpacked it takes {needed} bytes, the disk of the destination has {free} left"
+            )
         for name, member in named:
-            position += member.compress_size
             if name.endswith("/"):
-                yield Member(_plain(name) + "/", True, iter(()), position)
+                yield Member(_plain(name) + "/", iter(()))
                 continue
             with file.open(member) as content:
-                yield from _exhausted(Member(_plain(name), False, _chunks(content, budget), position))
+                yield from _exhausted(Member(_plain(name), _chunks(content, budget)))
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
@@ -124,14 +183,13 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 
 
 def _utf8_name(member: zipfile.ZipInfo) -> str | None:
-    """The name of a member without the flag that it is UTF-8, where it is UTF-8 all the same or is given beside."""
+    """The name of a member without the flag that it is UTF-8, if it is UTF-8 all the same or is given beside."""
     try:
         written = member.filename.encode("cp437")
         extra = member.extra
         while len(extra) >= 4:
-            kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
-            crc = int.from_bytes(extra[5:9], "little")
-            if kind == UNICODE_PATH and crc == zlib.crc32(written):
+            kind, length = struct.unpack("<HH", extra[:4])
+            if kind == UNICODE_PATH and int.from_bytes(extra[5:9], "little") == zlib.crc32(written):
                 return extra[9 : 4 + length].decode()
             extra = extra[4 + length :]
         return written.decode()
@@ -139,30 +197,73 @@ def _utf8_name(member: zipfile.ZipInfo) -> str | None:
         return None
 
 
-def _tar_members(stream: BinaryIO, archive: BinaryIO, budget: Budget) -> Iterator[Member]:
-    guard = HeaderGuard(stream, budget.shown)
-    guard.header_begins()
-    with tarfile.open(fileobj=guard, mode="r|", bufsize=CHUNK) as file:
+class _TarStream:
+    """The bytes of a tar file, read forward once, with a look ahead."""
+
+    def __init__(self, stream: BinaryIO, label: str) -> None:
+        self._stream, self.label = stream, label
+        self._ahead, self._position = b"", 0
+
+    def read(self, size: int) -> bytes:
+        content = self.peek(size)[:size]
+        self._ahead = self._ahead[len(content) :]
+        self._position += len(content)
+        return content
+
+    def peek(self, size: int) -> bytes:
+        if len(self._ahead) < size:
+            self._ahead += self._stream.read(size - len(self._ahead))
+        return self._ahead
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, position: int) -> None:
+        if position < self._position:
+            raise tarfile.ReadError("a member that begins inside another")
+        while (left := position - self._position) and self.read(min(left, CHUNK)):
+            pass
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A header of a tar file that is looked at before ``tarfile`` interprets it."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        stream = cast(_TarStream, archive.fileobj)
+        if self.type in EXTENDED:
+            if not 0 <= self.size <= MAX_HEADER or LONG_NUMBER.search(stream.peek(self.size)):
+                raise BadInput(
+                    f"{stream.label}: refused, a header of the archive exceeds {MAX_HEADER} bytes or holds a number "
+                    "of more than 99 digits"
+                )
+            is_sparse = b"GNU.sparse." in stream.peek(self.size)
+        else:
+            is_sparse = self.type == tarfile.GNUTYPE_SPARSE
+        if is_sparse:
+            raise BadInput(f"{stream.label}: refused, the archive holds a sparse file")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
+
+
+def _tar_members(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
+    forward = cast(IO[bytes], _TarStream(stream, budget.label))
+    with tarfile.TarFile(fileobj=forward, tarinfo=_TarInfo, errors="surrogateescape") as file:
         while (member := file.next()) is not None:
-            guard.header_ends()
             # It would remember every member.
             file.members.clear()  # type: ignore[attr-defined]
             budget.add_file()
-            _require_safe(member.name, member.isreg() or member.isdir(), budget.shown)
+            _require_safe(member.name, member.isreg() or member.isdir(), budget.label)
             budget.require(member.size)
-            position = archive.tell()
             if member.isdir():
-                yield Member(_plain(member.name) + "/", True, iter(()), position)
-            else:
-                content = file.extractfile(member)
-                assert content is not None
-                yield from _exhausted(Member(_plain(member.name), False, _chunks(content, budget), position))
-            guard.header_begins()
+                yield Member(_plain(member.name) + "/", iter(()))
+                continue
+            content = file.extractfile(member)
+            assert content is not None
+            yield from _exhausted(Member(_plain(member.name), _chunks(content, budget)))
 
 
 def _chunks(content: IO[bytes], budget: Budget) -> Iterator[bytes]:
-    # Damage shows where a member is read, which is not where the next one is asked for.
-    with _damage(budget.shown):
+    # Damage shows when a member is read, which is not when the next one is asked for.
+    with _damage(budget.label):
         length = CHUNK
         # A short chunk is the last one.
         while length == CHUNK and (chunk := content.read(CHUNK)):
@@ -172,7 +273,7 @@ def _chunks(content: IO[bytes], budget: Budget) -> Iterator[bytes]:
 
 
 def _exhausted(member: Member) -> Iterator[Member]:
-    """``member``, and then the rest of it: damage shows only where everything has been read."""
+    """``member``, and then the rest of it: damage shows only when everything has been read."""
     yield member
     for _ in member.chunks:
         pass
@@ -185,18 +286,16 @@ def _plain(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _require_safe(name: str, is_plain: bool, shown: str) -> None:
+def _require_safe(name: str, is_plain: bool, label: str) -> None:
+    reason = ""
     if name.startswith("/") or (":" in name and PureWindowsPath(name).drive):
-        raise BadInput(f"{shown}: refused, the archive holds an absolute path: {name!r}")
-    if ".." in name and ".." in PurePosixPath(name).parts:
-        raise BadInput(f"{shown}: refused, the archive holds a path that leaves its folder: {name!r}")
-    if "\0" in name:
-        raise BadInput(f"{shown}: refused, the archive holds a name that is none: {name!r}")
-    if not is_plain:
-        raise BadInput(f"{shown}: refused, the archive holds a link or a device: {name!r}")
-
-
-def _require_space(needed: int, folder: Path, shown: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DualGANError(f"{shown}: unpacked it takes {needed} bytes, the disk of the destination has {free} left")
+        reason = "an absolute path"
+    elif ".." in name and ".." in PurePosixPath(name).parts:
+        reason = "a path that leaves its folder"
+    elif "\0" in name:
+        reason = "a name that is none"
+    elif not is_plain:
+        reason = "a link or a device"
+    if reason:
+        shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
+        raise BadInput(f"{label}: refused, the archive holds {reason}: {shown}")

@@ -8,8 +8,6 @@ SERVER_NOTE = (
     "the original server is reported dead (github.com/duxingren14/DualGAN/issues/19): "
     "give the URL of a mirror or the path of a local copy instead of the name"
 )
-
-
 # Where pix2pix's own download script looks, and where it looked before.
 PIX2PIX_MIRRORS = (
     "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz",
@@ -18,10 +16,10 @@ PIX2PIX_MIRRORS = (
 
 
 class CatalogueEntry(NamedTuple):
-    """A published dataset, at any of ``urls``, tried in order; ``advice`` is for when none has it. ``lambdas`` are the
-    authors' (lambda_A, lambda_B), None where they named none.
+    """A published dataset, at any of ``urls``, tried in order; ``advice`` is for when none has it.
 
-    No checksum was ever published; where ``sha256`` is set, a download must match it.
+    ``lambdas`` are the authors' (lambda_A, lambda_B), None if they named none. No checksum was ever published; if
+    ``sha256`` is set, a download must match it.
     """
 
     name: str
@@ -59,5 +57,5 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 
 
 def nearest_names(name: str) -> list[str]:
-    """The known names most like ``name``; [] where none is."""
+    """Return the known names most like ``name``; [] if none is."""
     return difflib.get_close_matches(name.lower(), [*CATALOGUE, "synthetic"], n=3, cutoff=0.5)

@@ -1,77 +1,243 @@
-"""The images of a source on their way into a dataset folder."""
+"""From a source to its images: each is written once, with its checksum, and checked meanwhile."""
 
-import errno
 import hashlib
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable
-from io import FileIO
-from pathlib import Path
-from typing import NamedTuple
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, NamedTuple
 
-from components.dataset.image_checks import ImageChecks
+from pydantic import BaseModel, StringConstraints, ValidationError
+
+from components.common.console import Progress
+from components.common.errors import TransferBroken
+from components.dataset.archive import CHUNK, members
+from components.dataset.catalogue import CATALOGUE
+from components.dataset.images import ImageChecks
+from components.dataset.layout import MAX_ROOT_DEPTH, Layout, find_layout, is_image_name
+from components.dataset.lock import Expectation, require
+from components.dataset.options import FetchOptions
+from components.dataset.sources import ARCHIVE_ENDINGS, Download, LocalArchive, LocalFolder, S3Location
+from dualgan.errors import BadInput, DualGANError
+
+MANIFEST = "dataset.json"
+# A dataset.json is some hundred bytes.
+MAX_MANIFEST = 1 << 20
+# What a dataset may be called: it becomes part of titles, of names in MLflow and of links.
+NAME = re.compile(r"\w[\w .,+@()=-]{0,99}")
+
+log = logging.getLogger(__name__)
 
 
-class Collected(NamedTuple):
-    """An image: the path of its file, and the SHA-256 (hex) of it."""
+class Manifest(BaseModel):
+    """What a dataset.json that came with a source says of its images."""
 
-    file: str
+    name: str
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class CollectedImage(NamedTuple):
+    """The file of an image, and the SHA-256 (hex) of it."""
+
+    file: Path
     sha256: str
 
 
-class Collection:
-    """Images that have been written, each once. Those of one folder of the source are in one folder, under their own
-    names in normal form C, as far as the file system has these: so it can be moved as a whole.
+class ImageCollection:
+    """Images that have been written, each once, as files in ``folder``.
 
     ``images`` says which was added under which name; of two of one name it has both, in the order of their coming.
-    ``sizes`` says how many images are in each folder.
     """
 
     def __init__(self, folder: Path, checks: ImageChecks) -> None:
-        self._folder, self._checks = str(folder), checks
-        self._folders: dict[str, str] = {}
-        self._count = 0
-        self.images: dict[str, list[Collected]] = {}
-        self.sizes: Counter[str] = Counter()
+        self._folder, self._checks, self._count = folder, checks, 0
+        self.images: dict[str, list[CollectedImage]] = {}
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Write ``chunks``, and add them as the image ``name``."""
         sha256 = hashlib.sha256()
-        with self._new_file(name) as file:
+        # Names of a source may be too long, or there twice: numbers are not.
+        file = self._folder / f"{self._count}{PurePosixPath(name).suffix.lower()}"
+        self._count += 1
+        with file.open("xb", buffering=0) as target:
             for chunk in chunks:
                 sha256.update(chunk)
-                _write(file, chunk)
-        self.adopt(name, str(file.name), sha256.hexdigest())
+                left = memoryview(chunk)
+                while left:
+                    left = left[target.write(left) :]
+        self.add_file(name, file, sha256.hexdigest())
 
-    def adopt(self, name: str, file: str, sha256: str) -> None:
+    def add_file(self, name: str, file: Path, sha256: str) -> None:
         """Add an image that is in a file already."""
-        self.images.setdefault(name, []).append(Collected(file, sha256))
-        self.sizes[file.rpartition("/")[0]] += 1
-        self._checks.submit(file)
+        self.images.setdefault(name, []).append(CollectedImage(file, sha256))
+        self._checks.submit(str(file))
 
     def problems(self) -> dict[str, str]:
-        """Why images cannot be used, by their files."""
+        """Return why images cannot be used, by their files."""
         return self._checks.problems()
 
-    def _new_file(self, name: str) -> FileIO:
-        parent, _, base = name.rpartition("/")
-        folder = self._folders.get(parent)
-        if folder is None:
-            folder = self._folders[parent] = f"{self._folder}/{len(self._folders)}"
-            Path(folder).mkdir()
-        if not base.isascii():
-            base = unicodedata.normalize("NFC", base)
+
+class Collected(NamedTuple):
+    """Where the images belong, the archive's SHA-256 (hex; None for a folder), and what the source says of itself."""
+
+    layout: Layout
+    sha256: str | None
+    manifest: Manifest | None
+
+
+def collect(
+    wanted: Download | S3Location | LocalArchive | LocalFolder,
+    expected: Expectation | None,
+    work: Path,
+    transfer: Path,
+    collection: ImageCollection,
+    options: FetchOptions,
+) -> Collected:
+    """Put all images of ``wanted`` into ``collection``.
+
+    ``work`` is a folder on the disk of the destination, ``transfer`` one for what comes over a network, with what an
+    earlier try left there. Raises BadInput if the source is not there, may not be read, is damaged, hostile or no
+    dataset; DualGANError if a transfer or the disk fails, or an archive is not as ``expected``.
+    """
+    match wanted:
+        case LocalFolder():
+            return _collect_folder(wanted, collection)
+        case LocalArchive():
+            with wanted.path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            require(expected, "sha256", sha256, wanted.source)
+            return _collect_archive(wanted.path, sha256, wanted.source, work, collection, options)
+        case Download():
+            archive, sha256 = _download(wanted, expected, transfer, options)
+            return _collect_archive(archive, sha256, wanted.source, work, collection, options)
+        case S3Location():
+            return _collect_s3(wanted, expected, work, transfer, collection, options)
+
+
+def read_manifest(content: bytes) -> Manifest | None:
+    """Return what the content of a dataset.json says, None if it is none of ours."""
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def name_of(manifest: Manifest | None, wanted: Download | S3Location | LocalArchive | LocalFolder) -> str:
+    """Return the name of a dataset: what its manifest says, unless that is no name or belongs to another dataset."""
+    if manifest is None or manifest.name == wanted.name:
+        return wanted.name
+    if not NAME.fullmatch(manifest.name):
+        reason = "which is not a name of letters, digits, spaces and .,+@()=-_"
+    elif manifest.name in CATALOGUE:
+        reason = "which is a dataset of the catalogue"
+    else:
+        return manifest.name
+    log.info(
+        "%s: its dataset.json names it %.60r, %s; it is called %s", wanted.source, manifest.name, reason, wanted.name
+    )
+    return wanted.name
+
+
+def _download(wanted: Download, expected: Expectation | None, folder: Path, options: FetchOptions) -> tuple[Path, str]:
+    """The archive from the first of the mirrors that has what is expected, and its SHA-256."""
+    # HTTP is a library that local sources do without.
+    from components.dataset.download import download
+
+    failed: list[DualGANError] = []
+    for url in wanted.urls:
+        label = wanted.source if len(wanted.urls) == 1 else url
         try:
-            return FileIO(f"{folder}/{base}", "x")
-        # There twice, too long, or not to be written in UTF-8: a number is a name, too.
-        except (OSError, UnicodeEncodeError) as error:
-            if isinstance(error, OSError) and error.errno not in (errno.EEXIST, errno.ENAMETOOLONG, errno.EILSEQ):
-                raise
-            self._count += 1
-            return FileIO(f"{folder}/.{self._count}", "x")
+            archive, sha256 = download(url, folder, options.transfer, options.limits.size, label)
+            require(expected, "sha256", sha256, label)
+            return archive, sha256
+        except DualGANError as error:
+            if url != wanted.urls[-1]:
+                log.info("%s; trying the next address", error)
+            failed.append(error)
+    reasons = "; ".join(str(error) for error in failed)
+    kinds = [type(error) for error in failed]
+    kind = TransferBroken if TransferBroken in kinds else kinds[-1]
+    where = "" if len(wanted.urls) == 1 else f"{wanted.source}: no address has it: "
+    raise kind(f"{where}{reasons}{'; ' if wanted.advice else ''}{wanted.advice}")
 
 
-def _write(file: FileIO, chunk: bytes) -> None:
-    """All of ``chunk``: an unbuffered file may take a part, and reports a full disk only when it takes none."""
-    written = file.write(chunk)
-    while written < len(chunk):
-        written += file.write(memoryview(chunk)[written:])
+def _collect_archive(
+    archive: Path, sha256: str, label: str, work: Path, collection: ImageCollection, options: FetchOptions
+) -> Collected:
+    """Unpack all that may be an image of a dataset; which are is known when all names are."""
+    log.info("unpacking %s", label)
+    names, manifests = [], {}
+    with Progress("unpacking", None, "files") as progress:
+        for member in members(archive, work, options.limits, label):
+            names.append(member.name)
+            progress.advance(1)
+            if is_image_name(member.name):
+                collection.add(member.name, member.chunks)
+            elif member.name.rpartition("/")[2] == MANIFEST:
+                manifests[member.name] = next(member.chunks, b"")
+    layout = find_layout(names, label)
+    return Collected(layout, sha256, read_manifest(manifests.get(layout.root + MANIFEST, b"")))
+
+
+def _collect_folder(wanted: LocalFolder, collection: ImageCollection) -> Collected:
+    layout = find_layout(_names(wanted.path, "", MAX_ROOT_DEPTH + 2), wanted.source)
+    log.info("copying %d images", len(layout.slots))
+    with Progress("copying", len(layout.slots), "images") as progress:
+        for name in layout.slots:
+            with (wanted.path / name).open("rb", buffering=0) as file:
+                collection.add(name, iter(lambda: file.read(CHUNK), b""))
+            progress.advance(1)
+    manifest = wanted.path / layout.root / MANIFEST
+    return Collected(layout, None, read_manifest(manifest.read_bytes()) if manifest.is_file() else None)
+
+
+def _names(folder: Path, prefix: str, depth: int) -> Iterator[str]:
+    """The files of ``folder`` and its folders, these with a "/" at their end, as deep as a dataset may lie in it."""
+    for child in folder.iterdir():
+        if child.is_dir():
+            yield f"{prefix}{child.name}/"
+            if depth and not child.name.startswith("."):
+                yield from _names(child, f"{prefix}{child.name}/", depth - 1)
+        elif child.is_file():
+            yield f"{prefix}{child.name}"
+
+
+def _collect_s3(
+    wanted: S3Location,
+    expected: Expectation | None,
+    work: Path,
+    transfer: Path,
+    collection: ImageCollection,
+    options: FetchOptions,
+) -> Collected:
+    """The archive of this key, else all objects below it."""
+    # boto3 takes a second to import.
+    from components.dataset import s3
+
+    label, bucket, key, limits = wanted.source, wanted.bucket, wanted.key, options.limits
+    client = s3.client(options.transfer)
+    prefix = f"{key}/" if key else ""
+    with s3.failures(label, bucket):
+        is_archive = key.lower().endswith(ARCHIVE_ENDINGS) and s3.object_at(client, bucket, key) is not None
+        below = {}
+        for entry in [] if is_archive else s3.objects_below(client, bucket, prefix):
+            below[entry.key.removeprefix(prefix)] = entry
+            if len(below) > limits.files:
+                raise BadInput(f"{label}: refused, it holds more than {limits.files} files")
+        if not below and not is_archive:
+            if not key or s3.object_at(client, bucket, key) is None:
+                raise BadInput(f"{label}: nothing is there; check bucket and key")
+            is_archive = True
+    if is_archive:
+        archive, sha256 = s3.download_archive(client, bucket, key, transfer, options.transfer, limits.size, label)
+        require(expected, "sha256", sha256, label)
+        return _collect_archive(archive, sha256, label, work, collection, options)
+    layout = find_layout(below, label)
+    objects = {name: below[name] for name in layout.slots}
+    if sum(entry.size for entry in objects.values()) > limits.size:
+        raise BadInput(f"{label}: refused, its images have more than {limits.size} bytes")
+    s3.download_objects(client, bucket, objects, transfer, collection, options.transfer, label)
+    with s3.failures(label, bucket):
+        manifest = below.get(layout.root + MANIFEST)
+        said = s3.read_object(client, bucket, manifest.key, MAX_MANIFEST) if manifest else b""
+    return Collected(layout, None, read_manifest(said))

@@ -11,13 +11,13 @@ def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", qua
     """
     from pathlib import Path
 
+    from components.common.console import print_status
     from components.common.metadata import artifact_metadata
-    from components.dataset.checksums import DEFAULT
     from components.dataset.fetch import fetch
+    from components.dataset.lock import DEFAULT
     from components.dataset.options import FetchOptions
-    from components.look.progress import say
 
     options = FetchOptions(sha256=sha256 or None, lock=DEFAULT, quarantine=quarantine)
     description = fetch(source, Path(dataset.path), options)
-    say(f"dataset {description.name}: {description.counts}")
+    print_status(f"dataset {description.name}: {description.counts}")
     dataset.metadata.update(artifact_metadata(description._asdict()))

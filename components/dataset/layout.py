@@ -1,91 +1,151 @@
 """Where the images of a source belong: which of its names are images of which split and domain."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS, SPLITS
+from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS
 from dualgan.errors import BadInput
 
 # A dataset may lie in a folder of its name, and that in another one.
-DEEPEST_ROOT = 2
+MAX_ROOT_DEPTH = 2
 PAIRED = "A|B"
+# The names that a split has in published datasets; of those for validation the first that is there serves.
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "test")}
+# A JPEG file by another name, and what becomes a PNG file, for trainers read no other formats.
+JFIF = ".jfif"
+CONVERTED_ENDINGS = (".bmp", ".webp", ".tif", ".tiff")
+ALL_ENDINGS = (*IMAGE_ENDINGS, JFIF, *CONVERTED_ENDINGS)
 NEEDED = "a dataset holds images in train/A and train/B"
+MAX_EXAMPLES = 3
+
+Parts = tuple[str, ...]
 
 
-class Spot(NamedTuple):
-    """``domain`` is one of DOMAINS, or PAIRED for an image that holds both side by side."""
+class Slot(NamedTuple):
+    """Where an image belongs in a dataset folder: one of SPLITS, one of DOMAINS, a name in Unicode's normal form C.
+
+    The domain of an image that holds both side by side is PAIRED.
+    """
 
     split: str
     domain: str
     name: str
 
+    def __str__(self) -> str:
+        return "/".join(self)
+
 
 class Layout(NamedTuple):
-    """``root`` is the folder of the source that holds "train", with a "/" at its end, "" for the source itself;
-    ``spots`` says where each image below it belongs, by its name.
+    """Where the images of a source are.
+
+    ``root`` is the folder of the source that holds "train", with a "/" at its end, "" for the source itself. ``slots``
+    says where each image below it belongs, by its name. ``left_out`` says in words what else there is.
     """
 
     root: str
-    spots: dict[str, Spot]
+    slots: dict[str, Slot]
+    left_out: str
 
 
-def find_layout(names: Iterable[str], shown: str) -> Layout:
-    """The dataset among ``names``: paths with "/" between folders, and at the end of a folder's own.
+def find_layout(names: Iterable[str], label: str) -> Layout:
+    """Find the dataset among ``names``: paths with "/" between folders, and at the end of a folder's own.
 
-    It is ``{train,val}/{A,B}/{image}``, or, as pix2pix has it, ``{train,val,test}/{image}`` with A and B side by
-    side (then ``test`` serves where there is no ``val``); either may lie one or two folders down. Raises BadInput,
-    naming the first thing that is missing, where there is none; ``shown`` is how messages name the source.
+    It is ``{split}/{domain}/{image}``, or as CycleGAN has it ``{split}{domain}/{image}``, or as pix2pix has it
+    ``{split}/{image}`` with A and B side by side; a split has one of SPLIT_NAMES. Each may lie one or two folders down.
+    Raises BadInput, naming the first thing that is missing, if there is none; ``label`` is how messages name the
+    source.
     """
     paths = [path for path in (tuple(name.split("/")) for name in names) if not _is_hidden(path)]
-    root = _find_root(paths, shown)
-    below = [path[len(root) :] for path in paths if path[: len(root)] == root and len(path) > len(root)]
+    root = _find_root(paths, label)
     prefix = "".join(f"{part}/" for part in root)
-    folders = {path[:2] for path in below if len(path) > 2}
-    images = [path for path in below if path[-1].lower().endswith(IMAGE_ENDINGS)]
-    in_domains = [path for path in images if len(path) == 3 and path[0] in SPLITS and path[1] in DOMAINS]
-    side_by_side = [path for path in images if len(path) == 2]
-    if not any(("train", domain) in folders for domain in DOMAINS) and any(p[0] == "train" for p in side_by_side):
-        splits = {path[0] for path in side_by_side}
-        source_of = {"train": "train", "val": "val"} if "val" in splits else {"train": "train", "test": "val"}
-        chosen: dict[tuple[str, ...], Spot] = {
-            path: Spot(source_of[path[0]], PAIRED, path[1]) for path in side_by_side if path[0] in source_of
-        }
-    else:
-        _require_domains(folders, in_domains, shown)
-        chosen = {path: Spot(*path) for path in in_domains}
-    return Layout(prefix, {prefix + "/".join(path): spot for path, spot in chosen.items()})
+    below = [path[len(root) :] for path in paths if path[: len(root)] == root and len(path) > len(root)]
+    slots = {path: slot for path in below if is_image_name(path[-1]) and (slot := _slot(path))}
+    has_domains = any(slot.split == "train" and slot.domain != PAIRED for slot in slots.values())
+    has_pairs = any(slot.split == "train" and slot.domain == PAIRED for slot in slots.values())
+    if has_domains or not has_pairs:
+        _require_domains(below, set(slots.values()), label)
+    chosen = {path: slot for path, slot in slots.items() if (slot.domain == PAIRED) != has_domains}
+    splits = {slot.split for slot in chosen.values()}
+    split_of = dict.fromkeys(SPLIT_NAMES["train"], "train")
+    split_of |= dict.fromkeys([name for name in SPLIT_NAMES["val"] if name in splits][:1], "val")
+    taken = {
+        prefix + "/".join(path): Slot(split_of[slot.split], slot.domain, _image_name(slot.name))
+        for path, slot in chosen.items()
+        if slot.split in split_of
+    }
+    rest = [path for path in below if path[-1] and path != ("dataset.json",) and prefix + "/".join(path) not in taken]
+    return Layout(prefix, taken, _described(rest))
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file called ``name`` may be an image of a dataset; what macOS adds to archives is not."""
-    return name.lower().endswith(IMAGE_ENDINGS) and not _is_hidden(name.split("/"))
+    """Return whether a file called ``name`` may be an image of a dataset; what macOS adds to archives is not."""
+    return name.lower().endswith(ALL_ENDINGS) and not _is_hidden(name.split("/"))
+
+
+def _slot(path: Parts) -> Slot | None:
+    """The slot of a path below the root, its split by the name that it has there."""
+    names = [name for names in SPLIT_NAMES.values() for name in names]
+    if len(path) == 3 and path[0] in names and path[1] in DOMAINS:
+        return Slot(*path)
+    if len(path) == 2 and path[0] in names:
+        return Slot(path[0], PAIRED, path[1])
+    if len(path) == 2 and path[0][:-1] in names and path[0][-1] in DOMAINS:
+        return Slot(path[0][:-1], path[0][-1], path[1])
+    return None
+
+
+def _image_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name)
+    return f"{name[: -len(JFIF)]}.jpg" if name.lower().endswith(JFIF) else name
 
 
 def _is_hidden(path: Sequence[str]) -> bool:
     return path[-1].startswith(".") or "__MACOSX" in path
 
 
-def _find_root(paths: Iterable[tuple[str, ...]], shown: str) -> tuple[str, ...]:
+def _find_root(paths: Iterable[Parts], label: str) -> Parts:
     roots = set()
     for path in paths:
-        folders = path[:-1][: DEEPEST_ROOT + 1]
-        if "train" in folders:
-            root = folders[: folders.index("train")]
-            if not any(part.startswith((".", "_")) for part in root):
-                roots.add(root)
+        folders = path[:-1][: MAX_ROOT_DEPTH + 1]
+        at = [i for i, folder in enumerate(folders) if folder in ("train", "trainA", "trainB")]
+        if at and not any(part.startswith((".", "_")) for part in folders[: at[0]]):
+            roots.add(folders[: at[0]])
     if not roots:
-        raise BadInput(f"{shown}: no folder train/A; {NEEDED}")
-    least = min(len(root) for root in roots)
-    nearest = sorted(root for root in roots if len(root) == least)
+        raise BadInput(f"{label}: no folder train/A; {NEEDED}")
+    depth = min(len(root) for root in roots)
+    nearest = sorted(root for root in roots if len(root) == depth)
     if len(nearest) > 1:
         named = ", ".join("/".join(root) for root in nearest)
-        raise BadInput(f"{shown}: holds more than one dataset ({named}); give one of them")
+        raise BadInput(f"{label}: holds more than one dataset ({named}); give one of them")
     return nearest[0]
 
 
-def _require_domains(folders: set[tuple[str, ...]], images: Sequence[tuple[str, ...]], shown: str) -> None:
+def _require_domains(below: Sequence[Parts], slots: set[Slot], label: str) -> None:
+    folders = {"/".join(path[:2]) for path in below if len(path) > 2} | {path[0] for path in below if len(path) > 1}
     for domain in DOMAINS:
-        if ("train", domain) not in folders:
-            raise BadInput(f"{shown}: no folder train/{domain}; {NEEDED}")
-        if not any(path[:2] == ("train", domain) for path in images):
-            raise BadInput(f"{shown}: no image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
+        if not folders & {f"train/{domain}", f"train{domain}"}:
+            raise BadInput(f"{label}: no folder train/{domain}; {NEEDED}")
+        if not any(slot.split == "train" and slot.domain == domain for slot in slots):
+            raise BadInput(f"{label}: no image in train/{domain} ({', '.join(ALL_ENDINGS)})")
+
+
+def _described(paths: Sequence[Parts]) -> str:
+    """How many files are left out, with the reason and some names; "" for none."""
+    others = [path for path in paths if not is_image_name(path[-1])]
+    images = [path for path in paths if is_image_name(path[-1])]
+    endings = Counter(f".{path[-1].rpartition('.')[2]}" if "." in path[-1] else path[-1] for path in others)
+    folders = Counter("/".join(path[:-1]) or "the top folder" for path in images)
+    parts = []
+    if others:
+        parts.append(f"{len(others)} no images by their endings ({_examples(endings)})")
+    if images:
+        parts.append(f"{len(images)} in folders that are not used ({_examples(folders)})")
+    return f"{len(paths)} files: {', '.join(parts)}" if parts else ""
+
+
+def _examples(counted: Counter[str]) -> str:
+    named = [name for name, _ in counted.most_common(MAX_EXAMPLES)]
+    more = ", ..." if len(counted) > MAX_EXAMPLES else ""
+    return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more

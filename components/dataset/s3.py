@@ -1,128 +1,118 @@
-"""S3 and what speaks its language: MinIO, SeaweedFS, Ceph, OBS.
+"""Archives and dataset folders in S3."""
 
-Endpoint, region, credentials and the rest come from where boto3 looks for them: AWS_ENDPOINT_URL (or
-AWS_ENDPOINT_URL_S3), AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws (also for
-virtual-hosted addresses, which OBS wants: ``s3 = addressing_style = virtual``), the machine's role.
-"""
-
+import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
-import urllib3
-from boto3.exceptions import Boto3Error
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    SSLError,
-)
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
-from components.dataset.errors import TransferBroken
-from components.dataset.options import Patience
-from dualgan.errors import BadInput, DualGANError
+from components.common import s3
+from components.common.console import Progress
+from components.common.errors import TransferBroken
+from components.common.s3 import S3Object, failures, object_at, objects_below, read_object
+from components.dataset.collection import ImageCollection
+from components.dataset.download import CHUNK, ContentChanged, PartialFile, RateLimit, Response, TransientError, resume
+from components.dataset.options import TransferOptions
+from dualgan.errors import BadInput
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CONNECTION_SECONDS = 10.0
-CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-NOT_FOUND = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
-NOT_ALLOWED = ("401", "403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+__all__ = ["client", "download_archive", "download_objects", "failures", "object_at", "objects_below", "read_object"]
 
-# What may pass, and what breaks off in the middle of an answer, which boto3 does not repeat by itself.
-BROKEN = (ConnectionError, HTTPClientError, IncompleteReadError, urllib3.exceptions.HTTPError)
-
-# It warns of every broken connection that it repeats.
-logging.getLogger("botocore").setLevel(logging.ERROR)
+log = logging.getLogger(__name__)
 
 
-class S3Object(NamedTuple):
-    """``key`` of an object, its ``size`` in bytes and its ``etag``, which another content would not have."""
-
-    key: str
-    size: int
-    etag: str
+def client(options: TransferOptions) -> "S3Client":
+    """Return a client for S3 as the environment describes it. Raises BadInput if that makes no sense."""
+    return s3.client(options.retries, options.idle_timeout, options.jobs)
 
 
-def client(patience: Patience) -> "S3Client":
-    """A client for S3 as the environment describes it. Raises BadInput where that makes no sense."""
-    config = Config(
-        connect_timeout=min(CONNECTION_SECONDS, patience.stall / 2),
-        read_timeout=patience.stall / 2,
-        retries={"mode": "standard", "total_max_attempts": patience.retries + 1},
-        max_pool_connections=max(10, patience.jobs),
-        # Not every S3 knows the checksums that boto3 would add; datasets are checked by their digest.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    try:
-        # A session of its own: the default one keeps the credentials that it first found.
-        return boto3.Session().client("s3", config=config)
-    except (BotoCoreError, ValueError) as error:
-        raise BadInput(f"S3: {error}; see the AWS_* variables") from None
+def download_archive(
+    client: "S3Client", bucket: str, key: str, folder: Path, options: TransferOptions, max_size: int, label: str
+) -> tuple[Path, str]:
+    """Return the object as a file in ``folder``, and its SHA-256 (hex).
+
+    What an earlier try left there is gone on with, which boto3's own transfers cannot. Raises BadInput if the object is
+    missing or may not be read, and what ``resume`` raises.
+    """
+    partial = PartialFile(folder, f"{client.meta.endpoint_url} {bucket} {key}")
+
+    @contextmanager
+    def open_range(offset: int, validator: str | None) -> Iterator[Response]:
+        try:
+            found = object_at(client, bucket, key)
+            if found is None:
+                raise BadInput(f"{label}: there is no such object")
+            start = offset if validator == found.etag else 0
+            asked = {"Range": f"bytes={start}-"} if start else {}
+            answer = client.get_object(Bucket=bucket, Key=key, IfMatch=found.etag, **asked)  # type: ignore[arg-type]
+            with closing(answer["Body"]) as body:
+                yield Response(start, found.size, found.etag, body.iter_chunks(CHUNK))
+        except ClientError as error:
+            raise ContentChanged if s3.code_of(error) in s3.CHANGED else error from None
+        except Exception as error:
+            raise TransientError(str(error)) if s3.is_transient(error) else error from None
+
+    with failures(label, bucket):
+        return partial.file, resume(partial, open_range, options, max_size, label)
 
 
-def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object]:
-    """The objects whose keys begin with ``prefix``, in the order of their keys."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", ()):
-            yield S3Object(entry["Key"], entry["Size"], entry["ETag"])
+def download_objects(
+    client: "S3Client",
+    bucket: str,
+    objects: Mapping[str, S3Object],
+    folder: Path,
+    collection: ImageCollection,
+    options: TransferOptions,
+    label: str,
+) -> None:
+    """Put ``objects``, by the names that they get, into ``collection``, as files in ``folder``.
 
+    A file appears whole there, and is found again by the next try. Raises what ``failures`` does.
+    """
+    log.info("downloading %d objects of %s", len(objects), label)
+    rate = RateLimit(label, options)
+    # Several objects come at once already; of a large one one thread brings one part after the other.
+    config = TransferConfig(use_threads=False, num_download_attempts=options.retries + 1)
 
-def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
-    """The object of this key; None where there is none."""
-    try:
-        answer = s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in NOT_FOUND:
-            return None
-        raise
-    return S3Object(key, answer["ContentLength"], answer["ETag"])
+    def bring(name: str, entry: S3Object) -> tuple[str, Path, str]:
+        identity = f"{entry.key}\0{entry.etag}".encode("utf-8", "surrogateescape")
+        file = folder / f"{hashlib.sha256(identity).hexdigest()}{Path(name).suffix.lower()}"
+        if not file.is_file():
+            come = 0
 
+            def count(size: int) -> None:
+                nonlocal come
+                come += size
+                rate.count(size)
+                if come > entry.size:
+                    raise BadInput(f"s3://{bucket}/{entry.key}: refused, larger than the {entry.size} bytes it claims")
 
-@contextmanager
-def failures(shown: str, bucket: str) -> Iterator[None]:
-    """Turns boto3's errors into ours, in one line that begins with ``shown``."""
-    try:
-        yield
-    except ClientError as error:
-        raise _refused(error, shown, bucket) from None
-    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-        raise BadInput(f"{shown}: {error}; {CREDENTIALS}") from None
-    except SSLError as error:
-        raise DualGANError(f"{shown}: TLS: {error}") from None
-    except BROKEN as error:
-        raise TransferBroken(f"{shown}: the transfer failed: {error}") from None
-    except (BotoCoreError, Boto3Error) as error:
-        if isinstance(error.__context__, ClientError):
-            raise _refused(error.__context__, shown, bucket) from None
-        raise BadInput(f"{shown}: {error}") from None
+            client.download_file(bucket, entry.key, str(file), Callback=count, Config=config)
+            if file.stat().st_size != entry.size:
+                file.unlink()
+                raise TransferBroken(f"s3://{bucket}/{entry.key}: changed while it was transferred; try again")
+        with file.open("rb") as content:
+            return name, file, hashlib.file_digest(content, "sha256").hexdigest()
 
-
-def _refused(error: ClientError, shown: str, bucket: str) -> DualGANError:
-    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    if code == "NoSuchBucket":
-        return BadInput(f"{shown}: there is no bucket {bucket}")
-    if code in NOT_ALLOWED:
-        return BadInput(f"{shown}: no permission for bucket {bucket} ({code}); check the credentials and its policy")
-    if code in NOT_FOUND:
-        return BadInput(f"{shown}: there is nothing; check the address")
-    if code in ("PreconditionFailed", "412"):
-        return TransferBroken(f"{shown}: changed while it was transferred; try again")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    said = f"{shown}: S3 answers {code} {message}".strip()
-    return BadInput(f"{said}; check the address") if 400 <= status < 500 else TransferBroken(f"{said}; try again later")
-
-
-def read_object(s3: "S3Client", bucket: str, key: str, most: int) -> bytes:
-    """The first ``most`` bytes of an object."""
-    return s3.get_object(Bucket=bucket, Key=key)["Body"].read(most)
+    total = sum(entry.size for entry in objects.values())
+    with (
+        failures(label, bucket),
+        ThreadPoolExecutor(options.jobs) as pool,
+        Progress("downloading", total, "B") as progress,
+    ):
+        asked = [pool.submit(bring, name, entry) for name, entry in objects.items()]
+        try:
+            for answer in as_completed(asked):
+                name, file, sha256 = answer.result()
+                collection.add_file(name, file, sha256)
+                progress.advance(objects[name].size)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

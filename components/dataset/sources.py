@@ -1,12 +1,12 @@
 """What the user may name as a dataset's source, and what each form means."""
 
-import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from components.common.s3 import parse_address
 from components.dataset.catalogue import CATALOGUE, nearest_names
-from components.dataset.synthetic_options import SyntheticOptions, parse_synthetic
+from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.errors import BadInput
 
 FORMS = (
@@ -18,11 +18,11 @@ FORMS = (
     ("synthetic://?seed=0&n=120&size=64", "the same with a seed, training images a domain, pixels a side"),
 )
 LAYOUTS = (
-    "An archive or folder holds {train,val}/{A,B}/*.{jpg,jpeg,png}, or, as pix2pix publishes them,\n"
-    "{train,val,test}/*.{jpg,jpeg,png} with A (left) and B (right) side by side in each image;\n"
-    "either may lie one or two folders down."
+    "An archive or folder holds {train,val}/{A,B}/IMAGE, or {trainA,trainB,valA,valB}/IMAGE as CycleGAN publishes\n"
+    "them, or {train,val}/IMAGE with A (left) and B (right) side by side in each image as pix2pix does. Each may lie\n"
+    "one or two folders down; without val, images of valid, validation or test serve. An IMAGE ends in .jpg, .jpeg,\n"
+    ".jfif or .png; those that end in .bmp, .webp, .tif or .tiff become PNG files."
 )
-BUCKET = re.compile(r"[a-z0-9A-Z][a-z0-9A-Z._-]{1,254}")
 # How the queries of signed addresses begin: S3 and OBS, older S3, Azure, Google.
 SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -48,18 +48,24 @@ class S3Location(NamedTuple):
 
 
 class LocalFolder(NamedTuple):
+    """A folder of this machine."""
+
     name: str
     source: str
     path: Path
 
 
 class LocalArchive(NamedTuple):
+    """An archive of this machine."""
+
     name: str
     source: str
     path: Path
 
 
 class Synthetic(NamedTuple):
+    """Images that are drawn."""
+
     name: str
     source: str
     options: SyntheticOptions
@@ -69,10 +75,10 @@ Source = Download | S3Location | LocalFolder | LocalArchive | Synthetic
 
 
 def parse_source(text: str) -> Source:
-    """The source that ``text`` names, with ``name`` and ``source`` as dataset.json records them.
+    """Return the source that ``text`` names, with ``name`` and ``source`` as dataset.json records them.
 
     The recorded source is the same for two spellings of one source (a relative path, a default spelled out)
-    and holds no password. Raises BadInput where ``text`` is none of FORMS.
+    and holds no password. Raises BadInput if ``text`` is none of FORMS.
     """
     if text == "synthetic" or text.startswith("synthetic:"):
         options = parse_synthetic(text)
@@ -88,13 +94,10 @@ def parse_source(text: str) -> Source:
 
 
 def parse_s3(text: str) -> S3Location:
-    """The place that ``s3://bucket/key`` names. Raises BadInput where it is none."""
-    bucket, _, key = text.removeprefix("s3://").partition("/")
-    if not text.startswith("s3://") or not BUCKET.fullmatch(bucket):
-        raise BadInput(f"{text}: not a place in S3; the form is s3://bucket/key")
-    key = key.strip("/")
-    source = f"s3://{bucket}/{key}".rstrip("/")
-    return S3Location(_stem(PurePosixPath(key).name) or bucket, source, bucket, key)
+    """Return what ``s3://bucket/key`` names. Raises BadInput for any other text."""
+    address = parse_address(text)
+    name = _stem(PurePosixPath(address.key).name) or address.bucket
+    return S3Location(name, str(address), address.bucket, address.key)
 
 
 def _url(text: str) -> Download:

@@ -3,29 +3,18 @@
 import logging
 from pathlib import Path
 
-from components.dataset.errors import os_failure
-from components.dataset.image_checks import ImageChecks
+from components.common.errors import os_failure
 from components.dataset.options import Limits
-from dualgan.dataset_folder import (
-    DOMAINS,
-    SPLITS,
-    Description,
-    content_digest,
-    describe,
-    image_counts,
-    list_images,
-)
+from dualgan.dataset_folder import DOMAINS, SPLITS, Description, content_digest, describe, image_counts, list_images
 from dualgan.errors import BadInput, DualGANError
-
-NAMED_AT_MOST = 10
 
 log = logging.getLogger(__name__)
 
 
 def check(folder: Path) -> Description:
-    """What dataset.json says of ``folder``.
+    """Return what dataset.json says of ``folder``.
 
-    Raises BadInput where it is no dataset folder, DualGANError where its images are not those described.
+    Raises BadInput if it is no dataset folder, DualGANError if its images are not those described.
     """
     if not (folder / "dataset.json").is_file():
         raise BadInput(f"{folder}: not a dataset folder, it has no dataset.json; make one with `fetch`")
@@ -45,11 +34,14 @@ def check(folder: Path) -> Description:
 
 
 def verify(folder: Path, limits: Limits) -> Description:
-    """``check``, and open every image. Images that cannot be used are logged, each by name with the reason.
+    """``check``, and open every image; those that cannot be used are logged, each by name with the reason.
 
-    Raises BadInput where it is no dataset folder, DualGANError where its images are not those described or cannot be
-    used.
+    Raises BadInput if it is no dataset folder, DualGANError if its images are not those described or cannot be used.
     """
+    # Pillow takes longer to import than all else here.
+    from components.dataset.images import ImageChecks
+    from components.dataset.placement import listed
+
     images = [image for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
     with ImageChecks(limits) as checks:
         for image in images:
@@ -63,16 +55,11 @@ def verify(folder: Path, limits: Limits) -> Description:
         except DualGANError as error:
             description = error
         problems = checks.problems()
-    listed = [f"{Path(image).relative_to(folder)} ({problem})" for image, problem in sorted(problems.items())]
-    for line in listed:
-        log.info("bad image: %s", line)
+    named = listed([(str(Path(image).relative_to(folder)), reason) for image, reason in sorted(problems.items())])
     if isinstance(description, DualGANError):
         raise description
-    if listed:
-        more = f" and {len(listed) - NAMED_AT_MOST} more" if len(listed) > NAMED_AT_MOST else ""
-        raise DualGANError(
-            f"{folder}: {len(listed)} of {len(images)} images cannot be used: {', '.join(listed[:NAMED_AT_MOST])}{more}"
-        )
+    if problems:
+        raise DualGANError(f"{folder}: {len(problems)} of {len(images)} images cannot be used: {named}")
     return description
 
 

@@ -1,6 +1,7 @@
 """python -m dualgan train|sample|export|verify|trace|replay|doctor --help"""
 
 import argparse
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -186,6 +187,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     return look(arguments.device, arguments.json, print)
 
 
+# Options of a training that are paths, but strings to argparse.
+PATHS = ("data_dir", "run_dir", "cache_dir", "init_from")
+NPU_ADAPTERS = ("npu_bridge", "npu_device")
 COMMANDS = {
     "train": train,
     "sample": draw_validation_images,
@@ -197,9 +201,18 @@ COMMANDS = {
 }
 
 
+def make_paths_absolute(arguments: argparse.Namespace) -> None:
+    """Let paths be of the folder that they were given in: an NPU leaves one that cannot be written to."""
+    for name, value in vars(arguments).items():
+        if value and (isinstance(value, Path) or name in PATHS):
+            setattr(arguments, name, type(value)(os.path.abspath(str(value))))
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
     try:
         given = parser().parse_args(arguments)
+        if not os.access(os.curdir, os.W_OK):
+            make_paths_absolute(given)
         return COMMANDS[given.command](given)
     except DualGANError as error:
         print("error: {}".format(error), file=sys.stderr)
@@ -213,6 +226,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 if __name__ == "__main__":
     code = main()
+    if any(package in sys.modules for package in NPU_ADAPTERS):
+        # It leaves the card, and writes the profile, when the process ends as usual.
+        atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     # TensorFlow's threads are not waited for: everything is written and closed.

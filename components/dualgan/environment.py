@@ -14,7 +14,18 @@ from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 # Variables that change what is computed or how fast.
-RECORDED_PREFIXES = ("TF_", "CUDA_", "NVIDIA_TF32", "OMP_", "MKL_", "XLA_", "ASCEND_", "RANK_", "DEVICE_ID")
+RECORDED_PREFIXES = (
+    "TF_",
+    "CUDA_",
+    "NVIDIA_TF32",
+    "OMP_",
+    "MKL_",
+    "XLA_",
+    "ASCEND_",
+    "RANK_",
+    "DEVICE_ID",
+    "ENABLE_HF32",
+)
 
 
 def record(options: TrainOptions, device: Device, dataset: Description) -> Dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from dualgan import layers, losses, networks
 from dualgan.devices.device import Device
-from dualgan.flops import flops_of
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, Weights
 from dualgan.sample_graph import SampleGraph, create_variables, normalised, translate, values_of
@@ -76,7 +75,7 @@ class StepGraph:
         self.options = options
         self._device = device
         self._kernels = device.kernels()
-        self.variables = create_variables(networks.all_variables(options.shape))
+        self.variables = create_variables(networks.all_variables(options.shape), device.use_resource)
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
         self.feeds = self._placeholders()
@@ -114,18 +113,25 @@ class StepGraph:
         return lambda images: networks.critic(images, weights, prefix, disc_type, self._kernels)
 
     def _optimizer(self, name: str) -> Any:
-        lr, decay = self.options.lr, self.options.rmsprop_decay
-        plain = tf.train.RMSPropOptimizer(lr, decay=decay, momentum=0.0, epsilon=RMSPROP_EPSILON, name=name)
-        return self._device.wrap_optimizer(plain)
+        options = self.options
+        # Made here, not while the update is made: an operation waits only for what its own inputs do not wait for.
+        numbers = [options.lr, options.rmsprop_decay, 0.0, RMSPROP_EPSILON]
+        constants = [tf.constant(number, tf.float32) for number in numbers]
+        return self._device.wrap_optimizer(tf.train.RMSPropOptimizer(*constants, name=name))
 
-    def _apply(self, optimizer: Any, loss: Tensor, weights: Weights, variables: Sequence[Any]) -> Any:
+    def _apply(
+        self, optimizer: Any, terms: Dict[str, Tensor], loss: Tensor, weights: Weights, variables: Sequence[Any]
+    ) -> Any:
+        """The update of ``variables`` by ``loss``, after all of ``terms`` are computed.
+
+        A loss may be no ancestor of the gradients, as where a last layer's result is the loss; and an NPU's compiler
+        drops reads of variables, with what waits for them, but no loss that is fetched.
+        """
         values = [weights[variable.op.name] for variable in variables]
         gradients = self._device.gradients(optimizer, loss, values)
-        # A gradient may not need its variable, as that of a last layer whose result is the loss: without this, the loss
-        # is at times read after the update.
-        with tf.control_dependencies(values):
-            read = tf.no_op()
-        with tf.control_dependencies([read]):
+        # A reference variable is not copied where it is read: the gradients of the layers below need it as well.
+        first = list(terms.values()) + ([] if self._device.use_resource else gradients)
+        with tf.control_dependencies(first):
             return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_update(self, images: Translations) -> Update:
@@ -138,7 +144,7 @@ class StepGraph:
             self.feeds.epsilon_B,
             self.options.losses,
         )
-        update = self._apply(self._optimizer("RMSProp_d"), terms["d_loss"], weights, self._critics)
+        update = self._apply(self._optimizer("RMSProp_d"), terms, terms["d_loss"], weights, self._critics)
         if self.options.losses.GAN_type == "wgan":
             update = self._clip(after=update)
         return Update(update, terms)
@@ -152,7 +158,7 @@ class StepGraph:
         terms = losses.generator_losses(
             self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses
         )
-        return Update(self._apply(optimizer, terms["g_loss"], weights, self._generators), terms)
+        return Update(self._apply(optimizer, terms, terms["g_loss"], weights, self._generators), terms)
 
     def _build_updates(self) -> None:
         """The critics' update, then the generators'. In one run, control dependencies keep that order, and both use
@@ -181,16 +187,6 @@ class StepGraph:
     def critics_update(self) -> Any:
         """The operation that updates the critics; with two runs a step, all of the first."""
         return self._critics_update.operation
-
-    def flops_per_step(self) -> int:
-        """What flops_of counts in a training step that updates critics and generators."""
-        critics, generators = (
-            [part.operation] + list(part.terms.values()) for part in (self._critics_update, self._generator_updates[-1])
-        )
-        if self.options.one_run:
-            return flops_of(critics + generators)
-        updates = CLASSIC_GENERATOR_UPDATES if self.options.losses.GAN_type == "classic" else 1
-        return flops_of(critics) + updates * flops_of(generators)
 
     def runs(self, generators_too: bool) -> List[Run]:
         """What a step runs one after the other; the same value for what it runs twice."""

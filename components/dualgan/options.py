@@ -82,7 +82,7 @@ class TrainOptions:
     device: str = _option("cpu", "where to train; one that is not there is an error", DEVICES)
     threads: int = _option(0, "CPU threads for one operation; 0: as many as there are cores")
     precision_mode: str = _option(
-        "", "npu: types of convolutions and the rest; default: force_fp32, the highest a 910 has", PRECISION_MODES
+        "", "npu: types of convolutions and the rest; default: the highest that the chip has", PRECISION_MODES
     )
     loss_scale: str = _option("off", "npu, mixed precision: off, dynamic, or a fixed number such as 1024")
     npu_parameters: str = _option(

@@ -38,7 +38,7 @@ def sample(
     cache = Path(cache_dir or options.cache_dir or image_cache.default_folder())
     inputs = sample_inputs(options, checked_description(dataset).digest, cache, count)
     with tf.Graph().as_default() as graph:
-        variables = create_variables(networks.generators_variables(network_shape(options)))
+        variables = create_variables(networks.generators_variables(network_shape(options)), device.use_resource)
         drawing = SampleGraph(network_shape(options), list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()

@@ -16,10 +16,10 @@ def normalised(images: Tensor) -> Tensor:
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
-def create_variables(specs: Sequence[VariableSpec]) -> Dict[str, Any]:
+def create_variables(specs: Sequence[VariableSpec], use_resource: bool = True) -> Dict[str, Any]:
     """Variables by name, zero until they are loaded or restored."""
     return {
-        spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer(), use_resource=True)
+        spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer(), use_resource=use_resource)
         for spec in specs
     }
 

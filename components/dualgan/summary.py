@@ -58,17 +58,6 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def efficiency(sec_per_step: Optional[float], flops_per_step: int, matmul_rate: Optional[float]) -> Dict[str, Any]:
-    """How well a step uses the device. matmul_rate: floating point operations a second of a large matrix product."""
-    achieved = flops_per_step / sec_per_step if sec_per_step else None
-    return {
-        "flops_per_step": flops_per_step,
-        "flops_per_sec": achieved,
-        "matmul_flops_per_sec": matmul_rate,
-        "share_of_matmul_rate": achieved / matmul_rate if achieved and matmul_rate else None,
-    }
-
-
 def summarise(
     events: Sequence[Event], status: str, reason: Optional[str], batch_size: int, times: Dict[str, float]
 ) -> Dict[str, Any]:

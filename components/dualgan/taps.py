@@ -6,8 +6,8 @@ The graph that trains is looked at, so that what is recorded is what the device 
 from typing import Any, Dict, List, NamedTuple, Optional, Set
 
 from dualgan import networks
-from dualgan.flops import operations_behind
 from dualgan.graph import StepGraph
+from dualgan.graph_walk import operations_behind
 from dualgan.networks import is_critic_variable
 from dualgan.replay_bounds import UPDATED
 from dualgan.tensorflow_v1 import tf
@@ -17,6 +17,9 @@ Tensor = Any
 # What the first and second use of a generator make, in the order in which the graph is built.
 TRANSLATIONS = {"A_g": ("A2B", "B2A2B"), "B_g": ("B2A", "A2B2A")}
 _SAME_VALUE = ("Identity", "ReadVariableOp", "Switch", "RefSwitch", "Enter")
+# Of resource variables and of reference variables.
+_VARIABLES = ("VarHandleOp", "VariableV2")
+_UPDATES = ("ResourceApply", "Apply")
 _SUMS = ("BiasAdd", "Add", "AddV2")
 
 
@@ -66,14 +69,14 @@ def variable_of(tensor: Tensor, known: Set[str]) -> Optional[str]:
     operation = tensor.op
     while operation.type in _SAME_VALUE and operation.inputs:
         operation = operation.inputs[0].op
-    return operation.name if operation.type == "VarHandleOp" and operation.name in known else None
+    return operation.name if operation.type in _VARIABLES and operation.name in known else None
 
 
 def _gradients(variables: Set[str]) -> Dict[str, Tensor]:
     """What the first update of each variable is made of."""
     found: Dict[str, Tensor] = {}
     for operation in tf.get_default_graph().get_operations():
-        if operation.type.startswith("ResourceApply"):
+        if operation.type.startswith(_UPDATES):
             name = variable_of(operation.inputs[0], variables)
             if name is not None and name not in found:
                 gradient = operation.inputs[-1]

@@ -17,7 +17,6 @@ from dualgan.feed import Prefetch, TrainingData, training_data
 from dualgan.feed_signature import FeedSignature
 from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import LossOptions
-from dualgan.matmul_rate import matmul_rate
 from dualgan.networks import Shape, all_variables
 from dualgan.options import TrainOptions, contradictions, from_dict
 from dualgan.original_checkpoint import original_weights
@@ -25,7 +24,7 @@ from dualgan.progress import Progress
 from dualgan.randomness import initial_value
 from dualgan.run_folder import LOSS_METRICS, RunFolder, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
-from dualgan.summary import WARM_UP_STEPS, efficiency, summarise, timing
+from dualgan.summary import WARM_UP_STEPS, summarise, timing
 from dualgan.tensorflow_v1 import tf
 from dualgan.update_norms import UpdateNorms
 
@@ -245,8 +244,6 @@ class Training:
         times = dict(self._times, total=time.perf_counter() - began)
         events = list(read_events(self.folder.events))
         summary = summarise(events, status, reason, self.options.batch_size, times)
-        rate = matmul_rate(self._device) if status == "finished" else None
-        summary["efficiency"] = efficiency(summary["sec_per_step"], self.graph.flops_per_step(), rate)
         summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
         write_json(self.folder.summary, summary)
 

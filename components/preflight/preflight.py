@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import requests
 
-from components.dataset.errors import TransferBroken
-from components.dataset.options import Patience
-from components.dataset.sources import Download, S3Location, parse_s3, parse_source
+from components.common.errors import TransferBroken
+from components.common.s3 import client, failures, objects_below, parse_address
+from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
 from components.tracking.store import connect, database_of, resolve_tracking_uri
 from components.train.commit import code_commit
@@ -17,7 +17,7 @@ from dualgan.errors import BadInput, DualGANError
 
 # Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
 HTTP_TIMEOUT = (10.0, 20.0)
-S3_PATIENCE = Patience(retries=1, stall=20.0)
+S3_RETRIES, S3_TIMEOUT = 1, 20.0
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,8 @@ def _require_dataset(source: str) -> None:
         if len(reasons) == len(parsed.urls):
             raise DualGANError(f"dataset {parsed.source}: {reasons[0]}; {parsed.advice or 'check the address'}")
     elif isinstance(parsed, S3Location):
-        from components.dataset.s3 import client, failures, objects_below
-
         with failures(f"dataset {parsed.source}", parsed.bucket):
-            if next(objects_below(client(S3_PATIENCE), parsed.bucket, parsed.key), None) is None:
+            if next(objects_below(client(S3_RETRIES, S3_TIMEOUT), parsed.bucket, parsed.key), None) is None:
                 raise BadInput(f"dataset {parsed.source}: there is nothing; check the address")
 
 
@@ -113,13 +111,11 @@ def _require_bucket(address: str) -> None:
     """Raise DualGANError if an object cannot be written below ``address`` and removed again."""
     if not address:
         return
-    from components.dataset.s3 import client, failures
-
-    place = parse_s3(address)
+    place = parse_address(address)
     key = f"{place.key}/preflight-{uuid.uuid4().hex}".lstrip("/")
     try:
-        with failures(f"checkpoints {place.source}", place.bucket):
-            s3 = client(S3_PATIENCE)
+        with failures(f"checkpoints {place}", place.bucket):
+            s3 = client(S3_RETRIES, S3_TIMEOUT)
             s3.put_object(Bucket=place.bucket, Key=key, Body=b"")
             s3.delete_object(Bucket=place.bucket, Key=key)
     except TransferBroken as error:

@@ -33,6 +33,7 @@ def parser() -> Parser:
     made.add_argument("--experiment", help="default: the dataset's name")
     made.add_argument("--pipeline-run-id", help="default: the one that training had")
     made.add_argument("--leg", help="name in the comparison (default: the one that training had)")
+    made.add_argument("--hours", type=float, default=0.0, help="how long to wait for MLflow (default: 0)")
     made.add_argument("--runtime", choices=("tf1", "tf2"), help="what exports (default: the one that trained)")
     return made
 
@@ -40,6 +41,8 @@ def parser() -> Parser:
 def main(arguments: list[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
+        if not 0 <= options.hours < float("inf"):
+            raise BadInput(f"--hours {options.hours}: must be 0 or more")
         # Imported late: MLflow takes seconds, a usage error none.
         from components.publish.publish import publish
         from components.tracking.placement import Placement
@@ -51,7 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
             leg=options.leg,
             runtime=options.runtime,
         )
-        published = publish(options.run_folder, options.comparison, place, model=options.model, name=options.name)
+        published = publish(
+            options.run_folder, options.comparison, place, model=options.model, name=options.name, hours=options.hours
+        )
     except DualGANError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

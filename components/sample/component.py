@@ -19,10 +19,10 @@ def sample(
     """
     from pathlib import Path
 
-    from components.look.progress import say
+    from components.common.console import print_status
     from components.sample.draw import draw
     from components.train.checkpoint_mirror import delete_mirror, training_uri
     from components.train.leg import leg_settings
 
     draw(leg_settings(leg), Path(dataset.path), Path(model.path), Path(samples.path), Path(sheet.path))
-    delete_mirror(training_uri(checkpoints, pipeline_run_id, leg["name"], seed), say)
+    delete_mirror(training_uri(checkpoints, pipeline_run_id, leg["name"], seed), print_status)

@@ -1,8 +1,8 @@
 """Checkpoints in S3 while a leg is trained, so that the next try of a task that lost its node goes on with them.
 
-Below the address, ``latest.json`` names the newest checkpoint that is whole there and its files. It is written last.
-The pictures drawn before that checkpoint are not among them: MLflow has them. A training that ended leaves its last
-checkpoint there, because the upload of its artifacts can still fail: a task that has read them deletes it.
+Below the address, ``latest.json`` names the newest checkpoint that is whole there, its files, and the pictures that
+were drawn until then. It is written last. A training that ended leaves its last checkpoint there, because the upload of
+its artifacts can still fail: a task that has read them deletes it.
 """
 
 import contextlib
@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.dataset.errors import TransferBroken
-from components.dataset.options import Patience
-from components.dataset.sources import parse_s3
+from components.common.errors import TransferBroken
+from components.common.s3 import client, failures, objects_below, parse_address, read_object
 from dualgan.errors import DualGANError
 from dualgan.run_folder import RunFolder, step_of
 
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 5.0
 NOTE = "latest.json"
-MAX_NOTE_BYTES = 1 << 20
+# It names every picture.
+MAX_NOTE_BYTES = 16 << 20
 
 
 def training_uri(checkpoints: str, pipeline_run_id: str, leg: str, seed: int) -> str | None:
@@ -39,17 +39,15 @@ class CheckpointMirror:
         BadInput: for an address that is none.
     """
 
-    def __init__(self, run: Path, checkpoint_uri: str, patience: Patience | None = None) -> None:
-        # boto3 takes a second to import.
-        from components.dataset.s3 import client
-
-        self._run, self._place = run, parse_s3(checkpoint_uri)
-        self._s3: S3Client = client(patience or Patience())
+    def __init__(self, run: Path, checkpoint_uri: str, idle_timeout: float = 120.0) -> None:
+        self._run, self._address = run, parse_address(checkpoint_uri)
+        self._s3: S3Client = client(idle_timeout=idle_timeout)
         self._newest: str | None = None
+        self._pictures: set[str] = set()
 
     @property
     def _prefix(self) -> str:
-        return f"{self._place.key}/" if self._place.key else ""
+        return f"{self._address.key}/" if self._address.key else ""
 
     def restore(self) -> str | None:
         """Bring the copy into the run folder if that has no checkpoint.
@@ -61,26 +59,25 @@ class CheckpointMirror:
             BadInput: if S3 refuses.
             TransferBroken: if the transfer breaks off; the run folder is then as it was.
         """
-        from components.dataset.s3 import failures, objects_below, read_object
-
         if checkpoint_folders(self._run):
             return None
-        with failures(self._place.source, self._place.bucket):
+        with failures(str(self._address), self._address.bucket):
             # A list, for a bucket that is missing looks to other questions like an object that is.
-            if not list(objects_below(self._s3, self._place.bucket, self._prefix + NOTE)):
+            if not list(objects_below(self._s3, self._address.bucket, self._prefix + NOTE)):
                 return None
-            note = json.loads(read_object(self._s3, self._place.bucket, self._prefix + NOTE, MAX_NOTE_BYTES))
+            note = json.loads(read_object(self._s3, self._address.bucket, self._prefix + NOTE, MAX_NOTE_BYTES))
             unfinished = self._run.with_name(f"{self._run.name}.restoring")
             shutil.rmtree(unfinished, ignore_errors=True)
-            for name in note["files"]:
+            pictures = {name: name for name in note["pictures"]}
+            for name, key in {**{name: f"{note['checkpoint']}/{name}" for name in note["files"]}, **pictures}.items():
                 target = unfinished / name
                 if not target.resolve().is_relative_to(unfinished.resolve()):
-                    raise DualGANError(f"{self._place.source}: names a file outside of the run folder: {name}")
+                    raise DualGANError(f"{self._address}: names a file outside of the run folder: {name}")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._s3.download_file(self._place.bucket, f"{self._prefix}{note['checkpoint']}/{name}", str(target))
+                self._s3.download_file(self._address.bucket, f"{self._prefix}{key}", str(target))
         shutil.rmtree(self._run, ignore_errors=True)
         unfinished.replace(self._run)
-        self._newest = str(note["checkpoint"])
+        self._newest, self._pictures = str(note["checkpoint"]), set(pictures)
         return self._newest
 
     def upload(self) -> str | None:
@@ -91,13 +88,11 @@ class CheckpointMirror:
         Returns:
             The checkpoint's name; None if there is nothing new.
         """
-        from components.dataset.s3 import failures
-
         found = checkpoint_folders(self._run)
         if not found or found[-1].name == self._newest:
             return None
         checkpoint, folder = found[-1], RunFolder(self._run)
-        with failures(self._place.source, self._place.bucket):
+        with failures(str(self._address), self._address.bucket):
             try:
                 files = [
                     folder.options,
@@ -106,30 +101,43 @@ class CheckpointMirror:
                 ]
                 names = [file.relative_to(self._run).as_posix() for file in files]
                 for file, name in zip(files, names, strict=True):
-                    self._s3.upload_file(str(file), self._place.bucket, f"{self._prefix}{checkpoint.name}/{name}")
+                    self._s3.upload_file(str(file), self._address.bucket, f"{self._prefix}{checkpoint.name}/{name}")
+                self._upload_pictures(step_of(checkpoint.name) or 0)
             except FileNotFoundError:
                 return None
-            note = json.dumps({"checkpoint": checkpoint.name, "files": names})
-            self._s3.put_object(Bucket=self._place.bucket, Key=self._prefix + NOTE, Body=note.encode())
+            content = {"checkpoint": checkpoint.name, "files": names, "pictures": sorted(self._pictures)}
+            note = json.dumps(content)
+            self._s3.put_object(Bucket=self._address.bucket, Key=self._prefix + NOTE, Body=note.encode())
             self._newest = checkpoint.name
             self._delete_checkpoints(but=self._newest)
         return self._newest
 
     def delete(self) -> None:
         """Delete the copy. Raises as ``restore`` does."""
-        from components.dataset.s3 import failures
-
-        with failures(self._place.source, self._place.bucket):
+        with failures(str(self._address), self._address.bucket):
             # The note first: without it nothing is restored from what is half deleted.
-            self._s3.delete_object(Bucket=self._place.bucket, Key=self._prefix + NOTE)
+            self._s3.delete_object(Bucket=self._address.bucket, Key=self._prefix + NOTE)
             self._delete_checkpoints()
+            self._delete_below("samples/")
+
+    def _upload_pictures(self, last_step: int) -> None:
+        """Copy what was drawn until the checkpoint; what is drawn after it may not be whole."""
+        for folder in RunFolder(self._run).samples.glob("step-*"):
+            if (step_of(folder.name) or 0) > last_step:
+                continue
+            for file in sorted(folder.glob("*.png")):
+                name = file.relative_to(self._run).as_posix()
+                if name not in self._pictures:
+                    self._s3.upload_file(str(file), self._address.bucket, f"{self._prefix}{name}")
+                    self._pictures.add(name)
 
     def _delete_checkpoints(self, but: str | None = None) -> None:
-        from components.dataset.s3 import objects_below
+        self._delete_below("step-", f"{but}/" if but else None)
 
-        for entry in list(objects_below(self._s3, self._place.bucket, f"{self._prefix}step-")):
-            if not (but and entry.key.startswith(f"{self._prefix}{but}/")):
-                self._s3.delete_object(Bucket=self._place.bucket, Key=entry.key)
+    def _delete_below(self, prefix: str, but: str | None = None) -> None:
+        for entry in list(objects_below(self._s3, self._address.bucket, self._prefix + prefix)):
+            if not (but and entry.key.startswith(self._prefix + but)):
+                self._s3.delete_object(Bucket=self._address.bucket, Key=entry.key)
 
 
 def checkpoint_folders(run: Path) -> Sequence[Path]:

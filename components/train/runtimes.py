@@ -51,13 +51,15 @@ def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def trainer_failure(leg: str, exit_code: int, errors: str) -> DualGANError:
-    """The error that a trainer process ended with: what killed it, or the last line of what it wrote to stderr."""
+    """The error that a trainer process ended with: what killed it, or in its own words what it said last."""
     kind = BadInput if exit_code == EXIT_BAD_INPUT else DualGANError
     return kind(f"leg {leg}: {_reason(exit_code, errors)}")
 
 
 def _reason(exit_code: int, errors: str) -> str:
-    last = (errors.strip().splitlines() or [""])[-1].removeprefix("error: ")
+    # Libraries may go on after the trainer's own last line.
+    lines = errors.strip().splitlines() or [""]
+    last = ([line for line in lines if line.startswith("error: ")] or lines)[-1].removeprefix("error: ")
     # A shell reports a signal as 128 and its number.
     number = -exit_code if exit_code < 0 else exit_code - 128
     if number == signal.SIGKILL:

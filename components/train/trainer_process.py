@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import BinaryIO
 
-from components.look.progress import Progress, say
+from components.common.console import Progress, print_status
 from components.train.checkpoint_mirror import checkpoint_folders
 from components.train.command import train_command
 from components.train.leg import LegSettings
@@ -21,6 +23,7 @@ from dualgan.run_folder import Event, RunFolder, is_training_step, step_of
 
 POLL_SECONDS = 0.5
 TAIL_BYTES = 1 << 16
+SHOWN_LINES = 20
 # A card that was reset or a node short of memory needs a moment; each pause is twice the one before.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 10.0, 300.0
 
@@ -54,7 +57,7 @@ def run_trainer(leg: LegSettings, title: str, options: TrainOptions, retries: in
             start = _newest_checkpoint(run)
             where = f"from step {start}" if start else "from the beginning"
             reason = str(error).removeprefix(f"leg {leg.name}: ")
-            say(f"{title}: {reason}; goes on {where} in {pause:g} s ({number + 1} of {tries})")
+            print_status(f"{title}: {reason}; goes on {where} in {pause:g} s ({number + 1} of {tries})")
         if not RunFolder(run).options.is_file():
             # It died before it had written what makes a folder its own.
             shutil.rmtree(run, ignore_errors=True)
@@ -73,12 +76,25 @@ def _newest_checkpoint(run: Path) -> int:
 
 
 def _run_once(leg: LegSettings, title: str, python: Path, options: TrainOptions) -> None:
+    # A vendor's libraries say there whatever they have to say: a file never makes them wait for a reader.
+    with tempfile.TemporaryFile() as output:
+        try:
+            _run_process(leg, title, train_command(python, options), options, output)
+        except DualGANError:
+            for line in last_lines(output):
+                print_status(f"{title}: {line}")
+            raise
+
+
+def last_lines(file: BinaryIO) -> list[str]:
+    """Return the last lines, SHOWN_LINES at most, of what a process has written into ``file``."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+    return file.read().decode("utf-8", "replace").splitlines()[-SHOWN_LINES:]
+
+
+def _run_process(leg: LegSettings, title: str, command: list[str], options: TrainOptions, output: BinaryIO) -> None:
     process = subprocess.Popen(
-        train_command(python, options),
-        env=trainer_environment(leg.environment),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        command, env=trainer_environment(leg.environment), stdout=output, stderr=subprocess.PIPE, text=True
     )
     terminated = False
 

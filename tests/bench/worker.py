@@ -15,12 +15,13 @@ from dualgan.dataset_folder import checked_description, list_images
 from dualgan.devices import Device, open_device
 from dualgan.feed import Prefetch, TrainingData, training_data
 from dualgan.graph import StepGraph
-from dualgan.matmul_rate import matmul_rate
 from dualgan.networks import all_variables
 from dualgan.options import TrainOptions
 from dualgan.randomness import initial_value
 from dualgan.tensorflow_v1 import tf
 from dualgan.training import network_shape, step_options
+from tests.bench.flops import flops_per_step
+from tests.bench.matmul_rate import matmul_rate
 from tests.bench.reference_loop import ReferenceLoop
 
 WARM_UP_STEPS = 3
@@ -41,7 +42,7 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
         session.run(initializer)
         graph.load(session, {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))})
         step = graph.step_callable(session)
-        say(kind="flops", gcn=options.gcn, flops=graph.flops_per_step())
+        say(kind="flops", gcn=options.gcn, flops=flops_per_step(graph))
     prefetch = Prefetch(data)
     done = [0]
 

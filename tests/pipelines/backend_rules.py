@@ -2,8 +2,8 @@
 
 A model of three of its parts, which KFP's local runner and its compiler know nothing of: the launcher, which turns what
 a component returned into ML Metadata; the merge of what a package and the MLflow plugin want in a pod's environment;
-and Pod Security at the level "restricted". Besides, what makes a run hang or be killed: no time limit, a window for tries
-that is too small, no architecture beside nodes of another one. Each function returns what would be refused, in words.
+and Pod Security at the level "restricted". Besides, what makes a run hang or be killed: no time limit, a window for
+tries that is too small, no architecture beside nodes of another one. Each function returns what would be refused.
 """
 
 import json

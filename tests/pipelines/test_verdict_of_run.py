@@ -5,9 +5,9 @@ from collections.abc import Callable
 import kfp_server_api
 import pytest
 
+from components.common.console import MARK
 from components.compare.verdict import Verdict
 from components.compare.verdict_line import verdict_in_log, verdict_line
-from components.look.progress import MARK
 from components.tracking.store import connect
 from pipelines import verdict_of_run
 from pipelines.kfp_api import KfpApi, endpoint

@@ -52,9 +52,10 @@ def _cann_version(root: Path) -> Optional[str]:
                 version = _entries(file).get("version")
                 if version:
                     return version
-        # A folder of an old installation may hold nothing but its name: ascend-toolkit/latest -> 5.0.4.alpha005.
-        if version_number(installation.resolve().name):
-            return installation.resolve().name
+        # A folder may hold nothing but its name: ascend-toolkit/latest -> 5.0.4.alpha005, cann -> cann-8.5.0.
+        name = re.sub("^cann-", "", installation.resolve().name)
+        if version_number(name):
+            return name
     return None
 
 

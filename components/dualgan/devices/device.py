@@ -24,11 +24,13 @@ class Device:
     """A place to run a graph. ``one_run``: whether critics and generators can update in one session.run there.
 
     ``accepts``: the device's own options that mean something there. ``products``: the type that factors of
-    convolutions and matrix products have there: "float32", "tensorfloat32" or "float16".
+    convolutions and matrix products have there: "float32", "tensorfloat32", "hfloat32", "float16" or "bfloat16".
+    ``use_resource``: whether variables are resources; reference variables are changed where others read them.
     """
 
     kind = ""
     one_run = True
+    use_resource = True
     accepts: FrozenSet[str] = frozenset()
     products = "float32"
 

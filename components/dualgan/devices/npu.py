@@ -1,13 +1,10 @@
-"""Huawei Ascend NPUs through npu_bridge, the only module that imports it.
-
-npu_bridge changes TensorFlow when it is imported, so that must happen on an NPU only.
-"""
+"""Huawei Ascend NPUs through the vendor's adapter, npu_bridge or npu_device."""
 
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from dualgan.devices import cann, npu_parameters, npu_smi, single_card
+from dualgan.devices import cann, npu_adapter, npu_chip, npu_folders, npu_parameters, npu_smi, single_card
 from dualgan.devices.device import DEFAULTS, Device, DeviceOptions
 from dualgan.devices.npu_precision import checked_mode, require_cann
 from dualgan.errors import BadInput
@@ -16,6 +13,8 @@ from dualgan.tensorflow_v1 import RewriterConfig, tf
 OPTIMIZER = "NpuOptimizer"
 # Each card has one; in a container npu-smi may be missing, this is not.
 DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
+# A CANN that certainly knows ASCEND_WORK_PATH.
+WORK_PATH_SINCE = (6, 3)
 # As TensorFlow's own DynamicLossScale. The ports start at 2**32 and lose their first steps to it, silently.
 DYNAMIC_LOSS_SCALE = {
     "init_loss_scale": 2**15,
@@ -27,29 +26,49 @@ DYNAMIC_LOSS_SCALE = {
 
 
 class Npu(Device):
-    """One Ascend 910. Critics and generators update in two runs: each is then one compiled graph of static shapes."""
+    """One Ascend 910 or newer card.
+
+    Critics and generators update in two runs: each is then one compiled graph of static shapes. Variables are
+    reference variables, as in every port to this hardware: the newest operators name no RMSProp for the other kind.
+    """
 
     kind = "npu"
     one_run = False
-    products = "float16"
+    use_resource = False
     accepts = frozenset(["precision_mode", "loss_scale", "npu_parameters", "deterministic"])
 
     def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
         super().__init__(threads, options)
         parameters = npu_parameters.parsed(options.npu_parameters)
         self._loss_scale = loss_scale(options.loss_scale)
+        package = npu_adapter.find()
         single_card.prepare(os.environ)
-        self._npu_init = _npu_init()
+        npu_folders.prepare(os.environ)
         self._cann = cann.installed()
         self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
-        self._chip = self._listing.cards[0].name if self._listing.cards else None
-        if not self._chip and not list(DEVICE_NODES.glob(DEVICE_NODE)):
+        self._card = self._listing.cards[0] if self._listing.cards else None
+        if npu_chip.is_newer_than_910(self._card):
+            os.environ.setdefault(npu_chip.HF32_VARIABLE, "0")
+        self._adapter = npu_adapter.load(package)
+        self._npu_init = self._adapter.npu_init
+        if not self._card and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
-                "--device npu: npu_bridge is here but no card: npu-smi lists none and there is no {}/{}; give this "
-                "container a card (huawei.com/Ascend910) and the host's driver".format(DEVICE_NODES, DEVICE_NODE)
+                "--device npu: {} is here but no card: npu-smi lists none and there is no {}/{}; give this "
+                "container a card (huawei.com/Ascend910) and the host's driver".format(
+                    self._adapter.package, DEVICE_NODES, DEVICE_NODE
+                )
             )
-        self._precision_mode = checked_mode(options.precision_mode, self._cann, self._chip)
-        self._parameters = npu_parameters.checked(parameters, self._cann, self._precision_mode)
+        if self._loss_scale is not None and not hasattr(self._npu_init, "NPULossScaleOptimizer"):
+            raise BadInput(
+                "--loss_scale {}: the adapter for TensorFlow 2.6.5 has none; leave it off".format(self._loss_scale)
+            )
+        self._precision_mode = checked_mode(options.precision_mode, self._cann, self._card)
+        hf32 = os.environ.get(npu_chip.HF32_VARIABLE) != "0"
+        self.products = npu_chip.product_type(self._precision_mode, hf32)
+        if self._cann.number is None or self._cann.number < WORK_PATH_SINCE:
+            # CANN's own fallback is the current folder.
+            parameters.setdefault("debug_dir", os.environ["ASCEND_WORK_PATH"])
+        self._parameters = npu_parameters.checked(parameters, self._cann, self._precision_mode, self._card)
         if options.deterministic:
             # The adapter has the key from its r1.12 on.
             require_cann("--deterministic", (6, 3), self._cann)
@@ -92,11 +111,14 @@ class Npu(Device):
         cards = self._listing.cards
         return {
             "kind": self.kind,
-            "name": "Ascend {}".format(self._chip.replace("Ascend", "")) if self._chip else "Ascend NPU",
+            "name": "Ascend {}".format(self._card.name.replace("Ascend", "")) if self._card else "Ascend NPU",
+            "generation": npu_chip.generation(self._card),
+            "memory_mebibytes": self._card.memory_mebibytes if self._card else None,
             "count": len(cards) or None,
             "health": cards[0].health if cards else None,
             "driver": self._cann.driver or self._listing.version,
             "cann": self._cann.version,
+            "adapter": self._adapter.package,
             "products": self.products,
             "precision_mode": self._precision_mode,
             "loss_scale": self._loss_scale,
@@ -115,16 +137,3 @@ def loss_scale(text: str) -> Optional[str]:
     if not usable:
         raise BadInput("--loss_scale {}: must be off, dynamic or a number from 1 up, such as 1024".format(text))
     return text
-
-
-def _npu_init() -> Any:
-    """The module npu_bridge.npu_init. Raises BadInput, saying why, where it cannot be used."""
-    try:
-        from npu_bridge import npu_init
-    # Beside being absent it may miss a library of CANN (OSError, NotFoundError) or TensorFlow 1.15 (AttributeError).
-    except (ImportError, OSError, AttributeError, tf.errors.OpError) as error:
-        raise BadInput(
-            "--device npu: no npu_bridge in this Python ({}); use an Ascend image with TensorFlow 1.15 and source its "
-            "set_env.sh".format(str(error).split("\n")[0])
-        ) from None
-    return npu_init

@@ -5,25 +5,34 @@ the wrong field of its AttrValue as empty. Neither happens here: a key has one t
 """
 
 import json
+import os
 import re
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Sequence, Tuple, Union, cast
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
 from dualgan.devices.cann import Cann, Version
+from dualgan.devices.npu_chip import A2, A3, generation, is_newer_than_910
 from dualgan.devices.npu_precision import PRECISION_MODES, require_cann
+from dualgan.devices.npu_smi import Card
 from dualgan.errors import BadInput
 
 Value = Union[bool, int, str]
 OPTION = "--npu_parameters"
-GIBIBYTE = 1024**3
-# Of an Ascend 910's 32 GB: the limits that the adapter sets by itself, and what both may add up to.
-DEFAULT_GRAPH_MEMORY, DEFAULT_VARIABLE_MEMORY, ALL_MEMORY = 26 * GIBIBYTE, 5 * GIBIBYTE, 31 * GIBIBYTE
+MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
+# Before it, CANN divides a card's memory between graph and variables beforehand; from then on as they need it.
+DYNAMIC_MEMORY_SINCE = (8, 0)
+# Of 32 parts of the memory: the limits that CANN sets by itself. On an Ascend 910's 32 GB one part is its own.
+DEFAULT_GRAPH_PARTS, DEFAULT_VARIABLE_PARTS, PARTS = 26, 5, 32
+# "0|5|10-20", which the adapter otherwise aborts the process for.
+DUMP_STEPS = re.compile(r"\d+(-\d+)?(\|\d+(-\d+)?)*$")
+MAX_DUMP_STEPS = 100
 
 
 class Parameter(NamedTuple):
-    """field: the AttrValue's, b, i or s; path: "folder" or "file" where the value must name one that exists;
+    """A key of the adapter.
 
-    needs: a switch that must be on for it to have an effect.
+    field: the AttrValue's, b, i or s; path: "folder" if the value must name one that can be written to, "file" if it
+    must name one that can be read; needs: a switch that must be on for it to have an effect.
     """
 
     field: str
@@ -33,14 +42,14 @@ class Parameter(NamedTuple):
     since: Version = (5, 0)
 
 
-FLAG = (0, 1)
+IMPLEMENTATIONS = (*("high_precision", "high_performance", "high_precision_for_all", "high_performance_for_all"),)
 PARAMETERS: Dict[str, Parameter] = {
     "graph_memory_max_size": Parameter("s"),
     "variable_memory_max_size": Parameter("s"),
     # Compiled operations are kept in the folder: the first step of the next run does not compile them again.
     "op_compiler_cache_mode": Parameter("s", choices=("enable", "disable", "force")),
     "op_compiler_cache_dir": Parameter("s", path="folder"),
-    "op_select_implmode": Parameter("s", choices=("high_precision", "high_performance")),
+    "op_select_implmode": Parameter("s", choices=IMPLEMENTATIONS),
     "optypelist_for_implmode": Parameter("s", needs="op_select_implmode"),
     "modify_mixlist": Parameter("s", path="file"),
     "fusion_switch_file": Parameter("s", path="file"),
@@ -55,7 +64,7 @@ PARAMETERS: Dict[str, Parameter] = {
     "dump_debug_mode": Parameter("s", choices=("aicore_overflow", "atomic_overflow", "all"), needs="enable_dump_debug"),
     "profiling_mode": Parameter("b"),
     "profiling_options": Parameter("s", needs="profiling_mode"),
-    "enable_exception_dump": Parameter("i", choices=FLAG),
+    "enable_exception_dump": Parameter("i", choices=(0, 1, 2)),
     "op_debug_level": Parameter("i", choices=(0, 1, 2, 3, 4)),
     "debug_dir": Parameter("s", path="folder"),
     "op_execute_timeout": Parameter("i"),
@@ -116,11 +125,26 @@ def _value(key: str, value: Any) -> Value:
     if parameter.choices and value not in parameter.choices:
         allowed = ", ".join(str(choice) for choice in parameter.choices)
         raise BadInput("{}: {}: {!r} must be one of {}".format(OPTION, key, value, allowed))
-    return cast(Value, value)
+    checked_value = cast(Value, value)
+    if key == "session_device_id" and int(checked_value) < 0:
+        raise BadInput("{}: {}: {} must be 0 or more".format(OPTION, key, value))
+    if key == "dump_step":
+        _check_dump_steps(str(checked_value))
+    # The current folder of a training is not always the one that it was started in.
+    return os.path.abspath(str(checked_value)) if parameter.path else checked_value
 
 
-def checked(values: Dict[str, Value], cann: Cann, precision_mode: str) -> Dict[str, Value]:
-    """``values`` and what they imply. Raises BadInput where they contradict each other, this CANN or this machine."""
+def _check_dump_steps(text: str) -> None:
+    """Raise BadInput unless ``text`` is such as "0|5|10-20"."""
+    ranges = [part.split("-") for part in text.split("|")]
+    if not DUMP_STEPS.match(text) or any(len(pair) == 2 and int(pair[0]) >= int(pair[1]) for pair in ranges):
+        raise BadInput('{}: dump_step: {!r} must be steps and ranges such as "0|5|10-20"'.format(OPTION, text))
+    if len(ranges) > MAX_DUMP_STEPS:
+        raise BadInput("{}: dump_step: {} steps and ranges; at most {}".format(OPTION, len(ranges), MAX_DUMP_STEPS))
+
+
+def checked(values: Dict[str, Value], cann: Cann, precision_mode: str, card: Optional[Card] = None) -> Dict[str, Value]:
+    """``values`` and what they imply. Raises BadInput if they contradict each other, this CANN, card or machine."""
     values = dict(values)
     for key, value in values.items():
         parameter = PARAMETERS[key]
@@ -130,23 +154,32 @@ def checked(values: Dict[str, Value], cann: Cann, precision_mode: str) -> Dict[s
             raise BadInput("{}: {} has no effect without {}".format(OPTION, key, parameter.needs))
         if parameter.path:
             _require_path(key, Path(str(value)), parameter.path)
-    _check_dump(values)
-    _check_memory(values)
+    _check_dump(values, card)
+    _check_memory(values, cann, card)
     if values.get("profiling_mode") and "profiling_options" not in values:
         raise BadInput('{}: profiling_mode needs profiling_options, such as {{"output": "/tmp"}}'.format(OPTION))
     if "modify_mixlist" in values and not PRECISION_MODES[precision_mode].mixed:
         raise BadInput("{}: modify_mixlist: CANN refuses it with --precision_mode {}".format(OPTION, precision_mode))
     if "op_compiler_cache_dir" in values:
         values.setdefault("op_compiler_cache_mode", "enable")
+    if values.get("op_debug_level") and values.get("op_compiler_cache_mode", "disable") != "disable":
+        raise BadInput(
+            "{}: op_debug_level {} switches off the cache of compiled operations; leave it or op_compiler_cache_dir "
+            "out".format(OPTION, values["op_debug_level"])
+        )
     return values
 
 
 def _require_path(key: str, path: Path, kind: str) -> None:
     if not (path.is_dir() if kind == "folder" else path.is_file()):
         raise BadInput("{}: {}: {}: no such {}; make it first".format(OPTION, key, path, kind))
+    wanted = os.R_OK | os.W_OK | os.X_OK if kind == "folder" else os.R_OK
+    if not os.access(str(path), wanted):
+        use = "read and write in" if kind == "folder" else "read"
+        raise BadInput("{}: {}: {}: this user may not {} it; change its mode".format(OPTION, key, path, use))
 
 
-def _check_dump(values: Dict[str, Value]) -> None:
+def _check_dump(values: Dict[str, Value], card: Optional[Card]) -> None:
     switches = [key for key in ("enable_dump", "enable_dump_debug") if values.get(key)]
     if len(switches) > 1:
         raise BadInput("{}: enable_dump and enable_dump_debug exclude each other (tensors, overflows)".format(OPTION))
@@ -154,15 +187,25 @@ def _check_dump(values: Dict[str, Value]) -> None:
         raise BadInput("{}: {} needs dump_path, a folder".format(OPTION, switches[0]))
     if "dump_path" in values and not switches:
         raise BadInput("{}: dump_path has no effect without enable_dump or enable_dump_debug".format(OPTION))
+    if generation(card) in (A2, A3) and values.get("dump_debug_mode", "all") != "all":
+        raise BadInput("{}: dump_debug_mode: must be all on Atlas A2 and A3".format(OPTION))
 
 
-def _check_memory(values: Dict[str, Value]) -> None:
-    graph = _bytes(values, "graph_memory_max_size", DEFAULT_GRAPH_MEMORY)
-    variables = _bytes(values, "variable_memory_max_size", DEFAULT_VARIABLE_MEMORY)
-    if graph + variables > ALL_MEMORY:
+def _check_memory(values: Dict[str, Value], cann: Cann, card: Optional[Card]) -> None:
+    """Raise BadInput for limits that are no numbers, or more than the card has if CANN divides its memory by them."""
+    newer = is_newer_than_910(card)
+    memory = card.memory_mebibytes * MEBIBYTE if newer and card and card.memory_mebibytes else PARTS * GIBIBYTE
+    graph = _bytes(values, "graph_memory_max_size", DEFAULT_GRAPH_PARTS * memory // PARTS)
+    variables = _bytes(values, "variable_memory_max_size", DEFAULT_VARIABLE_PARTS * memory // PARTS)
+    usable = memory if newer else (DEFAULT_GRAPH_PARTS + DEFAULT_VARIABLE_PARTS) * memory // PARTS
+    is_divided = cann.number is None or cann.number < DYNAMIC_MEMORY_SINCE
+    if is_divided and graph + variables > usable:
         raise BadInput(
-            "{}: graph_memory_max_size and variable_memory_max_size add up to {:.1f} GB; an Ascend 910 has {} "
-            "(unless set, they are 26 and 5)".format(OPTION, (graph + variables) / GIBIBYTE, ALL_MEMORY // GIBIBYTE)
+            "{}: graph_memory_max_size and variable_memory_max_size add up to {:.1f} GB; this card has {:.0f} "
+            "(unless set, they are {} and {} of {} parts)".format(
+                *(OPTION, (graph + variables) / GIBIBYTE, usable / GIBIBYTE),
+                *(DEFAULT_GRAPH_PARTS, DEFAULT_VARIABLE_PARTS, PARTS),
+            )
         )
 
 

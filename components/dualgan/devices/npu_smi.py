@@ -1,6 +1,6 @@
 """The NPUs of this machine as `npu-smi info` lists them.
 
-Two rows a chip; the first names it and says whether it is well:
+Two rows a chip; the first names it and says whether it is well, the second ends with the memory in use and in all:
 
     | npu-smi 21.0.2                       Version: 21.0.2          |
     | NPU   Name           | Health        | Power(W)   Temp(C)     |
@@ -15,13 +15,19 @@ from typing import List, NamedTuple, Optional
 
 SECONDS = 10.0
 VERSION = re.compile(r"npu-smi\s+(\S+)")
+BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:")
+MEMORY = re.compile(r"\d+\s*/\s*(\d+)")
 
 
 class Card(NamedTuple):
-    """A chip: its name, such as "910A", and its health in the tool's words, "OK" or a complaint."""
+    """A chip.
+
+    name: such as "910A"; health: in the tool's words, "OK" or a complaint; memory_mebibytes: all that it has.
+    """
 
     name: str
     health: str
+    memory_mebibytes: Optional[int] = None
 
 
 class Listing(NamedTuple):
@@ -44,7 +50,7 @@ def listing() -> Optional[Listing]:
 def parse(output: str) -> Listing:
     """The listing in the tool's output; rows that are not understood are left out."""
     version = VERSION.search(output)
-    cards = []
+    cards: List[Card] = []
     for line in output.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         identity = cells[0].split()
@@ -52,4 +58,6 @@ def parse(output: str) -> Listing:
         named = len(cells) == 3 and len(identity) == 2 and identity[0].isdecimal()
         if named and cells[1] and ":" not in cells[1] and cells[1] not in ("NA", "N/A", "-"):
             cards.append(Card(identity[1], cells[1]))
+        elif len(cells) == 3 and cards and BUS_ID.match(cells[1]) and MEMORY.search(cells[2]):
+            cards[-1] = cards[-1]._replace(memory_mebibytes=int(MEMORY.findall(cells[2])[-1]))
     return Listing(version.group(1) if version else None, cards)

@@ -27,4 +27,6 @@ def prepare(environment: MutableMapping[str, str]) -> None:
         environment.pop(name, None)
     for name, value in DEFAULTS.items():
         environment.setdefault(name, value)
-    environment.setdefault("ASCEND_DEVICE_ID", environment.get("DEVICE_ID", "0"))
+    # DEVICE_ID is a physical number, which the adapter turns into a logical one unless it is given ASCEND_DEVICE_ID.
+    if "DEVICE_ID" not in environment:
+        environment.setdefault("ASCEND_DEVICE_ID", "0")

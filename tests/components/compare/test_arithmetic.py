@@ -1,4 +1,4 @@
-"""What the comparison makes of a replay, and of the signatures of what legs were fed."""
+"""What the comparison makes of a replay, of the signatures of what legs were fed, and of norms of updates."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.compare.axes.arithmetic import judge_arithmetic
-from components.compare.axes.function import feed_difference, first_feed_difference, split_feed
+from components.compare.axes.function import feed_difference, first_feed_difference, liveness_difference, split_feed
 from components.compare.bounds import Bounds
 from components.compare.leg import Leg, LegRun, LegRuns, Source, read_leg
 from components.compare.verdict import AxisResult, Verdict
@@ -244,3 +244,29 @@ def test_critics_that_were_fed_otherwise_than_the_generators_are_a_problem_of_on
 def test_runs_without_signatures_are_no_problem(legs: tuple[LegRuns, LegRuns]) -> None:
     assert feed_difference(legs[0].first, fed(legs[1].first, (1.0, 1.0)), BOUNDS) is None
     assert split_feed(legs[0].first) is None
+
+
+def moved(run: LegRun, still_from: int | None = None, **options: object) -> LegRun:
+    """``run`` with all networks updated in all steps, but B_g from step ``still_from`` on."""
+    norms = np.full((len(run.history.steps), 4), 0.1)
+    if still_from:
+        norms[still_from - 1 :, 1] = 0
+    recorded = run.options.model_copy(update={"options": {**run.options.options, **options}})
+    history = dataclasses.replace(run.history, update_norms=norms)
+    return dataclasses.replace(run, options=recorded, history=history)
+
+
+def test_a_network_that_stands_still_in_one_leg_is_named_with_its_step(legs: tuple[LegRuns, LegRuns]) -> None:
+    one, other = legs[0].first, legs[1].first
+    problem = liveness_difference(moved(one), moved(other, still_from=41))
+    assert problem == "B_g of npu stands still at 20 steps, first at step 41, while the other leg's is updated"
+    assert liveness_difference(moved(one), moved(other)) is None
+    assert liveness_difference(moved(one, still_from=3), moved(other, still_from=3)) is None, "as n_critic may have it"
+    assert liveness_difference(one, moved(other, still_from=3)) is None, "a run without norms"
+
+
+def test_steps_that_a_loss_scale_leaves_out_are_no_fault_if_they_are_few(legs: tuple[LegRuns, LegRuns]) -> None:
+    one, other = moved(legs[0].first), legs[1].first
+    assert liveness_difference(one, moved(other, still_from=60, loss_scale="dynamic")) is None
+    assert liveness_difference(one, moved(other, still_from=60)) is not None
+    assert liveness_difference(one, moved(other, still_from=41, loss_scale="dynamic")) is not None

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import ssl
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ class Answer:
     announces_length: bool = True
     cut_after: int | None = None
     hold_after: int | None = None
+    # How long it takes between two pieces of the body.
+    pause: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -68,6 +71,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
+    def do_HEAD(self) -> None:
+        """Answer as S3 does, without the faults of a transfer."""
+        self.send_response(200)
+        self.send_header("ETag", self.faulty.usual.etag or "")
+        self.send_header("Content-Length", str(len(self.faulty.content)))
+        self.end_headers()
+
     def do_GET(self) -> None:
         answer = self.faulty.next_answer()
         content = self.faulty.content if answer.content is None else answer.content
@@ -107,6 +117,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 piece = body[position : min(stop, position + PIECE)]
                 self.wfile.write(piece)
                 position += len(piece)
+                time.sleep(answer.pause)
                 self.faulty.requests.sent += len(piece)
             if position == answer.cut_after:
                 self.close_connection = True

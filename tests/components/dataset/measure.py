@@ -1,12 +1,9 @@
-"""Measures, not tests: how fast a fetch is beside curl, unzip and sha256sum, and how much memory it takes.
+"""A measure, not a test: how fast a fetch is beside curl, unzip and sha256sum.
 
-    python -m tests.components.dataset.measure speed [--images 10000] [--rounds 3] [--form png|jpg] [--folder .]
-    python -m tests.components.dataset.measure memory [--megabytes 2048] [--form zip|tar.gz] [--folder .]
+    python -m tests.components.dataset.measure [--images 10000] [--rounds 3] [--form png|jpg] [--folder .]
 
-``speed`` needs curl and unzip. It fetches, verifies and describes small images from a server on loopback, in turn with
+It needs curl and unzip. It fetches, verifies and describes small images from a server on loopback, in turn with
 ``curl``, ``unzip`` and ``sha256sum`` of the archive and of every file, and prints the best and median seconds of both.
-``memory`` fetches one archive, over loopback, and prints the most memory that it and the processes that check images
-had at any time, together.
 """
 
 # ruff: noqa: T201
@@ -17,7 +14,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import zipfile
@@ -32,27 +28,17 @@ from PIL import Image
 from tests.components.dataset.made import PLACES
 
 SIDE = 64
-LARGE = (1024, 1365)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    speed = commands.add_parser("speed")
-    speed.add_argument("--images", type=int, default=10_000)
-    speed.add_argument("--rounds", type=int, default=3)
-    speed.add_argument("--form", choices=["png", "jpg"], default="png")
-    memory = commands.add_parser("memory")
-    memory.add_argument("--megabytes", type=int, default=2048)
-    memory.add_argument("--form", choices=["zip", "tar.gz"], default="zip")
-    for command in (speed, memory):
-        command.add_argument("--folder", type=Path, help="where to work; default: the system's temporary folder")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--form", choices=["png", "jpg"], default="png")
+    parser.add_argument("--folder", type=Path, help="where to work; default: the system's temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
-        if options.command == "speed":
-            measure_speed(Path(scratch), options.images, options.rounds, options.form)
-        else:
-            measure_memory(Path(scratch), options.megabytes, options.form)
+        measure_speed(Path(scratch), options.images, options.rounds, options.form)
 
 
 def measure_speed(folder: Path, count: int, rounds: int, form: str) -> None:
@@ -110,58 +96,6 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.monotonic() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def measure_memory(folder: Path, megabytes: int, form: str) -> None:
-    archive = folder / "www" / f"faces.{form}"
-    archive.parent.mkdir()
-    write_large_archive(archive, megabytes)
-    print(f"an archive of {archive.stat().st_size / 1e6:.0f} MB")
-    with served(archive.parent) as address:
-        began = time.monotonic()
-        process = fetched(f"{address}/{archive.name}", folder / "fetched")
-        peak = peak_main = 0
-        while process.poll() is None:
-            together, alone = memory_of(process.pid)
-            peak, peak_main = max(peak, together), max(peak_main, alone)
-            time.sleep(0.02)
-    print(f"exit code {process.returncode} after {time.monotonic() - began:.0f} s")
-    print(f"peak {peak / 1e6:.0f} MB with the checking processes, {peak_main / 1e6:.0f} MB without; the bound is 300")
-
-
-def memory_of(pid: int) -> tuple[int, int]:
-    """Resident bytes of a process with its children, and without."""
-    try:
-        parent = psutil.Process(pid)
-        own = parent.memory_info().rss
-        return own + sum(child.memory_info().rss for child in parent.children(recursive=True)), own
-    except psutil.NoSuchProcess:
-        return 0, 0
-
-
-def write_large_archive(archive: Path, megabytes: int) -> None:
-    """Of pictures of about four million bytes each."""
-    width, height = LARGE
-    count = max(len(PLACES), megabytes * 1_000_000 // (3 * width * height))
-    rng = np.random.default_rng(0)
-
-    def images() -> Iterator[tuple[str, bytes]]:
-        for number in range(count):
-            written = io.BytesIO()
-            pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(written, "PNG", compress_level=0)
-            yield f"faces/{PLACES[number % 4]}/{number:06d}.png", written.getvalue()
-
-    if archive.suffix == ".zip":
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
-            for name, content in images():
-                packed.writestr(name, content)
-        return
-    with tarfile.open(archive, "w:gz", compresslevel=1) as packed_tar:
-        for name, content in images():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            packed_tar.addfile(member, io.BytesIO(content))
 
 
 @contextmanager

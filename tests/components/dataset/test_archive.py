@@ -1,6 +1,8 @@
+import gzip
 import io
 import stat
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,13 +127,29 @@ def test_a_zip_that_hides_how_much_it_holds_is_damaged(dataset: Path, tmp_path: 
     assert "a damaged archive" in refused(archive, tmp_path)
 
 
-def test_a_tar_with_an_endless_header_is_refused(dataset: Path, tmp_path: Path) -> None:
-    member = tarfile.TarInfo("data/train/A/0.png")
-    member.pax_headers = {"comment": "x" * (40 << 20)}
+def extended_header(kind: bytes, content: bytes) -> bytes:
+    """A header that describes the next one, and the header of a file."""
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, len(content)
+    padding = bytes(-len(content) % tarfile.BLOCKSIZE)
+    return header.tobuf() + content + padding + tarfile.TarInfo("data/train/A/0.png").tobuf() + bytes(1024)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("content", [b"20 comment=" + b"x" * (64 << 10), b"1" * 60_000], ids=["long", "digits"])
+def test_a_tar_with_a_header_that_never_ends_is_refused_at_once(tmp_path: Path, kind: bytes, content: bytes) -> None:
     archive = tmp_path / "a.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as file:
-        file.addfile(member)
-    assert "refused, a header of the archive exceeds" in refused(archive, tmp_path)
+    archive.write_bytes(gzip.compress(extended_header(kind, content)))
+    began = time.process_time()
+    assert "refused, a header of the archive exceeds 65536 bytes" in refused(archive, tmp_path)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("sparse", [b"major=1", b"map=1,x"])
+def test_a_tar_with_a_sparse_file_is_refused(tmp_path: Path, sparse: bytes) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(extended_header(tarfile.XHDTYPE, b"%d GNU.sparse.%s\n" % (len(sparse) + 15, sparse)))
+    assert "refused, the archive holds a sparse file" in refused(archive, tmp_path)
 
 
 def test_a_plain_tar_that_ends_in_a_zip_is_a_tar(dataset: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_fetch_prints_what_it_made_and_info_confirms_it(tmp_path: Path) -> None:
         ("fetch", "s3://", "{}/data"),
         ("fetch", "synthetic", "{}/data", "--sha256", "abc"),
         ("fetch", "synthetic", "{}/data", "--max-size", "much"),
-        ("fetch", "synthetic", "{}/data", "--stall-limit", "0"),
+        ("fetch", "synthetic", "{}/data", "--idle-timeout", "0"),
         ("mirror", "synthetic", "{}/not-s3"),
         ("mirror", "facade", "s3://team/facades"),
         ("verify", "{}/incomplete"),
@@ -118,17 +118,8 @@ def test_help_explains_sources_and_exit_codes() -> None:
 
 
 def test_a_terminated_fetch_leaves_nothing(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "components.dataset",
-            "fetch",
-            "synthetic://?n=10000",
-            str(tmp_path / "out" / "data"),
-        ],
-        stderr=subprocess.PIPE,
-    )
+    command = [sys.executable, "-m", "components.dataset", "fetch", "synthetic://?n=10000", f"{tmp_path}/out/data"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
     while not list(tmp_path.rglob("*.png")) and time.monotonic() < deadline:
         time.sleep(0.05)

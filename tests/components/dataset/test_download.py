@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.common.errors import TransferBroken
 from components.dataset.catalogue import CATALOGUE, CatalogueEntry
-from components.dataset.errors import TransferBroken
+from components.dataset.download import OVERLAP
 from components.dataset.fetch import fetch
-from components.dataset.options import FetchOptions, Patience
-from components.dataset.transfer import OVERLAP
+from components.dataset.options import FetchOptions, Limits, TransferOptions
 from dualgan.dataset_folder import content_digest, describe
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer
@@ -35,23 +35,19 @@ def test_an_archive_is_downloaded_and_unpacked(dataset: Path, tmp_path: Path, se
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
 
 
-def test_a_password_in_a_url_is_not_written_down(dataset: Path, tmp_path: Path, serve: Serve) -> None:
+@pytest.mark.parametrize(("before", "after"), [("me:secret@", ""), ("", "?X-Amz-Expires=60&X-Amz-Signature=secret")])
+def test_a_password_or_signature_in_an_address_is_not_written_down(
+    dataset: Path, tmp_path: Path, serve: Serve, before: str, after: str
+) -> None:
     (tmp_path / "www").mkdir()
     zipped(dataset, tmp_path / "www" / "a.zip")
-    url = serve(tmp_path / "www").replace("http://", "http://me:secret@")
-    fetch(f"{url}/a.zip", tmp_path / "data")
-    assert describe(tmp_path / "data").source == f"{url.replace('me:secret@', '')}/a.zip"
+    url = serve(tmp_path / "www")
+    secret = url.replace("http://", f"http://{before}")
+    fetch(f"{secret}/a.zip{after}", tmp_path / "data")
+    assert describe(tmp_path / "data").source == f"{url}/a.zip"
     with pytest.raises(BadInput) as error:
-        fetch(f"{url}/b.zip", tmp_path / "other")
+        fetch(f"{secret}/b.zip{after}", tmp_path / "other")
     assert "secret" not in str(error.value)
-
-
-def test_the_signature_of_an_address_is_not_written_down(dataset: Path, tmp_path: Path, serve: Serve) -> None:
-    (tmp_path / "www").mkdir()
-    zipped(dataset, tmp_path / "www" / "a.zip")
-    url = f"{serve(tmp_path / 'www')}/a.zip"
-    fetch(f"{url}?X-Amz-Expires=60&X-Amz-Signature=secret", tmp_path / "data")
-    assert describe(tmp_path / "data").source == url
 
 
 def test_a_missing_file_on_the_server_is_bad_input_and_leaves_nothing(tmp_path: Path, serve: Serve) -> None:
@@ -63,17 +59,10 @@ def test_a_missing_file_on_the_server_is_bad_input_and_leaves_nothing(tmp_path: 
     assert everything_below(tmp_path) == {"www"}
 
 
-def test_a_page_instead_of_an_archive_is_bad_input(tmp_path: Path, serve: Serve) -> None:
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "faces.zip").write_text("<html>log in first</html>")
-    with pytest.raises(BadInput, match="neither a zip nor a tar archive"):
-        fetch(f"{serve(tmp_path / 'www')}/faces.zip", tmp_path / "data")
+OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
 
 
-PATIENCE = FetchOptions(patience=Patience(retries=2, stall=30))
-
-
-def fetched(server: FaultyServer, destination: Path, options: FetchOptions = PATIENCE) -> str:
+def fetched(server: FaultyServer, destination: Path, options: FetchOptions = OPTIONS) -> str:
     return fetch(server.url, destination, options).digest
 
 
@@ -179,7 +168,23 @@ def test_a_silent_server_is_given_up(faulty: FaultyServer, tmp_path: Path) -> No
     faulty.answers.append(Answer(hold_after=100_000))
     faulty.usual = Answer(hold_after=0)
     with pytest.raises(TransferBroken, match="nothing came within 1 seconds"):
-        fetched(faulty, tmp_path / "data", FetchOptions(patience=Patience(retries=100, stall=2)))
+        fetched(faulty, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=100, idle_timeout=2)))
+
+
+def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.usual = Answer(pause=0.2)
+    options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
+    with pytest.raises(TransferBroken, match=r"too slow: \d+ bytes in 1 seconds, less than 1.04858e\+06 a second"):
+        fetched(faulty, tmp_path / "data", options)
+
+
+@pytest.mark.parametrize("announces_length", [True, False])
+def test_a_download_beyond_max_size_is_refused(faulty: FaultyServer, tmp_path: Path, announces_length: bool) -> None:
+    faulty.usual = Answer(announces_length=announces_length)
+    with pytest.raises(BadInput, match=r"refused, it has more than 200000 bytes \(--max-size\)"):
+        fetched(faulty, tmp_path / "out" / "data", FetchOptions(limits=Limits(size=200_000)))
+    assert faulty.requests.sent < len(faulty.content) or not announces_length
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_length_that_is_not_announced_is_borne(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
@@ -196,7 +201,7 @@ def free_port() -> int:
 def test_a_refused_connection_is_one_line_of_failed_work(faulty: FaultyServer, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/faces.zip"
     with pytest.raises(DualGANError) as error:
-        fetch(url, tmp_path / "out" / "data", PATIENCE)
+        fetch(url, tmp_path / "out" / "data", OPTIONS)
     assert str(error.value) == f"{url}: the download failed: Connection refused"
     assert error.value.exit_code == 1
     assert not (tmp_path / "out").exists()
@@ -239,7 +244,7 @@ def test_a_certificate_that_nobody_vouches_for_is_one_line_of_failed_work(
 
 def test_a_server_without_tls_is_told_so(faulty: FaultyServer, tmp_path: Path) -> None:
     with pytest.raises(DualGANError, match=r"the download failed: TLS: ") as error:
-        fetch(faulty.url.replace("http:", "https:"), tmp_path / "out" / "data", PATIENCE)
+        fetch(faulty.url.replace("http:", "https:"), tmp_path / "out" / "data", OPTIONS)
     assert "\n" not in str(error.value)
 
 
@@ -254,7 +259,7 @@ def test_mirrors_are_tried_in_order(
     (tmp_path / "www").mkdir()
     missing = f"{serve(tmp_path / 'www')}/missing.zip"
     catalogued(monkeypatch, missing, faulty.url, "http://127.0.0.1:1/never-asked.zip")
-    description = fetch("faces", tmp_path / "data", PATIENCE)
+    description = fetch("faces", tmp_path / "data", OPTIONS)
     assert (description.name, description.source) == ("faces", "faces")
     assert description.digest == content_digest(dataset)
 
@@ -267,7 +272,7 @@ def test_a_mirror_with_another_checksum_than_the_catalogue_s_is_passed_over(
     fetch(str(right), tmp_path / "first")
     sha256 = json.loads((tmp_path / "first" / "dataset.json").read_text())["archive_sha256"]
     catalogued(monkeypatch, faulty.url, f"{serve(tmp_path / 'www')}/right.zip", sha256=sha256)
-    assert fetch("faces", tmp_path / "data", PATIENCE).digest == content_digest(dataset)
+    assert fetch("faces", tmp_path / "data", OPTIONS).digest == content_digest(dataset)
     assert faulty.requests.starts == [0]
 
 
@@ -279,7 +284,7 @@ def test_where_no_mirror_has_it_each_is_named_with_its_reason(
     missing = f"{serve(tmp_path / 'www')}/missing.zip"
     catalogued(monkeypatch, missing, faulty.url)
     with pytest.raises(BadInput) as error:
-        fetch("faces", tmp_path / "out" / "data", PATIENCE)
+        fetch("faces", tmp_path / "out" / "data", OPTIONS)
     assert str(error.value) == (
         f"faces: no address has it: {missing}: the server answers 404 File not found; check the address; "
         f"{faulty.url}: the server answers 410 Gone; check the address; use a mirror"

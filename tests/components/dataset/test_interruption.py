@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from random import Random
 
+import psutil
 import pytest
 
-from components.dataset.transfer import CHUNK, OVERLAP
+from components.dataset.download import CHUNK, OVERLAP
+from components.dataset.images import BATCH
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
@@ -18,9 +20,9 @@ from tests.components.dataset.program import finished, start_fetch, wait_until
 KILLS = 20
 # A fetch that kills itself when it has unpacked so many images, for nobody else could be sure to meet that moment.
 KILLING = """
-import os, signal, sys
+import multiprocessing, os, signal, sys
 from pathlib import Path
-from components.dataset.collection import Collection
+from components.dataset.collection import ImageCollection as Collection
 from components.dataset.fetch import fetch
 
 limit, source, destination = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -29,6 +31,7 @@ add = Collection.add
 def add_or_die(self, name, chunks):
     add(self, name, chunks)
     if len(self.images) == limit:
+        print(*[process.pid for process in multiprocessing.active_children()], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
 Collection.add = add_or_die
@@ -77,15 +80,17 @@ def test_a_fetch_that_is_killed_while_it_unpacks_downloads_nothing_again(
     for number in range(200):
         make_noisy_image(source / "train" / "A" / f"{number}.png", number, 16, 16)
     faulty.content = zipped(source, tmp_path / "large.zip").read_bytes()
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLING, str(unpacked), faulty.url, str(tmp_path / "data")], check=False, timeout=60
-    )
+    command = [sys.executable, "-c", KILLING, str(unpacked), faulty.url, str(tmp_path / "data")]
+    killed = subprocess.run(command, check=False, timeout=60, stdout=subprocess.PIPE, text=True)
     assert killed.returncode == -signal.SIGKILL
+    checking = [int(pid) for pid in killed.stdout.splitlines()[-1].split()]
+    assert bool(checking) == (unpacked > BATCH)
     assert len(list((tmp_path / ".data.fetch" / "images").rglob("*.*"))) == unpacked
     assert not (tmp_path / "data").exists()
     finished(start_fetch(faulty.url, tmp_path / "data"))
     assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]
     assert content_digest(tmp_path / "data") == content_digest(source)
+    assert not any(psutil.pid_exists(pid) for pid in checking)
     assert not list(tmp_path.glob(".data*"))
 
 
@@ -158,22 +163,8 @@ def test_no_space_left_is_one_line_and_leaves_nothing(faulty: FaultyServer, tmp_
     def few_bytes_a_file() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "components.dataset",
-            "fetch",
-            sources[form],
-            str(tmp_path / "out" / "data"),
-            "--no-lock",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=few_bytes_a_file,
-        timeout=60,
-    )
+    command = [sys.executable, "-m", "components.dataset", "fetch", sources[form], f"{tmp_path}/out/data", "--no-lock"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=few_bytes_a_file, timeout=60)
     assert done.returncode == 1, done.stderr
     assert done.stderr == (
         f"error: {tmp_path}/out/data: no space left for it (File too large); free some, or name a folder elsewhere\n"

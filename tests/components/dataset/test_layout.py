@@ -1,6 +1,5 @@
 """Where the images of a source belong."""
 
-import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -13,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.dataset.digest import digest_of, place
 from components.dataset.fetch import fetch
 from components.dataset.layout import find_layout
+from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest, list_images
 from dualgan.errors import BadInput
 from tests.components.dataset.made import make_dataset, make_image, make_pairs, tarred, zipped
@@ -34,34 +33,83 @@ def test_a_dataset_may_lie_up_to_two_folders_down(dataset: Path, tmp_path: Path,
     assert fetch(str(source), tmp_path / "data").digest == content_digest(dataset)
 
 
-@pytest.mark.parametrize("form", ["folder", "zip", "tar"])
 @pytest.mark.parametrize("root", ROOTS)
-def test_pairs_side_by_side_become_two_domains(tmp_path: Path, form: str, root: str) -> None:
+def test_pairs_side_by_side_become_two_domains_whatever_the_form_of_their_source(tmp_path: Path, root: str) -> None:
     source = tmp_path / "facades"
     make_pairs(source / root, {"train": 3, "val": 2, "test": 1})
-    if form != "folder":
-        source = (zipped if form == "zip" else tarred)(source / root, tmp_path / f"packed.{form}")
-    description = fetch(str(source), tmp_path / "data")
-    assert description.counts == {"train/A": 3, "train/B": 3, "val/A": 2, "val/B": 2}
-    assert description.digest == content_digest(tmp_path / "data")
-    for domain, colour in (("A", (201, 0, 0)), ("B", (0, 0, 201))):
-        images = list_images(tmp_path / "data", "train", domain)
-        assert [image.name for image in images] == ["0.png", "1.png", "2.png"]
-        with Image.open(images[1]) as half:
-            assert (half.format, half.mode, half.size) == ("PNG", "RGB", (16, 16))
-            assert half.getcolors() == [(256, colour)]
-
-
-def test_halves_have_the_same_digest_whatever_the_form_of_their_source(tmp_path: Path) -> None:
-    source = make_pairs(tmp_path / "facades", {"train": 3, "val": 2})
-    sources = (source, zipped(source, tmp_path / "a.zip"), tarred(source, tmp_path / "a.tgz"))
-    digests = {fetch(str(form), tmp_path / f"from{form.suffix}").digest for form in sources}
+    sources = (source, zipped(source / root, tmp_path / "a.zip"), tarred(source / root, tmp_path / "a.tgz"))
+    digests = set()
+    for form in sources:
+        data = tmp_path / f"from{form.suffix}"
+        description = fetch(str(form), data)
+        digests.add(description.digest)
+        assert description.counts == {"train/A": 3, "train/B": 3, "val/A": 2, "val/B": 2}
+        assert description.digest == content_digest(data)
+        for domain, colour in (("A", (201, 0, 0)), ("B", (0, 0, 201))):
+            images = list_images(data, "train", domain)
+            assert [image.name for image in images] == ["0.png", "1.png", "2.png"]
+            with Image.open(images[1]) as half:
+                assert (half.format, half.mode, half.size) == ("PNG", "RGB", (16, 16))
+                assert half.getcolors() == [(256, colour)]
     assert len(digests) == 1
 
 
-def test_without_val_the_test_images_of_pairs_are_for_validation(tmp_path: Path) -> None:
-    source = make_pairs(tmp_path / "facades", {"train": 2, "test": 3})
+VALIDATION = pytest.mark.parametrize("name", ["val", "valid", "validation", "test"])
+
+
+@VALIDATION
+@pytest.mark.parametrize("form", ["{split}/{domain}", "{split}{domain}"])
+def test_validation_images_have_one_of_four_names_in_folders_or_as_cyclegan_has_it(
+    tmp_path: Path, name: str, form: str
+) -> None:
+    places = tuple(form.format(split=split, domain=domain) for split in ("train", name) for domain in "AB")
+    source = make_dataset(tmp_path / "source", places)
+    expected = make_dataset(tmp_path / "expected")
+    assert fetch(str(source), tmp_path / "data").digest == content_digest(expected)
+
+
+@VALIDATION
+def test_validation_pairs_have_one_of_four_names(tmp_path: Path, name: str) -> None:
+    source = make_pairs(tmp_path / "facades", {"train": 2, name: 3})
     assert fetch(str(source), tmp_path / "data").counts == {"train/A": 2, "train/B": 2, "val/A": 3, "val/B": 3}
+
+
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_what_is_left_out_is_counted_in_a_line_with_the_reason(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, as_archive: bool
+) -> None:
+    make_dataset(dataset, ("test/A", "train/A/more"))
+    for name in ("notes.txt", "a.gif", "b.gif", ".DS_Store"):
+        (dataset / "train" / "A" / name).write_bytes(b"junk")
+    (dataset / "train" / "B" / "bad.png").write_bytes(b"")
+    source = zipped(dataset, tmp_path / "a.zip") if as_archive else dataset
+    with caplog.at_level("INFO"):
+        fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
+    (line,) = (line for line in caplog.messages if line.startswith("took"))
+    assert line.startswith("took 8 images, set 1 aside in quarantine, left out 7 files: ")
+    assert "3 no images by their endings (.gif, .txt)" in line
+    assert "4 in folders that are not used (" in line and "test/A" in line and "train/A/more" in line
+
+
+def test_images_of_other_formats_become_png_files_and_a_jfif_is_a_jpeg(tmp_path: Path) -> None:
+    source = make_dataset(tmp_path / "source", names=("0.png", "b.bmp", "w.webp", "t.TIF", "t.tiff"))
+    with Image.open(source / "train" / "A" / "w.webp") as image:
+        webp = image.convert("RGB").tobytes()
+    photo = make_image(tmp_path / "photo.jpg").rename(source / "train" / "A" / "photo.jfif")
+    description = fetch(str(source), tmp_path / "data")
+    assert description.digest == content_digest(tmp_path / "data")
+    names = {path.name for path in list_images(tmp_path / "data", "train", "A")}
+    assert names == {"0.png", "b.png", "w.png", "t.TIF.png", "t.tiff.png", "photo.jpg"}
+    assert (tmp_path / "data" / "train" / "A" / "photo.jpg").read_bytes() == photo.read_bytes()
+    with Image.open(tmp_path / "data" / "train" / "A" / "w.png") as image:
+        assert (image.format, image.mode, image.tobytes()) == ("PNG", "RGB", webp)
+
+
+def test_a_tiff_file_of_more_than_8_bits_is_a_bad_file(tmp_path: Path) -> None:
+    source = make_dataset(tmp_path / "source")
+    Image.new("I;16", (12, 8), 60_000).save(source / "train" / "A" / "deep.tif")
+    with pytest.raises(BadInput, match=r"train/A/deep.tif \(pixels of more than 8 bits"):
+        fetch(str(source), tmp_path / "data")
 
 
 @pytest.mark.parametrize("size", [(31, 16), (16, 16), (16, 32)])
@@ -151,13 +199,5 @@ def test_any_other_layout_is_either_a_dataset_or_one_line(names: list[str]) -> N
     except BadInput as error:
         assert "\n" not in str(error)
         return
-    assert {spot.split for spot in layout.spots.values()} <= {"train", "val"}
-    assert set(layout.spots) <= set(names)
-
-
-def test_the_digest_of_checksums_is_that_of_the_folder(dataset: Path) -> None:
-    checksums = {
-        place(*path.relative_to(dataset).parts): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in dataset.rglob("*.*")
-    }
-    assert digest_of(checksums) == content_digest(dataset)
+    assert {slot.split for slot in layout.slots.values()} <= {"train", "val"}
+    assert set(layout.slots) <= set(names)

@@ -1,21 +1,24 @@
 """Datasets in S3, and their mirrors there."""
 
 import json
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
+from botocore.exceptions import HTTPClientError
 from mypy_boto3_s3 import S3Client
 
-from components.dataset import s3_archive
-from components.dataset.errors import TransferBroken
+from components.common.errors import TransferBroken
+from components.dataset.download import CHUNK, OVERLAP
 from components.dataset.fetch import fetch
 from components.dataset.mirror import mirror
-from components.dataset.options import FetchOptions, Patience
+from components.dataset.options import FetchOptions, TransferOptions
 from components.dataset.s3 import client
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.conftest import BUCKET
+from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, noise, tarred, zipped
 
 
@@ -45,76 +48,83 @@ def test_an_archive_in_s3_is_unpacked(s3: S3Client, dataset: Path, tmp_path: Pat
     assert fetch(f"s3://{BUCKET}/{key}", tmp_path / "data").digest == content_digest(dataset)
 
 
-def test_an_archive_comes_in_parts_and_is_gone_on_with(
-    s3: S3Client, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def faulty_s3(faulty: FaultyServer, s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> FaultyServer:
+    """An S3 whose connections break, with one archive in it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.url.removesuffix("/faces.zip"))
+    return faulty
+
+
+ARCHIVE = f"s3://{BUCKET}/faces.zip"
+ONE_TRY = FetchOptions(transfer=TransferOptions(retries=0, jobs=1))
+
+
+def test_an_archive_is_gone_on_with_where_its_transfer_broke_off(
+    faulty_s3: FaultyServer, dataset: Path, tmp_path: Path
 ) -> None:
-    (dataset / "noise.bin").write_bytes(noise(1_000_000))
-    s3.upload_file(str(zipped(dataset, tmp_path / "packed")), BUCKET, "faces.zip")
-    monkeypatch.setattr(s3_archive, "PART", 100_000)
-    asked = _ranges_asked_for(monkeypatch, failing_after=4)
-    patience = FetchOptions(patience=Patience(retries=0, jobs=1))
-    with pytest.raises(TransferBroken, match=r"the 400000 bytes that came are kept"):
-        fetch(f"s3://{BUCKET}/faces.zip", tmp_path / "out" / "data", patience)
+    faulty_s3.answers.append(Answer(cut_after=150_000))
+    with pytest.raises(TransferBroken, match=r"the 1\d{5} bytes that came are kept"):
+        fetch(ARCHIVE, tmp_path / "out" / "data", ONE_TRY)
     assert not (tmp_path / "out" / "data").exists()
-    asked.clear()
-    digest = fetch(f"s3://{BUCKET}/faces.zip", tmp_path / "out" / "data", patience).digest
-    assert digest == content_digest(dataset)
-    assert 400_000 - 100_000 <= min(asked) < 400_000
+    assert fetch(ARCHIVE, tmp_path / "out" / "data", ONE_TRY).digest == content_digest(dataset)
+    first, second = faulty_s3.requests.starts
+    assert first == 0 and 150_000 - CHUNK - OVERLAP <= second <= 150_000 - OVERLAP
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
 
 
-def _ranges_asked_for(monkeypatch: pytest.MonkeyPatch, failing_after: int) -> list[int]:
-    """Where the parts begin that are asked for; once so many came, one breaks off."""
-    starts: list[int] = []
-    broken = threading.Event()
-
-    def watched(patience: Patience) -> S3Client:
-        s3 = client(patience)
-
-        def note(params: dict[str, dict[str, str]], **other: object) -> None:
-            if "Range" not in params["headers"]:
-                return
-            if len(starts) == failing_after and not broken.is_set():
-                broken.set()
-                raise ConnectionResetByPeer
-            starts.append(int(params["headers"]["Range"].removeprefix("bytes=").partition("-")[0]))
-
-        s3.meta.events.register("before-call.s3.GetObject", note)
-        return s3
-
-    monkeypatch.setattr("components.dataset.s3.client", watched)
-    return starts
+def test_an_archive_that_changes_while_it_comes_is_fetched_anew(
+    faulty_s3: FaultyServer, dataset: Path, tmp_path: Path
+) -> None:
+    right = faulty_s3.content
+    faulty_s3.content = bytes(len(right))
+    faulty_s3.answers.append(Answer(cut_after=150_000))
+    with pytest.raises(TransferBroken):
+        fetch(ARCHIVE, tmp_path / "data", ONE_TRY)
+    faulty_s3.content, faulty_s3.usual = right, Answer(etag='"second"')
+    assert fetch(ARCHIVE, tmp_path / "data", ONE_TRY).digest == content_digest(dataset)
+    assert faulty_s3.requests.starts[-1] == 0
 
 
-class ConnectionResetByPeer(s3_archive.BROKEN[1]):  # type: ignore[name-defined,misc]
+class ConnectionResetByPeer(HTTPClientError):
     def __init__(self) -> None:
         super().__init__(error="connection reset by peer")
 
 
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[str], None]], None]:
+    """Call a function with the path of each request of a kind before it is sent; what it raises ends the request."""
+
+    def start(kind: str, note: Callable[[str], None]) -> None:
+        def watched(options: TransferOptions) -> S3Client:
+            made = client(options)
+            made.meta.events.register(f"before-call.s3.{kind}", lambda params, **_: note(params["url_path"]))
+            return made
+
+        monkeypatch.setattr("components.dataset.s3.client", watched)
+
+    return start
+
+
+Watch = Callable[[str, Callable[[str], None]], None]
+
+
 def test_objects_that_came_before_a_failure_are_not_fetched_again(
-    s3: S3Client, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3Client, dataset: Path, tmp_path: Path, watch: Watch
 ) -> None:
     put_folder(s3, dataset, "faces/")
     got: list[str] = []
-    limit = [3]
+    limit = 3
 
-    def watched(patience: Patience) -> S3Client:
-        made = client(patience)
+    def note(path: str) -> None:
+        if len(got) == limit:
+            raise ConnectionResetByPeer
+        got.append(path)
 
-        def note(params: dict[str, str], **other: object) -> None:
-            if len(got) == limit[0]:
-                raise ConnectionResetByPeer
-            got.append(params["url_path"])
-
-        made.meta.events.register("before-call.s3.GetObject", note)
-        return made
-
-    monkeypatch.setattr("components.dataset.s3.client", watched)
-    patience = FetchOptions(patience=Patience(retries=0, jobs=1))
+    watch("GetObject", note)
     with pytest.raises(TransferBroken):
-        fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", patience)
-    limit[0] = 100
-    assert fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", patience).digest == content_digest(dataset)
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", ONE_TRY)
+    limit = 100
+    assert fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", ONE_TRY).digest == content_digest(dataset)
     assert len(got) == len(set(got)) == 8
 
 
@@ -152,8 +162,6 @@ def test_what_names_no_bucket_is_bad_input(tmp_path: Path, text: str) -> None:
 def test_a_bucket_without_permission_is_one_line_of_bad_input(
     s3: S3Client, s3_server: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import requests
-
     put_folder(s3, dataset, "faces/")
     address = f"{s3_server}/moto-api/reset-auth"
     # From now on the server asks for permissions, which these credentials lack.
@@ -182,7 +190,7 @@ def test_an_endpoint_that_nobody_answers_at_is_failed_work(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(DualGANError, match="the transfer failed: Could not connect") as error:
-        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(patience=Patience(retries=0)))
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0)))
     assert error.value.exit_code == 1
 
 
@@ -249,20 +257,12 @@ def test_what_cannot_be_verified_is_not_mirrored(s3: S3Client, dataset: Path, tm
     assert keys(s3) == set()
 
 
-def test_a_mirror_that_fails_removes_what_it_wrote(
-    s3: S3Client, dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def watched(patience: Patience) -> S3Client:
-        made = client(patience)
+def test_a_mirror_that_fails_removes_what_it_wrote(s3: S3Client, dataset: Path, watch: Watch) -> None:
+    def note(path: str) -> None:
+        if path.endswith("1.jpg"):
+            raise ConnectionResetByPeer
 
-        def note(params: dict[str, str], **other: object) -> None:
-            if params["url_path"].endswith("1.jpg"):
-                raise ConnectionResetByPeer
-
-        made.meta.events.register("before-call.s3.PutObject", note)
-        return made
-
-    monkeypatch.setattr("components.dataset.s3.client", watched)
+    watch("PutObject", note)
     with pytest.raises(DualGANError):
-        mirror(str(dataset), f"s3://{BUCKET}/faces", FetchOptions(patience=Patience(retries=0)))
+        mirror(str(dataset), f"s3://{BUCKET}/faces", FetchOptions(transfer=TransferOptions(retries=0)))
     assert keys(s3) == set()

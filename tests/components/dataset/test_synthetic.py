@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from components.dataset.fetch import fetch
-from components.dataset.synthetic import synthetic_image
-from components.dataset.synthetic_options import SyntheticOptions, parse_synthetic
+from components.dataset.synthetic.generate import synthetic_image
+from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.dataset_folder import list_images
 from dualgan.errors import BadInput
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from components.dataset.fetch import fetch
+from components.dataset.images import BATCH, ImageChecks
 from components.dataset.options import FetchOptions, Limits
 from components.dataset.verify import verify
 from dualgan.dataset_folder import content_digest
@@ -23,39 +25,27 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_an_archive_must_have_the_checksum_that_is_given(dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["archive", "download", "folder"])
+def test_a_source_must_have_the_checksum_that_is_given(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, form: str
+) -> None:
     archive = zipped(dataset, tmp_path / "a.zip")
-    right = sha256_of(archive)
+    source = {"archive": str(archive), "download": faulty.url, "folder": str(dataset)}[form]
+    right = {"archive": sha256_of(archive), "download": hashlib.sha256(faulty.content).hexdigest()}.get(form)
+    said = f"has SHA-256 {right}" if right else f"has the digest {content_digest(dataset)}"
     with pytest.raises(DualGANError) as error:
-        fetch(str(archive), tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
-    assert f"has SHA-256 {right}, but --sha256 says {WRONG}" in str(error.value)
+        fetch(source, tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
+    assert f"{said}, but --sha256 says {WRONG}" in str(error.value)
     assert error.value.exit_code == 1
     assert not (tmp_path / "out").exists()
-    description = fetch(str(archive), tmp_path / "out" / "data", FetchOptions(sha256=right.upper()))
+    options = FetchOptions(sha256=(right or content_digest(dataset)).upper())
+    description = fetch(source, tmp_path / "out" / "data", options)
     assert description.digest == content_digest(dataset)
-    assert json.loads((tmp_path / "out" / "data" / "dataset.json").read_text())["archive_sha256"] == right
-
-
-def test_a_download_with_another_checksum_leaves_nothing(faulty: FaultyServer, tmp_path: Path) -> None:
-    with pytest.raises(DualGANError, match=f"--sha256 says {WRONG}"):
-        fetch(faulty.url, tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_source_without_an_archive_must_have_the_digest_that_is_given(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(DualGANError, match=f"has the digest .*, but --sha256 says {WRONG}"):
-        fetch(str(dataset), tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
-    assert not (tmp_path / "out").exists()
-    fetch(str(dataset), tmp_path / "out" / "data", FetchOptions(sha256=content_digest(dataset)))
-
-
-def test_a_dataset_that_is_there_already_must_have_it_too(dataset: Path, tmp_path: Path) -> None:
-    archive = zipped(dataset, tmp_path / "a.zip")
-    fetch(str(archive), tmp_path / "data")
-    fetch(str(archive), tmp_path / "data", FetchOptions(sha256=sha256_of(archive)))
+    assert json.loads((tmp_path / "out" / "data" / "dataset.json").read_text()).get("archive_sha256") == right
+    assert fetch(source, tmp_path / "out" / "data", options) == description
     with pytest.raises(BadInput, match=f"but --sha256 says {WRONG}"):
-        fetch(str(archive), tmp_path / "data", FetchOptions(sha256=WRONG))
-    assert content_digest(tmp_path / "data") == content_digest(dataset)
+        fetch(source, tmp_path / "out" / "data", FetchOptions(sha256=WRONG))
+    assert content_digest(tmp_path / "out" / "data") == content_digest(dataset)
 
 
 @pytest.mark.parametrize("text", ["abc", "x" * 64, "0" * 63])
@@ -122,7 +112,6 @@ def spoilt(dataset: Path) -> Path:
     place = dataset / "train" / "A"
     whole = make_noisy_image(place / "noisy.png", 1).read_bytes()
     (place / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (place / "endless.png").write_bytes(whole[:-12])
     with Image.open(place / "noisy.png") as image:
         image.save(place / "noisy.jpg")
     photo = (place / "noisy.jpg").read_bytes()
@@ -137,7 +126,6 @@ def spoilt(dataset: Path) -> Path:
 
 REASONS = {
     "cut.png": "",
-    "endless.png": "truncated: its end is missing",
     "cut.jpg": "image file is truncated",
     "endless.jpg": "image file is truncated",
     "empty.png": "empty file",
@@ -151,7 +139,7 @@ def test_images_that_cannot_be_used_fail_the_fetch_each_by_name_with_the_reason(
     with pytest.raises(BadInput) as error:
         fetch(str(spoilt), tmp_path / "out" / "data")
     message = str(error.value)
-    assert "8 of 18 images cannot be used" in message
+    assert "7 of 17 images cannot be used" in message
     for name, reason in REASONS.items():
         assert f"train/A/{name} ({reason}" in message
     assert not (tmp_path / "out").exists()
@@ -222,3 +210,44 @@ def test_a_source_with_a_dataset_json_must_hold_what_it_describes(dataset: Path,
     with pytest.raises(BadInput, match="not those that its dataset"):
         fetch(str(tmp_path / "faces"), tmp_path / "third")
     assert everything_below(tmp_path) == before
+
+
+OTHERS_OR_NONE = ("sketch-photo", "", "x" * 101, "<script>", "two\nlines", "it's", "-rf", "\u202eecaf")
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [(name, "mine") for name in OTHERS_OR_NONE] + [(name, name) for name in ("猫狗", "Zürich 2", "faces_v1.2", "a")],
+)
+def test_a_name_that_is_none_or_another_dataset_s_is_not_taken_from_dataset_json(
+    dataset: Path, tmp_path: Path, name: str, taken: str
+) -> None:
+    fetch(str(dataset), tmp_path / "faces")
+    description = json.loads((tmp_path / "faces" / "dataset.json").read_text())
+    (tmp_path / "faces" / "dataset.json").write_text(json.dumps(description | {"name": name}))
+    assert fetch(str(zipped(tmp_path / "faces", tmp_path / "mine.zip")), tmp_path / "data").name == taken
+
+
+def test_what_follows_a_whole_picture_does_not_matter(dataset: Path, tmp_path: Path) -> None:
+    place = dataset / "train" / "A"
+    png, jpeg = (place / "0.png").read_bytes(), (place / "1.jpg").read_bytes()
+    film = b"\0\0\0\x18ftypmp42" + bytes(100_000)
+    for name, content in {
+        "film.jpg": jpeg + film,
+        "padded.png": png + bytes(100_000),
+        "endless.png": png[:-12],
+    }.items():
+        (place / name).write_bytes(content)
+    assert fetch(str(dataset), tmp_path / "data").counts["train/A"] == 5
+    assert verify(tmp_path / "data", Limits()).digest == content_digest(dataset)
+
+
+def test_a_decoder_that_crashes_takes_no_other_image_with_it(dataset: Path) -> None:
+    images = [make_image(dataset / "more" / f"{number}.png", number) for number in range(3 * BATCH)]
+    images[70].write_bytes(b"")
+    with ImageChecks(Limits()) as checks:
+        for image in images:
+            checks.submit(str(image))
+        for process in multiprocessing.active_children():
+            process.kill()
+        assert checks.problems() == {str(images[70]): "empty file"}

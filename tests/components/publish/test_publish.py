@@ -22,6 +22,7 @@ from components.tracking.runs import PARENT_TAG, PipelineRun, find_experiment
 from components.tracking.saved_view import TAG_PREFIX, view_key
 from components.tracking.store import connect, store_uri
 from components.train.leg import LegSettings
+from components.train.train import split_off_model
 from dualgan.run_folder import RunFolder, read_json, write_json
 from tests.components.publish.conftest import worsen, write_comparison
 from tests.components.tracking.killable_server import KillableServer
@@ -165,6 +166,22 @@ def test_a_candidate_whose_comparison_failed_is_challenger_only(
     assert answer.returncode == 0, answer.stderr
     assert "not made champion: the comparison's verdict is fail" in answer.stdout
     assert aliases(client) == {"challenger": "1"}
+
+
+def test_the_checkpoints_may_be_apart_from_the_records(
+    tmp_path: Path, run: Path, comparison: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch, exported: Path
+) -> None:
+    asked = []
+
+    def take_exported(leg: LegSettings, model: Path, output: Path) -> None:
+        asked.append(model)
+        shutil.copytree(exported, output)
+
+    monkeypatch.setattr("components.publish.publish.export_graphs", take_exported)
+    split_off_model(run, tmp_path / "model")
+    answer = publish(run, comparison, "--model", tmp_path / "model")
+    assert answer.returncode == 0, answer.stderr
+    assert asked == [tmp_path / "model"] and not RunFolder(run).checkpoints.exists()
 
 
 def break_summary(run: Path, comparison: Path) -> None:

@@ -11,40 +11,48 @@ import psutil
 from components.train.trainer_process import newest_step
 from dualgan.run_folder import RunFolder
 
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 @contextlib.contextmanager
-def killed_at(run: Path, steps: Sequence[int]) -> Iterator[list[int]]:
-    """Within the block, kill one trainer of ``run`` after the other, each at its step (0: as it starts).
+def killed_at(steps: Sequence[int]) -> Iterator[list[int]]:
+    """Within the block, kill one trainer after the other below this process, each at its step (0: as it starts).
 
     The list has the ids of those that were killed.
     """
     killed: list[int] = []
-    thread = threading.Thread(target=_kill, args=(run, steps, killed), daemon=True)
+    thread = threading.Thread(target=_kill, args=(steps, killed), daemon=True)
     thread.start()
     yield killed
     thread.join(SECONDS)
 
 
-def _kill(run: Path, steps: Sequence[int], killed: list[int]) -> None:
+def _kill(steps: Sequence[int], killed: list[int]) -> None:
     deadline = time.monotonic() + SECONDS
     for step in steps:
-        while time.monotonic() < deadline:
-            last = newest_step(RunFolder(run).events)
-            found = [process for process in _trainers(run) if process.pid not in killed]
-            if found and (last["step"] if last else 0) >= step:
-                killed.append(found[0].pid)
-                found[0].kill()
-                break
+        # Found first and watched then: looking through all processes takes longer than some steps.
+        while (found := next((one for one in _trainers() if one[0].pid not in killed), None)) is None:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+        process, run = found
+        while _step(run) < step and process.is_running() and time.monotonic() < deadline:
             time.sleep(0.005)
+        process.kill()
+        killed.append(process.pid)
 
 
-def _trainers(run: Path) -> list[psutil.Process]:
+def _step(run: Path) -> int:
+    last = newest_step(RunFolder(run).events)
+    return int(last["step"]) if last else 0
+
+
+def _trainers() -> list[tuple[psutil.Process, Path]]:
+    """The trainers that run, each with its run folder."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             command = process.cmdline()
-            if "train" in command and str(run) in command:
-                found.append(process)
+            if command[2:4] == ["dualgan", "train"]:
+                found.append((process, Path(command[command.index("--run_dir") + 1])))
     return found

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from components.dataset.options import Patience
+from components.common.s3 import client
 from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
 from components.train.leg import LegSettings
@@ -104,7 +104,7 @@ def test_what_cannot_be_copied_stops_no_training(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("components.train.checkpoint_mirror.Patience", lambda: Patience(retries=0))
+    monkeypatch.setattr("components.train.checkpoint_mirror.client", lambda **_: client(retries=0))
     said: list[str] = []
     with mirrored(tmp_path / "run", ADDRESS, said.append):
         checkpointed(tmp_path / "run", 100)
@@ -133,6 +133,11 @@ def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_la
     events = list(read_events(tmp_path / "second/records/events.jsonl"))
     assert [event["step"] for event in events if event.get("type") == "resumed"] == [6]
     assert [event["step"] for event in events if is_training_step(event)] == [1, 2, 3, 4, 5, 6]
+    pictures = [
+        {path.name: path.read_bytes() for path in (pod / "records/samples/step-000006").iterdir()}
+        for pod in (tmp_path / "first", tmp_path / "second")
+    ]
+    assert len(pictures[0]) == 2 * 6 and pictures[0] == pictures[1]
     delete_mirror(uri, print)
     assert keys(s3) == set()
 

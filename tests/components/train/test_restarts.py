@@ -41,7 +41,7 @@ def test_killed_three_times_of_three_retries_it_ends_with_bit_identical_weights(
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     train(LEG, dataset, calm, placement=NOWHERE, cache=tmp_path / "cache")
     capsys.readouterr()
-    with killed_at(killed, (15, 35, 55)) as processes:
+    with killed_at((15, 35, 55)) as processes:
         summary = train(LEG, dataset, killed, placement=NOWHERE, cache=tmp_path / "cache", retries=3)
     assert len(processes) == 3
     assert summary["status"] == "finished" and summary["steps"] == STEPS
@@ -58,7 +58,7 @@ def test_killed_once_more_it_fails_and_says_what_killed_it(tmp_path: Path, datas
     run = tmp_path / "run"
     with (
         pytest.raises(DualGANError, match=r"leg cpu-tf2: killed \(signal 9\), out of memory\? \(try 4 of 4\)"),
-        killed_at(run, (0, 0, 0, 0)) as processes,
+        killed_at((0, 0, 0, 0)) as processes,
     ):
         train(LEG, dataset, run, placement=NOWHERE, cache=tmp_path / "cache", retries=3)
     assert len(processes) == 4

@@ -49,6 +49,19 @@ def test_the_trainer_s_own_words_say_why_it_failed(tmp_path: Path, dataset: Path
     assert read_json(RunFolder(tmp_path / "run").summary)["status"] == "failed"
 
 
+def test_what_libraries_print_and_say_after_the_error_does_not_hide_it(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho libascend: loaded\necho error: no card >&2\necho closed >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("DUALGAN_TF1_PYTHON", str(python))
+    leg = LegSettings("npu", "tf1", "npu", "candidate", {}, TINY)
+    with pytest.raises(DualGANError, match=r"^leg npu: no card$"):
+        train(leg, dataset, tmp_path / "run", placement=Placement(tracking_uri="http://127.0.0.1:9"))
+    assert "libascend: loaded" in capsys.readouterr().out
+
+
 def test_a_device_that_is_not_there_is_bad_input(tmp_path: Path, dataset: Path) -> None:
     leg = LegSettings("gpu", "tf2", "gpu", "candidate", {}, TINY)
     with pytest.raises(BadInput, match=r"leg gpu: --device gpu: TensorFlow .* sees no GPU"):

@@ -132,7 +132,7 @@ def test_a_node_for_ascend_is_named(look: Look, cluster: FakeKubernetes, ascend_
     ("what", "detail", "advice"),
     [
         ("offers none", f"nodes lacks 1 {ASCEND}", "device plugin"),
-        ("other label", "the best of 1 nodes lacks label accelerator=huawei-Ascend910", "kubectl label node"),
+        ("other label", "the best of 1 nodes lacks label kubernetes.io/arch=arm64", "kubectl label node"),
         ("foreign taint", "tolerates maintenance:NoExecute", "tolerations"),
         ("not ready", "tolerates node.kubernetes.io/not-ready:NoSchedule", "kubectl describe node"),
         ("little memory", "the best of 1 nodes lacks 103079215104 memory", "ask for less"),
@@ -149,7 +149,7 @@ def test_the_first_wish_that_no_node_meets_is_said(
     if what == "offers none":
         node["status"]["allocatable"][ASCEND] = "0"
     elif what == "other label":
-        node["metadata"]["labels"]["accelerator"] = "huawei-Ascend310"
+        node["metadata"]["labels"]["kubernetes.io/arch"] = "amd64"
     elif what in taints:
         node["spec"]["taints"].append(dict(zip(("key", "effect"), taints[what], strict=True)))
     else:

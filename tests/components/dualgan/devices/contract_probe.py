@@ -1,5 +1,7 @@
 """Tried against the double of npu_bridge, on TensorFlow 1.15: prints its signatures and what it says to each attempt.
 
+Each attempt is made on every chip.
+
 Runs as a program of its own: importing npu_bridge changes TensorFlow for the whole process.
 """
 
@@ -12,10 +14,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.client import session
 
-for variable in ("RANK_ID", "RANK_SIZE", "ASCEND_DEVICE_ID", "JOB_ID"):
-    os.environ[variable] = "1" if variable == "RANK_SIZE" else "0"
-PLAIN_SESSION = session.Session.__init__
+# Nothing of RANK_ID, RANK_SIZE, JOB_ID and ASCEND_DEVICE_ID is set: with one card the adapter asks for none.
+PLAIN_SESSIONS = [kind.__init__ for kind in (session.Session, session.InteractiveSession)]
 from npu_bridge import npu_init
+from npu_double import contract
 
 ATTEMPTS: Dict[str, Callable[[], Any]] = {}
 
@@ -90,6 +92,11 @@ def float32_convolutions() -> None:
 
 
 @attempt
+def float16_throughout() -> None:
+    open_session(config(precision_mode=("s", b"force_fp16")))
+
+
+@attempt
 def deterministic() -> None:
     open_session(config(deterministic=("i", 1)))
 
@@ -106,8 +113,55 @@ def a_dump_into_no_folder() -> None:
 
 
 @attempt
-def a_loop_without_a_dataset() -> None:
-    open_session(config(iterations_per_loop=("i", 10)))
+def a_step_to_dump_that_is_no_number() -> None:
+    open_session(config(enable_dump=("b", True), dump_path=("s", b"/tmp"), dump_step=("s", b"one")))
+
+
+@attempt
+def overflows_of_the_cores_alone() -> None:
+    dump = {"enable_dump_debug": ("b", True), "dump_path": ("s", b"/tmp")}
+    open_session(config(dump_debug_mode=("s", b"aicore_overflow"), **dump))
+
+
+@attempt
+def debugging_with_a_compiler_cache() -> None:
+    open_session(config(op_debug_level=("i", 1), op_compiler_cache_mode=("s", b"enable")))
+
+
+@attempt
+def a_card_below_the_first() -> None:
+    open_session(config(session_device_id=("i", -1)))
+
+
+@attempt
+def a_key_of_cann_9() -> None:
+    open_session(config(oo_level=("s", b"O3")))
+
+
+@attempt
+def a_key_that_cann_9_dropped() -> None:
+    open_session(config(es_cluster_config=("s", b"")))
+
+
+@attempt
+def a_key_that_no_adapter_reads() -> None:
+    open_session(config(const_input=("s", b"")))
+
+
+@attempt
+def several_cards() -> None:
+    os.environ["RANK_SIZE"] = "8"
+    open_session(config())
+
+
+@attempt
+def a_session_on_a_caller_s_configuration() -> None:
+    made = tf.ConfigProto(log_device_placement=True, allow_soft_placement=False)
+    try:
+        tf.Session(config=made).close()
+    except contract.ContractError:
+        changed = made.allow_soft_placement and not made.log_device_placement
+        raise RuntimeError("changed in place" if changed else "left as it was") from None
 
 
 @attempt
@@ -129,12 +183,6 @@ def two_optimizers() -> None:
     made = config()
     made.graph_options.rewrite_options.custom_optimizers.add(name="NpuOptimizer")
     open_session(made)
-
-
-@attempt
-def no_rank_size() -> None:
-    del os.environ["RANK_SIZE"]
-    open_session(config())
 
 
 @attempt
@@ -164,31 +212,6 @@ def a_graph_of_float32() -> None:
 
 
 @attempt
-def a_loop_over_a_tensor() -> None:
-    with tf.Session(config=config()) as opened:
-        npu_init.util.set_iteration_per_loop(opened, tf.constant(1.0), 10)
-
-
-@attempt
-def a_loop_of_no_steps() -> None:
-    with tf.Session(config=config()) as opened:
-        npu_init.util.set_iteration_per_loop(opened, tf.no_op(), 0)
-
-
-@attempt
-def one_loop() -> None:
-    with tf.Session(config=config()) as opened:
-        assert npu_init.util.set_iteration_per_loop(opened, tf.no_op(), 10).name == "IterationOp"
-
-
-@attempt
-def a_second_loop() -> None:
-    with tf.Session(config=config()) as opened:
-        for _ in range(2):
-            npu_init.util.set_iteration_per_loop(opened, tf.no_op(), 10)
-
-
-@attempt
 def a_wrapper_of_no_optimizer() -> None:
     npu_init.npu_tf_optimizer("adam")
 
@@ -205,11 +228,6 @@ def a_scaled_optimizer_for_gradients_of_the_plain_loss() -> None:
     plain = tf.train.GradientDescentOptimizer(0.1)
     scaled = npu_init.NPULossScaleOptimizer(plain, npu_init.FixedLossScaleManager(1024.0))
     scaled.apply_gradients([(tf.gradients(variable, variable)[0], variable)])
-
-
-@attempt
-def keep_probability_zero() -> None:
-    npu_init.npu_ops.dropout(tf.ones([2]), 0)
 
 
 def answer(function: Callable[[], Any]) -> str:
@@ -232,32 +250,26 @@ def signature(function: Any) -> List[List[str]]:
     return [[p.name, "" if p.default is p.empty else repr(p.default)] for p in parameters if p.name != "self"]
 
 
+def answers(chip: str) -> Dict[str, str]:
+    os.environ["NPU_BRIDGE_DOUBLE_CHIP"] = chip
+    return {name: answer(function) for name, function in ATTEMPTS.items()}
+
+
 FUNCTIONS = {
     "npu_config_proto": npu_init.npu_config_proto,
     "npu_tf_optimizer": npu_init.npu_tf_optimizer,
-    "npu_graph_options": npu_init.npu_graph_options,
-    "npu_optimizer_options": npu_init.npu_optimizer_options,
-    "init_resource": npu_init.init_resource,
-    "shutdown_resource": npu_init.shutdown_resource,
-    "close_session": npu_init.close_session,
-    "initialize_system": npu_init.npu_ops.initialize_system,
-    "shutdown_system": npu_init.npu_ops.shutdown_system,
-    "dropout": npu_init.npu_ops.dropout,
-    "allreduce": npu_init.hccl_ops.allreduce,
-    "set_iteration_per_loop": npu_init.util.set_iteration_per_loop,
     "NPUDistributedOptimizer": npu_init.NPUDistributedOptimizer,
-    "NPUOptimizer": npu_init.NPUOptimizer,
     "NPULossScaleOptimizer": npu_init.NPULossScaleOptimizer,
     "FixedLossScaleManager": npu_init.FixedLossScaleManager,
     "ExponentialUpdateLossScaleManager": npu_init.ExponentialUpdateLossScaleManager,
-    "DumpConfig": npu_init.DumpConfig,
-    "ProfilingConfig": npu_init.ProfilingConfig,
 }
 
 if __name__ == "__main__":
+    sessions = [kind.__init__ for kind in (session.Session, session.InteractiveSession)]
     found = {
         "signatures": {name: signature(function) for name, function in FUNCTIONS.items()},
-        "patches_session": session.Session.__init__ is not PLAIN_SESSION,
-        "answers": {name: answer(function) for name, function in ATTEMPTS.items()},
+        "patches_sessions": [made is not plain for made, plain in zip(sessions, PLAIN_SESSIONS)],
+        "keys": sorted(contract.fields_of_keys(contract.flavour())),
+        "answers": {chip: answers(chip) for chip in contract.CHIPS},
     }
     print(json.dumps(found))

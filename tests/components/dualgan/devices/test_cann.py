@@ -47,6 +47,12 @@ def test_a_folder_s_name_is_the_last_resort(root: Path) -> None:
     assert cann.installed().version == "5.0.4.alpha005"
 
 
+def test_a_folder_s_name_may_begin_with_cann(root: Path) -> None:
+    (root / "cann-8.5.0").mkdir()
+    (root / "cann").symlink_to("cann-8.5.0")
+    assert cann.installed().version == "8.5.0" and cann.installed().number == (8, 5, 0)
+
+
 def test_the_driver_has_a_file_of_its_own(root: Path) -> None:
     write(root / "driver" / "version.info", "Version=21.0.2\nascendhal_version=4.0.0\n")
     assert cann.installed().driver == "21.0.2"

@@ -12,11 +12,11 @@ OUTPUTS = Path(__file__).parents[2] / "tracking" / "npu_smi_outputs"
 @pytest.mark.parametrize(
     ("file", "listing"),
     [
-        ("910A-21.0.2", Listing("21.0.2", [Card("910A", "OK"), Card("910A", "OK")])),
-        ("910B3-23.0.rc3", Listing("23.0.rc3", [Card("910B3", "OK"), Card("910B3", "Warning")])),
-        ("910_93-24.1.rc2", Listing("24.1.rc2", [Card("Ascend910", "OK"), Card("Ascend910", "OK")])),
-        ("310-20.2.0", Listing("20.2.0", [Card("310", "OK"), Card("310", "OK")])),
-        ("310P3-22.0.4-without-numbers", Listing("22.0.4", [Card("310P3", "OK"), Card("310P3", "Critical")])),
+        ("910A-21.0.2", Listing("21.0.2", [Card("910A", "OK", 32255), Card("910A", "OK", 32255)])),
+        ("910B3-23.0.rc3", Listing("23.0.rc3", [Card("910B3", "OK", 65536), Card("910B3", "Warning", 65536)])),
+        ("910_93-24.1.rc2", Listing("24.1.rc2", [Card("Ascend910", "OK", 65536), Card("Ascend910", "OK", 65536)])),
+        ("310-20.2.0", Listing("20.2.0", [Card("310", "OK", 8192), Card("310", "OK", 8192)])),
+        ("310P3-22.0.4-without-numbers", Listing("22.0.4", [Card("310P3", "OK", 21534), Card("310P3", "Critical")])),
     ],
 )
 def test_cards_and_the_driver_s_version_are_read(file: str, listing: Listing) -> None:

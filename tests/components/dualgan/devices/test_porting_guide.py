@@ -1,5 +1,6 @@
 """docs/porting.md stays true: its commands exist, its tables are complete, and the whole day can be gone through."""
 
+import ast
 import os
 import re
 import shlex
@@ -53,6 +54,22 @@ def test_the_tables_name_every_precision_mode_and_key() -> None:
     assert set(npu_parameters.PARAMETERS) <= documented
     assert documented <= {*npu_parameters.PARAMETERS, *npu_parameters.NOT_OPEN, "iterations_per_loop"}
     assert set(PRECISION_MODES) <= set(re.findall(r"`([a-z0-9_]+)`", section("## Precision")))
+
+
+def test_what_the_doctor_says_is_what_the_program_says() -> None:
+    said = " ".join(
+        node.value
+        for file in Path(npu_parameters.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    rows = re.findall(r"^\| `(.*?)` .*\|", section("## 1. Is everything there?"), re.M)
+    quoted = [row for row in rows if not row.startswith("health")]
+    assert len(quoted) > 4
+    for text in quoted:
+        # A name, a number or a library's own words stand where the program puts them in.
+        for fragment in re.split(r"\.\.\.|npu_bridge|\d+", re.sub(r"\(.*\)", "", text)):
+            assert fragment.strip() in said or fragment.endswith("="), text
 
 
 def section(heading: str) -> str:

@@ -13,9 +13,15 @@ def test_what_a_launcher_leaves_out_is_filled_in() -> None:
 
 
 def test_what_a_launcher_says_of_its_one_card_is_kept() -> None:
-    environment = {"DEVICE_ID": "3", "JOB_ID": "7"}
+    environment = {"ASCEND_DEVICE_ID": "1", "DEVICE_ID": "3", "JOB_ID": "7"}
     single_card.prepare(environment)
-    assert environment["ASCEND_DEVICE_ID"] == "3" and environment["JOB_ID"] == "7"
+    assert (environment["ASCEND_DEVICE_ID"], environment["DEVICE_ID"], environment["JOB_ID"]) == ("1", "3", "7")
+
+
+def test_the_physical_number_of_a_card_is_left_to_the_adapter_to_translate() -> None:
+    environment = {"DEVICE_ID": "5"}
+    single_card.prepare(environment)
+    assert "ASCEND_DEVICE_ID" not in environment
 
 
 def test_what_describes_a_cluster_is_taken_out() -> None:

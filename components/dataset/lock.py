@@ -1,0 +1,96 @@
+"""Checksums: which one a source must have, who says so, and those of first use in ``datasets.lock``.
+
+    {"http://host/faces.zip": {"sha256": "..."}, "s3://bucket/faces": {"digest": "..."}}
+
+``sha256`` is an archive's, ``digest`` that of a dataset that comes without one. An entry is written if a checksum is
+known from nowhere else, and later fetches must match it; whoever means to accept another content removes it. The file
+belongs under version control.
+"""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from components.common.files import locked, write_file
+from components.dataset.options import FetchOptions
+from components.dataset.sources import Download, S3Location, Source
+from dualgan.errors import BadInput, DualGANError
+
+DEFAULT = Path("datasets.lock")
+
+log = logging.getLogger(__name__)
+
+
+class Expectation(NamedTuple):
+    """A SHA-256 (hex) of an archive, of a dataset that comes without one its digest; ``said_by`` is for messages."""
+
+    checksum: str
+    said_by: str
+
+
+def expectation(wanted: Source, options: FetchOptions) -> Expectation | None:
+    """Return what ``--sha256``, the catalogue or the file of first-use checksums says of a source, the first that does.
+
+    Raises BadInput if the option is no SHA-256, or the file is none of checksums.
+    """
+    if options.sha256:
+        checksum = options.sha256.strip().lower().removeprefix("sha256:")
+        if not re.fullmatch(r"[0-9a-f]{64}", checksum):
+            raise BadInput(f"--sha256 {options.sha256}: not a SHA-256, which has 64 hexadecimal digits")
+        return Expectation(checksum, "--sha256")
+    if isinstance(wanted, Download) and wanted.sha256:
+        return Expectation(wanted.sha256, "the catalogue")
+    if options.lock is not None and is_remote(wanted):
+        entry = _read(options.lock).get(wanted.source, {})
+        checksum = entry.get("sha256") or entry.get("digest") or ""
+        if checksum:
+            return Expectation(checksum, f"{options.lock}, where its first use is recorded,")
+    return None
+
+
+def is_remote(wanted: Source) -> bool:
+    """Return whether others keep the source: then what it was at first use is worth a record."""
+    return isinstance(wanted, Download | S3Location)
+
+
+def require(expected: Expectation | None, kind: str, actual: str, label: str) -> None:
+    """Raise DualGANError if ``actual``, the "sha256" of an archive or "digest" of a dataset, is not as expected."""
+    if expected is not None and actual != expected.checksum:
+        what = "SHA-256" if kind == "sha256" else "the digest"
+        raise DualGANError(
+            f"{label}: has {what} {actual}, but {expected.said_by} says {expected.checksum}; "
+            "it is damaged or another one"
+        )
+
+
+def record(lock: Path, source: str, kind: str, checksum: str) -> None:
+    """Remember ``checksum`` unless ``source`` has one.
+
+    If the file cannot be written that is logged, no more: in a container it is part of a read-only image.
+    """
+    try:
+        with locked(lock.with_name(f".{lock.name}.lock"), f"{lock}: waiting for another process that writes it"):
+            entries = _read(lock)
+            if source in entries:
+                return
+            entries |= {source: {kind: checksum}}
+            write_file(lock, json.dumps(entries, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        log.info("%s: not recorded there (%s): %s %s of %s", lock, error.strerror or error, kind, checksum, source)
+        return
+    log.info("%s: recorded %s %s; commit it", lock, kind, checksum)
+
+
+def _read(lock: Path) -> dict[str, dict[str, str]]:
+    # pydantic takes a while to import, and `list` and `--help` come this far.
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(dict[str, dict[str, str]]).validate_json(lock.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise BadInput(f"{lock}: not a file of checksums ({reason}); restore it, or remove it") from None

@@ -1,0 +1,44 @@
+"""Floating point operations of a graph's convolutions and matrix products."""
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from dualgan.graph import StepGraph
+from dualgan.graph_walk import operations_behind
+
+# Where a convolution has its filter, and the image that holds a number for each use of the filter.
+_CONVOLUTIONS = {
+    "Conv2D": (("input", 1), ("output", 0)),
+    "Conv2DBackpropInput": (("input", 1), ("input", 2)),
+    "Conv2DBackpropFilter": (("output", 0), ("input", 2)),
+}
+
+
+def flops_of(fetches: Sequence[Any]) -> int:
+    """Multiplications and additions (two for each product) of one run of ``fetches``.
+
+    Kernels, their gradients and matrix products count; what else a step computes is below one in a hundred.
+    All shapes must be static.
+    """
+    return sum(_flops(operation) for operation in operations_behind(fetches))
+
+
+def flops_per_step(graph: StepGraph) -> int:
+    """What flops_of counts in a training step that updates critics and generators."""
+    fetches = [list(run.operations) + list(run.terms.values()) for run in graph.runs(True)]
+    return sum(flops_of(run) for run in fetches)
+
+
+def _flops(operation: Any) -> int:
+    if operation.type == "MatMul":
+        rows, columns = operation.outputs[0].shape.as_list()
+        inner = operation.inputs[0].shape.as_list()[0 if operation.get_attr("transpose_a") else 1]
+        return int(2 * rows * columns * inner)
+    if operation.type not in _CONVOLUTIONS:
+        return 0
+    kernel, coarse = (
+        (operation.inputs if side == "input" else operation.outputs)[index].shape.as_list()
+        for side, index in _CONVOLUTIONS[operation.type]
+    )
+    return int(2 * np.prod(kernel) * np.prod(coarse[:3]))
