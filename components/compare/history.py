@@ -1,7 +1,8 @@
 """The losses of a run, step by step, out of events.jsonl; read line by line, for it may have 100,000."""
 
 import math
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dualgan.summary import WARM_UP_STEPS
 Floats = NDArray[np.float64]
 # Of a row: losses, norms of updates, seconds, whether it is a steady step.
 COLUMNS = len(LOSS_METRICS) + len(NETWORKS) + 2
+NO_NORMS = [math.nan] * len(NETWORKS)
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class LossHistory:
 
 def read_history(path: Path) -> LossHistory:
     """Read events.jsonl. Raises BadInput if it is missing, empty or damaged; a broken last line is left out."""
-    rows: dict[int, list[float]] = {}
-    feeds: dict[int, list[float]] = {}
+    # Rows of COLUMNS numbers, and which row is the last one of a step.
+    numbers, rows = array("d"), dict[int, int]()
+    feeds: dict[int, Sequence[float]] = {}
     non_finite, first_non_finite, of_process = 0, None, 0
     started: float | None = None
     ended: float | None = None
@@ -65,22 +68,26 @@ def read_history(path: Path) -> LossHistory:
                 step, metrics, norms = int(event["step"]), event["metrics"], event.get("update_norms") or {}
                 of_process += 1
                 row = [_number(metrics.get(name)) for name in LOSS_METRICS]
-                for name, loss in zip(LOSS_METRICS, row, strict=True):
-                    if name in metrics and not math.isfinite(loss):
-                        non_finite += 1
-                        first_non_finite = first_non_finite or (step, name)
-                row += [_number(norms.get(network)) for network in NETWORKS]
-                rows[step] = [*row, _number(event.get("seconds")), of_process > WARM_UP_STEPS]
-                feeds[step] = event.get("feed") or []
+                if not math.isfinite(sum(row)):
+                    broken = [name for name, loss in zip(LOSS_METRICS, row, strict=True) if not math.isfinite(loss)]
+                    logged = [name for name in broken if name in metrics]
+                    non_finite += len(logged)
+                    first_non_finite = first_non_finite or ((step, logged[0]) if logged else None)
+                row += [_number(norms.get(network)) for network in NETWORKS] if norms else NO_NORMS
+                row += _number(event.get("seconds")), of_process > WARM_UP_STEPS
+                rows[step] = len(numbers) // COLUMNS
+                numbers.extend(row)
+                if "feed" in event:
+                    feeds[step] = array("f", event["feed"] or [])
         steps = sorted(rows)
-        feed = _feed([feeds[step] for step in steps])
+        feed = _feed([feeds.get(step, ()) for step in steps]) if feeds else None
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; is {path.parent} the folder of a training run?") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: truncated or damaged ({error}); train the leg anew") from None
     if ended is None:
         raise BadInput(f"{path}: truncated: it holds no event; train the leg anew")
-    table = np.array([rows[step] for step in steps], dtype=np.float64).reshape(len(steps), COLUMNS)
+    table = np.asarray(numbers).reshape(-1, COLUMNS)[np.array([rows[step] for step in steps], dtype=np.int64)]
     losses, norms, seconds, steady = np.split(table, np.cumsum([len(LOSS_METRICS), len(NETWORKS), 1]), axis=1)
     by_metric = zip(LOSS_METRICS, losses.T.copy(), strict=True)
     return LossHistory(
@@ -101,7 +108,7 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _feed(signatures: list[list[float]]) -> NDArray[np.float32] | None:
+def _feed(signatures: Sequence[Sequence[float]]) -> NDArray[np.float32] | None:
     widths = sorted({len(signature) for signature in signatures if signature})
     if not widths:
         return None

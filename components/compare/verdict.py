@@ -48,18 +48,15 @@ class Axis:
 
 
 def not_measured(reason: str) -> AxisResult:
+    """Return the result of an axis on which nothing was measured."""
     return AxisResult(Verdict.NOT_MEASURED, reason, {})
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    return min(verdicts, key=WORST_FIRST.index)
-
-
 def combine(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
-    """The axis of all candidates' results: the worst verdict, and every reason once."""
+    """Combine all candidates' results on an axis: the worst verdict, and every reason once."""
     every_reason = dict.fromkeys(result.reason for result in results.values())
     return Axis(
-        verdict=worst([result.verdict for result in results.values()]),
+        verdict=min((result.verdict for result in results.values()), key=WORST_FIRST.index),
         reason=" ".join(every_reason),
         bound=bound,
         numbers={candidate: _finite(result.numbers) for candidate, result in results.items()},
@@ -75,7 +72,7 @@ def _finite(numbers: Mapping[str, Number]) -> dict[str, Number]:
 
 
 def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
-    """Fail if any axis fails; inconclusive if any is, or if a required one was not measured; else pass."""
+    """Return fail if any axis fails; inconclusive if any is, or if a required one was not measured; else pass."""
     verdicts = {name: axis.verdict for name, axis in axes.items()}
     if Verdict.FAIL in verdicts.values():
         return Verdict.FAIL
@@ -86,7 +83,7 @@ def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
 
 
 def headline(verdict: Verdict, axes: Mapping[AxisName, Axis], reference: str, candidates: Sequence[str]) -> str:
-    """The whole comparison in one sentence."""
+    """Say the whole comparison in one sentence."""
     several = len(candidates) > 1
     subject = join(candidates) + (" are" if several else " is")
     if verdict is Verdict.PASS:
@@ -101,5 +98,5 @@ def headline(verdict: Verdict, axes: Mapping[AxisName, Axis], reference: str, ca
 
 
 def join(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Join words as ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""

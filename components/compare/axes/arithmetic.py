@@ -55,7 +55,7 @@ class _Record(BaseModel):
 
 
 class ReplayDevice(BaseModel):
-    """products: what the device rounds the factors of products to."""
+    """The device of a replay; ``products`` is what it rounds the factors of products to."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     kind: Literal["cpu", "gpu", "npu"]
@@ -205,19 +205,14 @@ def _wrong_trace(replay: Replay, reference: LegRuns | None, candidate: LegRuns) 
         if values[0] != values[1]:
             return f"its trace has {name} {values[0]}, {leg.name} {values[1]}"
     for side, origin in ((reference, replay.reference), (candidate, replay.candidate)):
-        environment = side.first.options.environment if side else None
-        if (
-            side
-            and environment
-            and (environment.device.kind, environment.tensorflow)
-            != (
-                origin.device.kind,
-                origin.tensorflow,
-            )
-        ):
+        if side is None:
+            continue
+        environment = side.first.options.environment
+        kind, tensorflow = environment.device.kind, environment.tensorflow
+        if (kind, tensorflow) != (origin.device.kind, origin.tensorflow):
             return (
                 f"it ran with TensorFlow {origin.tensorflow} on {origin.device.kind}, "
-                f"{side.name} with {environment.tensorflow} on {environment.device.kind}"
+                f"{side.name} with {tensorflow} on {kind}"
             )
     return None
 
