@@ -142,7 +142,8 @@ def _execute(
         with running as kfp_runner, _environment(**variables):
             local.init(runner=kfp_runner, pipeline_root=str(folder))
             try:
-                build(profile)(**parameters)
+                # A machine of one's own loses no node: a task that fails there would fail again.
+                build(profile, retry_tasks=False)(**parameters)
             except (RuntimeError, ValueError) as error:
                 failure = _vanished(folder, shown.succeeded) or error
                 # KFP's word for an output that is not there; any other ValueError is a fault of the pipeline.

@@ -22,8 +22,13 @@ from pipelines.recipe import recipe_tags
 PIPELINE_NAME = "dualgan-parity"
 
 
-def build(profile: Profile) -> Any:
-    """The KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name."""
+def build(profile: Profile, retry_tasks: bool = True) -> Any:
+    """Return the KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
+
+    Args:
+        profile: Its legs, images and resources.
+        retry_tasks: Whether KFP tries a task again; a trainer that dies is started again within its task all the same.
+    """
     legs = {leg.name: leg for leg in profile.legs}
     source = profile.dataset
 
@@ -105,7 +110,7 @@ def build(profile: Profile) -> Any:
             )
             tasks += [(compared, profile.resources), (published, profile.publishing_resources(leg))]
         for task, resources in tasks:
-            equip(task, profile, resources)
+            equip(task, profile, resources, profile.retries if retry_tasks else 0)
 
     return parity
 
