@@ -37,11 +37,11 @@ def read(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Dict[str,
             found = meta.get("schema_version", 1)
             arrays = {name: content[name] for name in content.files if name != "meta"} if found == version else {}
     except FileNotFoundError:
-        raise BadInput("{}: no such file".format(path)) from None
+        raise BadInput(f"{path}: no such file") from None
     except _UNREADABLE as error:
-        raise BadInput("{}: not a {}, or a damaged one ({})".format(path, kind, first_line(error))) from None
+        raise BadInput(f"{path}: not a {kind}, or a damaged one ({first_line(error)})") from None
     if found != version:
-        raise BadInput("{}: a {} of schema version {}, this software reads {}".format(path, kind, found, version))
+        raise BadInput(f"{path}: a {kind} of schema version {found}, this software reads {version}")
     return meta, arrays
 
 
@@ -55,10 +55,10 @@ def _check_sizes(archive: zipfile.ZipFile, max_bytes: int) -> None:
             for side in shape:
                 size *= side
             if dtype.hasobject or size != member.file_size - file.tell():
-                raise ValueError("{}: {} of shape {} does not fit".format(member.filename, dtype, shape))
+                raise ValueError(f"{member.filename}: {dtype} of shape {shape} does not fit")
         total += member.file_size
         if total > max_bytes:
-            raise ValueError("it holds more than {} bytes".format(max_bytes))
+            raise ValueError(f"it holds more than {max_bytes} bytes")
 
 
 def write(path: Path, meta: Dict[str, Any], arrays: Arrays) -> None:

@@ -39,13 +39,11 @@ def list_images(folder: Path, split: str, domain: str) -> List[Path]:
 def require_training_images(folder: Path) -> None:
     """Raise BadInput, naming the first thing that is missing, unless ``folder`` can be trained on."""
     if not Path(folder).is_dir():
-        raise BadInput("{}: no such folder; a dataset folder holds train/A and train/B".format(folder))
+        raise BadInput(f"{folder}: no such folder; a dataset folder holds train/A and train/B")
     for domain in DOMAINS:
         directory = Path(folder) / "train" / domain
         if not directory.is_dir():
-            raise BadInput(
-                "{}: no folder train/{}; a dataset holds images in train/A and train/B".format(folder, domain)
-            )
+            raise BadInput(f"{folder}: no folder train/{domain}; a dataset holds images in train/A and train/B")
         if not list_images(folder, "train", domain):
             raise BadInput("{}: no image in train/{} ({})".format(folder, domain, ", ".join(IMAGE_ENDINGS)))
 
@@ -54,7 +52,7 @@ def digest_of(checksums: Iterable[Tuple[str, str]]) -> str:
     """The digest (hex) of files in order: place, of an image "{split}/{domain}/{name}", and SHA-256 (hex) of each."""
     total = hashlib.sha256()
     for place, checksum in checksums:
-        total.update("{}\0{}\n".format(place, checksum).encode("utf-8"))
+        total.update(f"{place}\0{checksum}\n".encode("utf-8"))
     return total.hexdigest()
 
 
@@ -72,9 +70,7 @@ def content_digest(folder: Path) -> str:
 
 
 def image_counts(folder: Path) -> Dict[str, int]:
-    return {
-        "{}/{}".format(split, domain): len(list_images(folder, split, domain)) for split in SPLITS for domain in DOMAINS
-    }
+    return {f"{split}/{domain}": len(list_images(folder, split, domain)) for split in SPLITS for domain in DOMAINS}
 
 
 def checked_description(folder: Path) -> Description:
@@ -82,8 +78,8 @@ def checked_description(folder: Path) -> Description:
     description, digest = describe(folder), content_digest(folder)
     if description.digest != digest:
         raise BadInput(
-            "{}: its images have changed since dataset.json was written (digest {} -> {}); fetch it anew, or delete "
-            "dataset.json".format(folder, description.digest[:12], digest[:12])
+            f"{folder}: its images have changed since dataset.json was written (digest {description.digest[:12]} -> {digest[:12]}); fetch it anew, or delete "
+            "dataset.json"
         )
     return description
 
@@ -100,4 +96,4 @@ def describe(folder: Path) -> Description:
         content = read_json(file)
         return Description(content["name"], content["source"], dict(content["counts"]), content["digest"])
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput("{}: not a dataset description ({!r}); fetch the dataset anew".format(file, error)) from None
+        raise BadInput(f"{file}: not a dataset description ({error!r}); fetch the dataset anew") from None

@@ -38,7 +38,7 @@ def _version(library: str) -> str:
     try:
         return str(importlib.import_module(library).__version__)
     except (ImportError, AttributeError) as error:
-        return "not usable: {}".format(_first_line(error))
+        return f"not usable: {_first_line(error)}"
 
 
 def _finding(name: str) -> Finding:
@@ -79,17 +79,17 @@ def content(report: Report, asked: str) -> Dict[str, Any]:
 
 def _lines(report: Report, asked: str) -> Iterator[str]:
     for library, version in report.versions.items():
-        yield "{:<11} {}".format(library, version)
+        yield f"{library:<11} {version}"
     for finding in report.devices:
         if finding.description is None:
-            yield "{:<11} not usable: {}".format(finding.device, finding.reason)
+            yield f"{finding.device:<11} not usable: {finding.reason}"
         else:
-            yield "{:<11} usable: {}".format(finding.device, _details(finding.description))
+            yield f"{finding.device:<11} usable: {_details(finding.description)}"
     name = "any device" if asked == "any" else "device " + asked
     yield "{}: {}".format(name, "usable" if is_usable(report, asked) else "not usable")
 
 
 def _details(description: Dict[str, Any]) -> str:
     details = {key: value for key, value in description.items() if key not in ("kind", "name")}
-    known = ["{} {}".format(key, value) for key, value in details.items() if value not in (None, {})]
+    known = [f"{key} {value}" for key, value in details.items() if value not in (None, {})]
     return ", ".join([str(description["name"])] + known)

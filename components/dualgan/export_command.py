@@ -29,10 +29,10 @@ def export(run_dir: Path, output: Path) -> int:
     folder, output = RunFolder(Path(run_dir)), Path(output)
     options = recorded_options(folder)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise BadInput("{}: not empty; name an empty or new folder".format(output))
+        raise BadInput(f"{output}: not empty; name an empty or new folder")
     found = saved_checkpoints(folder.checkpoints)
     if not found:
-        raise BadInput("{}: no checkpoint to export; train first".format(folder.checkpoints))
+        raise BadInput(f"{folder.checkpoints}: no checkpoint to export; train first")
     checkpoint = found[-1]
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=str(output.parent), prefix=".unfinished-"))

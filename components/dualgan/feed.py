@@ -37,9 +37,7 @@ class TrainingData:
         self.steps_per_epoch = min(len(images_A), len(images_B)) // options.batch_size
         if not self.steps_per_epoch:
             raise BadInput(
-                "--batch_size {}: more than the dataset has ({} images of A, {} of B)".format(
-                    options.batch_size, len(images_A), len(images_B)
-                )
+                f"--batch_size {options.batch_size}: more than the dataset has ({len(images_A)} images of A, {len(images_B)} of B)"
             )
         self._orders: Dict[str, Tuple[int, Any]] = {}
 

@@ -84,8 +84,8 @@ class Golden(NamedTuple):
     def _tensors(self, kind: str, number: int) -> Dict[str, Subsample]:
         return {
             spec.name: Subsample(
-                self.arrays["{}/{}".format(kind, spec.name)][number],
-                float(self.arrays["{}_norm/{}".format(kind, spec.name)][number]),
+                self.arrays[f"{kind}/{spec.name}"][number],
+                float(self.arrays[f"{kind}_norm/{spec.name}"][number]),
             )
             for spec in all_variables(network_shape(self.options))
         }
@@ -97,12 +97,12 @@ def load(path: Path) -> Golden:
     try:
         for name, value in _FIXED.items():
             if meta[name] != value:
-                raise ValueError("{} is {}, must be {}".format(name, meta[name], value))
+                raise ValueError(f"{name} is {meta[name]}, must be {value}")
         options = validated(TrainOptions(**{name: meta[name] for name in _OPTIONS}))
         golden = Golden(options, int(meta["seed"]), arrays)
         _check_shapes(golden)
     except (KeyError, TypeError, ValueError, BadInput) as error:
-        raise BadInput("{}: a damaged golden file ({})".format(path, array_file.first_line(error))) from None
+        raise BadInput(f"{path}: a damaged golden file ({array_file.first_line(error)})") from None
     return golden
 
 
@@ -114,8 +114,8 @@ def _check_shapes(golden: Golden) -> None:
     for spec in all_variables(network_shape(golden.options)):
         size = min(ELEMENTS, int(np.prod(spec.shape)))
         for kind in ("gradient", "update"):
-            wanted["{}/{}".format(kind, spec.name)] = (CASES, size)
-            wanted["{}_norm/{}".format(kind, spec.name)] = (CASES,)
+            wanted[f"{kind}/{spec.name}"] = (CASES, size)
+            wanted[f"{kind}_norm/{spec.name}"] = (CASES,)
     for name, shape in wanted.items():
         if golden.arrays[name].shape != shape or golden.arrays[name].dtype.kind != "f":
-            raise ValueError("{} has shape {}, not {}".format(name, golden.arrays[name].shape, shape))
+            raise ValueError(f"{name} has shape {golden.arrays[name].shape}, not {shape}")

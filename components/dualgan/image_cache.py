@@ -39,7 +39,7 @@ def decode(path: Path, size: int, channels: int) -> Any:
                 picture = picture.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(picture, np.uint8).reshape(size, size, channels)
     except Exception as error:  # Pillow's decoders raise errors of many kinds
-        raise BadInput("{}: not a readable image ({}); remove or replace it".format(path, error)) from None
+        raise BadInput(f"{path}: not a readable image ({error}); remove or replace it") from None
 
 
 def decoded_images(
@@ -50,7 +50,7 @@ def decoded_images(
     The array is kept in ``cache`` under the dataset's digest. Of runs that start at once one makes it.
     """
     paths = list_images(dataset, split, domain)
-    file = cache / "{}-{}-{}-{}px-{}-{}.npy".format(digest[:32], split, domain, size, MODES[channels], FILTER)
+    file = cache / f"{digest[:32]}-{split}-{domain}-{size}px-{MODES[channels]}-{FILTER}.npy"
     shape = (len(paths), size, size, channels)
     images = _read(file, shape)
     if images is None:
@@ -88,7 +88,7 @@ def _read(file: Path, shape: Tuple[int, ...]) -> Any:
 
 
 def _write(file: Path, paths: List[Path], size: int, channels: int) -> None:
-    temporary = str(file.with_suffix(".{}.tmp".format(uuid.uuid4().hex)))
+    temporary = str(file.with_suffix(f".{uuid.uuid4().hex}.tmp"))
     try:
         shape = (len(paths), size, size, channels)
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)

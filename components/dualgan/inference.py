@@ -41,14 +41,14 @@ def _sampled(graph: StepGraph, session: Any, pairs: Pairs) -> Pictures:
     def noted(A: Any, B: Any) -> Translations:
         translations = sample(A, B)
         name = next(images).name
-        found.update({"drawn/{}/{}".format(name, kind): getattr(translations, kind)[0] for kind in TRANSLATED})
+        found.update({f"drawn/{name}/{kind}": getattr(translations, kind)[0] for kind in TRANSLATED})
         return translations
 
     with tempfile.TemporaryDirectory() as temporary:
         draw(Path(temporary) / "pictures", list(pairs), noted)
         for picture in read_samples(Path(temporary) / "pictures"):
             pixels = np.asarray(Image.open(str(picture.path)), np.float32)
-            found[FILES + "{}/{}".format(picture.image, picture.kind)] = pixels / np.float32(127.5) - np.float32(1)
+            found[FILES + f"{picture.image}/{picture.kind}"] = pixels / np.float32(127.5) - np.float32(1)
     return found
 
 
@@ -61,6 +61,6 @@ def _exported(graph: StepGraph, device: Device, weights: Mapping[str, Any], pair
             with tf.Session(config=device.session_config()) as session:
                 for pair in pairs:
                     image = getattr(pair, domain)[np.newaxis].astype(np.float32) / np.float32(127.5) - np.float32(1)
-                    name = "exported/{}/{}".format(pair.name, kind)
+                    name = f"exported/{pair.name}/{kind}"
                     found[name] = session.run(OUTPUT + ":0", {INPUT + ":0": image})[0]
     return found

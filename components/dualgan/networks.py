@@ -79,14 +79,14 @@ def generator_variables(prefix: str, image_size: int, inputs: int, outputs: int,
     filters = encoder_filters(image_size, gcn)
     specs = _convolution(prefix + "_e1_conv", 5, inputs, filters[0])
     for layer, (narrow, wide) in enumerate(zip(filters, filters[1:]), 2):
-        specs += _convolution("{}_e{}_conv".format(prefix, layer), 3, narrow, wide)
-        specs += _norm("{}_bn_e{}".format(prefix, layer), wide)
+        specs += _convolution(f"{prefix}_e{layer}_conv", 3, narrow, wide)
+        specs += _norm(f"{prefix}_bn_e{layer}", wide)
     width = filters[-1]
     for layer, skip in enumerate(reversed(filters[:-1]), 1):
-        specs += _deconvolution("{}_d{}".format(prefix, layer), 3, width, skip)
-        specs += _norm("{}_bn_d{}".format(prefix, layer), skip)
+        specs += _deconvolution(f"{prefix}_d{layer}", 3, width, skip)
+        specs += _norm(f"{prefix}_bn_d{layer}", skip)
         width = 2 * skip
-    return specs + _deconvolution("{}_d{}".format(prefix, len(filters)), 5, width, outputs)
+    return specs + _deconvolution(f"{prefix}_d{len(filters)}", 5, width, outputs)
 
 
 def dropout_shapes(image_size: int, gcn: int) -> List[List[int]]:
@@ -127,16 +127,16 @@ def generator(
     encoded = [convolved(x, prefix + "_e1_conv")]
     for layer in range(2, levels + 1):
         rectified = layers.leaky_relu(encoded[-1])
-        features = convolved(rectified, "{}_e{}_conv".format(prefix, layer))
-        encoded.append(normalised(features, "{}_bn_e{}".format(prefix, layer)))
+        features = convolved(rectified, f"{prefix}_e{layer}_conv")
+        encoded.append(normalised(features, f"{prefix}_bn_e{layer}"))
     decoded = encoded.pop()
     for layer in range(1, levels):
-        features = deconvolved(tf.nn.relu(decoded), "{}_d{}".format(prefix, layer))
-        features = normalised(features, "{}_bn_d{}".format(prefix, layer))
+        features = deconvolved(tf.nn.relu(decoded), f"{prefix}_d{layer}")
+        features = normalised(features, f"{prefix}_bn_d{layer}")
         if masks is not None and layer <= len(masks):
             features = layers.dropout(features, masks[layer - 1], rate)
         decoded = tf.concat([features, encoded.pop()], 3)
-    return tf.tanh(deconvolved(tf.nn.relu(decoded), "{}_d{}".format(prefix, levels)))
+    return tf.tanh(deconvolved(tf.nn.relu(decoded), f"{prefix}_d{levels}"))
 
 
 # The names of the original, which calls its fifth convolution h3_1.
@@ -159,10 +159,10 @@ def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_t
     count = critic_layers(image_size)
     for layer in range(count):
         wider = dcn * CRITIC_WIDTHS[layer]
-        name = "{}_{}".format(prefix, _CRITIC_CONVOLUTIONS[layer])
+        name = f"{prefix}_{_CRITIC_CONVOLUTIONS[layer]}"
         specs += _convolution(name, 3 if layer else 5, width, wider)
         if layer:
-            specs += _norm("{}_{}".format(prefix, _CRITIC_NORMS[layer]), wider)
+            specs += _norm(f"{prefix}_{_CRITIC_NORMS[layer]}", wider)
         width = wider
     if disc_type == "patchgan":
         return specs + _convolution(prefix + "_h4", 3, width, 1)
@@ -179,10 +179,10 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
 
     features = x
     for layer in range(critic_layers(x.shape.as_list()[1])):
-        name = "{}_{}".format(prefix, _CRITIC_CONVOLUTIONS[layer])
+        name = f"{prefix}_{_CRITIC_CONVOLUTIONS[layer]}"
         features = convolved(features, name)
         if layer:
-            name = "{}_{}".format(prefix, _CRITIC_NORMS[layer])
+            name = f"{prefix}_{_CRITIC_NORMS[layer]}"
             features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
         features = layers.leaky_relu(features)
     if disc_type == "patchgan":

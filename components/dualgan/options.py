@@ -124,7 +124,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
         if option.type is bool:
             parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="True|False", help=help_text)
             continue
-        shown = "" if option.default == "" else " (default: {})".format(option.default)
+        shown = "" if option.default == "" else f" (default: {option.default})"
         parser.add_argument(
             flag,
             *OTHER_NAMES.get(option.name, ()),
@@ -137,7 +137,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
 
 def _boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError("{}: must be True or False".format(text))
+        raise argparse.ArgumentTypeError(f"{text}: must be True or False")
     return text.lower() == "true"
 
 
@@ -155,7 +155,7 @@ def from_dict(values: Dict[str, Any]) -> TrainOptions:
     """Options from options.json. Raises BadInput for an unknown name, such as one of another version."""
     unknown = sorted(set(values) - {option.name for option in fields(TrainOptions)})
     if unknown:
-        raise BadInput("unknown option {}; is the run of another version?".format(unknown[0]))
+        raise BadInput(f"unknown option {unknown[0]}; is the run of another version?")
     return validated(TrainOptions(**values))
 
 
@@ -163,12 +163,12 @@ def validated(options: TrainOptions) -> TrainOptions:
     """Return ``options``; raise BadInput, naming the first option that is wrong and what would be right."""
     size = options.image_size
     if size < 32 or size & (size - 1):
-        raise BadInput("--image_size {}: must be a power of two from 32 up, such as 64, 128 or 256".format(size))
+        raise BadInput(f"--image_size {size}: must be a power of two from 32 up, such as 64, 128 or 256")
     for names, allowed, requirement in _RANGES:
         for name in names:
             value = getattr(options, name)
             if not allowed(value):
-                raise BadInput("--{} {}: must be {}".format(name, value, requirement))
+                raise BadInput(f"--{name} {value}: must be {requirement}")
     for option in fields(TrainOptions):
         choices, value = option.metadata["choices"], getattr(options, option.name)
         if choices and value not in choices and value != option.default:
@@ -183,7 +183,7 @@ def check_loss_scale(loss_scale: str, one_run: bool) -> None:
     An NPU notes overflows in one register: it could not say whose gradients overflowed.
     """
     if loss_scale != "off" and one_run:
-        raise BadInput("--loss_scale {}: needs --step_mode two-run".format(loss_scale))
+        raise BadInput(f"--loss_scale {loss_scale}: needs --step_mode two-run")
 
 
 _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
@@ -200,7 +200,7 @@ _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
 def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
     """The options that a resumed run must not change but would, as "name: recorded -> given"."""
     return [
-        "{}: {} -> {}".format(option.name, getattr(recorded, option.name), getattr(given, option.name))
+        f"{option.name}: {getattr(recorded, option.name)} -> {getattr(given, option.name)}"
         for option in fields(TrainOptions)
         if option.name not in CHANGEABLE and getattr(recorded, option.name) != getattr(given, option.name)
     ]

@@ -19,21 +19,21 @@ def original_weights(prefix: str, shape: Shape) -> Dict[str, Any]:
         present = reader.get_variable_to_shape_map()
     except (tf.errors.OpError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise BadInput("--init_from {}: no TensorFlow checkpoint ({})".format(prefix, reason)) from None
+        raise BadInput(f"--init_from {prefix}: no TensorFlow checkpoint ({reason})") from None
     specs = all_variables(shape)
     for spec in specs:
         found = present.get(spec.name)
         if found is None or tuple(found) != spec.shape:
             raise BadInput(
-                "--init_from {}: {} has shape {}, not {}; give the image_size, gcn, dcn and disc_type it was "
-                "trained with".format(prefix, spec.name, found, list(spec.shape))
+                f"--init_from {prefix}: {spec.name} has shape {found}, not {list(spec.shape)}; give the image_size, gcn, dcn and disc_type it was "
+                "trained with"
             )
     return {spec.name: _to_rgb(spec.name, reader.get_tensor(spec.name), shape) for spec in specs}
 
 
 def _to_rgb(name: str, value: Any, shape: Shape) -> Any:
     """Reverse the channel axis of what reads or writes colours: the first layers, and the generators' last."""
-    last = "d{}".format(depth(shape.image_size))
+    last = f"d{depth(shape.image_size)}"
     layer, _, kind = name[len("A_g_") :].partition("/")
     takes_colours = layer in ("e1_conv", "h0_conv") and kind == "w"
     gives_colours = "_g_" in name and layer == last

@@ -118,4 +118,4 @@ def _check_fits(recorded: Trace, prober: Prober, file: Path) -> None:
         given |= set(probe.layers)
     unknown = sorted(given.difference(prober.names))
     if unknown:
-        raise BadInput("{}: a trace of another version: there is no {} here".format(file, unknown[0]))
+        raise BadInput(f"{file}: a trace of another version: there is no {unknown[0]} here")

@@ -17,11 +17,11 @@ def print_checks(content: Dict[str, Any], say: Callable[[str], None]) -> int:
             say("{:<48}{:>10}{:>10}".format("worst of " + STATES[drawn], "error", "bound"))
         for check in rows:
             error, bound = check.error, check.bound
-            say("  {:<19} {:<26}{:>10.4g}{:>10.4g}  step {}".format(check.what, check.name, error, bound, check.step))
+            say(f"  {check.what:<19} {check.name:<26}{error:>10.4g}{bound:>10.4g}  step {check.step}")
     exceeded = [check for check in found if not check.holds]
     for check in exceeded[:MAX_SHOWN]:
         state = " from a drawn state" if check.drawn else ""
         say("EXCEEDED {what}: {name} at step {step}{state}, {error:.3g} (bound {bound:.3g})".format(
             state=state, **check._asdict()))  # fmt: skip
-    say("{} bounds exceeded".format(len(exceeded)) if exceeded else "all bounds hold")
+    say(f"{len(exceeded)} bounds exceeded" if exceeded else "all bounds hold")
     return len(exceeded)

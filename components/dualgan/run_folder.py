@@ -71,7 +71,7 @@ class RunFolder(NamedTuple):
 
 
 def step_name(step: int) -> str:
-    return "step-{:06d}".format(step)
+    return f"step-{step:06d}"
 
 
 def step_of(name: str) -> Optional[int]:
@@ -89,7 +89,7 @@ class Sample(NamedTuple):
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:
-    return folder / "{}-{}.png".format(image, kind)
+    return folder / f"{image}-{kind}.png"
 
 
 def read_samples(folder: Path) -> List[Sample]:
@@ -114,9 +114,9 @@ def read_events(path: Union[str, Path]) -> Iterator[Event]:
             try:
                 event = json.loads(line)
             except ValueError as error:
-                raise ValueError("{}:{}: not a JSON object: {}".format(path, number, error)) from None
+                raise ValueError(f"{path}:{number}: not a JSON object: {error}") from None
             if not isinstance(event, dict) or "step" not in event:
-                raise ValueError("{}:{}: not an event: it has no step".format(path, number))
+                raise ValueError(f"{path}:{number}: not an event: it has no step")
             yield event
 
 
@@ -139,7 +139,7 @@ def read_json(path: Union[str, Path]) -> Dict[str, Any]:
     with open(str(path), encoding="utf-8") as file:
         content = json.load(file)
     if not isinstance(content, dict):
-        raise ValueError("{}: not a JSON object".format(path))
+        raise ValueError(f"{path}: not a JSON object")
     return content
 
 

@@ -26,7 +26,7 @@ def sample(
 ) -> int:
     """Draw ``count`` validation pairs (0: all) with the newest checkpoint of ``run_dir``; how many were drawn."""
     if count < 0:
-        raise BadInput("--count {}: must be 0 or more".format(count))
+        raise BadInput(f"--count {count}: must be 0 or more")
     folder, output = RunFolder(Path(run_dir)), Path(output)
     _check_replaceable(output)
     options = recorded_options(folder)
@@ -45,7 +45,7 @@ def sample(
         with tf.Session(config=device.session_config()) as session:
             checkpoint, _ = checkpoints.restore_newest(session)
             if checkpoint is None:
-                raise BadInput("{}: no checkpoint to draw with; train first".format(folder.checkpoints))
+                raise BadInput(f"{folder.checkpoints}: no checkpoint to draw with; train first")
             draw(output, inputs, drawing.sample_callable(session))
     return len(inputs)
 
@@ -53,11 +53,11 @@ def sample(
 def recorded_options(folder: RunFolder) -> TrainOptions:
     """The options of a run. Raises BadInput where ``folder`` is no run folder or its options.json is damaged."""
     if not folder.options.is_file():
-        raise BadInput("{}: no run folder (it has no options.json)".format(folder.path))
+        raise BadInput(f"{folder.path}: no run folder (it has no options.json)")
     try:
         return from_dict(read_json(folder.options)["options"])
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput("{}: damaged ({!r})".format(folder.options, error)) from None
+        raise BadInput(f"{folder.options}: damaged ({error!r})") from None
 
 
 def _check_replaceable(output: Path) -> None:
@@ -66,6 +66,6 @@ def _check_replaceable(output: Path) -> None:
         samples = {sample.path for sample in read_samples(output)}
         others = [path for path in output.iterdir() if path not in samples]
         if others:
-            raise BadInput("{}: holds {}, no sample; name an empty or new folder".format(output, others[0].name))
+            raise BadInput(f"{output}: holds {others[0].name}, no sample; name an empty or new folder")
     elif output.exists():
-        raise BadInput("{}: not a folder; name an empty or new one".format(output))
+        raise BadInput(f"{output}: not a folder; name an empty or new one")

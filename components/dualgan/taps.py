@@ -61,7 +61,7 @@ def is_normalised_away(variable: str, depth: int) -> bool:
     depth: networks.depth of the images' size.
     """
     layer, _, kind = variable.rpartition("/")
-    return kind == "biases" and layer[4:] not in ("e1_conv", "d{}".format(depth), "h0_conv", "h4")
+    return kind == "biases" and layer[4:] not in ("e1_conv", f"d{depth}", "h0_conv", "h4")
 
 
 def variable_of(tensor: Tensor, known: Set[str]) -> Optional[str]:
@@ -104,5 +104,5 @@ def _layers(needed: List[Any], variables: Set[str]) -> Dict[str, Tensor]:
 def _layer_name(variable: str, use: int) -> str:
     layer = variable.rpartition("/")[0]
     translations = TRANSLATIONS.get(layer[:3], ())
-    part = translations[use - 1] if use <= len(translations) else "use-{}".format(use)
-    return "{}/{}".format(part, layer)
+    part = translations[use - 1] if use <= len(translations) else f"use-{use}"
+    return f"{part}/{layer}"

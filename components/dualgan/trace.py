@@ -93,15 +93,15 @@ def save(trace: Trace, path: Path) -> None:
         if values[0] is not None:
             arrays["batch/" + field] = np.stack(values)
     for number, (start, probe) in enumerate(zip(trace.starts, trace.probes)):
-        arrays.update({"state/{}/{}".format(number, name): value for name, value in start.stored.items()})
+        arrays.update({f"state/{number}/{name}": value for name, value in start.stored.items()})
         for kind, field in _TENSORS.items():
             for name, value in getattr(probe, field).items():
                 joined = np.concatenate([np.array([value.norm], np.float32), value.elements])
-                arrays["{}/{}/{}".format(kind, number, name)] = joined
-        arrays.update({"term/{}/{}".format(number, name): np.array(v) for name, v in probe.terms.items()})
+                arrays[f"{kind}/{number}/{name}"] = joined
+        arrays.update({f"term/{number}/{name}": np.array(v) for name, v in probe.terms.items()})
     for kind, steps in (("term", trace.free_run.terms), ("update", trace.free_run.update_norms)):
         for name in steps[0]:
-            arrays["free/{}/{}".format(kind, name)] = np.array([values[name] for values in steps], np.float64)
+            arrays[f"free/{kind}/{name}"] = np.array([values[name] for values in steps], np.float64)
     array_file.write(path, meta, arrays)
 
 
@@ -125,13 +125,13 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
         return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
 
     def subsamples(kind: str, number: int) -> Subsamples:
-        found = below("{}/{}/".format(kind, number))
+        found = below(f"{kind}/{number}/")
         return {name: Subsample(value[1:], float(value[0])) for name, value in found.items()}
 
     def probe(number: int, step: int) -> Probe:
         tensors = {field: subsamples(kind, number) for kind, field in _TENSORS.items()}
         tensors["layers"] = {name: tensors["layers"][name] for name in meta["layers"]}
-        terms = {name: float(value) for name, value in below("term/{}/".format(number)).items()}
+        terms = {name: float(value) for name, value in below(f"term/{number}/").items()}
         return Probe(step=step, terms=terms, **tensors)
 
     by_step = [
@@ -145,7 +145,7 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
         meta["first_step"],
         [Batch(*[None if values is None else values[index] for values in fed]) for index in steps],
         [SampleInput(*pair) for pair in zip(meta["pairs"], arrays["pair/A"], arrays["pair/B"])],
-        [Start(kind, below("state/{}/".format(number))) for number, (_, kind) in enumerate(meta["probes"])],
+        [Start(kind, below(f"state/{number}/")) for number, (_, kind) in enumerate(meta["probes"])],
         [probe(number, step) for number, (step, _) in enumerate(meta["probes"])],
         FreeRun(*by_step),
     )
@@ -180,4 +180,4 @@ def _check(trace: Trace) -> None:
 
 def _check_images(images: Any, shape: Any, domain: str) -> None:
     if images.shape != shape or images.dtype != np.uint8:
-        raise ValueError("no images of domain {}".format(domain))
+        raise ValueError(f"no images of domain {domain}")

@@ -121,10 +121,10 @@ def origin(device: Device, one_run: bool) -> Origin:
 
 def _check(wanted: Request) -> None:
     if wanted.steps < 1:
-        raise BadInput("--steps {}: must be at least 1".format(wanted.steps))
+        raise BadInput(f"--steps {wanted.steps}: must be at least 1")
     for number in wanted.probed or []:
         if not 1 <= number <= wanted.steps:
-            raise BadInput("--probe_steps {}: must be among the {} steps of the trace".format(number, wanted.steps))
+            raise BadInput(f"--probe_steps {number}: must be among the {wanted.steps} steps of the trace")
 
 
 def _probed(wanted: Request, graph: StepGraph) -> List[int]:

@@ -69,14 +69,14 @@ def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Descripti
     """Whether ``folder`` holds this run already. Raises BadInput where it holds another one."""
     if not folder.options.is_file():
         if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-            raise BadInput("{}: neither empty nor a run folder; name another --run_dir".format(folder.path))
+            raise BadInput(f"{folder.path}: neither empty nor a run folder; name another --run_dir")
         return False
     try:
         content = read_json(folder.options)
         recorded = from_dict(content["options"])
         digest = content["dataset"]["digest"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput("{}: not a run's options ({}); name another --run_dir".format(folder.options, error)) from None
+        raise BadInput(f"{folder.options}: not a run's options ({error}); name another --run_dir") from None
     different = contradictions(recorded, options)
     if different:
         raise BadInput(
@@ -86,9 +86,7 @@ def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Descripti
         )
     if digest != dataset.digest:
         raise BadInput(
-            "{}: holds a run on other data (digest {} -> {}); name another --run_dir".format(
-                folder.path, digest[:12], dataset.digest[:12]
-            )
+            f"{folder.path}: holds a run on other data (digest {digest[:12]} -> {dataset.digest[:12]}); name another --run_dir"
         )
     return True
 
@@ -167,8 +165,8 @@ class Training:
                         self._save(session, step)
                     if stopping:
                         self._log.event("interrupted", step, signal=signals[0])
-                        status, reason = "interrupted", "signal {} at step {}".format(signals[0], step)
-                        raise Interrupted("{}; the same command goes on from there".format(reason))
+                        status, reason = "interrupted", f"signal {signals[0]} at step {step}"
+                        raise Interrupted(f"{reason}; the same command goes on from there")
             status = "finished"
             self._log.event("finished", self.last_step)
         except DualGANError as error:
@@ -199,7 +197,7 @@ class Training:
         self._note_timing(step, ended - asked)
 
     def _check_finite(self, step: int, metrics: Dict[str, float]) -> None:
-        wrong = ["{}={}".format(name, value) for name, value in metrics.items() if not math.isfinite(value)]
+        wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
         if wrong and self.options.on_nan == "stop":
             raise DualGANError(
                 "step {}: loss is not finite ({}); the checkpoints from before are kept in {}".format(

@@ -41,7 +41,7 @@ def verify(files: Sequence[Path], device: Device, modes: Sequence[str], say: Cal
     failed = 0
     for file, content in recorded.items():
         kind = "{GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(**content.options.as_dict())
-        say("\n{}: {}".format(file, kind))
+        say(f"\n{file}: {kind}")
         probes = [probe for mode in modes for probe in _probes(content, device, mode)]
         report = {
             "options": content.options.as_dict(),
@@ -60,7 +60,7 @@ def _golden_files(given: Sequence[Path]) -> List[Path]:
     for path in given:
         inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not inside:
-            raise BadInput("{}: a folder without a golden file (.npz)".format(path))
+            raise BadInput(f"{path}: a folder without a golden file (.npz)")
         found += inside
     return found
 

@@ -41,7 +41,7 @@ class Device:
         """
         for name, default in DEFAULTS._asdict().items():
             if getattr(options, name) != default and name not in self.accepts:
-                raise BadInput("--{}: means nothing on --device {}; leave it out".format(name, self.kind))
+                raise BadInput(f"--{name}: means nothing on --device {self.kind}; leave it out")
         self.options = options
         self._threads = threads
 

@@ -34,7 +34,7 @@ class Gpu(Device):
             require_determinism()
         self._visible = _visible_gpus()
         if not self._visible:
-            raise BadInput("--device gpu: TensorFlow {} sees no GPU: {}".format(tf.version.VERSION, why_no_gpu()))
+            raise BadInput(f"--device gpu: TensorFlow {tf.version.VERSION} sees no GPU: {why_no_gpu()}")
 
     def session_config(self) -> Any:
         config = super().session_config()
@@ -113,7 +113,7 @@ def why_no_gpu() -> str:
     if not tf.test.is_built_with_cuda():
         return "it is built without CUDA; use an image with a CUDA build, or --device cpu"
     if visible is not None and visible.split(",")[0].strip() in ("", "-1", "none", "void"):
-        return "{}={} hides every one; unset it".format(VISIBLE_DEVICES, visible)
+        return f"{VISIBLE_DEVICES}={visible} hides every one; unset it"
     found = nvidia_smi.cards()
     if not found:
         return "nvidia-smi finds no driver or no card; use a machine (a pod that asks for nvidia.com/gpu) with one"

@@ -53,15 +53,11 @@ class Npu(Device):
         self._npu_init = self._adapter.npu_init
         if not self._card and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
-                "--device npu: {} is here but no card: npu-smi lists none and there is no {}/{}; give this "
-                "container a card (huawei.com/Ascend910) and the host's driver".format(
-                    self._adapter.package, DEVICE_NODES, DEVICE_NODE
-                )
+                f"--device npu: {self._adapter.package} is here but no card: npu-smi lists none and there is no {DEVICE_NODES}/{DEVICE_NODE}; give this "
+                "container a card (huawei.com/Ascend910) and the host's driver"
             )
         if self._loss_scale is not None and not hasattr(self._npu_init, "NPULossScaleOptimizer"):
-            raise BadInput(
-                "--loss_scale {}: the adapter for TensorFlow 2.6.5 has none; leave it off".format(self._loss_scale)
-            )
+            raise BadInput(f"--loss_scale {self._loss_scale}: the adapter for TensorFlow 2.6.5 has none; leave it off")
         self._precision_mode = checked_mode(options.precision_mode, self._cann, self._card)
         hf32 = os.environ.get(npu_chip.HF32_VARIABLE) != "0"
         self.products = npu_chip.product_type(self._precision_mode, hf32)
@@ -135,5 +131,5 @@ def loss_scale(text: str) -> Optional[str]:
     except ValueError:
         usable = False
     if not usable:
-        raise BadInput("--loss_scale {}: must be off, dynamic or a number from 1 up, such as 1024".format(text))
+        raise BadInput(f"--loss_scale {text}: must be off, dynamic or a number from 1 up, such as 1024")
     return text

@@ -47,8 +47,8 @@ def load(package: str) -> Adapter:
     # A library of CANN is missing (OSError, NotFoundError, NameError), or TensorFlow is another (AttributeError).
     except (ImportError, OSError, AttributeError, NameError, tf.errors.OpError) as error:
         raise BadInput(
-            "--device npu: {} is in this Python but does not load ({}); source CANN's set_env.sh, and see that the "
-            "host's driver is mounted and the adapter fits this TensorFlow".format(package, _reason(error, printed))
+            f"--device npu: {package} is in this Python but does not load ({_reason(error, printed)}); source CANN's set_env.sh, and see that the "
+            "host's driver is mounted and the adapter fits this TensorFlow"
         ) from None
     sys.stderr.writelines(line + "\n" for line in printed)
     return Adapter(package, npu_init)

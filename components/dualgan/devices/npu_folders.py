@@ -22,7 +22,7 @@ def prepare(environment: MutableMapping[str, str]) -> None:
     for name in VARIABLES:
         folder = environment.get(name)
         if folder and not _is_writable(folder):
-            raise BadInput("--device npu: {}={}: no folder that this user may write to".format(name, folder))
+            raise BadInput(f"--device npu: {name}={folder}: no folder that this user may write to")
     own = str(_own_folder())
     for name in VARIABLES:
         if not environment.get(name):
@@ -34,13 +34,13 @@ def prepare(environment: MutableMapping[str, str]) -> None:
 def _own_folder() -> Path:
     """A folder of this user for temporary files, the same in each process, so that one's kernels serve the next."""
     try:
-        folder = Path(tempfile.gettempdir()) / "dualgan-ascend-{}".format(os.getuid())
+        folder = Path(tempfile.gettempdir()) / f"dualgan-ascend-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         # Somebody else's folder of that name would decide which kernels run here.
         if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not _is_writable(str(folder)):
             folder = Path(tempfile.mkdtemp(prefix="dualgan-ascend-"))
     except OSError as error:
-        raise BadInput("--device npu: CANN needs a folder to write to ({}); set TMPDIR to one".format(error)) from None
+        raise BadInput(f"--device npu: CANN needs a folder to write to ({error}); set TMPDIR to one") from None
     return folder
 
 

@@ -99,9 +99,9 @@ def parsed(text: str) -> Dict[str, Value]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise BadInput("{} {}: not JSON ({})".format(OPTION, text, error)) from None
+        raise BadInput(f"{OPTION} {text}: not JSON ({error})") from None
     if not isinstance(content, dict):
-        raise BadInput('{} {}: must be a JSON object such as {{"dump_step": "0|5"}}'.format(OPTION, text))
+        raise BadInput(f'{OPTION} {text}: must be a JSON object such as {{"dump_step": "0|5"}}')
     return {key: _value(key, value) for key, value in content.items()}
 
 
@@ -109,10 +109,10 @@ def _value(key: str, value: Any) -> Value:
     """``value`` if it fits ``key``. profiling_options may be written as an object."""
     if key == "iterations_per_loop":
         if value == 1:
-            raise BadInput("{}: iterations_per_loop is 1 here; leave it out".format(OPTION))
+            raise BadInput(f"{OPTION}: iterations_per_loop is 1 here; leave it out")
         raise BadInput("{}: iterations_per_loop: {}".format(OPTION, NO_LOOP.format("a loop")))
     if key in NOT_OPEN:
-        raise BadInput("{}: {} cannot be set: {}".format(OPTION, key, NOT_OPEN[key]))
+        raise BadInput(f"{OPTION}: {key} cannot be set: {NOT_OPEN[key]}")
     if key not in PARAMETERS:
         raise BadInput("{}: {}: unknown; known are {}".format(OPTION, key, ", ".join(sorted(PARAMETERS))))
     parameter = PARAMETERS[key]
@@ -121,13 +121,13 @@ def _value(key: str, value: Any) -> Value:
     kind, wanted = TYPES[parameter.field]
     # To Python, True is a whole number; to the adapter it is not.
     if type(value) is not kind:
-        raise BadInput("{}: {}: {!r} must be {}".format(OPTION, key, value, wanted))
+        raise BadInput(f"{OPTION}: {key}: {value!r} must be {wanted}")
     if parameter.choices and value not in parameter.choices:
         allowed = ", ".join(str(choice) for choice in parameter.choices)
-        raise BadInput("{}: {}: {!r} must be one of {}".format(OPTION, key, value, allowed))
+        raise BadInput(f"{OPTION}: {key}: {value!r} must be one of {allowed}")
     checked_value = cast(Value, value)
     if key == "session_device_id" and int(checked_value) < 0:
-        raise BadInput("{}: {}: {} must be 0 or more".format(OPTION, key, value))
+        raise BadInput(f"{OPTION}: {key}: {value} must be 0 or more")
     if key == "dump_step":
         _check_dump_steps(str(checked_value))
     # The current folder of a training is not always the one that it was started in.
@@ -138,9 +138,9 @@ def _check_dump_steps(text: str) -> None:
     """Raise BadInput unless ``text`` is such as "0|5|10-20"."""
     ranges = [part.split("-") for part in text.split("|")]
     if not DUMP_STEPS.match(text) or any(len(pair) == 2 and int(pair[0]) >= int(pair[1]) for pair in ranges):
-        raise BadInput('{}: dump_step: {!r} must be steps and ranges such as "0|5|10-20"'.format(OPTION, text))
+        raise BadInput(f'{OPTION}: dump_step: {text!r} must be steps and ranges such as "0|5|10-20"')
     if len(ranges) > MAX_DUMP_STEPS:
-        raise BadInput("{}: dump_step: {} steps and ranges; at most {}".format(OPTION, len(ranges), MAX_DUMP_STEPS))
+        raise BadInput(f"{OPTION}: dump_step: {len(ranges)} steps and ranges; at most {MAX_DUMP_STEPS}")
 
 
 def checked(values: Dict[str, Value], cann: Cann, precision_mode: str, card: Optional[Card] = None) -> Dict[str, Value]:
@@ -149,17 +149,17 @@ def checked(values: Dict[str, Value], cann: Cann, precision_mode: str, card: Opt
     for key, value in values.items():
         parameter = PARAMETERS[key]
         if parameter.since > (5, 0):
-            require_cann("{}: {}".format(OPTION, key), parameter.since, cann)
+            require_cann(f"{OPTION}: {key}", parameter.since, cann)
         if parameter.needs and not values.get(parameter.needs):
-            raise BadInput("{}: {} has no effect without {}".format(OPTION, key, parameter.needs))
+            raise BadInput(f"{OPTION}: {key} has no effect without {parameter.needs}")
         if parameter.path:
             _require_path(key, Path(str(value)), parameter.path)
     _check_dump(values, card)
     _check_memory(values, cann, card)
     if values.get("profiling_mode") and "profiling_options" not in values:
-        raise BadInput('{}: profiling_mode needs profiling_options, such as {{"output": "/tmp"}}'.format(OPTION))
+        raise BadInput(f'{OPTION}: profiling_mode needs profiling_options, such as {{"output": "/tmp"}}')
     if "modify_mixlist" in values and not PRECISION_MODES[precision_mode].mixed:
-        raise BadInput("{}: modify_mixlist: CANN refuses it with --precision_mode {}".format(OPTION, precision_mode))
+        raise BadInput(f"{OPTION}: modify_mixlist: CANN refuses it with --precision_mode {precision_mode}")
     if "op_compiler_cache_dir" in values:
         values.setdefault("op_compiler_cache_mode", "enable")
     if values.get("op_debug_level") and values.get("op_compiler_cache_mode", "disable") != "disable":
@@ -172,23 +172,23 @@ def checked(values: Dict[str, Value], cann: Cann, precision_mode: str, card: Opt
 
 def _require_path(key: str, path: Path, kind: str) -> None:
     if not (path.is_dir() if kind == "folder" else path.is_file()):
-        raise BadInput("{}: {}: {}: no such {}; make it first".format(OPTION, key, path, kind))
+        raise BadInput(f"{OPTION}: {key}: {path}: no such {kind}; make it first")
     wanted = os.R_OK | os.W_OK | os.X_OK if kind == "folder" else os.R_OK
     if not os.access(str(path), wanted):
         use = "read and write in" if kind == "folder" else "read"
-        raise BadInput("{}: {}: {}: this user may not {} it; change its mode".format(OPTION, key, path, use))
+        raise BadInput(f"{OPTION}: {key}: {path}: this user may not {use} it; change its mode")
 
 
 def _check_dump(values: Dict[str, Value], card: Optional[Card]) -> None:
     switches = [key for key in ("enable_dump", "enable_dump_debug") if values.get(key)]
     if len(switches) > 1:
-        raise BadInput("{}: enable_dump and enable_dump_debug exclude each other (tensors, overflows)".format(OPTION))
+        raise BadInput(f"{OPTION}: enable_dump and enable_dump_debug exclude each other (tensors, overflows)")
     if switches and "dump_path" not in values:
-        raise BadInput("{}: {} needs dump_path, a folder".format(OPTION, switches[0]))
+        raise BadInput(f"{OPTION}: {switches[0]} needs dump_path, a folder")
     if "dump_path" in values and not switches:
-        raise BadInput("{}: dump_path has no effect without enable_dump or enable_dump_debug".format(OPTION))
+        raise BadInput(f"{OPTION}: dump_path has no effect without enable_dump or enable_dump_debug")
     if generation(card) in (A2, A3) and values.get("dump_debug_mode", "all") != "all":
-        raise BadInput("{}: dump_debug_mode: must be all on Atlas A2 and A3".format(OPTION))
+        raise BadInput(f"{OPTION}: dump_debug_mode: must be all on Atlas A2 and A3")
 
 
 def _check_memory(values: Dict[str, Value], cann: Cann, card: Optional[Card]) -> None:
@@ -213,7 +213,7 @@ def _bytes(values: Dict[str, Value], key: str, default: int) -> int:
     """The number that a string such as "26 * 1024 * 1024 * 1024" stands for."""
     text = str(values.get(key, default))
     if not re.match(r"^\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*$", text):
-        raise BadInput('{}: {}: {!r} must be bytes, such as "8 * 1024 * 1024 * 1024"'.format(OPTION, key, text))
+        raise BadInput(f'{OPTION}: {key}: {text!r} must be bytes, such as "8 * 1024 * 1024 * 1024"')
     product = 1
     for factor in text.split("*"):
         product *= int(factor)

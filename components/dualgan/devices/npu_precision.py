@@ -61,8 +61,8 @@ def checked_mode(name: str, cann: Cann, card: Optional[Card]) -> str:
     mode = PRECISION_MODES[name]
     if name == INFERENCE_MODE:
         raise BadInput(
-            "--precision_mode {}: is for online inference, not for training; allow_mix_precision is float16 "
-            "where that is safe".format(name)
+            f"--precision_mode {name}: is for online inference, not for training; allow_mix_precision is float16 "
+            "where that is safe"
         )
     if mode.since > (5, 0):
         require_cann("--precision_mode " + name, mode.since, cann)
@@ -83,6 +83,6 @@ def require_cann(what: str, since: Version, cann: Cann) -> None:
             "{}: needs CANN {} or newer; here is {}".format(
                 what,
                 ".".join(str(part) for part in since),
-                cann.version or "one of unknown version (no install.info under {})".format(cann.looked_in),
+                cann.version or f"one of unknown version (no install.info under {cann.looked_in})",
             )
         )

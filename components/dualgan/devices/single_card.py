@@ -22,7 +22,7 @@ def prepare(environment: MutableMapping[str, str]) -> None:
     for name in SIZES:
         size = environment.get(name, "1").strip()
         if size != "1":
-            raise BadInput("--device npu: {}={}, but a training uses one card; unset it".format(name, size))
+            raise BadInput(f"--device npu: {name}={size}, but a training uses one card; unset it")
     for name in OF_SEVERAL_CARDS:
         environment.pop(name, None)
     for name, value in DEFAULTS.items():
