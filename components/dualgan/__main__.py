@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
 
 def draw_validation_images(arguments: argparse.Namespace) -> int:
     """The sample command, and train --phase test."""
-    from dualgan.sample_command import sample
+    from dualgan.sampling import sample
 
     if not arguments.run_dir:
         raise BadInput("--run_dir: name the run folder to draw with")
@@ -148,7 +148,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    from dualgan.export_command import export as write_graphs
+    from dualgan.sampling import export as write_graphs
 
     step = write_graphs(arguments.run_dir, arguments.output)
     print("exported the generators of step {} to {}".format(step, arguments.output))
@@ -157,7 +157,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     from dualgan.devices import device_options, open_device
-    from dualgan.verify_command import verify as verify_files
+    from dualgan.golden import verify as verify_files
 
     modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
     device = open_device(arguments.device or "cpu", options=device_options(arguments))
@@ -165,7 +165,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def trace(arguments: argparse.Namespace) -> int:
-    from dualgan.trace_command import record, request
+    from dualgan.trace import record, request
 
     made = record(request(arguments), arguments.output)
     last = made.first_step + len(made.batches) - 1
@@ -174,7 +174,7 @@ def trace(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    from dualgan.replay_command import Leg, replay_and_tell
+    from dualgan.replay import Leg, replay_and_tell
 
     given = {name: getattr(arguments, name) for name in train_options.LEG_OPTIONS}
     leg = Leg(arguments.run_dir, {name: value for name, value in given.items() if value is not None})

@@ -45,7 +45,7 @@ def require_training_images(folder: Path) -> None:
         if not directory.is_dir():
             raise BadInput(f"{folder}: no folder train/{domain}; a dataset holds images in train/A and train/B")
         if not list_images(folder, "train", domain):
-            raise BadInput("{}: no image in train/{} ({})".format(folder, domain, ", ".join(IMAGE_ENDINGS)))
+            raise BadInput(f"{folder}: no image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
 
 
 def digest_of(checksums: Iterable[Tuple[str, str]]) -> str:
@@ -78,8 +78,8 @@ def checked_description(folder: Path) -> Description:
     description, digest = describe(folder), content_digest(folder)
     if description.digest != digest:
         raise BadInput(
-            f"{folder}: its images have changed since dataset.json was written (digest {description.digest[:12]} -> {digest[:12]}); fetch it anew, or delete "
-            "dataset.json"
+            f"{folder}: its images have changed since dataset.json was written (digest {description.digest[:12]} -> "
+            f"{digest[:12]}); fetch it anew, or delete dataset.json"
         )
     return description
 

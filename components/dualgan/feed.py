@@ -1,9 +1,11 @@
 """What a training step is fed: which images, how flipped, and the random numbers that go with them."""
 
+import math
+import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
@@ -11,11 +13,16 @@ from dualgan import networks
 from dualgan.errors import BadInput
 from dualgan.image_cache import decoded_images
 from dualgan.options import TrainOptions
-from dualgan.randomness import stream
+
+
+def stream(seed: int, *purpose: Any) -> "np.random.RandomState":
+    """The random numbers of one purpose, such as ("order", "A", 3)."""
+    words = [seed] + [item if isinstance(item, int) else zlib.crc32(item.encode("utf-8")) for item in purpose]
+    return np.random.RandomState(np.array(words, dtype=np.uint32))
 
 
 class Batch(NamedTuple):
-    """Values for dualgan.graph.Feeds. A, B: uint8 [N, S, S, C]; epsilon: float32 [N, 1, 1, 1]; dropout: uint8."""
+    """Values for dualgan.step.Feeds. A, B: uint8 [N, S, S, C]; epsilon: float32 [N, 1, 1, 1]; dropout: uint8."""
 
     A: Any
     B: Any
@@ -37,7 +44,8 @@ class TrainingData:
         self.steps_per_epoch = min(len(images_A), len(images_B)) // options.batch_size
         if not self.steps_per_epoch:
             raise BadInput(
-                f"--batch_size {options.batch_size}: more than the dataset has ({len(images_A)} images of A, {len(images_B)} of B)"
+                f"--batch_size {options.batch_size}: more than the dataset has ({len(images_A)} images of A, "
+                f"{len(images_B)} of B)"
             )
         self._orders: Dict[str, Tuple[int, Any]] = {}
 
@@ -109,3 +117,63 @@ def training_data(options: TrainOptions, digest: str, cache: Path) -> TrainingDa
         for domain, channels in (("A", options.A_channels), ("B", options.B_channels))
     )
     return TrainingData(A, B, options)
+
+
+# Of a larger array every n-th element is taken: the mean of so many is precise enough, and takes some 20 microseconds.
+MAX_ELEMENTS = 1 << 14
+
+DECIMALS = 3
+
+
+class FeedSignature:
+    """Stands for a session where a step's callables are made, and signs what these are fed."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._patterns: Dict[Tuple[int, int], Any] = {}
+        self._runs: List[List[float]] = []
+        self._last: Tuple[List[Any], List[float]] = ([], [])
+
+    def make_callable(self, fetches: Any, feed_list: Sequence[Any]) -> Callable[..., Any]:
+        """As tf.Session.make_callable."""
+        run = self._session.make_callable(fetches, feed_list=feed_list)
+
+        def signed(*values: Any) -> Any:
+            self._runs.append(self._signature(values))
+            return run(*values)
+
+        return signed
+
+    def take(self) -> List[float]:
+        """The signature since the last call: of the first run's arrays (the critics'), then of the other runs' mean.
+
+        A step of a single run feeds critics and generators alike: its signature stands twice.
+        """
+        runs, self._runs = self._runs, []
+        others = runs[1:] or runs
+        means = [math.fsum(numbers) / len(others) for numbers in zip(*others)]
+        return [round(number, DECIMALS) for number in runs[0] + means]
+
+    def _signature(self, values: Sequence[Any]) -> List[float]:
+        known, signature = self._last
+        if len(known) != len(values) or any(one is not other for one, other in zip(known, values)):
+            signature = [self._mean(place, value) for place, value in enumerate(values)]
+            self._last = (list(values), signature)
+        return signature
+
+    def _mean(self, place: int, value: Any) -> float:
+        flat = np.asarray(value).reshape(-1)
+        chosen = flat[:: _stride(flat.size)].astype(np.float32)
+        pattern = self._patterns.get((place, chosen.size))
+        if pattern is None:
+            signs = stream(place, "feed signature").randint(0, 2, chosen.size)
+            pattern = self._patterns[place, chosen.size] = (2 * signs - 1).astype(np.float32)
+        return float(np.dot(chosen, pattern)) / chosen.size
+
+
+def _stride(size: int) -> int:
+    """The smallest step that leaves MAX_ELEMENTS of ``size``, and meets every channel and column."""
+    stride = -(-size // MAX_ELEMENTS)
+    while stride > 1 and math.gcd(stride, 6) > 1:
+        stride += 1
+    return stride

@@ -1,7 +1,7 @@
 """Golden files: what single steps of the original implementation came to, each from a state that integers define.
 
-A file has three cases: the initial state, and two that are drawn (dualgan.drawn) with the case seed 1000 * seed + case.
-As it says what each case starts from, it holds results only (dualgan.array_file, schema version 2):
+A file has three cases: the initial state, and two that are drawn (dualgan.weights) from 1000 * seed + case. As it says
+what each case starts from, it holds results only (dualgan.files, schema version 2):
 
     meta                       JSON: the options and the seed
     output/{A2B,...}           [cases, batch, 8, 8, 3] before the step, every 32nd pixel
@@ -11,39 +11,50 @@ As it says what each case starts from, it holds results only (dualgan.array_file
     gradient_norm/{variable}, update_norm/{variable}     [cases]: of all elements
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from dualgan import array_file
-from dualgan.drawn import CHANNELS, SIDE, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
+from dualgan import files
+from dualgan.devices import Device
 from dualgan.errors import BadInput
 from dualgan.feed import Batch
-from dualgan.graph import RMSPROP_EPSILON
-from dualgan.inference import TRANSLATED
-from dualgan.networks import all_variables
-from dualgan.options import TrainOptions, validated
-from dualgan.probing import Probe, State
+from dualgan.networks import all_variables, network_shape
+from dualgan.options import TrainOptions, check_loss_scale, validated
+from dualgan.replay import print_checks, probe_errors
+from dualgan.sampling import TRANSLATED, Pairs, Pictures, SampleInput
+from dualgan.step import RMSPROP_EPSILON, StepGraph, step_options
 from dualgan.subsample import Subsample, subsample
-from dualgan.training import network_shape
+from dualgan.taps import Probe, Prober, State
+from dualgan.tensorflow_v1 import tf
+from dualgan.weights import CHANNELS, SIDE, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 
 SCHEMA_VERSION = 2
+
 CASES = 3
+
 ELEMENTS = 16
+
 PIXEL_STRIDE = 32
+
 FILTERS = 2
+
 MAX_BYTES = 32 << 20
 
 # The run folder's names of the losses that a file calls otherwise.
 TERMS = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
+
 TERMS.update({name: name for name in ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "d_loss")})
+
 TERMS.update({name: name for name in ("A_loss", "B_loss", "g_loss")})
 
 _OPTIONS = (
     *("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value"),
     *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
 )
+
 _FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": RMSPROP_EPSILON, "cases": CASES}
 
 
@@ -91,9 +102,9 @@ class Golden(NamedTuple):
         }
 
 
-def load(path: Path) -> Golden:
+def load_golden(path: Path) -> Golden:
     """Raises BadInput, in a line, for a file that is missing, damaged or no golden file of this version."""
-    meta, arrays = array_file.read(path, "golden file", SCHEMA_VERSION, MAX_BYTES)
+    meta, arrays = files.read_arrays(path, "golden file", SCHEMA_VERSION, MAX_BYTES)
     try:
         for name, value in _FIXED.items():
             if meta[name] != value:
@@ -102,7 +113,7 @@ def load(path: Path) -> Golden:
         golden = Golden(options, int(meta["seed"]), arrays)
         _check_shapes(golden)
     except (KeyError, TypeError, ValueError, BadInput) as error:
-        raise BadInput(f"{path}: a damaged golden file ({array_file.first_line(error)})") from None
+        raise BadInput(f"{path}: a damaged golden file ({files.first_line(error)})") from None
     return golden
 
 
@@ -119,3 +130,79 @@ def _check_shapes(golden: Golden) -> None:
     for name, shape in wanted.items():
         if golden.arrays[name].shape != shape or golden.arrays[name].dtype.kind != "f":
             raise ValueError(f"{name} has shape {golden.arrays[name].shape}, not {shape}")
+
+
+ADVICE = """
+Where to look: pictures wrong means weights, layout or the forward pass; pictures right and a loss wrong, the losses;
+losses right and a gradient wrong, that gradient; gradients right and an update wrong, the optimiser."""
+
+
+def verify(paths: Sequence[Path], device: Device, modes: Sequence[str], say: Callable[[str], None]) -> int:
+    """Do every case of ``paths`` (folders: of their .npz files) in each of ``modes``.
+
+    Returns:
+        0 if all bounds hold, else 1.
+
+    Raises:
+        BadInput: a file is no golden file, before any step is done.
+    """
+    check_loss_scale(device.options.loss_scale, "one-run" in modes)
+    recorded = {file: load_golden(file) for file in _golden_files(paths)}
+    described = dict({"products": device.matmul_input_dtype}, **device.describe())
+    on = "{kind} ({name}), factors of products in {products}".format(**described)
+    say(f"TensorFlow {tf.version.VERSION} on {on}")
+    failed = 0
+    for file, content in recorded.items():
+        kind = "{GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(**content.options.as_dict())
+        say(f"\n{file}: {kind}")
+        probes = [probe for mode in modes for probe in _probes(content, device, mode)]
+        report = {"options": content.options.as_dict(), "candidate": {"device": described}, "probes": probes}
+        failed += bool(print_checks(report, say))
+    if failed:
+        say(ADVICE)
+    say(f"\n{len(recorded) - failed} of {len(recorded)} files hold ({' and '.join(modes)})")
+    return 1 if failed else 0
+
+
+def _golden_files(given: Sequence[Path]) -> List[Path]:
+    found: List[Path] = []
+    for path in given:
+        inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not inside:
+            raise BadInput(f"{path}: a folder without a golden file (.npz)")
+        found += inside
+    return found
+
+
+def _probes(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]:
+    """The errors of each case."""
+    options = replace(recorded.options, step_mode=mode)
+    with tf.Graph().as_default() as tensorflow_graph:
+        graph = StepGraph(step_options(options, device), device)
+        prober = Prober(graph, _drawing(graph))
+        tensorflow_graph.finalize()
+        with tf.Session(config=device.session_config()) as session:
+            return [_errors(recorded, number, prober, session) for number in range(CASES)]
+
+
+def _errors(recorded: Golden, number: int, prober: Prober, session: Any) -> Dict[str, Any]:
+    case = recorded.case(number)
+    pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(case.batch.A, case.batch.B))]
+    probe = prober.probe(session, case.expected.step, case.batch, case.state, pairs, ELEMENTS, layers_too=False)
+    return probe_errors(probe, case.expected, network_shape(recorded.options), drawn=number > 0)
+
+
+def _drawing(graph: StepGraph) -> Callable[[Any, Mapping[str, Any], Pairs], Pictures]:
+    """A function that draws a batch as `sample` does, one pair after the other; of that, the recorded pixels."""
+
+    def drawn(session: Any, _: Mapping[str, Any], pairs: Pairs) -> Pictures:
+        sample = graph.sample_callable(session)
+        images = [sample(pair.A[np.newaxis], pair.B[np.newaxis]) for pair in pairs]
+        return {
+            kind: np.concatenate([getattr(translations, kind) for translations in images])[
+                :, ::PIXEL_STRIDE, ::PIXEL_STRIDE
+            ]
+            for kind in TRANSLATED
+        }
+
+    return drawn

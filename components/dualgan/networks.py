@@ -8,14 +8,19 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import layers
 from dualgan.layers import PLAIN, Kernels
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
+
 Weights = Dict[str, Tensor]
 
 GENERATOR_WIDTHS = (1, 2, 4, 8)
+
 CRITIC_WIDTHS = (1, 2, 4, 8, 8)
+
 DROPPED_DECODER_LAYERS = 3
+
 WEIGHT_STDDEV = 0.02
 
 
@@ -141,6 +146,7 @@ def generator(
 
 # The names of the original, which calls its fifth convolution h3_1.
 _CRITIC_CONVOLUTIONS = ("h0_conv", "h1_conv", "h2_conv", "h3_conv", "h3_1_conv")
+
 _CRITIC_NORMS = ("", "bn1", "bn2", "bn3", "bn3_1")
 
 
@@ -209,3 +215,14 @@ def all_variables(shape: Shape) -> List[VariableSpec]:
 
 def is_critic_variable(name: str) -> bool:
     return name.startswith(("A_d_", "B_d_"))
+
+
+def network_shape(options: TrainOptions) -> Shape:
+    return Shape(
+        options.image_size,
+        options.A_channels,
+        options.B_channels,
+        options.gcn,
+        options.dcn,
+        options.disc_type,
+    )

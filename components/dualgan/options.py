@@ -5,18 +5,26 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from dualgan.errors import BadInput
+from dualgan.run_folder import RunFolder, read_json
 
 DEVICES = ("cpu", "gpu", "npu")
+
 GAN_TYPES = ("wgan-gp", "wgan", "classic")
+
 DISC_TYPES = ("globalgan", "patchgan")
+
 LOSS_METRICS = ("L1", "L2")
+
 STEP_MODES = ("auto", "one-run", "two-run")
+
 ON_NAN = ("stop", "continue")
-# What each does is said in devices/npu_precision.py.
+
+# What each does is said in devices/npu_options.py.
 PRECISION_MODES = (
     *("force_fp32", "cube_fp16in_fp32out", "allow_fp32_to_fp16", "allow_mix_precision", "allow_mix_precision_fp16"),
     *("force_fp16", "must_keep_origin_dtype", "allow_fp32_to_bf16", "allow_mix_precision_bf16"),
 )
+
 PRESETS: Dict[str, Dict[str, Any]] = {
     "full": {"train_epochs": 100},
     "performance": {"train_epochs": 1, "sample_freq": 0, "save_freq": 0},
@@ -44,6 +52,7 @@ OTHER_NAMES = {"train_epochs": ("--epoch",)}
 
 # Those that set up the device, for commands that compute without training.
 DEVICE_OPTIONS = ("device", "precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
+
 # What belongs to a leg, not to the experiment: where and how it computes.
 LEG_OPTIONS = (*DEVICE_OPTIONS, "threads", "step_mode")
 
@@ -204,3 +213,13 @@ def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
         for option in fields(TrainOptions)
         if option.name not in CHANGEABLE and getattr(recorded, option.name) != getattr(given, option.name)
     ]
+
+
+def recorded_options(folder: RunFolder) -> TrainOptions:
+    """The options of a run. Raises BadInput where ``folder`` is no run folder or its options.json is damaged."""
+    if not folder.options.is_file():
+        raise BadInput(f"{folder.path}: no run folder (it has no options.json)")
+    try:
+        return from_dict(read_json(folder.options)["options"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{folder.options}: damaged ({error!r})") from None

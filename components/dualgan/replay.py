@@ -1,26 +1,35 @@
 """How far steps that were done again are off: errors of pictures, layers, gradients, updates and losses, as JSON."""
 
+import dataclasses
 import math
-from typing import Any, Dict, List, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dualgan.graph import Losses
+from dualgan import trace
+from dualgan.devices import open_recorded_device
+from dualgan.errors import BadInput
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
-from dualgan.networks import Shape, all_variables, depth
-from dualgan.probing import Probe, Subsamples
-from dualgan.replay_bounds import FILES
-from dualgan.run_folder import NETWORKS
+from dualgan.networks import Shape, all_variables, depth, network_shape
+from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, contradictions, recorded_options, validated
+from dualgan.replay_bounds import FILES, checks, default_bounds, departures, worst_checks
+from dualgan.run_folder import NETWORKS, RunFolder, write_json
+from dualgan.sampling import drawing
+from dualgan.step import Losses, StepGraph, step_options
 from dualgan.subsample import TINY, error_of
-from dualgan.taps import is_normalised_away
+from dualgan.taps import Probe, Prober, Subsamples, is_normalised_away
+from dualgan.tensorflow_v1 import tf
+from dualgan.trace import LATE, Trace, origin
 
 # A gradient that is next to zero has no relative error worth the name: it is taken of this share of its network's root
 # mean square. Pictures of networks that are not trained are next to zero, too.
 NOISE_SHARE = 1e-3
-LEAST_PICTURE = 1e-2
+
+MIN_PICTURE = 1e-2
 
 # JSON has no infinity.
-LARGEST = 1e30
+MAX_ERROR = 1e30
 
 
 def probe_errors(actual: Probe, expected: Probe, shape: Shape, drawn: bool) -> Dict[str, Any]:
@@ -54,7 +63,7 @@ def _errors(
 
 
 def _picture_floors(pictures: Subsamples) -> Dict[str, float]:
-    return {name: 1.0 if name.startswith(FILES) else LEAST_PICTURE for name in pictures}
+    return {name: 1.0 if name.startswith(FILES) else MIN_PICTURE for name in pictures}
 
 
 def _floors(expected: Subsamples, sizes: Mapping[str, int]) -> Dict[str, float]:
@@ -109,4 +118,128 @@ def _by_name(steps: Sequence[Mapping[str, float]]) -> Dict[str, List[float]]:
 
 
 def _finite(value: float) -> float:
-    return value if math.isfinite(value) and abs(value) < LARGEST else LARGEST
+    return value if math.isfinite(value) and abs(value) < MAX_ERROR else MAX_ERROR
+
+
+MAX_SHOWN = 10
+
+STATES = {False: "steps from equal weights", True: "steps from drawn, late weights"}
+
+
+def print_checks(content: Dict[str, Any], say: Callable[[str], None]) -> int:
+    """Print the worst error of each kind, what is out of its bound, and a verdict; the number of exceeded bounds."""
+    found = list(checks(content, default_bounds(content)))
+    for drawn in (False, True):
+        rows = [check for check in worst_checks(found) if check.drawn == drawn]
+        if rows:
+            say("{:<48}{:>10}{:>10}".format("worst of " + STATES[drawn], "error", "bound"))
+        for check in rows:
+            error, bound = check.error, check.bound
+            say(f"  {check.what:<19} {check.name:<26}{error:>10.4g}{bound:>10.4g}  step {check.step}")
+    exceeded = [check for check in found if not check.holds]
+    for check in exceeded[:MAX_SHOWN]:
+        state = " from a drawn state" if check.drawn else ""
+        say("EXCEEDED {what}: {name} at step {step}{state}, {error:.3g} (bound {bound:.3g})".format(
+            state=state, **check._asdict()))  # fmt: skip
+    say(f"{len(exceeded)} bounds exceeded" if exceeded else "all bounds hold")
+    return len(exceeded)
+
+
+ADVICE = """\
+Where to look: forward wrong means that layer, its kernel or its precision; forward right and a picture wrong, what
+draws; forward right and a gradient wrong, that gradient; gradients right and an update wrong, the optimiser; only later
+steps wrong, which step updates what.
+"""
+
+SCHEMA_VERSION = 2
+
+
+class Leg(NamedTuple):
+    """How to replay. given: options of LEG_OPTIONS, on top of those of the run folder, or else of the trace."""
+
+    run_dir: Optional[Path]
+    given: Dict[str, Any]
+
+
+def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
+    """Do the recorded steps again; the content of replay.json.
+
+    Raises BadInput for a damaged trace, one of other options than the leg's run, or a device that is not there.
+    """
+    recorded = trace.load_trace(file)
+    options = _leg_options(recorded, leg, file)
+    device = open_recorded_device(options)
+    with tf.Graph().as_default() as tensorflow_graph:
+        graph = StepGraph(step_options(options, device), device)
+        prober = Prober(graph, drawing(graph, device))
+        tensorflow_graph.finalize()
+        _check_fits(recorded, prober, file)
+        with tf.Session(config=device.session_config()) as session:
+            prober.load_state(session, recorded.starts[0].state(recorded.options))
+            free_run = prober.run_freely(session, recorded.first_step, recorded.batches)
+            probes = [_errors_of_probe(recorded, number, prober, session) for number in range(len(recorded.probes))]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "reference": dict(recorded.origin._asdict()),
+        "candidate": dict(origin(device, graph.options.one_run)._asdict()),
+        "options": recorded.options.as_dict(),
+        "dataset_digest": recorded.dataset_digest,
+        "first_step": recorded.first_step,
+        "steps": len(recorded.batches),
+        "probes": probes,
+        "free_run": free_run_errors(free_run, recorded.free_run),
+    }
+    content["departures"] = [dict(found._asdict()) for found in departures(content, default_bounds(content))]
+    return content
+
+
+def _errors_of_probe(recorded: Trace, number: int, prober: Prober, session: Any) -> Dict[str, Any]:
+    """The errors of one probe."""
+    expected, start = recorded.probes[number], recorded.starts[number]
+    batch = recorded.batches[expected.step - recorded.first_step]
+    probe = prober.probe(session, expected.step, batch, start.state(recorded.options), recorded.pairs)
+    return probe_errors(probe, expected, network_shape(recorded.options), drawn=start.kind == LATE)
+
+
+def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], None]) -> int:
+    """Write replay.json and say what is out of bounds; 0 if nothing is, else 1."""
+    content = replay_trace(file, leg)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(output, content)
+    for side in ("reference", "candidate"):
+        where = content[side]
+        name = "{kind} ({name})".format(**where["device"])
+        say("{:<10} TensorFlow {} on {}, {}".format(side, where["tensorflow"], name, where["step_mode"]))
+    say("")
+    if content["departures"]:
+        say(ADVICE)
+    return 1 if print_checks(content, say) else 0
+
+
+def _leg_options(recorded: Trace, leg: Leg, file: Path) -> TrainOptions:
+    options = recorded.options
+    if leg.run_dir is not None:
+        run = recorded_options(RunFolder(Path(leg.run_dir)))
+        # The seed's part, weights and batches, is in the trace.
+        options = _with(options, run, (*LEG_OPTIONS, "seed"))
+        different = contradictions(options, run)
+        if different:
+            raise BadInput("{}: a trace of other options than {} ({}); record one with the same".format(
+                file, leg.run_dir, "; ".join(different)))  # fmt: skip
+    if leg.given.get("device", options.device) != options.device:
+        # What was set for one device means nothing on another.
+        options = _with(options, TrainOptions(), DEVICE_OPTIONS)
+    return validated(dataclasses.replace(options, **leg.given))
+
+
+def _with(options: TrainOptions, other: TrainOptions, names: Sequence[str]) -> TrainOptions:
+    return dataclasses.replace(options, **{name: getattr(other, name) for name in names})
+
+
+def _check_fits(recorded: Trace, prober: Prober, file: Path) -> None:
+    given = {name for start in recorded.starts for name in start.stored}
+    for probe in recorded.probes:
+        given |= set(probe.layers)
+    unknown = sorted(given.difference(prober.names))
+    if unknown:
+        raise BadInput(f"{file}: a trace of another version: there is no {unknown[0]} here")

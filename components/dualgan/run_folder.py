@@ -8,9 +8,8 @@
 
 An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics": {name: float}, "feed": [float],
 "update_norms": {network: float}}``: ``time`` is seconds since 1970 at the step's end, ``seconds`` what the step took,
-``feed`` the signature of what it was fed (dualgan.feed_signature), ``update_norms`` how far it moved each network's
-weights (dualgan.update_norms). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and
-data.
+``feed`` the signature of what it was fed (dualgan.feed), ``update_norms`` how far it moved each network's weights
+(dualgan.subsample). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and data.
 Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
 """
 
@@ -18,11 +17,14 @@ import json
 import math
 import os
 import tempfile
+import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
+
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
+
 LOSS_METRICS = (
     "A_loss",
     "B_loss",
@@ -34,8 +36,11 @@ LOSS_METRICS = (
     "g_loss",
     "gradient_penalty",
 )
+
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
+
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
+
 SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
 
 Event = Dict[str, Any]
@@ -158,3 +163,51 @@ def write_json(path: Union[str, Path], content: Any) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+class EventLog:
+    """Appends events, each flushed as one line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(str(path), "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+
+    def training_step(
+        self,
+        step: int,
+        epoch: int,
+        seconds: float,
+        metrics: Dict[str, float],
+        feed: Sequence[float],
+        update_norms: Dict[str, float],
+    ) -> None:
+        event = {"step": step, "time": time.time(), "seconds": seconds, "epoch": epoch, "metrics": metrics}
+        self._write(dict(event, feed=feed, update_norms=update_norms))
+
+    def event(self, kind: str, step: int, **content: Any) -> None:
+        self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))
+
+    def _write(self, event: Event) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+
+    def flush_to_disk(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def cut_after(path: Path, step: int) -> List[Event]:
+    """Drop the events later than ``step``, and a torn last line; return those that stay.
+
+    A run that goes on from a checkpoint does those steps again.
+    """
+    kept = [event for event in read_events(path) if event["step"] <= step] if path.is_file() else []
+    temporary = path.with_name(path.name + ".new")
+    with open(str(temporary), "w", encoding="utf-8") as file:
+        for event in kept:
+            file.write(json.dumps(event) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(str(temporary), str(path))
+    return kept

@@ -1,68 +1,99 @@
 """The training loop: it fills a run folder, and goes on where an earlier process stopped."""
 
 import math
+import os
+import platform
 import signal
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-from dualgan import environment, image_cache
+import numpy
+import PIL
+
+from dualgan import __version__, image_cache
 from dualgan.checkpoints import Checkpoints, saved_checkpoints
 from dualgan.dataset_folder import Description, checked_description, require_training_images
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput, DualGANError, Interrupted
-from dualgan.event_log import EventLog, cut_after
-from dualgan.feed import Prefetch, TrainingData, training_data
-from dualgan.feed_signature import FeedSignature
-from dualgan.graph import StepGraph, StepOptions
-from dualgan.losses import LossOptions
-from dualgan.networks import Shape, all_variables
+from dualgan.feed import FeedSignature, Prefetch, TrainingData, training_data
 from dualgan.options import TrainOptions, contradictions, from_dict
-from dualgan.original_checkpoint import original_weights
-from dualgan.progress import Progress
-from dualgan.randomness import initial_value
-from dualgan.run_folder import LOSS_METRICS, RunFolder, read_events, read_json, write_json
+from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, cut_after, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
+from dualgan.step import StepGraph, step_options
+from dualgan.subsample import UpdateNorms
 from dualgan.summary import WARM_UP_STEPS, summarise, timing
 from dualgan.tensorflow_v1 import tf
-from dualgan.update_norms import UpdateNorms
+from dualgan.weights import initial_values
+
+# Variables that change what is computed or how fast.
+RECORDED_PREFIXES = (
+    "TF_",
+    "CUDA_",
+    "NVIDIA_TF32",
+    "OMP_",
+    "MKL_",
+    "XLA_",
+    "ASCEND_",
+    "RANK_",
+    "DEVICE_ID",
+    "ENABLE_HF32",
+)
+
+
+def run_record(options: TrainOptions, device: Device, dataset: Description) -> Dict[str, Any]:
+    """The content of options.json."""
+    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(RECORDED_PREFIXES)}
+    return {
+        "options": dict(options.as_dict(), dataset_name=options.dataset_name or dataset.name),
+        "dataset": dict(dataset._asdict()),
+        "environment": {
+            "device": device.describe(),
+            "dualgan": __version__,
+            "tensorflow": tf.version.VERSION,
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "pillow": PIL.__version__,
+            "platform": platform.platform(),
+            "git_commit": options.git_commit or None,
+            "variables": variables,
+        },
+    }
+
+
+TERMINAL_SECONDS = 0.5
+
+LINE_SECONDS = 15.0
+
+
+class Progress:
+    """Shows the newest step, but no more often than a reader can follow."""
+
+    def __init__(self, total: int, every: int = 0) -> None:
+        """every: steps between plain lines; 0: one each LINE_SECONDS."""
+        self._total = total
+        self._every = every
+        self._terminal = sys.stdout.isatty()
+        self._due = 0.0
+
+    def show(self, step: int, metrics: Dict[str, float], seconds: float) -> None:
+        """metrics: the step's losses; seconds: what the step took."""
+        now = time.monotonic()
+        due = step % self._every == 0 if self._every and not self._terminal else now >= self._due
+        if not due and step < self._total:
+            return
+        self._due = now + (TERMINAL_SECONDS if self._terminal else LINE_SECONDS)
+        line = "step {}/{}  A_loss {:.4f}  B_loss {:.4f}  {:.4f} s/step".format(
+            step, self._total, metrics["A_loss"], metrics["B_loss"], seconds
+        )
+        start, end = ("\r\x1b[K", "\n" if step == self._total else "") if self._terminal else ("", "\n")
+        sys.stdout.write(start + line + end)
+        sys.stdout.flush()
+
 
 TIMING_INTERVAL_SECONDS = 5.0
-
-
-def network_shape(options: TrainOptions) -> Shape:
-    return Shape(
-        options.image_size,
-        options.A_channels,
-        options.B_channels,
-        options.gcn,
-        options.dcn,
-        options.disc_type,
-    )
-
-
-def initial_values(options: TrainOptions) -> Dict[str, Any]:
-    """The weights before the first step, by name: drawn from the seed, or of a checkpoint of the original."""
-    shape = network_shape(options)
-    if options.init_from:
-        return original_weights(options.init_from, shape)
-    return {spec.name: initial_value(spec, options.seed) for spec in all_variables(shape)}
-
-
-def step_options(options: TrainOptions, device: Device) -> StepOptions:
-    one_run = device.one_run if options.step_mode == "auto" else options.step_mode == "one-run"
-    return StepOptions(
-        shape=network_shape(options),
-        losses=LossOptions(options.GAN_type, options.loss_metric, options.lambda_A, options.lambda_B),
-        batch_size=options.batch_size,
-        lr=options.lr,
-        rmsprop_decay=options.rmsprop_decay,
-        n_critic=options.n_critic,
-        clip_value=options.clip_value,
-        dropout_rate=options.dropout_rate,
-        one_run=one_run,
-    )
 
 
 def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Description) -> bool:
@@ -80,13 +111,13 @@ def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Descripti
     different = contradictions(recorded, options)
     if different:
         raise BadInput(
-            "{}: holds a run with other options ({}); give the same or name another --run_dir".format(
-                folder.path, "; ".join(different)
-            )
+            f"{folder.path}: holds a run with other options ({'; '.join(different)}); give the same or name another "
+            "--run_dir"
         )
     if digest != dataset.digest:
         raise BadInput(
-            f"{folder.path}: holds a run on other data (digest {digest[:12]} -> {dataset.digest[:12]}); name another --run_dir"
+            f"{folder.path}: holds a run on other data (digest {digest[:12]} -> {dataset.digest[:12]}); "
+            "name another --run_dir"
         )
     return True
 
@@ -200,9 +231,8 @@ class Training:
         wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
         if wrong and self.options.on_nan == "stop":
             raise DualGANError(
-                "step {}: loss is not finite ({}); the checkpoints from before are kept in {}".format(
-                    step, ", ".join(wrong), self.folder.checkpoints
-                )
+                f"step {step}: loss is not finite ({', '.join(wrong)}); the checkpoints from before are kept in "
+                f"{self.folder.checkpoints}"
             )
 
     def _note_timing(self, step: int, seconds: float) -> None:
@@ -277,7 +307,7 @@ def train(options: TrainOptions) -> Dict[str, Any]:
         # It tells of an earlier end; this run has not ended.
         if folder.summary.exists():
             folder.summary.unlink()
-        write_json(folder.options, environment.record(options, device, dataset))
+        write_json(folder.options, run_record(options, device, dataset))
         with tf.Session(config=device.session_config()) as session:
             training.run(session)
     return read_json(folder.summary)

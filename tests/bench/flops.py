@@ -4,8 +4,8 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from dualgan.graph import StepGraph
-from dualgan.graph_walk import operations_behind
+from dualgan.step import StepGraph
+from dualgan.taps import operations_behind
 
 # Where a convolution has its filter, and the image that holds a number for each use of the filter.
 _CONVOLUTIONS = {

@@ -15,7 +15,7 @@ from dualgan import layers, losses, networks
 from dualgan.image_cache import decode
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape
-from dualgan.sample_graph import translate
+from dualgan.step import translate
 from dualgan.tensorflow_v1 import tf
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from dualgan.devices import open_device
-from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
+from dualgan.step import StepGraph, StepOptions
 from dualgan.tensorflow_v1 import tf
 from tests.bench.flops import flops_of, flops_per_step
 

@@ -14,12 +14,11 @@ from typing import Any, Callable, Dict
 from dualgan.dataset_folder import checked_description, list_images
 from dualgan.devices import Device, open_device
 from dualgan.feed import Prefetch, TrainingData, training_data
-from dualgan.graph import StepGraph
-from dualgan.networks import all_variables
+from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions
-from dualgan.randomness import initial_value
+from dualgan.step import StepGraph, step_options
 from dualgan.tensorflow_v1 import tf
-from dualgan.training import network_shape, step_options
+from dualgan.weights import initial_value
 from tests.bench.flops import flops_per_step
 from tests.bench.matmul_rate import matmul_rate
 from tests.bench.reference_loop import ReferenceLoop

@@ -9,15 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from components.compare.leg import Leg, Source
-from dualgan.run_folder import (
-    LOSS_METRICS,
-    RunFolder,
-    is_training_step,
-    min_loss,
-    read_events,
-    sample_path,
-    write_json,
-)
+from dualgan.run_folder import LOSS_METRICS, RunFolder, is_training_step, min_loss, read_events, sample_path, write_json
 
 STARTED = 1_700_000_000.0
 DIGEST = "a" * 64

@@ -13,13 +13,12 @@ from unittest import mock
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from dualgan import graph, layers, losses, networks
-from dualgan.cpu_kernels import CpuKernels
-from dualgan.devices.device import Device
+from dualgan import layers, losses, networks, step
+from dualgan.devices.base import Device
+from dualgan.devices.cpu import CpuKernels
 from dualgan.feed import Batch, TrainingData
-from dualgan.graph import StepGraph, StepOptions
 from dualgan.losses import Translations
-from dualgan.sample_graph import SampleGraph
+from dualgan.step import SampleGraph, StepGraph, StepOptions
 from dualgan.taps import variable_of
 from dualgan.tensorflow_v1 import tf
 
@@ -231,7 +230,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "generators not updated from step 121 on": lambda: _one_run(
         GENERATORS, _updating_if(lambda call: call <= LAST_UPDATE_OF_GENERATORS)
     ),
-    "epsilon of the optimiser 1e-3": lambda: mock.patch.object(graph, "RMSPROP_EPSILON", 1e-3),
+    "epsilon of the optimiser 1e-3": lambda: mock.patch.object(step, "RMSPROP_EPSILON", 1e-3),
     "gradients clipped": _clipped_gradients,
     "tanh in float16": lambda: mock.patch.object(networks, "tf", _Short("tanh", tf.float16)),
     "inverse roots in bfloat16": lambda: mock.patch.object(layers, "tf", _Short("rsqrt", tf.bfloat16)),

@@ -9,9 +9,9 @@ from components.compare.axes.function import first_feed_difference, liveness_dif
 from components.compare.bounds import Bounds
 from components.compare.leg import Leg, LegRun, Source, read_leg
 from dualgan.options import TrainOptions
-from dualgan.replay_command import Leg as ReplayedLeg
-from dualgan.replay_command import replay_trace
-from dualgan.trace_command import Request, record
+from dualgan.replay import Leg as ReplayedLeg
+from dualgan.replay import replay_trace
+from dualgan.trace import Request, record
 from dualgan.training import train
 from tests.components.dualgan.conftest import dataset
 from tests.verdict import mutations

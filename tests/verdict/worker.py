@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dualgan import options as train_options
-from dualgan.replay_command import Leg, replay_trace
+from dualgan.replay import Leg, replay_trace
 from dualgan.run_folder import write_json
 from dualgan.training import train
 

@@ -5,7 +5,7 @@ A device that is asked for and not there is an error, never a silent fall-back t
 
 from typing import Any, Optional
 
-from dualgan.devices.device import Device, DeviceOptions
+from dualgan.devices.base import Device, DeviceOptions
 from dualgan.errors import BadInput
 from dualgan.options import DEVICES, TrainOptions
 

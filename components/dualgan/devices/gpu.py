@@ -1,19 +1,88 @@
 """NVIDIA GPUs through CUDA."""
 
 import os
-from typing import Any, Dict, List, Optional
+import subprocess
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
 
-from dualgan.devices import nvidia_smi
-from dualgan.devices.device import DEFAULTS, Device, DeviceOptions
+from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
 from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import tf
 
+SECONDS = 10.0
+
+FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")
+
+# Drivers from before 2021 do not know this field and then refuse the whole question.
+NEWER_FIELDS = ("compute_cap",)
+
+
+class Card(NamedTuple):
+    """A GPU. number: the one that CUDA_VISIBLE_DEVICES takes; memory_mebibytes: all that it has; None: not known."""
+
+    number: int
+    uuid: str
+    name: str
+    driver: Optional[str]
+    memory_mebibytes: Optional[int]
+    compute_capability: Optional[str]
+
+
+def list_cards() -> Optional[List[Card]]:
+    """The GPUs in the driver's order; None where nvidia-smi is missing, fails or takes too long."""
+    for fields in (FIELDS + NEWER_FIELDS, FIELDS):
+        pipe = subprocess.PIPE
+        command = ["nvidia-smi", "--query-gpu=" + ",".join(fields), "--format=csv,noheader,nounits"]
+        try:
+            answer = subprocess.run(command, stdout=pipe, stderr=pipe, timeout=SECONDS, check=True)
+            return parse_cards(answer.stdout.decode("utf-8", "replace"))
+        except subprocess.CalledProcessError:
+            continue
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return None
+
+
+def parse_cards(output: str) -> List[Card]:
+    """The cards in nvidia-smi's answer to FIELDS, with or without NEWER_FIELDS; lines not understood are left out."""
+    found = []
+    for line in output.splitlines():
+        values = [value.strip() for value in line.split(",")]
+        if len(values) not in (len(FIELDS), len(FIELDS) + len(NEWER_FIELDS)) or not values[0].isdecimal():
+            continue
+        number, uuid, name, driver, memory = values[: len(FIELDS)]
+        capability = values[len(FIELDS)] if len(values) > len(FIELDS) else ""
+        mebibytes = int(memory) if memory.isdecimal() else None
+        found.append(Card(int(number), uuid, name, _known(driver), mebibytes, _known(capability)))
+    return found
+
+
+def _known(value: str) -> Optional[str]:
+    """The value; None for what the tool writes in its place, such as "[N/A]" or "[Not Supported]"."""
+    return None if not value or value.startswith("[") else value
+
+
+def first_visible_card(found: Sequence[Card], visible_devices: Optional[str]) -> Optional[Card]:
+    """The card that CUDA shows a program first, given CUDA_VISIBLE_DEVICES (None: unset, all are visible).
+
+    None where it names none of ``found``, as it does for a part of a card (MIG).
+    """
+    if visible_devices is None:
+        return found[0] if found else None
+    first = visible_devices.split(",")[0].strip()
+    for card in found:
+        if first == str(card.number) or (first.startswith("GPU-") and card.uuid.startswith(first)):
+            return card
+    return None
+
+
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+
 # What CUDA's own libraries read before their first product.
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+
 # cuDNN's convolutions in TensorFlow 1.14 and newer; every operation in NVIDIA's 1.15 and in 2.1 and newer.
 DETERMINISM_VARIABLES = ("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS")
 
@@ -29,7 +98,7 @@ class Gpu(Device):
         # CUDA otherwise counts the fastest card first, nvidia-smi the first on the bus.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         set_tensor_float_32(options.allow_tf32)
-        self.products = "tensorfloat32" if options.allow_tf32 else "float32"
+        self.matmul_input_dtype = "tensorfloat32" if options.allow_tf32 else "float32"
         if options.deterministic:
             require_determinism()
         self._visible = _visible_gpus()
@@ -55,7 +124,7 @@ class Gpu(Device):
     def describe(self) -> Dict[str, Any]:
         details_of = getattr(tensorflow.config.experimental, "get_device_details", None)
         details: Dict[str, Any] = details_of(self._visible[0]) if details_of else {}
-        card = nvidia_smi.first_visible(nvidia_smi.cards() or [], os.environ.get(VISIBLE_DEVICES))
+        card = first_visible_card(list_cards() or [], os.environ.get(VISIBLE_DEVICES))
         capability = details.get("compute_capability")
         build = _build()
         return {
@@ -69,7 +138,7 @@ class Gpu(Device):
             else (card.compute_capability if card else None),
             "cuda": build.get("cuda_version"),
             "cudnn": build.get("cudnn_version"),
-            "products": self.products,
+            "products": self.matmul_input_dtype,
             "deterministic": determinism() if self.options.deterministic else None,
         }
 
@@ -114,7 +183,7 @@ def why_no_gpu() -> str:
         return "it is built without CUDA; use an image with a CUDA build, or --device cpu"
     if visible is not None and visible.split(",")[0].strip() in ("", "-1", "none", "void"):
         return f"{VISIBLE_DEVICES}={visible} hides every one; unset it"
-    found = nvidia_smi.cards()
+    found = list_cards()
     if not found:
         return "nvidia-smi finds no driver or no card; use a machine (a pod that asks for nvidia.com/gpu) with one"
     return "the driver ({}) lists {}, but CUDA {} could not be loaded; TF_CPP_MIN_LOG_LEVEL=0 names the library".format(

@@ -1,20 +1,109 @@
 """Huawei Ascend NPUs through the vendor's adapter, npu_bridge or npu_device."""
 
+import ctypes
+import importlib.util
 import os
+import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from dualgan.devices import cann, npu_adapter, npu_chip, npu_folders, npu_parameters, npu_smi, single_card
-from dualgan.devices.device import DEFAULTS, Device, DeviceOptions
-from dualgan.devices.npu_precision import checked_mode, require_cann
+from dualgan.devices import cann, npu_environment, npu_options, npu_smi
+from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
+from dualgan.devices.npu_options import checked_mode, require_cann
 from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
+PACKAGES = ("npu_bridge", "npu_device")
+
+STANDARD_OUTPUT = 1
+
+# Every version prints the loader's error when its library does not load and goes on; this name is then missing.
+LIBRARY_NAMES = ("npu_bridge_handle", "gen_npu_ops")
+
+
+class Adapter(NamedTuple):
+    """package: one of PACKAGES; npu_init: its module of functions for sessions and optimisers."""
+
+    package: str
+    npu_init: Any
+
+
+def find_adapter() -> str:
+    """The name of the adapter's package in this Python; it is not imported. Raises BadInput if there is none."""
+    package = next((name for name in PACKAGES if importlib.util.find_spec(name)), None)
+    if package is None:
+        raise BadInput(
+            "--device npu: no npu_bridge in this Python (No module named 'npu_bridge'); use an Ascend image with "
+            "TensorFlow 1.15, or with 2.6.5 and npu_device, and source its set_env.sh"
+        )
+    return package
+
+
+def load_adapter(package: str) -> Adapter:
+    """Import the adapter. Raises BadInput, with the reason, if it does not load."""
+    printed: List[str] = []
+    try:
+        with standard_output_caught(printed):
+            npu_init = _import_npu_bridge() if package == "npu_bridge" else _import_npu_device()
+    # A library of CANN is missing (OSError, NotFoundError, NameError), or TensorFlow is another (AttributeError).
+    except (ImportError, OSError, AttributeError, NameError, tf.errors.OpError) as error:
+        raise BadInput(
+            f"--device npu: {package} is in this Python but does not load ({_reason(error, printed)}); source CANN's "
+            "set_env.sh, and see that the host's driver is mounted and the adapter fits this TensorFlow"
+        ) from None
+    sys.stderr.writelines(line + "\n" for line in printed)
+    return Adapter(package, npu_init)
+
+
+def _import_npu_bridge() -> Any:
+    from npu_bridge import npu_init
+
+    return npu_init
+
+
+def _import_npu_device() -> Any:
+    import npu_device
+    from npu_device.compat.v1 import npu_init
+
+    npu_device.compat.enable_v1()
+    return npu_init
+
+
+def _reason(error: Exception, printed: List[str]) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    follows_from_library = any(name in lines[0] for name in LIBRARY_NAMES)
+    return printed[-1] if printed and follows_from_library else "; ".join([lines[0]] + printed[-1:])
+
+
+@contextmanager
+def standard_output_caught(lines: List[str]) -> Iterator[None]:
+    """Append what this process prints meanwhile to ``lines``, whether Python or a C library prints it."""
+    sys.stdout.flush()
+    with tempfile.TemporaryFile() as file:
+        original = os.dup(STANDARD_OUTPUT)
+        os.dup2(file.fileno(), STANDARD_OUTPUT)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            ctypes.CDLL(None).fflush(None)
+            os.dup2(original, STANDARD_OUTPUT)
+            os.close(original)
+            file.seek(0)
+            text = file.read().decode("utf-8", "replace")
+            lines.extend(line.strip() for line in text.splitlines() if line.strip())
+
+
 OPTIMIZER = "NpuOptimizer"
+
 # Each card has one; in a container npu-smi may be missing, this is not.
 DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
+
 # A CANN that certainly knows ASCEND_WORK_PATH.
 WORK_PATH_SINCE = (6, 3)
+
 # As TensorFlow's own DynamicLossScale. The ports start at 2**32 and lose their first steps to it, silently.
 DYNAMIC_LOSS_SCALE = {
     "init_loss_scale": 2**15,
@@ -39,32 +128,32 @@ class Npu(Device):
 
     def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
         super().__init__(threads, options)
-        parameters = npu_parameters.parsed(options.npu_parameters)
+        parameters = npu_options.parse_parameters(options.npu_parameters)
         self._loss_scale = loss_scale(options.loss_scale)
-        package = npu_adapter.find()
-        single_card.prepare(os.environ)
-        npu_folders.prepare(os.environ)
+        package = find_adapter()
+        npu_environment.prepare_single_card(os.environ)
+        npu_environment.prepare_folders(os.environ)
         self._cann = cann.installed()
         self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
         self._card = self._listing.cards[0] if self._listing.cards else None
-        if npu_chip.is_newer_than_910(self._card):
-            os.environ.setdefault(npu_chip.HF32_VARIABLE, "0")
-        self._adapter = npu_adapter.load(package)
+        if npu_smi.is_newer_than_910(self._card):
+            os.environ.setdefault(npu_smi.HF32_VARIABLE, "0")
+        self._adapter = load_adapter(package)
         self._npu_init = self._adapter.npu_init
         if not self._card and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
-                f"--device npu: {self._adapter.package} is here but no card: npu-smi lists none and there is no {DEVICE_NODES}/{DEVICE_NODE}; give this "
-                "container a card (huawei.com/Ascend910) and the host's driver"
+                f"--device npu: {self._adapter.package} is here but no card: npu-smi lists none and there is no "
+                f"{DEVICE_NODES}/{DEVICE_NODE}; give this container a card (huawei.com/Ascend910) and the host's driver"
             )
         if self._loss_scale is not None and not hasattr(self._npu_init, "NPULossScaleOptimizer"):
             raise BadInput(f"--loss_scale {self._loss_scale}: the adapter for TensorFlow 2.6.5 has none; leave it off")
         self._precision_mode = checked_mode(options.precision_mode, self._cann, self._card)
-        hf32 = os.environ.get(npu_chip.HF32_VARIABLE) != "0"
-        self.products = npu_chip.product_type(self._precision_mode, hf32)
+        hf32 = os.environ.get(npu_smi.HF32_VARIABLE) != "0"
+        self.matmul_input_dtype = npu_smi.product_type(self._precision_mode, hf32)
         if self._cann.number is None or self._cann.number < WORK_PATH_SINCE:
             # CANN's own fallback is the current folder.
             parameters.setdefault("debug_dir", os.environ["ASCEND_WORK_PATH"])
-        self._parameters = npu_parameters.checked(parameters, self._cann, self._precision_mode, self._card)
+        self._parameters = npu_options.check_parameters(parameters, self._cann, self._precision_mode, self._card)
         if options.deterministic:
             # The adapter has the key from its r1.12 on.
             require_cann("--deterministic", (6, 3), self._cann)
@@ -79,7 +168,7 @@ class Npu(Device):
         if self.options.deterministic:
             parameters["deterministic"].i = 1
         for key, value in self._parameters.items():
-            field = npu_parameters.PARAMETERS[key].field
+            field = npu_options.PARAMETERS[key].field
             setattr(parameters[key], field, value.encode() if isinstance(value, str) else value)
         config = self._npu_init.npu_config_proto(config)
         # TensorFlow's memory optimiser can abort the process on an NPU. The vendor writes RewriterConfig.OFF, which is
@@ -107,15 +196,15 @@ class Npu(Device):
         cards = self._listing.cards
         return {
             "kind": self.kind,
-            "name": "Ascend {}".format(self._card.name.replace("Ascend", "")) if self._card else "Ascend NPU",
-            "generation": npu_chip.generation(self._card),
+            "name": f"Ascend {self._card.name.replace('Ascend', '')}" if self._card else "Ascend NPU",
+            "generation": npu_smi.generation(self._card),
             "memory_mebibytes": self._card.memory_mebibytes if self._card else None,
             "count": len(cards) or None,
             "health": cards[0].health if cards else None,
             "driver": self._cann.driver or self._listing.version,
             "cann": self._cann.version,
             "adapter": self._adapter.package,
-            "products": self.products,
+            "products": self.matmul_input_dtype,
             "precision_mode": self._precision_mode,
             "loss_scale": self._loss_scale,
             "parameters": self._parameters,

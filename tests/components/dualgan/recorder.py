@@ -16,13 +16,13 @@ from unittest import mock
 import numpy as np
 
 from dualgan import layers, losses, networks
-from dualgan.drawn import average_of, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
 from dualgan.options import DISC_TYPES, GAN_TYPES, LOSS_METRICS
-from dualgan.sample_graph import translate
+from dualgan.step import translate
 from dualgan.subsample import subsample
 from dualgan.tensorflow_v1 import tf
+from dualgan.weights import average_of, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 from tests.bench.reference_loop import AS_WRITTEN
 
 SIZE, FILTERS, CASES = 256, 2, 3

@@ -11,7 +11,7 @@ from tests.components.dualgan.trainer import Trainer
 COMPARING = """
 import json, sys
 import numpy as np
-from dualgan.cpu_kernels import CpuKernels
+from dualgan.devices.cpu import CpuKernels
 from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import tf
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dualgan.feed_signature import FeedSignature
+from dualgan.feed import FeedSignature
 from dualgan.tensorflow_v1 import tf
 
 # compare's bound, components.compare.bounds.Bounds.max_feed_difference.

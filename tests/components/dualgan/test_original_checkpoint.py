@@ -10,8 +10,8 @@ import pytest
 from dualgan import networks
 from dualgan.errors import BadInput
 from dualgan.networks import Shape
-from dualgan.original_checkpoint import original_weights
 from dualgan.tensorflow_v1 import tf
+from dualgan.weights import original_weights
 from tests.components.dualgan.trainer import checkpoint_bytes
 
 SHAPE = Shape(32, 3, 3, 2, 2, "globalgan")

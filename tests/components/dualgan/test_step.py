@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from dualgan.devices.cpu import Cpu
-from dualgan.graph import StepGraph, StepOptions
-from dualgan.graph_walk import operations_behind
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape, is_critic_variable
 from dualgan.options import GAN_TYPES
 from dualgan.run_folder import LOSS_METRICS, NETWORKS, read_events
+from dualgan.step import StepGraph, StepOptions
+from dualgan.taps import operations_behind
 from dualgan.tensorflow_v1 import tf
 from tests.components.dualgan.trainer import losses_of
 

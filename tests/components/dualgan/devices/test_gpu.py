@@ -8,7 +8,7 @@ import pytest
 from tensorflow.python.framework import config
 
 from dualgan.devices import DeviceOptions, gpu, open_device
-from dualgan.devices.nvidia_smi import Card, cards, first_visible, parse
+from dualgan.devices.gpu import Card, first_visible_card, list_cards, parse_cards
 from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import tf
 
@@ -36,22 +36,22 @@ def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> No
 
 
 def test_cards_are_read_from_nvidia_smi() -> None:
-    assert parse(TWO)[1] == Card(1, "GPU-22220000-3", "NVIDIA H200", "570.86.10", 143771, "9.0")
-    assert parse(V100) == [Card(0, "GPU-5a1f0000-1", "Tesla V100-SXM2-32GB", "450.80.02", 32510, None)]
+    assert parse_cards(TWO)[1] == Card(1, "GPU-22220000-3", "NVIDIA H200", "570.86.10", 143771, "9.0")
+    assert parse_cards(V100) == [Card(0, "GPU-5a1f0000-1", "Tesla V100-SXM2-32GB", "450.80.02", 32510, None)]
 
 
 def test_what_the_driver_does_not_say_is_left_open() -> None:
-    assert parse("0, GPU-1, GRID A, 470.1, [N/A], [Not Supported]\n") == [
+    assert parse_cards("0, GPU-1, GRID A, 470.1, [N/A], [Not Supported]\n") == [
         Card(0, "GPU-1", "GRID A", "470.1", None, None)
     ]
-    assert parse("No devices were found\n") == []
+    assert parse_cards("No devices were found\n") == []
 
 
 def test_a_driver_that_knows_no_compute_capability_is_asked_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(tmp_path, monkeypatch, f'case "$1" in *compute_cap*) exit 2;; esac; printf "{V100.strip()}\\n"')
-    found = cards()
+    found = list_cards()
     assert found is not None and found[0].name == "Tesla V100-SXM2-32GB"
 
 
@@ -67,7 +67,7 @@ def test_a_driver_that_knows_no_compute_capability_is_asked_without_it(
     ],
 )
 def test_the_first_visible_card_is_the_one_that_is_described(visible: str | None, name: str | None) -> None:
-    card = first_visible(parse(TWO), visible)
+    card = first_visible_card(parse_cards(TWO), visible)
     assert (card.name if card else None) == name
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from components.train.runtimes import python_of, trainer_environment
-from dualgan.devices import npu_adapter, open_device
+from dualgan.devices import npu, open_device
 from dualgan.errors import BadInput
 from tests.components.dualgan.devices.double import DOUBLE, double_environment, npu_trainer
 from tests.components.dualgan.trainer import Trainer
@@ -16,7 +16,7 @@ LOADER = "libge_runner.so: cannot open shared object file: No such file or direc
 
 def test_without_an_adapter_the_environment_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     changed: list[object] = []
-    monkeypatch.setattr("dualgan.devices.npu.single_card.prepare", changed.append)
+    monkeypatch.setattr("dualgan.devices.npu_environment.prepare_single_card", changed.append)
     with pytest.raises(BadInput, match=r"no npu_bridge in this Python .No module named 'npu_bridge'."):
         open_device("npu")
     assert not changed
@@ -24,7 +24,7 @@ def test_without_an_adapter_the_environment_is_left_as_it_is(monkeypatch: pytest
 
 def test_what_is_printed_meanwhile_is_caught(capfd: pytest.CaptureFixture[str]) -> None:
     lines: list[str] = []
-    with npu_adapter.standard_output_caught(lines):
+    with npu.standard_output_caught(lines):
         os.write(1, b"from a library\n\n")
     os.write(1, b"afterwards\n")
     assert lines == ["from a library"] and capfd.readouterr().out == "afterwards\n"

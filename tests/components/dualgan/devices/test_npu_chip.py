@@ -2,8 +2,7 @@
 
 import pytest
 
-from dualgan.devices.npu_chip import generation, is_newer_than_910, product_type
-from dualgan.devices.npu_smi import Card
+from dualgan.devices.npu_smi import Card, generation, is_newer_than_910, product_type
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dualgan import options as train_options
-from dualgan.devices import cann, npu_parameters
+from dualgan.devices import cann, npu_options
 from dualgan.devices.npu import loss_scale
-from dualgan.devices.npu_precision import PRECISION_MODES, checked_mode
+from dualgan.devices.npu_options import PRECISION_MODES, checked_mode
 from dualgan.devices.npu_smi import Card
 from dualgan.errors import BadInput
 
@@ -23,11 +23,11 @@ FIRST, A2, A3 = Card("910A", "OK", 32255), Card("910B3", "OK", 65536), Card("Asc
 def checked(
     values: dict[str, Any], installed: cann.Cann = OLD, mode: str = "force_fp32", card: Card | None = FIRST
 ) -> dict[str, Any]:
-    return npu_parameters.checked(npu_parameters.parsed(json.dumps(values)), installed, mode, card)
+    return npu_options.check_parameters(npu_options.parse_parameters(json.dumps(values)), installed, mode, card)
 
 
 def test_no_parameters_are_none() -> None:
-    assert npu_parameters.parsed("") == {}
+    assert npu_options.parse_parameters("") == {}
 
 
 def test_a_folder_for_compiled_operations_is_used(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_would_be_ignored_or_fail_is_refused(values: dict[str, Any], said: 
 @pytest.mark.parametrize("text", ["[]", "{", "op_debug_level=1"])
 def test_anything_but_an_object_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="JSON"):
-        npu_parameters.parsed(text)
+        npu_options.parse_parameters(text)
 
 
 def test_a_list_of_operations_needs_a_mixed_mode(tmp_path: Path) -> None:

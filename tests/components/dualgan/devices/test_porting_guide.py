@@ -15,7 +15,7 @@ import pytest
 from components.compare.__main__ import parser as compare_parser
 from components.train.runtimes import WORKING_TREE
 from dualgan.__main__ import parser as dualgan_parser
-from dualgan.devices import npu_parameters
+from dualgan.devices import npu_options
 from dualgan.devices.cann import Cann
 from dualgan.options import PRECISION_MODES
 from tests.components.dualgan.devices.double import double_environment, npu_trainer
@@ -30,7 +30,7 @@ def test_every_command_is_one_that_the_programs_take() -> None:
     for command in COMMANDS:
         if command.startswith((ASCEND, REFERENCE)):
             arguments = dualgan_parser().parse_args(shlex.split(command)[3:])
-            npu_parameters.parsed(getattr(arguments, "npu_parameters", None) or "")
+            npu_options.parse_parameters(getattr(arguments, "npu_parameters", None) or "")
             assert command.startswith(ASCEND) == (arguments.device == "npu"), command
         elif command.startswith(COMPARE):
             compare_parser().parse_args(shlex.split(command)[3:])
@@ -45,21 +45,21 @@ def test_parameters_in_the_text_are_such_as_a_training_takes() -> None:
     quoted = re.findall(r"`--npu_parameters '(\{.*?\})'`", GUIDE)
     assert quoted
     for text in quoted:
-        npu_parameters.checked(npu_parameters.parsed(text), Cann(None, None, Path("/")), "force_fp32")
+        npu_options.check_parameters(npu_options.parse_parameters(text), Cann(None, None, Path("/")), "force_fp32")
 
 
 def test_the_tables_name_every_precision_mode_and_key() -> None:
     keys = section("## Keys of `--npu_parameters`")
     documented = set(re.findall(r"`([a-z_]+)`", keys)) - {"options"}
-    assert set(npu_parameters.PARAMETERS) <= documented
-    assert documented <= {*npu_parameters.PARAMETERS, *npu_parameters.NOT_OPEN, "iterations_per_loop"}
+    assert set(npu_options.PARAMETERS) <= documented
+    assert documented <= {*npu_options.PARAMETERS, *npu_options.NOT_OPEN, "iterations_per_loop"}
     assert set(PRECISION_MODES) <= set(re.findall(r"`([a-z0-9_]+)`", section("## Precision")))
 
 
 def test_what_the_doctor_says_is_what_the_program_says() -> None:
     said = " ".join(
         node.value
-        for file in Path(npu_parameters.__file__).parent.glob("*.py")
+        for file in Path(npu_options.__file__).parent.glob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )

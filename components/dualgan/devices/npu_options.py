@@ -11,20 +11,89 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
 from dualgan.devices.cann import Cann, Version
-from dualgan.devices.npu_chip import A2, A3, generation, is_newer_than_910
-from dualgan.devices.npu_precision import PRECISION_MODES, require_cann
-from dualgan.devices.npu_smi import Card
+from dualgan.devices.npu_smi import A2, A3, Card, generation, is_newer_than_910
 from dualgan.errors import BadInput
 
+DEFAULT_MODE, DEFAULT_MODE_OF_NEWER_CHIPS = "force_fp32", "must_keep_origin_dtype"
+
+INFERENCE_MODE = "force_fp16"
+
+
+class PrecisionMode(NamedTuple):
+    """since: the CANN from which an adapter is sure to know it; newer_chip: whether an Ascend 910 (910A) lacks it;
+
+    mixed: whether lists of operations (modify_mixlist) apply.
+    """
+
+    since: Version = (5, 0)
+    newer_chip: bool = False
+    mixed: bool = False
+
+
+# CANN 5.0's adapter checks no value. Those that it does not know are counted from 6.3, whose adapter checks them.
+PRECISION_MODES: Dict[str, PrecisionMode] = {
+    "force_fp32": PrecisionMode(),
+    "cube_fp16in_fp32out": PrecisionMode(since=(6, 3)),
+    "allow_fp32_to_fp16": PrecisionMode(),
+    "allow_mix_precision": PrecisionMode(mixed=True),
+    "allow_mix_precision_fp16": PrecisionMode(since=(6, 3), mixed=True),
+    "force_fp16": PrecisionMode(),
+    "must_keep_origin_dtype": PrecisionMode(newer_chip=True),
+    "allow_fp32_to_bf16": PrecisionMode(since=(6, 3), newer_chip=True),
+    "allow_mix_precision_bf16": PrecisionMode(since=(6, 3), newer_chip=True, mixed=True),
+}
+
+
+def checked_mode(name: str, cann: Cann, card: Optional[Card]) -> str:
+    """The mode ``name`` ("": the chip's default). Raises BadInput if a training, this CANN or this chip has it not."""
+    newer_chip = is_newer_than_910(card)
+    if not name:
+        return DEFAULT_MODE_OF_NEWER_CHIPS if newer_chip else DEFAULT_MODE
+    mode = PRECISION_MODES[name]
+    if name == INFERENCE_MODE:
+        raise BadInput(
+            f"--precision_mode {name}: is for online inference, not for training; allow_mix_precision is float16 "
+            "where that is safe"
+        )
+    if mode.since > (5, 0):
+        require_cann("--precision_mode " + name, mode.since, cann)
+    if mode.newer_chip and not newer_chip:
+        raise BadInput(
+            "--precision_mode {}: an Ascend 910 cannot convolve in it (chip: {}); {} comes closest".format(
+                name, card.name if card else "unknown", DEFAULT_MODE
+            )
+        )
+    return name
+
+
+def require_cann(what: str, since: Version, cann: Cann) -> None:
+    """Raise BadInput unless the installed CANN is ``since`` or newer; one that is unknown may not be."""
+    number = cann.number
+    if number is None or number < since:
+        raise BadInput(
+            "{}: needs CANN {} or newer; here is {}".format(
+                what,
+                ".".join(str(part) for part in since),
+                cann.version or f"one of unknown version (no install.info under {cann.looked_in})",
+            )
+        )
+
+
 Value = Union[bool, int, str]
+
 OPTION = "--npu_parameters"
+
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
+
 # Before it, CANN divides a card's memory between graph and variables beforehand; from then on as they need it.
 DYNAMIC_MEMORY_SINCE = (8, 0)
+
 # Of 32 parts of the memory: the limits that CANN sets by itself. On an Ascend 910's 32 GB one part is its own.
 DEFAULT_GRAPH_PARTS, DEFAULT_VARIABLE_PARTS, PARTS = 26, 5, 32
+
 # "0|5|10-20", which the adapter otherwise aborts the process for.
 DUMP_STEPS = re.compile(r"\d+(-\d+)?(\|\d+(-\d+)?)*$")
+
 MAX_DUMP_STEPS = 100
 
 
@@ -43,6 +112,7 @@ class Parameter(NamedTuple):
 
 
 IMPLEMENTATIONS = (*("high_precision", "high_performance", "high_precision_for_all", "high_performance_for_all"),)
+
 PARAMETERS: Dict[str, Parameter] = {
     "graph_memory_max_size": Parameter("s"),
     "variable_memory_max_size": Parameter("s"),
@@ -71,11 +141,13 @@ PARAMETERS: Dict[str, Parameter] = {
     "op_wait_timeout": Parameter("i"),
     "session_device_id": Parameter("i"),
 }
+
 TYPES: Dict[str, Tuple[type, str]] = {
     "b": (bool, "true or false"),
     "i": (int, "a whole number"),
     "s": (str, "a string"),
 }
+
 # Keys of the adapter that this trainer does not leave to chance, and why.
 NOT_OPEN = {
     "precision_mode": "it is an option of its own, --precision_mode",
@@ -86,13 +158,14 @@ NOT_OPEN = {
     "dynamic_input": "every shape of this model is known, and must be, for the NPU to compile it once",
     "enable_data_pre_proc": "no dataset is part of the graph: batches and random numbers are fed by the host",
 }
+
 NO_LOOP = (
     "{} on the device needs one training operation fed by a dataset in the graph; here critics and generators have one "
     "each, and the host feeds both with the same batch and random numbers on every leg"
 )
 
 
-def parsed(text: str) -> Dict[str, Value]:
+def parse_parameters(text: str) -> Dict[str, Value]:
     """The parameters in the option's JSON object. Raises BadInput where it is none or a key or a type is wrong."""
     if not text:
         return {}
@@ -143,7 +216,9 @@ def _check_dump_steps(text: str) -> None:
         raise BadInput(f"{OPTION}: dump_step: {len(ranges)} steps and ranges; at most {MAX_DUMP_STEPS}")
 
 
-def checked(values: Dict[str, Value], cann: Cann, precision_mode: str, card: Optional[Card] = None) -> Dict[str, Value]:
+def check_parameters(
+    values: Dict[str, Value], cann: Cann, precision_mode: str, card: Optional[Card] = None
+) -> Dict[str, Value]:
     """``values`` and what they imply. Raises BadInput if they contradict each other, this CANN, card or machine."""
     values = dict(values)
     for key, value in values.items():

@@ -23,7 +23,7 @@ DEFAULTS = DeviceOptions()
 class Device:
     """A place to run a graph. ``one_run``: whether critics and generators can update in one session.run there.
 
-    ``accepts``: the device's own options that mean something there. ``products``: the type that factors of
+    ``accepts``: the device's own options that mean something there. ``matmul_input_dtype``: the type that factors of
     convolutions and matrix products have there: "float32", "tensorfloat32", "hfloat32", "float16" or "bfloat16".
     ``use_resource``: whether variables are resources; reference variables are changed where others read them.
     """
@@ -32,7 +32,7 @@ class Device:
     one_run = True
     use_resource = True
     accepts: FrozenSet[str] = frozenset()
-    products = "float32"
+    matmul_input_dtype = "float32"
 
     def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
         """threads: CPU threads for one operation, 0 for as many as there are cores. Raises BadInput for an option

@@ -16,10 +16,11 @@ from dualgan.errors import BadInput
 Arrays = Dict[str, Any]
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Dict[str, Any], Arrays]:
+def read_arrays(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Dict[str, Any], Arrays]:
     """The meta and the arrays of ``path``, whose meta has the schema_version ``version``.
 
     Args:
@@ -61,7 +62,7 @@ def _check_sizes(archive: zipfile.ZipFile, max_bytes: int) -> None:
             raise ValueError(f"it holds more than {max_bytes} bytes")
 
 
-def write(path: Path, meta: Dict[str, Any], arrays: Arrays) -> None:
+def write_arrays(path: Path, meta: Dict[str, Any], arrays: Arrays) -> None:
     """Write a file that ``read`` reads, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
