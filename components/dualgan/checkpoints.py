@@ -7,12 +7,11 @@ random numbers need is the step alone. TensorFlow's format carries a checksum of
 import math
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Tuple
 
-from dualgan.errors import DualGANError
-from dualgan.run_folder import read_json, step_name, step_of, write_json
+from dualgan.errors import DualGANError, first_line
+from dualgan.run_folder import read_json, step_name, step_of, whole_folder, write_json
 from dualgan.tensorflow_v1 import tf
 
 PREFIX = "model"
@@ -39,15 +38,11 @@ class Checkpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._remove_unfinished()
         target = self._folder / step_name(step)
-        temporary = Path(tempfile.mkdtemp(dir=str(self._folder), prefix=".unfinished-"))
-        self._saver.save(session, str(temporary / PREFIX), write_meta_graph=False, write_state=False)
-        write_json(temporary / "checkpoint.json", {"step": step, "loss": loss})
-        for file in temporary.iterdir():
-            _flush_to_disk(file)
-        temporary.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(str(target))
-        os.replace(str(temporary), str(target))
+        with whole_folder(target) as folder:
+            self._saver.save(session, str(folder / PREFIX), write_meta_graph=False, write_state=False)
+            write_json(folder / "checkpoint.json", {"step": step, "loss": loss})
+            for file in folder.iterdir():
+                _flush_to_disk(file)
         _flush_to_disk(self._folder)
         self._remove_old()
         return Checkpoint(target, step, loss)
@@ -55,7 +50,7 @@ class Checkpoints:
     def restore_newest(self, session: Any) -> Tuple[Optional[Checkpoint], List[str]]:
         """Load the newest checkpoint that is sound: it, or None, and a line on each that is not.
 
-        Raises DualGANError where there are checkpoints but none can be read.
+        Raises DualGANError if there are checkpoints but none can be read.
         """
         problems: List[str] = []
         found = saved_checkpoints(self._folder)
@@ -66,7 +61,7 @@ class Checkpoints:
                     _put_aside(damaged)
                 return checkpoint, problems
             except (tf.errors.OpError, ValueError) as error:
-                problems.append("{}: {}".format(checkpoint.path, str(error).split("\n")[0][:200]))
+                problems.append(f"{checkpoint.path}: {first_line(error)[:200]}")
         if found:
             raise DualGANError("no checkpoint can be read: " + "; ".join(problems))
         return None, problems

@@ -6,6 +6,11 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, its type's name if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class DualGANError(Exception):
     """What a user can understand and act on; ``exit_code`` is the process's."""
 

@@ -1,8 +1,6 @@
 """Files of NumPy arrays by name (.npz, no pickles) and a JSON object called "meta"; what is read may be anything."""
 
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any, Dict, Tuple
 import numpy as np
 from numpy.lib import format as npy
 
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, first_line
+from dualgan.run_folder import whole_file
 
 Arrays = Dict[str, Any]
 
@@ -65,19 +64,5 @@ def _check_sizes(archive: zipfile.ZipFile, max_bytes: int) -> None:
 def write_arrays(path: Path, meta: Dict[str, Any], arrays: Arrays) -> None:
     """Write a file that ``read`` reads, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, str(path))
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    with whole_file(path) as file:
+        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)

@@ -19,7 +19,7 @@ import numpy as np
 
 from dualgan import files
 from dualgan.devices import Device
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, first_line
 from dualgan.feed import Batch
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions, check_loss_scale, validated
@@ -113,7 +113,7 @@ def load_golden(path: Path) -> Golden:
         golden = Golden(options, int(meta["seed"]), arrays)
         _check_shapes(golden)
     except (KeyError, TypeError, ValueError, BadInput) as error:
-        raise BadInput(f"{path}: a damaged golden file ({files.first_line(error)})") from None
+        raise BadInput(f"{path}: a damaged golden file ({first_line(error)})") from None
     return golden
 
 

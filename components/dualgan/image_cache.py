@@ -22,9 +22,8 @@ MODES = {1: "L", 3: "RGB"}
 FILTER = "bilinear"
 
 
-def default_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(base) / "dualgan"
+def default_cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "dualgan"
 
 
 def decode(path: Path, size: int, channels: int) -> Any:

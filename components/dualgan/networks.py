@@ -4,7 +4,8 @@ Sources: the paper (arXiv 1704.02510) and the original implementation (duxingren
 original's, so that its checkpoints load.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import layers
 from dualgan.layers import PLAIN, Kernels
@@ -106,6 +107,14 @@ def dropout_size(image_size: int, gcn: int) -> int:
     return sum(height * width * filters for height, width, filters in dropout_shapes(image_size, gcn))
 
 
+def _apply_filter(weights: Weights, kernel: Callable[[Tensor, Tensor], Tensor], features: Tensor, name: str) -> Tensor:
+    return tf.nn.bias_add(kernel(features, weights[name + "/w"]), weights[name + "/biases"])
+
+
+def _normalise(weights: Weights, features: Tensor, name: str) -> Tensor:
+    return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+
+
 def generator(
     x: Tensor,
     weights: Weights,
@@ -118,16 +127,9 @@ def generator(
 
     masks: what dropout keeps (0 or 1), one for each of dropout_shapes, [N] + shape; None drops nothing.
     """
-
-    def convolved(features: Tensor, name: str) -> Tensor:
-        return tf.nn.bias_add(kernels.convolution(features, weights[name + "/w"]), weights[name + "/biases"])
-
-    def deconvolved(features: Tensor, name: str) -> Tensor:
-        return tf.nn.bias_add(kernels.deconvolution(features, weights[name + "/w"]), weights[name + "/biases"])
-
-    def normalised(features: Tensor, name: str) -> Tensor:
-        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
-
+    convolved = partial(_apply_filter, weights, kernels.convolution)
+    deconvolved = partial(_apply_filter, weights, kernels.deconvolution)
+    normalised = partial(_normalise, weights)
     levels = depth(x.shape.as_list()[1])
     encoded = [convolved(x, prefix + "_e1_conv")]
     for layer in range(2, levels + 1):
@@ -179,17 +181,12 @@ def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_t
 
 def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Kernels = PLAIN) -> Tensor:
     """Judge [N, S, S, C]: [N, 1] for globalgan, [N, S/64, S/64, 1] for patchgan; no sigmoid."""
-
-    def convolved(features: Tensor, name: str) -> Tensor:
-        return tf.nn.bias_add(kernels.convolution(features, weights[name + "/w"]), weights[name + "/biases"])
-
+    convolved = partial(_apply_filter, weights, kernels.convolution)
     features = x
     for layer in range(critic_layers(x.shape.as_list()[1])):
-        name = f"{prefix}_{_CRITIC_CONVOLUTIONS[layer]}"
-        features = convolved(features, name)
+        features = convolved(features, f"{prefix}_{_CRITIC_CONVOLUTIONS[layer]}")
         if layer:
-            name = f"{prefix}_{_CRITIC_NORMS[layer]}"
-            features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+            features = _normalise(weights, features, f"{prefix}_{_CRITIC_NORMS[layer]}")
         features = layers.leaky_relu(features)
     if disc_type == "patchgan":
         return convolved(features, prefix + "_h4")
@@ -199,9 +196,8 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
 
 def generators_variables(shape: Shape) -> List[VariableSpec]:
     """The variables of both generators. A_g translates A to B, B_g B to A."""
-    return generator_variables(
-        "A_g", shape.image_size, shape.A_channels, shape.B_channels, shape.gcn
-    ) + generator_variables("B_g", shape.image_size, shape.B_channels, shape.A_channels, shape.gcn)
+    size, A, B, gcn = shape.image_size, shape.A_channels, shape.B_channels, shape.gcn
+    return generator_variables("A_g", size, A, B, gcn) + generator_variables("B_g", size, B, A, gcn)
 
 
 def all_variables(shape: Shape) -> List[VariableSpec]:
@@ -218,11 +214,5 @@ def is_critic_variable(name: str) -> bool:
 
 
 def network_shape(options: TrainOptions) -> Shape:
-    return Shape(
-        options.image_size,
-        options.A_channels,
-        options.B_channels,
-        options.gcn,
-        options.dcn,
-        options.disc_type,
-    )
+    """Return what fixes the networks of a run."""
+    return Shape(*(getattr(options, name) for name in Shape._fields))

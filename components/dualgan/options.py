@@ -31,20 +31,9 @@ PRESETS: Dict[str, Dict[str, Any]] = {
 }
 
 # What a resumed run may change: nothing that was computed so far depends on it.
-CHANGEABLE = frozenset(
-    [
-        "run_dir",
-        "data_dir",
-        "dataset_name",
-        "cache_dir",
-        "train_epochs",
-        "max_steps",
-        "save_freq",
-        "sample_freq",
-        "sample_images",
-        "log_freq",
-    ]
-    + ["keep_checkpoints", "on_nan", "git_commit"]
+CHANGEABLE = (
+    *("run_dir", "data_dir", "dataset_name", "cache_dir", "train_epochs", "max_steps", "save_freq", "sample_freq"),
+    *("sample_images", "log_freq", "keep_checkpoints", "on_nan", "git_commit"),
 )
 
 # Names that the original has for an option besides.
@@ -181,7 +170,7 @@ def validated(options: TrainOptions) -> TrainOptions:
     for option in fields(TrainOptions):
         choices, value = option.metadata["choices"], getattr(options, option.name)
         if choices and value not in choices and value != option.default:
-            raise BadInput("--{} {}: must be one of {}".format(option.name, value, ", ".join(choices)))
+            raise BadInput(f"--{option.name} {value}: must be one of {', '.join(choices)}")
     check_loss_scale(options.loss_scale, options.step_mode == "one-run")
     return options
 

@@ -1,4 +1,4 @@
-"""How far steps that were done again are off: errors of pictures, layers, gradients, updates and losses, as JSON."""
+"""Do the steps of a trace again, and say how far off pictures, layers, gradients, updates and losses come out."""
 
 import dataclasses
 import math
@@ -7,20 +7,19 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from dualgan import trace
 from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
 from dualgan.networks import Shape, all_variables, depth, network_shape
 from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, contradictions, recorded_options, validated
-from dualgan.replay_bounds import FILES, checks, default_bounds, departures, worst_checks
+from dualgan.replay_bounds import FILES, checks, default_bounds, worst_checks
 from dualgan.run_folder import NETWORKS, RunFolder, write_json
 from dualgan.sampling import drawing
 from dualgan.step import Losses, StepGraph, step_options
 from dualgan.subsample import TINY, error_of
-from dualgan.taps import Probe, Prober, Subsamples, is_normalised_away
+from dualgan.taps import Probe, Prober, Subsamples, UnforcedRun, is_normalised_away
 from dualgan.tensorflow_v1 import tf
-from dualgan.trace import LATE, Trace, origin
+from dualgan.trace import LATE, Origin, Trace, load_trace, origin_of
 
 # A gradient that is next to zero has no relative error worth the name: it is taken of this share of its network's root
 # mean square. Pictures of networks that are not trained are next to zero, too.
@@ -106,8 +105,8 @@ def term_errors(actual: Losses, expected: Losses) -> Dict[str, float]:
     return {name: _finite(abs(actual[name] - value) / max(sizes[name], TINY)) for name, value in expected.items()}
 
 
-def free_run_errors(actual: Any, expected: Any) -> Dict[str, Any]:
-    """Of steps one after the other (FreeRun), by loss and by network."""
+def unforced_run_errors(actual: UnforcedRun, expected: UnforcedRun) -> Dict[str, Any]:
+    """Of steps one after the other (UnforcedRun), by loss and by network."""
     terms = [term_errors(one, other) for one, other in zip(actual.terms, expected.terms)]
     factors = [size_factors(one, other) for one, other in zip(actual.update_norms, expected.update_norms)]
     return {"terms": _by_name(terms), "update_sizes": _by_name(factors)}
@@ -122,7 +121,6 @@ def _finite(value: float) -> float:
 
 
 MAX_SHOWN = 10
-
 STATES = {False: "steps from equal weights", True: "steps from drawn, late weights"}
 
 
@@ -132,15 +130,14 @@ def print_checks(content: Dict[str, Any], say: Callable[[str], None]) -> int:
     for drawn in (False, True):
         rows = [check for check in worst_checks(found) if check.drawn == drawn]
         if rows:
-            say("{:<48}{:>10}{:>10}".format("worst of " + STATES[drawn], "error", "bound"))
+            say(f"{'worst of ' + STATES[drawn]:<48}{'error':>10}{'bound':>10}")
         for check in rows:
-            error, bound = check.error, check.bound
-            say(f"  {check.what:<19} {check.name:<26}{error:>10.4g}{bound:>10.4g}  step {check.step}")
+            say(f"  {check.what:<19} {check.name:<26}{check.error:>10.4g}{check.bound:>10.4g}  step {check.step}")
     exceeded = [check for check in found if not check.holds]
     for check in exceeded[:MAX_SHOWN]:
         state = " from a drawn state" if check.drawn else ""
-        say("EXCEEDED {what}: {name} at step {step}{state}, {error:.3g} (bound {bound:.3g})".format(
-            state=state, **check._asdict()))  # fmt: skip
+        place = f"{check.what}: {check.name} at step {check.step}{state}"
+        say(f"EXCEEDED {place}, {check.error:.3g} (bound {check.bound:.3g})")
     say(f"{len(exceeded)} bounds exceeded" if exceeded else "all bounds hold")
     return len(exceeded)
 
@@ -166,7 +163,7 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
 
     Raises BadInput for a damaged trace, one of other options than the leg's run, or a device that is not there.
     """
-    recorded = trace.load_trace(file)
+    recorded = load_trace(file)
     options = _leg_options(recorded, leg, file)
     device = open_recorded_device(options)
     with tf.Graph().as_default() as tensorflow_graph:
@@ -176,20 +173,21 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
         _check_fits(recorded, prober, file)
         with tf.Session(config=device.session_config()) as session:
             prober.load_state(session, recorded.starts[0].state(recorded.options))
-            free_run = prober.run_freely(session, recorded.first_step, recorded.batches)
+            unforced = prober.run_unforced(session, recorded.first_step, recorded.batches)
             probes = [_errors_of_probe(recorded, number, prober, session) for number in range(len(recorded.probes))]
     content = {
         "schema_version": SCHEMA_VERSION,
         "reference": dict(recorded.origin._asdict()),
-        "candidate": dict(origin(device, graph.options.one_run)._asdict()),
+        "candidate": dict(origin_of(device, graph.options.one_run)._asdict()),
         "options": recorded.options.as_dict(),
         "dataset_digest": recorded.dataset_digest,
         "first_step": recorded.first_step,
         "steps": len(recorded.batches),
         "probes": probes,
-        "free_run": free_run_errors(free_run, recorded.free_run),
+        "free_run": unforced_run_errors(unforced, recorded.unforced_run),
     }
-    content["departures"] = [dict(found._asdict()) for found in departures(content, default_bounds(content))]
+    violations = [check for check in checks(content, default_bounds(content)) if not check.holds]
+    content["departures"] = [dict(violation._asdict()) for violation in violations]
     return content
 
 
@@ -207,9 +205,9 @@ def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], Non
     output.parent.mkdir(parents=True, exist_ok=True)
     write_json(output, content)
     for side in ("reference", "candidate"):
-        where = content[side]
-        name = "{kind} ({name})".format(**where["device"])
-        say("{:<10} TensorFlow {} on {}, {}".format(side, where["tensorflow"], name, where["step_mode"]))
+        origin = Origin(**content[side])
+        on = "{kind} ({name})".format(**origin.device)
+        say(f"{side:<10} TensorFlow {origin.tensorflow} on {on}, {origin.step_mode}")
     say("")
     if content["departures"]:
         say(ADVICE)
@@ -224,8 +222,10 @@ def _leg_options(recorded: Trace, leg: Leg, file: Path) -> TrainOptions:
         options = _with(options, run, (*LEG_OPTIONS, "seed"))
         different = contradictions(options, run)
         if different:
-            raise BadInput("{}: a trace of other options than {} ({}); record one with the same".format(
-                file, leg.run_dir, "; ".join(different)))  # fmt: skip
+            raise BadInput(
+                f"{file}: a trace of other options than {leg.run_dir} ({'; '.join(different)}); record one with the "
+                "same"
+            )
     if leg.given.get("device", options.device) != options.device:
         # What was set for one device means nothing on another.
         options = _with(options, TrainOptions(), DEVICE_OPTIONS)

@@ -101,13 +101,8 @@ def default_bounds(content: Dict[str, Any]) -> ReplayBounds:
     return FLOAT16_PRODUCTS if rounds_products(content) else FLOAT32
 
 
-def departures(content: Dict[str, Any], bounds: ReplayBounds) -> List[Check]:
-    """All that is out of bounds, causes before what follows from them."""
-    return [check for check in checks(content, bounds) if not check.holds]
-
-
 def checks(content: Dict[str, Any], bounds: ReplayBounds) -> Iterator[Check]:
-    """All that is measured in the content of a replay.json."""
+    """Yield all that is measured in the content of a replay.json, causes before what follows from them."""
     classic = content["options"].get("GAN_type") == "classic"
     for probe in content["probes"]:
         for what, name, error, bound in _probe_checks(probe, _of_state(bounds, probe["drawn"]), classic):

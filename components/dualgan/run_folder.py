@@ -16,24 +16,19 @@ Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``;
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
 
 LOSS_METRICS = (
-    "A_loss",
-    "B_loss",
-    "Ad_loss",
-    "Bd_loss",
-    "Ag_loss",
-    "Bg_loss",
-    "d_loss",
-    "g_loss",
+    *("A_loss", "B_loss", "Ad_loss", "Bd_loss", "Ag_loss", "Bg_loss", "d_loss", "g_loss"),
     "gradient_penalty",
 )
 
@@ -80,7 +75,7 @@ def step_name(step: int) -> str:
 
 
 def step_of(name: str) -> Optional[int]:
-    """The step that a folder called ``name`` belongs to, None where it is no such folder."""
+    """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
     digits = name[len("step-") :] if name.startswith("step-") else ""
     return int(digits) if digits.isdigit() else None
 
@@ -98,7 +93,7 @@ def sample_path(folder: Path, image: str, kind: str) -> Path:
 
 
 def read_samples(folder: Path) -> List[Sample]:
-    """The pictures of one sample folder, by image, then in the order of SAMPLE_KINDS; [] where it is missing."""
+    """The pictures of one sample folder, by image, then in the order of SAMPLE_KINDS; [] if it is missing."""
     found = []
     for path in sorted(folder.glob("*.png")):
         image, _, kind = path.stem.rpartition("-")
@@ -150,12 +145,17 @@ def read_json(path: Union[str, Path]) -> Dict[str, Any]:
 
 def write_json(path: Union[str, Path], content: Any) -> None:
     """Write ``content`` as JSON, whole or not at all."""
-    path = Path(path)
+    with whole_file(Path(path)) as file:
+        file.write((json.dumps(content, indent=2, sort_keys=True) + "\n").encode("utf-8"))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that takes its place at ``path``, on disk and whole, if the block ends without an error."""
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, sort_keys=True)
-            file.write("\n")
+        with os.fdopen(handle, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -165,25 +165,33 @@ def write_json(path: Union[str, Path], content: Any) -> None:
         raise
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder that replaces ``path`` if the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=str(path.parent), prefix=".unfinished-"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(str(path))
+        os.replace(str(temporary), str(path))
+    except BaseException:
+        shutil.rmtree(str(temporary), ignore_errors=True)
+        raise
+
+
 class EventLog:
     """Appends events, each flushed as one line."""
 
     def __init__(self, path: Path) -> None:
         self._file = open(str(path), "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
-    def training_step(
-        self,
-        step: int,
-        epoch: int,
-        seconds: float,
-        metrics: Dict[str, float],
-        feed: Sequence[float],
-        update_norms: Dict[str, float],
-    ) -> None:
-        event = {"step": step, "time": time.time(), "seconds": seconds, "epoch": epoch, "metrics": metrics}
-        self._write(dict(event, feed=feed, update_norms=update_norms))
+    def training_step(self, step: int, **content: Any) -> None:
+        self._write(dict({"step": step, "time": time.time()}, **content))
 
     def event(self, kind: str, step: int, **content: Any) -> None:
+        """Append an event of ``kind``, one of EVENT_TYPES."""
         self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))
 
     def _write(self, event: Event) -> None:
@@ -202,12 +210,7 @@ def cut_after(path: Path, step: int) -> List[Event]:
 
     A run that goes on from a checkpoint does those steps again.
     """
-    kept = [event for event in read_events(path) if event["step"] <= step] if path.is_file() else []
-    temporary = path.with_name(path.name + ".new")
-    with open(str(temporary), "w", encoding="utf-8") as file:
-        for event in kept:
-            file.write(json.dumps(event) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(str(temporary), str(path))
-    return kept
+    remaining = [event for event in read_events(path) if event["step"] <= step] if path.is_file() else []
+    with whole_file(path) as file:
+        file.writelines((json.dumps(event) + "\n").encode("utf-8") for event in remaining)
+    return remaining

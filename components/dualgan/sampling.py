@@ -1,7 +1,6 @@
-"""Drawing sample pictures with a pair of generators."""
+"""Drawing with a pair of generators: sample pictures, and frozen graphs for Ascend's ATC and any TensorFlow."""
 
-import os
-import shutil
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -9,19 +8,27 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 from PIL import Image
 
-from dualgan import image_cache, networks
+from dualgan import networks
 from dualgan.checkpoints import PREFIX, Checkpoint, Checkpoints, saved_checkpoints
-from dualgan.dataset_folder import checked_description, require_training_images
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput
+from dualgan.feed import open_dataset
 from dualgan.image_cache import decoded_images
 from dualgan.losses import Translations
 from dualgan.networks import Shape, network_shape
-from dualgan.options import TrainOptions, recorded_options, validated
+from dualgan.options import TrainOptions, recorded_options
 from dualgan.replay_bounds import FILES
-from dualgan.run_folder import RunFolder, read_json, read_samples, sample_path, write_json
+from dualgan.run_folder import RunFolder, read_json, read_samples, sample_path, whole_folder, write_json
 from dualgan.step import SampleGraph, StepGraph, create_variables
 from dualgan.tensorflow_v1 import tf
+
+# Names in an exported graph and of the file that describes it, and the generator of each exported direction.
+INPUT, OUTPUT = "img", "output"
+SIGNATURE = "signature.json"
+GENERATORS = {"A2B": "A_g", "B2A": "B_g"}
+TRANSLATED = ("A2B", "A2B2A", "B2A", "B2A2B")
+# float32 images in [-1, 1], by "path/image/kind".
+Pictures = Dict[str, Any]
 
 
 class SampleInput(NamedTuple):
@@ -32,8 +39,11 @@ class SampleInput(NamedTuple):
     B: Any
 
 
+Pairs = Sequence[SampleInput]
+
+
 def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -> List[SampleInput]:
-    """The first ``count`` validation pairs (all for 0); of the training images where there are no validation images."""
+    """The first ``count`` validation pairs (all for 0); of the training images if there are none."""
     domains = []
     for domain, channels in (("A", options.A_channels), ("B", options.B_channels)):
         for split in ("val", "train"):
@@ -56,20 +66,11 @@ def to_picture(image: Any) -> Image.Image:
 
 def draw(folder: Path, inputs: List[SampleInput], sample: Callable[[Any, Any], Translations]) -> None:
     """Make ``folder`` with six pictures of each input, whole or not at all; what was there is replaced."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=str(folder.parent), prefix=".unfinished-"))
-    try:
+    with whole_folder(folder) as unfinished:
         for item in inputs:
             translations = sample(item.A[np.newaxis], item.B[np.newaxis])
             for kind, images in zip(Translations._fields, translations):
-                to_picture(images[0]).save(str(sample_path(temporary, item.name, kind)))
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(str(folder))
-        os.replace(str(temporary), str(folder))
-    except BaseException:
-        shutil.rmtree(str(temporary), ignore_errors=True)
-        raise
+                to_picture(images[0]).save(str(sample_path(unfinished, item.name, kind)))
 
 
 def sample(
@@ -86,16 +87,16 @@ def sample(
     folder, output = RunFolder(Path(run_dir)), Path(output)
     _check_replaceable(output)
     options = recorded_options(folder)
-    if data_dir:
-        options = validated(type(options)(**dict(options.as_dict(), data_dir=str(data_dir))))
-    dataset = Path(options.data_dir)
-    require_training_images(dataset)
+    options = dataclasses.replace(
+        options, data_dir=str(data_dir or options.data_dir), cache_dir=str(cache_dir or options.cache_dir)
+    )
+    dataset, cache = open_dataset(options)
     device = open_recorded_device(options, device_name)
-    cache = Path(cache_dir or options.cache_dir or image_cache.default_folder())
-    inputs = sample_inputs(options, checked_description(dataset).digest, cache, count)
+    inputs = sample_inputs(options, dataset.digest, cache, count)
+    shape = network_shape(options)
     with tf.Graph().as_default() as graph:
-        variables = create_variables(networks.generators_variables(network_shape(options)), device.use_resource)
-        drawing = SampleGraph(network_shape(options), list(variables.values()), device.kernels())
+        variables = create_variables(networks.generators_variables(shape), device.use_resource)
+        drawing = SampleGraph(shape, list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
         with tf.Session(config=device.session_config()) as session:
@@ -107,7 +108,7 @@ def sample(
 
 
 def _check_replaceable(output: Path) -> None:
-    """Raise BadInput where ``output`` holds anything but sample pictures: drawing replaces the folder."""
+    """Raise BadInput if ``output`` holds anything but sample pictures: drawing replaces the folder."""
     if output.is_dir():
         samples = {sample.path for sample in read_samples(output)}
         others = [path for path in output.iterdir() if path not in samples]
@@ -117,15 +118,10 @@ def _check_replaceable(output: Path) -> None:
         raise BadInput(f"{output}: not a folder; name an empty or new one")
 
 
-INPUT, OUTPUT = "img", "output"
-
-SIGNATURE = "signature.json"
-
-
 def export(run_dir: Path, output: Path) -> int:
     """Write ``A2B.pb``, ``B2A.pb`` and ``signature.json`` into ``output``, whole or not at all; the step they are of.
 
-    Each graph takes ``img``, float32 [1, S, S, C] in [-1, 1], RGB, and gives ``output`` alike. Raises BadInput where
+    Each graph takes ``img``, float32 [1, S, S, C] in [-1, 1], RGB, and gives ``output`` alike. Raises BadInput if
     there is no checkpoint or ``output`` is not empty.
     """
     folder, output = RunFolder(Path(run_dir)), Path(output)
@@ -136,21 +132,14 @@ def export(run_dir: Path, output: Path) -> int:
     if not found:
         raise BadInput(f"{folder.checkpoints}: no checkpoint to export; train first")
     checkpoint = found[-1]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=str(output.parent), prefix=".unfinished-"))
-    try:
-        reader = tf.train.load_checkpoint(str(checkpoint.path / PREFIX))
-        shape = network_shape(options)
-        weights = {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
-        for direction, prefix in (("A2B", "A_g"), ("B2A", "B_g")):
+    reader = tf.train.load_checkpoint(str(checkpoint.path / PREFIX))
+    shape = network_shape(options)
+    weights = {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
+    with whole_folder(output) as unfinished:
+        for direction, prefix in GENERATORS.items():
             graph = frozen_generator(shape, weights, prefix)
-            (temporary / (direction + ".pb")).write_bytes(graph.SerializeToString())
-        write_json(temporary / SIGNATURE, signature(options, checkpoint, read_json(folder.options)))
-        temporary.chmod(0o755)
-        os.replace(str(temporary), str(output))
-    except BaseException:
-        shutil.rmtree(str(temporary), ignore_errors=True)
-        raise
+            (unfinished / f"{direction}.pb").write_bytes(graph.SerializeToString())
+        write_json(unfinished / SIGNATURE, signature(options, checkpoint, read_json(folder.options)))
     return checkpoint.step
 
 
@@ -183,21 +172,11 @@ def signature(options: TrainOptions, checkpoint: Checkpoint, record: Dict[str, A
     }
 
 
-Pairs = Sequence[SampleInput]
-
-# float32 images in [-1, 1], by "path/image/kind".
-Pictures = Dict[str, Any]
-
-TRANSLATED = ("A2B", "A2B2A", "B2A", "B2A2B")
-
-
 def drawing(graph: StepGraph, device: Device) -> Callable[[Any, Mapping[str, Any], Pairs], Pictures]:
-    """A function of session, weights and pairs of images that draws with the session's weights on every path."""
-
-    def drawn(session: Any, weights: Mapping[str, Any], pairs: Pairs) -> Pictures:
-        return dict(_sampled(graph, session, pairs), **_exported(graph, device, weights, pairs))
-
-    return drawn
+    """Return a function of session, weights and pairs of images that draws with these weights on every path."""
+    return lambda session, weights, pairs: dict(
+        _sampled(graph, session, pairs), **_exported(graph, device, weights, pairs)
+    )
 
 
 def _sampled(graph: StepGraph, session: Any, pairs: Pairs) -> Pictures:
@@ -215,20 +194,22 @@ def _sampled(graph: StepGraph, session: Any, pairs: Pairs) -> Pictures:
     with tempfile.TemporaryDirectory() as temporary:
         draw(Path(temporary) / "pictures", list(pairs), noted)
         for picture in read_samples(Path(temporary) / "pictures"):
-            pixels = np.asarray(Image.open(str(picture.path)), np.float32)
-            found[FILES + f"{picture.image}/{picture.kind}"] = pixels / np.float32(127.5) - np.float32(1)
+            found[f"{FILES}{picture.image}/{picture.kind}"] = _normalised(Image.open(str(picture.path)))
     return found
 
 
 def _exported(graph: StepGraph, device: Device, weights: Mapping[str, Any], pairs: Pairs) -> Pictures:
     found: Pictures = {}
-    for kind, prefix, domain in (("A2B", "A_g", "A"), ("B2A", "B_g", "B")):
+    for kind, prefix in GENERATORS.items():
         definition = frozen_generator(graph.options.shape, weights, prefix)
         with tf.Graph().as_default():
             tf.import_graph_def(definition, name="")
             with tf.Session(config=device.session_config()) as session:
                 for pair in pairs:
-                    image = getattr(pair, domain)[np.newaxis].astype(np.float32) / np.float32(127.5) - np.float32(1)
-                    name = f"exported/{pair.name}/{kind}"
-                    found[name] = session.run(OUTPUT + ":0", {INPUT + ":0": image})[0]
+                    image = _normalised(getattr(pair, kind[0])[np.newaxis])
+                    (found[f"exported/{pair.name}/{kind}"],) = session.run(f"{OUTPUT}:0", {f"{INPUT}:0": image})
     return found
+
+
+def _normalised(pixels: Any) -> Any:
+    return np.asarray(pixels, np.float32) / np.float32(127.5) - np.float32(1)

@@ -1,6 +1,7 @@
-"""The graph of one training step, built once and never added to."""
+"""The graph of one training step, and the smaller one that draws with both generators; neither is ever added to."""
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import layers, losses, networks
 from dualgan.devices.base import Device
@@ -28,6 +29,12 @@ def create_variables(specs: Sequence[VariableSpec], use_resource: bool = True) -
         spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer(), use_resource=use_resource)
         for spec in specs
     }
+
+
+def load_variables(session: Any, variables: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Set ``variables`` to ``values``, by name, in one run: each run would prepare the whole graph anew."""
+    initializers = [variables[name].initializer for name in values]
+    session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
 
 
 def values_of(variables: Sequence[Any], after: Sequence[Any] = ()) -> Weights:
@@ -115,15 +122,8 @@ class Feeds(NamedTuple):
         return [tensor for tensor in self if tensor is not None]
 
 
-class Update(NamedTuple):
-    """An operation that changes variables, and the losses as they were before it."""
-
-    operation: Any
-    terms: Dict[str, Tensor]
-
-
-class Run(NamedTuple):
-    """One session.run of a step: what it updates, and the losses that it fetches."""
+class Phase(NamedTuple):
+    """A part of a step: operations that change variables, and the losses as they were before."""
 
     operations: Tuple[Any, ...]
     terms: Dict[str, Tensor]
@@ -177,9 +177,11 @@ class StepGraph:
         real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
         return translate(real_A, real_B, weights, self._kernels, self._masks(), self.options.dropout_rate)
 
-    def _critic(self, prefix: str, weights: Weights) -> Callable[[Tensor], Tensor]:
-        disc_type = self.options.shape.disc_type
-        return lambda images: networks.critic(images, weights, prefix, disc_type, self._kernels)
+    def _critics_of(self, weights: Weights) -> Tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """The critics of A_g and of B_g, as functions of images."""
+        rest: Dict[str, Any] = {"disc_type": self.options.shape.disc_type, "kernels": self._kernels}
+        of_A_g, of_B_g = (partial(networks.critic, weights=weights, prefix=name, **rest) for name in ("A_d", "B_d"))
+        return of_A_g, of_B_g
 
     def _optimizer(self, name: str) -> Any:
         options = self.options
@@ -203,31 +205,23 @@ class StepGraph:
         with tf.control_dependencies(first):
             return optimizer.apply_gradients(list(zip(gradients, variables)))
 
-    def _critic_update(self, images: Translations) -> Update:
+    def _critic_phase(self, images: Translations) -> Phase:
         weights = values_of(self._critics)
-        terms = losses.critic_losses(
-            self._critic("A_d", weights),
-            self._critic("B_d", weights),
-            images,
-            self.feeds.epsilon_A,
-            self.feeds.epsilon_B,
-            self.options.losses,
-        )
+        critics, epsilons = self._critics_of(weights), (self.feeds.epsilon_A, self.feeds.epsilon_B)
+        terms = losses.critic_losses(*critics, images, *epsilons, self.options.losses)
         update = self._apply(self._optimizer("RMSProp_d"), terms, terms["d_loss"], weights, self._critics)
         if self.options.losses.GAN_type == "wgan":
             update = self._clip(after=update)
-        return Update(update, terms)
+        return Phase((update,), terms)
 
     def _clip(self, after: Any) -> Any:
         limit = self.options.clip_value
         values = values_of(self._critics, [after])
         return tf.group(*[v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics])
 
-    def _generator_update(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Update:
-        terms = losses.generator_losses(
-            self._critic("A_d", critics), self._critic("B_d", critics), images, self.options.losses
-        )
-        return Update(self._apply(optimizer, terms, terms["g_loss"], weights, self._generators), terms)
+    def _generator_phase(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Phase:
+        terms = losses.generator_losses(*self._critics_of(critics), images, self.options.losses)
+        return Phase((self._apply(optimizer, terms, terms["g_loss"], weights, self._generators),), terms)
 
     def _build_updates(self) -> None:
         """The critics' update, then the generators'. In one run, control dependencies keep that order, and both use
@@ -237,36 +231,29 @@ class StepGraph:
         one_run = self.options.one_run
         weights = values_of(self._generators)
         images = self._translate(weights)
-        self._critics_update = self._critic_update(images)
-        after_critics = [self._critics_update.operation] if one_run else []
-        critics = values_of(self._critics, after_critics)
+        self._critics_phase = self._critic_phase(images)
+        critics = values_of(self._critics, self._critics_phase.operations if one_run else ())
         optimizer = self._optimizer("RMSProp_g")
-        self._generator_updates = [self._generator_update(images, weights, critics, optimizer)]
+        self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
         if one_run and self.options.losses.GAN_type == "classic":
-            weights = values_of(self._generators, [self._generator_updates[0].operation])
+            weights = values_of(self._generators, self._generators_phase.operations)
             images = self._translate(weights)
-            self._generator_updates.append(self._generator_update(images, weights, critics, optimizer))
-
-    def load(self, session: Any, values: Dict[str, Any]) -> None:
-        """Set variables, by name, in one run: a run each would prepare the whole graph that many times."""
-        initializers = [self.variables[name].initializer for name in values]
-        session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
+            self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
 
     @property
     def critics_update(self) -> Any:
         """The operation that updates the critics; with two runs a step, all of the first."""
-        return self._critics_update.operation
+        return self._critics_phase.operations[0]
 
-    def runs(self, generators_too: bool) -> List[Run]:
-        """What a step runs one after the other; the same value for what it runs twice."""
-        critics, generators = self._critics_update, self._generator_updates[-1]
+    def phases(self, generators_too: bool) -> List[Phase]:
+        """What a step does in one session.run after the other; the same value for what it does twice."""
+        critics, generators = self._critics_phase, self._generators_phase
+        if not generators_too:
+            generators = generators._replace(operations=())
         if self.options.one_run:
-            operations = [critics.operation] + ([generators.operation] if generators_too else [])
-            return [Run(tuple(operations), dict(critics.terms, **generators.terms))]
-        of_generators = Run((generators.operation,) if generators_too else (), generators.terms)
+            return [Phase(critics.operations + generators.operations, dict(critics.terms, **generators.terms))]
         twice = generators_too and self.options.losses.GAN_type == "classic"
-        times = CLASSIC_GENERATOR_UPDATES if twice else 1
-        return [Run((critics.operation,), critics.terms)] + [of_generators] * times
+        return [critics] + [generators] * (CLASSIC_GENERATOR_UPDATES if twice else 1)
 
     def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
         """A function that does training step ``step`` (1 is the first) on values for ``feeds.tensors()``.
@@ -278,15 +265,16 @@ class StepGraph:
         GAN_type, n_critic = self.options.losses.GAN_type, self.options.n_critic
         compiled: Dict[Tuple[Any, ...], Callable[..., Any]] = {}
 
-        def callable_of(run: Run) -> Callable[..., Any]:
-            if run.operations not in compiled:
-                compiled[run.operations] = session.make_callable([run.terms, list(run.operations)], feed_list=feeds)
-            return compiled[run.operations]
+        def callable_of(phase: Phase) -> Callable[..., Any]:
+            if phase.operations not in compiled:
+                fetches = [phase.terms, list(phase.operations)]
+                compiled[phase.operations] = session.make_callable(fetches, feed_list=feeds)
+            return compiled[phase.operations]
 
         def do_step(step: int, values: Sequence[Any]) -> Losses:
             terms: Dict[str, Any] = {}
-            for run in self.runs(updates_generators(GAN_type, n_critic, step)):
-                terms.update(callable_of(run)(*values)[0])
+            for phase in self.phases(updates_generators(GAN_type, n_critic, step)):
+                terms.update(callable_of(phase)(*values)[0])
             return {name: float(value) for name, value in terms.items()}
 
         return do_step

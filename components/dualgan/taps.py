@@ -1,6 +1,7 @@
-"""Where a training step's layers and gradients are in its graph, found there without adding to it.
+"""Find a training step's layers and gradients in its graph, and note what they are in steps from given states.
 
-The graph that trains is looked at, so that what is recorded is what the device computes in training.
+Nothing is added to the graph that trains, so that what is recorded is what the device computes in training. `verify`,
+`trace` and `replay` do it alike.
 """
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
@@ -10,13 +11,16 @@ from dualgan.feed import Batch
 from dualgan.networks import is_critic_variable
 from dualgan.replay_bounds import UPDATED
 from dualgan.sampling import Pairs, Pictures
-from dualgan.step import Losses, StepGraph
+from dualgan.step import Losses, StepGraph, load_variables
 from dualgan.subsample import ELEMENTS, Subsample, UpdateNorms, subsample
 from dualgan.tensorflow_v1 import tf
 
 
-def operations_behind(fetches: Sequence[Any]) -> List[Any]:
-    """Every operation that running ``fetches`` (operations or tensors) needs."""
+def operations_behind(fetches: Sequence[Any], control_too: bool = True) -> List[Any]:
+    """Return every operation that running ``fetches`` (operations or tensors) needs.
+
+    control_too: whether to follow control dependencies; else only what the values are computed from.
+    """
     waiting = [getattr(fetch, "op", fetch) for fetch in fetches]
     seen: Set[Any] = set()
     while waiting:
@@ -25,7 +29,7 @@ def operations_behind(fetches: Sequence[Any]) -> List[Any]:
             continue
         seen.add(operation)
         waiting.extend(tensor.op for tensor in operation.inputs)
-        waiting.extend(operation.control_inputs)
+        waiting.extend(operation.control_inputs if control_too else ())
     return list(seen)
 
 
@@ -62,8 +66,9 @@ def find_taps(graph: StepGraph, critics: Set[str]) -> Taps:
     gradients = _gradients(set(graph.variables))
     of_critics = {name: tensor for name, tensor in gradients.items() if name in critics}
     of_generators = {name: tensor for name, tensor in gradients.items() if name not in critics}
-    layers = _layers(operations_behind(list(gradients.values())), set(graph.variables))
-    behind_critics = set(operations_behind(list(of_critics.values())))
+    # Control dependencies differ between step modes: the layers must not.
+    layers = _layers(operations_behind(list(gradients.values()), control_too=False), set(graph.variables))
+    behind_critics = set(operations_behind(list(of_critics.values()), control_too=False))
     first = {name: tensor for name, tensor in layers.items() if tensor.op in behind_critics}
     # The critics' update moves such a bias by rounding alone; the normalisation behind it takes that out again.
     depth = networks.depth(graph.options.shape.image_size)
@@ -150,7 +155,7 @@ class Probe(NamedTuple):
     updates: Subsamples
 
 
-class FreeRun(NamedTuple):
+class UnforcedRun(NamedTuple):
     """Steps one after the other: the losses and the norms of the networks' updates, by step."""
 
     terms: List[Losses]
@@ -182,8 +187,7 @@ class Prober:
 
     def load_state(self, session: Any, state: Mapping[str, Any]) -> None:
         session.run(self._initializer)
-        initializers = [self._variables[name].initializer for name in state]
-        session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, state.values())})
+        load_variables(session, self._variables, state)
 
     def step(self, session: Any, number: int, batch: Batch) -> Losses:
         """Do a training step from the session's present state."""
@@ -191,15 +195,11 @@ class Prober:
             self._step_function = self._graph.step_callable(session)
         return self._step_function(number, batch.values())
 
-    def run_freely(
-        self,
-        session: Any,
-        first_step: int,
-        batches: Sequence[Batch],
-        before: Callable[[int], None] = lambda step: None,
-    ) -> FreeRun:
+    def run_unforced(
+        self, session: Any, first_step: int, batches: Sequence[Batch], before: Callable[[int], None] = lambda step: None
+    ) -> UnforcedRun:
         """Do the steps from the session's present state; ``before`` is called before each with its number."""
-        result = FreeRun([], [])
+        result = UnforcedRun([], [])
         self._norms.start(session)
         for step, batch in enumerate(batches, first_step):
             before(step)

@@ -24,20 +24,19 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from dualgan import files, image_cache
+from dualgan import files
 from dualgan import options as train_options
 from dualgan.checkpoints import Checkpoints
-from dualgan.dataset_folder import checked_description, require_training_images
 from dualgan.devices import Device, open_recorded_device
-from dualgan.errors import BadInput
-from dualgan.feed import Batch, training_data
+from dualgan.errors import BadInput, first_line
+from dualgan.feed import Batch, open_dataset, training_data
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions, from_dict, recorded_options
 from dualgan.run_folder import NETWORKS, RECONSTRUCTION_METRICS, RunFolder
 from dualgan.sampling import SampleInput, drawing, sample_inputs
 from dualgan.step import StepGraph, step_options, updates_generators
 from dualgan.subsample import ELEMENTS, Subsample
-from dualgan.taps import FreeRun, Probe, Prober, State, Subsamples
+from dualgan.taps import Probe, Prober, State, Subsamples, UnforcedRun
 from dualgan.tensorflow_v1 import tf
 from dualgan.weights import initial_values, late_state
 
@@ -81,7 +80,7 @@ class Trace(NamedTuple):
     pairs: List[SampleInput]
     starts: List[Start]
     probes: List[Probe]
-    free_run: FreeRun
+    unforced_run: UnforcedRun
 
 
 def save_trace(trace: Trace, path: Path) -> None:
@@ -109,7 +108,7 @@ def save_trace(trace: Trace, path: Path) -> None:
                 joined = np.concatenate([np.array([value.norm], np.float32), value.elements])
                 arrays[f"{kind}/{number}/{name}"] = joined
         arrays.update({f"term/{number}/{name}": np.array(v) for name, v in probe.terms.items()})
-    for kind, steps in (("term", trace.free_run.terms), ("update", trace.free_run.update_norms)):
+    for kind, steps in (("term", trace.unforced_run.terms), ("update", trace.unforced_run.update_norms)):
         for name in steps[0]:
             arrays[f"free/{kind}/{name}"] = np.array([values[name] for values in steps], np.float64)
     files.write_arrays(path, meta, arrays)
@@ -122,8 +121,7 @@ def load_trace(path: Path) -> Trace:
         trace = _trace(meta, arrays)
         _check(trace)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, BadInput) as error:
-        message = "{}: a damaged trace ({}); record it anew"
-        raise BadInput(message.format(path, files.first_line(error))) from None
+        raise BadInput(f"{path}: a damaged trace ({first_line(error)}); record it anew") from None
     return trace
 
 
@@ -157,7 +155,7 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
         [SampleInput(*pair) for pair in zip(meta["pairs"], arrays["pair/A"], arrays["pair/B"])],
         [Start(kind, below(f"state/{number}/")) for number, (_, kind) in enumerate(meta["probes"])],
         [probe(number, step) for number, (step, _) in enumerate(meta["probes"])],
-        FreeRun(*by_step),
+        UnforcedRun(*by_step),
     )
 
 
@@ -182,8 +180,8 @@ def _check(trace: Trace) -> None:
         if start.kind == STORED:
             missing += [name for name in specs if name not in start.stored]
         if wrong or missing or not trace.first_step <= probe.step < trace.first_step + len(trace.batches):
-            raise ValueError("step {} lacks {}".format(probe.step, (wrong + missing or ["its batch"])[0]))
-    for terms, norms in zip(*trace.free_run):
+            raise ValueError(f"step {probe.step} lacks {(wrong + missing or ['its batch'])[0]}")
+    for terms, norms in zip(*trace.unforced_run):
         if not (set(terms) >= set(RECONSTRUCTION_METRICS) and set(norms) == set(NETWORKS)):
             raise ValueError("a step lacks its losses or updates")
 
@@ -194,10 +192,8 @@ def _check_images(images: Any, shape: Any, domain: str) -> None:
 
 
 DEFAULT_STEPS = 12
-
 # How many pairs of validation images are drawn from each probed state.
 PAIRS = 2
-
 # A probed step within the trace keeps the whole state before it, with the optimisers' slots twice to three times the
 # weights. Networks of more parameters are probed at the first step only, unless told otherwise: the reference's have
 # 69 million.
@@ -232,22 +228,18 @@ def _as_run(arguments: argparse.Namespace, given: TrainOptions) -> TrainOptions:
     options = train_options.validated(dataclasses.replace(run, **own))
     different = train_options.contradictions(options, dataclasses.replace(options, **chosen))
     if different:
-        raise BadInput("{}: holds a run with other options ({})".format(given.run_dir, "; ".join(different)))
+        raise BadInput(f"{given.run_dir}: holds a run with other options ({'; '.join(different)})")
     return dataclasses.replace(options, **chosen)
 
 
 def record(wanted: Request, output: Path) -> Trace:
-    """Record a trace and write it to ``output``. Raises BadInput where dataset, device or checkpoint is missing."""
+    """Record a trace and write it to ``output``. Raises BadInput if dataset, device or checkpoint is missing."""
     options = wanted.options
     _check_request(wanted)
-    if not options.data_dir:
-        raise BadInput("--data_dir: name the dataset folder, which holds train/A and train/B")
-    require_training_images(Path(options.data_dir))
-    digest = checked_description(Path(options.data_dir)).digest
+    dataset, cache = open_dataset(options)
     device = open_recorded_device(options)
-    cache = Path(options.cache_dir) if options.cache_dir else image_cache.default_folder()
-    data = training_data(options, digest, cache)
-    pairs = sample_inputs(options, digest, cache, PAIRS)
+    data = training_data(options, dataset.digest, cache)
+    pairs = sample_inputs(options, dataset.digest, cache, PAIRS)
     with tf.Graph().as_default() as tensorflow_graph:
         graph = StepGraph(step_options(options, device), device)
         prober = Prober(graph, drawing(graph, device))
@@ -264,28 +256,20 @@ def record(wanted: Request, output: Path) -> Trace:
                     starts[step] = Start(STORED, prober.read_state(session))
 
             prober.load_state(session, start.state(options))
-            free_run = prober.run_freely(session, first, batches, keep_state)
+            unforced = prober.run_unforced(session, first, batches, keep_state)
             probed = [*sorted(starts.items()), (_late_step(options, first, wanted.steps), Start(LATE, {}))]
             probes = [
                 prober.probe(session, step, batches[step - first], start.state(options), pairs)
                 for step, start in probed
             ]
-    result = Trace(
-        options,
-        digest,
-        origin(device, graph.options.one_run),
-        first,
-        batches,
-        pairs,
-        [start for _, start in probed],
-        probes,
-        free_run,
-    )
-    save_trace(result, Path(output))
-    return result
+    here = origin_of(device, graph.options.one_run)
+    starts_of_probes = [start for _, start in probed]
+    trace = Trace(options, dataset.digest, here, first, batches, pairs, starts_of_probes, probes, unforced)
+    save_trace(trace, Path(output))
+    return trace
 
 
-def origin(device: Device, one_run: bool) -> Origin:
+def origin_of(device: Device, one_run: bool) -> Origin:
     return Origin(tf.version.VERSION, device.describe(), "one-run" if one_run else "two-run")
 
 
@@ -322,5 +306,5 @@ def _start(
     prober.load_state(session, {})
     checkpoint, _ = checkpoints.restore_newest(session)
     if checkpoint is None:
-        raise BadInput("{}: no checkpoint to start from; train first".format(options.run_dir or "--run_dir"))
+        raise BadInput(f"{options.run_dir or '--run_dir'}: no checkpoint to start from; train first")
     return Start(STORED, prober.read_state(session)), checkpoint.step

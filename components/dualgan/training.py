@@ -13,16 +13,16 @@ from typing import Any, Dict, Iterator, List, Optional
 import numpy
 import PIL
 
-from dualgan import __version__, image_cache
+from dualgan import __version__
 from dualgan.checkpoints import Checkpoints, saved_checkpoints
-from dualgan.dataset_folder import Description, checked_description, require_training_images
+from dualgan.dataset_folder import Description
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput, DualGANError, Interrupted
-from dualgan.feed import FeedSignature, Prefetch, TrainingData, training_data
+from dualgan.feed import FeedSignature, Prefetch, TrainingData, open_dataset, training_data
 from dualgan.options import TrainOptions, contradictions, from_dict
 from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, cut_after, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
-from dualgan.step import StepGraph, step_options
+from dualgan.step import StepGraph, load_variables, step_options
 from dualgan.subsample import UpdateNorms
 from dualgan.summary import WARM_UP_STEPS, summarise, timing
 from dualgan.tensorflow_v1 import tf
@@ -30,17 +30,11 @@ from dualgan.weights import initial_values
 
 # Variables that change what is computed or how fast.
 RECORDED_PREFIXES = (
-    "TF_",
-    "CUDA_",
-    "NVIDIA_TF32",
-    "OMP_",
-    "MKL_",
-    "XLA_",
-    "ASCEND_",
-    "RANK_",
-    "DEVICE_ID",
-    "ENABLE_HF32",
+    *("TF_", "CUDA_", "NVIDIA_TF32", "OMP_", "MKL_", "XLA_", "ASCEND_", "RANK_", "DEVICE_ID", "ENABLE_HF32"),
 )
+TERMINAL_SECONDS = 0.5
+LINE_SECONDS = 15.0
+TIMING_INTERVAL_SECONDS = 5.0
 
 
 def run_record(options: TrainOptions, device: Device, dataset: Description) -> Dict[str, Any]:
@@ -63,11 +57,6 @@ def run_record(options: TrainOptions, device: Device, dataset: Description) -> D
     }
 
 
-TERMINAL_SECONDS = 0.5
-
-LINE_SECONDS = 15.0
-
-
 class Progress:
     """Shows the newest step, but no more often than a reader can follow."""
 
@@ -85,19 +74,15 @@ class Progress:
         if not due and step < self._total:
             return
         self._due = now + (TERMINAL_SECONDS if self._terminal else LINE_SECONDS)
-        line = "step {}/{}  A_loss {:.4f}  B_loss {:.4f}  {:.4f} s/step".format(
-            step, self._total, metrics["A_loss"], metrics["B_loss"], seconds
-        )
+        losses = f"A_loss {metrics['A_loss']:.4f}  B_loss {metrics['B_loss']:.4f}"
+        line = f"step {step}/{self._total}  {losses}  {seconds:.4f} s/step"
         start, end = ("\r\x1b[K", "\n" if step == self._total else "") if self._terminal else ("", "\n")
         sys.stdout.write(start + line + end)
         sys.stdout.flush()
 
 
-TIMING_INTERVAL_SECONDS = 5.0
-
-
 def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Description) -> bool:
-    """Whether ``folder`` holds this run already. Raises BadInput where it holds another one."""
+    """Whether ``folder`` holds this run already. Raises BadInput if it holds another one."""
     if not folder.options.is_file():
         if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
             raise BadInput(f"{folder.path}: neither empty nor a run folder; name another --run_dir")
@@ -165,7 +150,7 @@ class Training:
         done = checkpoint.step if checkpoint else 0
         if checkpoint is None:
             session.run(self._initializer)
-            self.graph.load(session, self._initial_values)
+            load_variables(session, self.graph.variables, self._initial_values)
             self._initial_values = {}
         cut_after(self.folder.events, done)
         self._log = EventLog(self.folder.events)
@@ -174,7 +159,7 @@ class Training:
         return done
 
     def run(self, session: Any) -> None:
-        """Train to the last step. Raises Interrupted on a termination signal, DualGANError where training fails."""
+        """Train to the last step. Raises Interrupted on a termination signal, DualGANError if training fails."""
         began = time.perf_counter()
         done = self.start(session)
         self._signature = FeedSignature(session)
@@ -218,9 +203,14 @@ class Training:
         self._times["waiting_for_data"] += fed - asked
         self._times["training"] += ended - fed
         metrics = {name: terms[name] for name in LOSS_METRICS if name in terms}
-        feed = self._signature.take()
-        norms = self._update_norms.take()
-        self._log.training_step(step, self._data.epoch_of(step), ended - asked, metrics, feed, norms)
+        self._log.training_step(
+            step,
+            seconds=ended - asked,
+            epoch=self._data.epoch_of(step),
+            metrics=metrics,
+            feed=self._signature.take(),
+            update_norms=self._update_norms.take(),
+        )
         self._done = step
         self._progress.show(step, metrics, ended - asked)
         self._check_finite(step, metrics)
@@ -261,11 +251,7 @@ class Training:
 
     def _end(self, status: str, reason: Optional[str], began: float) -> None:
         if self._recent_seconds:
-            self._log.event(
-                "timing",
-                self._done,
-                metrics=timing(self._recent_seconds, self.options.batch_size),
-            )
+            self._log.event("timing", self._done, metrics=timing(self._recent_seconds, self.options.batch_size))
         if status == "failed":
             self._log.event("failed", self._done, reason=reason)
         self._log.close()
@@ -288,15 +274,10 @@ def train(options: TrainOptions) -> Dict[str, Any]:
     """
     if not options.run_dir:
         raise BadInput("--run_dir: name the run folder to write")
-    if not options.data_dir:
-        raise BadInput("--data_dir: name the dataset folder, which holds train/A and train/B")
-    dataset_path = Path(options.data_dir)
-    require_training_images(dataset_path)
-    dataset = checked_description(dataset_path)
+    dataset, cache = open_dataset(options)
     folder = RunFolder(Path(options.run_dir))
     resuming = check_resumable(folder, options, dataset)
     device = open_recorded_device(options)
-    cache = Path(options.cache_dir) if options.cache_dir else image_cache.default_folder()
     data = training_data(options, dataset.digest, cache)
     if resuming and _is_finished(folder, last_step(options, data)):
         return read_json(folder.summary)
@@ -319,10 +300,8 @@ def last_step(options: TrainOptions, data: TrainingData) -> int:
 
 
 def _is_finished(folder: RunFolder, last_step: int) -> bool:
-    if not folder.summary.is_file():
-        return False
     try:
         summary = read_json(folder.summary)
         return bool(summary["status"] == "finished" and summary["steps"] >= last_step)
-    except (ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError):
         return False

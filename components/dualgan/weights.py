@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, Sequence
 
 import numpy as np
 
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, first_line
 from dualgan.feed import stream
 from dualgan.networks import Shape, VariableSpec, all_variables, depth, is_critic_variable, network_shape
 from dualgan.options import TrainOptions
@@ -42,14 +42,13 @@ def initial_values(options: TrainOptions) -> Dict[str, Any]:
 def original_weights(prefix: str, shape: Shape) -> Dict[str, Any]:
     """The variables of all networks, by name, from the checkpoint ``prefix``, turned to RGB order.
 
-    Raises BadInput where there is no checkpoint, or where it lacks a variable or has one of another shape.
+    Raises BadInput if there is no checkpoint, or if it lacks a variable or has one of another shape.
     """
     try:
         reader = tf.train.load_checkpoint(prefix)
         present = reader.get_variable_to_shape_map()
     except (tf.errors.OpError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise BadInput(f"--init_from {prefix}: no TensorFlow checkpoint ({reason})") from None
+        raise BadInput(f"--init_from {prefix}: no TensorFlow checkpoint ({first_line(error)})") from None
     specs = all_variables(shape)
     for spec in specs:
         found = present.get(spec.name)

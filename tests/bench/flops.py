@@ -26,7 +26,7 @@ def flops_of(fetches: Sequence[Any]) -> int:
 
 def flops_per_step(graph: StepGraph) -> int:
     """What flops_of counts in a training step that updates critics and generators."""
-    fetches = [list(run.operations) + list(run.terms.values()) for run in graph.runs(True)]
+    fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
     return sum(flops_of(run) for run in fetches)
 
 

@@ -16,7 +16,7 @@ from dualgan.devices import Device, open_device
 from dualgan.feed import Prefetch, TrainingData, training_data
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions
-from dualgan.step import StepGraph, step_options
+from dualgan.step import StepGraph, load_variables, step_options
 from dualgan.tensorflow_v1 import tf
 from dualgan.weights import initial_value
 from tests.bench.flops import flops_per_step
@@ -39,7 +39,11 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
         tf.get_default_graph().finalize()
         session = tf.Session(graph=tf.get_default_graph(), config=device.session_config())
         session.run(initializer)
-        graph.load(session, {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))})
+        load_variables(
+            session,
+            graph.variables,
+            {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))},
+        )
         step = graph.step_callable(session)
         say(kind="flops", gcn=options.gcn, flops=flops_per_step(graph))
     prefetch = Prefetch(data)

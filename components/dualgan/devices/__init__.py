@@ -36,7 +36,7 @@ def open_device(name: str, threads: int = 0, options: Optional[DeviceOptions] = 
         from dualgan.devices.npu import Npu
 
         return Npu(threads, options)
-    raise BadInput("device {}: must be one of {}".format(name, ", ".join(DEVICES)))
+    raise BadInput(f"device {name}: must be one of {', '.join(DEVICES)}")
 
 
 def open_recorded_device(options: TrainOptions, name: Optional[str] = None) -> Device:

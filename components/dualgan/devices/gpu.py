@@ -1,20 +1,16 @@
 """NVIDIA GPUs through CUDA."""
 
 import os
-import subprocess
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
 
-from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
+from dualgan.devices.base import DEFAULTS, Device, DeviceOptions, output_of
 from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import tf
 
-SECONDS = 10.0
-
 FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")
-
 # Drivers from before 2021 do not know this field and then refuse the whole question.
 NEWER_FIELDS = ("compute_cap",)
 
@@ -31,17 +27,11 @@ class Card(NamedTuple):
 
 
 def list_cards() -> Optional[List[Card]]:
-    """The GPUs in the driver's order; None where nvidia-smi is missing, fails or takes too long."""
+    """The GPUs in the driver's order; None if nvidia-smi is missing, fails or takes too long."""
     for fields in (FIELDS + NEWER_FIELDS, FIELDS):
-        pipe = subprocess.PIPE
-        command = ["nvidia-smi", "--query-gpu=" + ",".join(fields), "--format=csv,noheader,nounits"]
-        try:
-            answer = subprocess.run(command, stdout=pipe, stderr=pipe, timeout=SECONDS, check=True)
-            return parse_cards(answer.stdout.decode("utf-8", "replace"))
-        except subprocess.CalledProcessError:
-            continue
-        except (OSError, subprocess.SubprocessError):
-            return None
+        output = output_of(["nvidia-smi", "--query-gpu=" + ",".join(fields), "--format=csv,noheader,nounits"])
+        if output is not None:
+            return parse_cards(output)
     return None
 
 
@@ -67,7 +57,7 @@ def _known(value: str) -> Optional[str]:
 def first_visible_card(found: Sequence[Card], visible_devices: Optional[str]) -> Optional[Card]:
     """The card that CUDA shows a program first, given CUDA_VISIBLE_DEVICES (None: unset, all are visible).
 
-    None where it names none of ``found``, as it does for a part of a card (MIG).
+    Return None if it names none of ``found``, as it does for a part of a card (MIG).
     """
     if visible_devices is None:
         return found[0] if found else None
@@ -125,7 +115,9 @@ class Gpu(Device):
         details_of = getattr(tensorflow.config.experimental, "get_device_details", None)
         details: Dict[str, Any] = details_of(self._visible[0]) if details_of else {}
         card = first_visible_card(list_cards() or [], os.environ.get(VISIBLE_DEVICES))
-        capability = details.get("compute_capability")
+        capability = card.compute_capability if card else None
+        if details.get("compute_capability"):
+            capability = ".".join(str(part) for part in details["compute_capability"])
         build = _build()
         return {
             "kind": self.kind,
@@ -133,9 +125,7 @@ class Gpu(Device):
             "count": len(self._visible),
             "driver": card.driver if card else None,
             "memory_mebibytes": card.memory_mebibytes if card else None,
-            "compute_capability": "{}.{}".format(*capability)
-            if capability
-            else (card.compute_capability if card else None),
+            "compute_capability": capability,
             "cuda": build.get("cuda_version"),
             "cudnn": build.get("cudnn_version"),
             "products": self.matmul_input_dtype,
@@ -186,8 +176,9 @@ def why_no_gpu() -> str:
     found = list_cards()
     if not found:
         return "nvidia-smi finds no driver or no card; use a machine (a pod that asks for nvidia.com/gpu) with one"
-    return "the driver ({}) lists {}, but CUDA {} could not be loaded; TF_CPP_MIN_LOG_LEVEL=0 names the library".format(
-        found[0].driver, found[0].name, _build().get("cuda_version")
+    return (
+        f"the driver ({found[0].driver}) lists {found[0].name}, but CUDA {_build().get('cuda_version')} could not be "
+        "loaded; TF_CPP_MIN_LOG_LEVEL=0 names the library"
     )
 
 

@@ -59,9 +59,8 @@ def checked_mode(name: str, cann: Cann, card: Optional[Card]) -> str:
         require_cann("--precision_mode " + name, mode.since, cann)
     if mode.newer_chip and not newer_chip:
         raise BadInput(
-            "--precision_mode {}: an Ascend 910 cannot convolve in it (chip: {}); {} comes closest".format(
-                name, card.name if card else "unknown", DEFAULT_MODE
-            )
+            f"--precision_mode {name}: an Ascend 910 cannot convolve in it (chip: {card.name if card else 'unknown'}); "
+            f"{DEFAULT_MODE} comes closest"
         )
     return name
 
@@ -70,30 +69,20 @@ def require_cann(what: str, since: Version, cann: Cann) -> None:
     """Raise BadInput unless the installed CANN is ``since`` or newer; one that is unknown may not be."""
     number = cann.number
     if number is None or number < since:
-        raise BadInput(
-            "{}: needs CANN {} or newer; here is {}".format(
-                what,
-                ".".join(str(part) for part in since),
-                cann.version or f"one of unknown version (no install.info under {cann.looked_in})",
-            )
-        )
+        needed = ".".join(str(part) for part in since)
+        found = cann.version or f"one of unknown version (no install.info under {cann.looked_in})"
+        raise BadInput(f"{what}: needs CANN {needed} or newer; here is {found}")
 
 
 Value = Union[bool, int, str]
-
 OPTION = "--npu_parameters"
-
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
-
 # Before it, CANN divides a card's memory between graph and variables beforehand; from then on as they need it.
 DYNAMIC_MEMORY_SINCE = (8, 0)
-
 # Of 32 parts of the memory: the limits that CANN sets by itself. On an Ascend 910's 32 GB one part is its own.
 DEFAULT_GRAPH_PARTS, DEFAULT_VARIABLE_PARTS, PARTS = 26, 5, 32
-
 # "0|5|10-20", which the adapter otherwise aborts the process for.
 DUMP_STEPS = re.compile(r"\d+(-\d+)?(\|\d+(-\d+)?)*$")
-
 MAX_DUMP_STEPS = 100
 
 
@@ -160,13 +149,13 @@ NOT_OPEN = {
 }
 
 NO_LOOP = (
-    "{} on the device needs one training operation fed by a dataset in the graph; here critics and generators have one "
-    "each, and the host feeds both with the same batch and random numbers on every leg"
+    "a loop on the device needs one training operation fed by a dataset in the graph; here critics and generators have "
+    "one each, and the host feeds both with the same batch and random numbers on every leg"
 )
 
 
 def parse_parameters(text: str) -> Dict[str, Value]:
-    """The parameters in the option's JSON object. Raises BadInput where it is none or a key or a type is wrong."""
+    """The parameters in the option's JSON object. Raises BadInput if it is none or if a key or a type is wrong."""
     if not text:
         return {}
     try:
@@ -183,11 +172,11 @@ def _value(key: str, value: Any) -> Value:
     if key == "iterations_per_loop":
         if value == 1:
             raise BadInput(f"{OPTION}: iterations_per_loop is 1 here; leave it out")
-        raise BadInput("{}: iterations_per_loop: {}".format(OPTION, NO_LOOP.format("a loop")))
+        raise BadInput(f"{OPTION}: iterations_per_loop: {NO_LOOP}")
     if key in NOT_OPEN:
         raise BadInput(f"{OPTION}: {key} cannot be set: {NOT_OPEN[key]}")
     if key not in PARAMETERS:
-        raise BadInput("{}: {}: unknown; known are {}".format(OPTION, key, ", ".join(sorted(PARAMETERS))))
+        raise BadInput(f"{OPTION}: {key}: unknown; known are {', '.join(sorted(PARAMETERS))}")
     parameter = PARAMETERS[key]
     if key == "profiling_options" and isinstance(value, dict):
         value = json.dumps(value)
@@ -239,8 +228,8 @@ def check_parameters(
         values.setdefault("op_compiler_cache_mode", "enable")
     if values.get("op_debug_level") and values.get("op_compiler_cache_mode", "disable") != "disable":
         raise BadInput(
-            "{}: op_debug_level {} switches off the cache of compiled operations; leave it or op_compiler_cache_dir "
-            "out".format(OPTION, values["op_debug_level"])
+            f"{OPTION}: op_debug_level {values['op_debug_level']} switches off the cache of compiled operations; leave "
+            "it or op_compiler_cache_dir out"
         )
     return values
 
@@ -276,11 +265,9 @@ def _check_memory(values: Dict[str, Value], cann: Cann, card: Optional[Card]) ->
     is_divided = cann.number is None or cann.number < DYNAMIC_MEMORY_SINCE
     if is_divided and graph + variables > usable:
         raise BadInput(
-            "{}: graph_memory_max_size and variable_memory_max_size add up to {:.1f} GB; this card has {:.0f} "
-            "(unless set, they are {} and {} of {} parts)".format(
-                *(OPTION, (graph + variables) / GIBIBYTE, usable / GIBIBYTE),
-                *(DEFAULT_GRAPH_PARTS, DEFAULT_VARIABLE_PARTS, PARTS),
-            )
+            f"{OPTION}: graph_memory_max_size and variable_memory_max_size add up to "
+            f"{(graph + variables) / GIBIBYTE:.1f} GB; this card has {usable / GIBIBYTE:.0f} (unless set, they are "
+            f"{DEFAULT_GRAPH_PARTS} and {DEFAULT_VARIABLE_PARTS} of {PARTS} parts)"
         )
 
 

@@ -1,4 +1,4 @@
-"""The NPUs of this machine as `npu-smi info` lists them.
+"""The NPUs of this machine as `npu-smi info` lists them, and what their names say of them.
 
 Two rows a chip; the first names it and says whether it is well, the second ends with the memory in use and in all:
 
@@ -10,10 +10,9 @@ Two rows a chip; the first names it and says whether it is well, the second ends
 """
 
 import re
-import subprocess
 from typing import List, NamedTuple, Optional
 
-SECONDS = 10.0
+from dualgan.devices.base import output_of
 
 VERSION = re.compile(r"npu-smi\s+(\S+)")
 
@@ -41,13 +40,9 @@ class Listing(NamedTuple):
 
 
 def listing() -> Optional[Listing]:
-    """What the tool says now; None where it is missing, fails or takes too long."""
-    pipe = subprocess.PIPE
-    try:
-        answer = subprocess.run(["npu-smi", "info"], stdout=pipe, stderr=pipe, timeout=SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return parse(answer.stdout.decode("utf-8", "replace"))
+    """Return what the tool says now; None if it is missing, fails or takes too long."""
+    output = output_of(["npu-smi", "info"])
+    return None if output is None else parse(output)
 
 
 def parse(output: str) -> Listing:
@@ -67,17 +62,9 @@ def parse(output: str) -> Listing:
 
 
 FIRST, A2, A3, LATER = "910", "A2", "A3", "950"
-
 # npu-smi calls the first 910 and Atlas A3 alike in some versions; only the latter has 64 GiB.
 MIN_A3_MEBIBYTES = 60000
-
-_NAMES = (
-    (r"910B\d", A2),
-    (r"910(C|_\d)", A3),
-    (r"9[2-9]\d", LATER),
-    (r"910", FIRST),
-)
-
+_NAMES = ((r"910B\d", A2), (r"910(C|_\d)", A3), (r"9[2-9]\d", LATER), (r"910", FIRST))
 # Factors of convolutions in HF32, float32 with 11 bits behind the point, unless it is "0".
 HF32_VARIABLE = "ENABLE_HF32_EXECUTION"
 

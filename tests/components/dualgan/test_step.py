@@ -65,8 +65,8 @@ def test_an_update_waits_for_every_loss_that_is_fetched_beside_it(
         one_run=one_run,
     )
     with tf.Graph().as_default() as graph:
-        for run in StepGraph(options, device()).runs(True):
-            needed = set(operations_behind(run.operations))
+        for phase in StepGraph(options, device()).phases(True):
+            needed = set(operations_behind(phase.operations))
             updates = [op for op in graph.get_operations() if op in needed and op.type.endswith("ApplyRMSProp")]
             # The last one of each variable: classic has two of the generators in one run.
             last = {update.inputs[0].op.name: update for update in updates}
@@ -75,7 +75,9 @@ def test_an_update_waits_for_every_loss_that_is_fetched_beside_it(
                 of_critic = is_critic_variable(variable)
                 # Directly, not by way of a read or of an operation without a result: an NPU's compiler drops those.
                 first = set(update.control_inputs) | {tensor.op for tensor in update.inputs}
-                assert {run.terms[name].op for name in run.terms if (name not in GENERATOR_TERMS) == of_critic} <= first
+                assert {
+                    phase.terms[name].op for name in phase.terms if (name not in GENERATOR_TERMS) == of_critic
+                } <= first
                 # A variable that is not copied where it is read changes under a gradient that still needs it.
                 gradients = {u.inputs[-1].op for name, u in last.items() if is_critic_variable(name) == of_critic}
                 assert device.use_resource or gradients <= first
