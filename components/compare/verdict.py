@@ -14,6 +14,10 @@ class Verdict(StrEnum):
     NOT_MEASURED = "not_measured"
 
 
+# Of a program that ends with a comparison's verdict.
+EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 3, Verdict.INCONCLUSIVE: 4}
+
+
 class AxisName(StrEnum):
     FUNCTION = "function"
     ARITHMETIC = "arithmetic"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.__main__ import parser
 from pipelines.profile import load_profile
 from tests.manifests.rendered import MANIFESTS, OVERLAYS, ROOT, example_secrets, of_kind, rendered
+from tests.parity.parsing import parse
 
 TEXT = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 ADMINS_PART = TEXT.partition("## For the admin")[2].partition("\n## ")[0]
@@ -42,10 +42,10 @@ def test_the_table_of_overlays_is_complete() -> None:
 
 
 def test_commands_of_this_software_are_understood() -> None:
-    ours = [words[3:] for words in _commands() if words[:3] == ["python", "-m", "pipelines"]]
+    ours = [words for words in _commands() if words[0] == "parity"]
     assert ours
     for words in ours:
-        parser().parse_args(words)
+        parse(words)
 
 
 def test_secrets_that_are_named_are_in_the_example() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.__main__ import main
 from components.tracking.follow import LiveTracking
 from components.tracking.placement import Placement, placement_file
 from components.tracking.runs import PARENT_TAG
+from parity.cli import main
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
 from tests.components.tracking.link import Link
 from tests.components.tracking.observed import history, images, legs, only_leg

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.__main__ import main
 from components.tracking.follow import LiveTracking
 from components.tracking.placement import Placement
 from dualgan.run_folder import RunFolder
+from parity.cli import main
 from tests.components.tracking.folders import begin, finish, finished_run, sample, train
 from tests.components.tracking.guarded import NO_HOST, NO_LOGIN, Guard, Refusal
 from tests.components.tracking.observed import history, images, only_leg

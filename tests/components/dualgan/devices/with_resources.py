@@ -2,7 +2,7 @@
 
 import sys
 
-from dualgan.__main__ import main
+from dualgan.cli import main
 from dualgan.devices.npu import Npu
 
 if __name__ == "__main__":
