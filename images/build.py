@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+import yaml
+from pydantic import BaseModel, ConfigDict
+
 from components.train.commit import code_commit
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
@@ -18,7 +21,20 @@ FOLDER = Path(__file__).parent
 REPOSITORY = "dualgan-parity"
 # Built by `make images`: what a machine with neither an accelerator nor a vendor's login can use.
 USUAL = ("cpu", "tf1", "mlflow")
+VARIANT = "variant.yaml"
 ARGUMENT = re.compile(r"^ARG\s+(\w+)", re.MULTILINE)
+
+
+class Variant(BaseModel):
+    """An image that another one's Dockerfile makes: its folder holds this as variant.yaml.
+
+    image: the other one; arguments: the build arguments that differ, each a value or the name of a base.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str
+    arguments: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,18 @@ class BuildOptions:
 
 
 def known_images() -> list[str]:
-    return sorted(file.parent.name for file in FOLDER.glob("*/Dockerfile"))
+    return sorted(file.parent.name for kind in ("Dockerfile", VARIANT) for file in FOLDER.glob(f"*/{kind}"))
+
+
+def variant_of(name: str) -> Variant:
+    """What the image ``name`` is a variant of: itself, unless its folder says otherwise."""
+    file = FOLDER / name / VARIANT
+    return Variant.model_validate(yaml.safe_load(file.read_text())) if file.is_file() else Variant(image=name)
+
+
+def dockerfile_of(name: str) -> Path:
+    """The Dockerfile that makes the image ``name``; it need not be there."""
+    return FOLDER / variant_of(name).image / "Dockerfile"
 
 
 def image_tag(name: str) -> str:
@@ -46,14 +73,16 @@ def build_command(name: str, options: BuildOptions) -> list[str]:
 
     Raises BadInput for an image that has no Dockerfile here, or an argument that it does not declare.
     """
-    dockerfile = FOLDER / name / "Dockerfile"
+    dockerfile = dockerfile_of(name)
     if not dockerfile.is_file():
         raise BadInput(f"image {name}: unknown; known are {', '.join(known_images())}")
     declared = set(ARGUMENT.findall(dockerfile.read_text(encoding="utf-8")))
     explicit = options.arguments
     if set(explicit) - declared:
         raise BadInput(f"image {name}: no build argument {min(set(explicit) - declared)}; see {dockerfile}")
-    arguments = {name: value for name, value in (_known_arguments(options) | explicit).items() if name in declared}
+    known = _known_arguments(options)
+    variant = {argument: known.get(value, value) for argument, value in variant_of(name).arguments.items()}
+    arguments = {name: value for name, value in (known | variant | explicit).items() if name in declared}
     command = ["docker", "build", "--network", options.network, "--file", str(dockerfile)]
     command += ["--tag", options.tag or image_tag(name)]
     for argument, value in sorted(arguments.items()):

@@ -92,19 +92,19 @@ def compare_legs(
     read = with_replays(read_legs(legs, names), replay or [], reference is None)
     # Imported late: the drawing libraries take longer than printing a usage error.
     from components.compare.bounds import bounds_from
-    from components.compare.compare import compare
-    from components.compare.recorded import resolve_recorded
+    from components.compare.judge import compare
+    from components.compare.references import load_reference
 
     bounds = bounds_from(dict(map(_bound, bound or ())))
-    recorded = resolve_recorded(reference) if reference else None
-    comparison = compare(read, None if recorded else read[0].name, output, bounds, recorded)
+    recorded = load_reference(reference) if reference else None
+    comparison = compare(read, read[0].name, output, bounds, recorded)
     print(f"{comparison.verdict.upper()}: {comparison.reason}")
     for name, axis in comparison.axes.items():
         print(f"  {name:<12} {axis.verdict:<13} {axis.reason}")
     for note in comparison.notes:
         print(f"  note         {note}")
-    for weakness in comparison.weaknesses:
-        print(f"  weaker for   {weakness}")
+    for caveat in comparison.caveats:
+        print(f"  weaker for   {caveat}")
     print(f"report: {output / 'report.html'}")
     return EXIT_CODES[comparison.verdict]
 
@@ -121,7 +121,7 @@ def record_leg(
     Exit codes: 0 recorded; 2 bad input, 1 failed.
     """
     from components.compare.leg import NAME, Source
-    from components.compare.record import record
+    from components.compare.references import record
     from dualgan.run_folder import write_json
 
     name = name or runs[0].resolve().name
@@ -138,14 +138,14 @@ def record_leg(
 @command(app, "schema", REFERENCES, "parity compare schema")
 def print_schema() -> int:
     """Print the JSON schema of comparison.json."""
-    from components.compare.comparison import json_schema
+    from components.compare.result import json_schema
 
     print(json.dumps(json_schema(), indent=2, sort_keys=True))
     return 0
 
 
 def read_legs(texts: list[str], names: list[str] | None) -> "list[Leg]":
-    """The legs of the command line. Raises BadInput where names are too few or given twice over."""
+    """Return the legs of the command line. Raises BadInput if names are too few or given twice over."""
     from components.compare.leg import Leg, Source
 
     named = [_named(text) for text in texts]
@@ -162,7 +162,7 @@ def read_legs(texts: list[str], names: list[str] | None) -> "list[Leg]":
 
 
 def _named(text: str) -> tuple[str | None, list[Path]]:
-    """NAME=FOLDER,FOLDER as a name and folders; a path that exists as it stands is one folder."""
+    """Split NAME=FOLDER,FOLDER into a name and folders; a path that exists as it stands is one folder."""
     from components.compare.leg import NAME
 
     if Path(text).exists():
@@ -174,7 +174,7 @@ def _named(text: str) -> tuple[str | None, list[Path]]:
 
 
 def with_replays(legs: "list[Leg]", texts: list[str], first_is_reference: bool) -> "list[Leg]":
-    """The legs with the replays of --replay. Raises BadInput where it is not clear whose a replay is."""
+    """Return the legs with the replays of --replay. Raises BadInput if it is not clear whose a replay is."""
     from components.compare.leg import Leg
 
     candidates = [leg.name for leg in (legs[1:] if first_is_reference else legs)]
@@ -200,7 +200,7 @@ def _bound(text: str) -> tuple[str, float]:
 
 
 def default_names(folders: list[Path]) -> list[str]:
-    """The names of the folders where these are fit for legs and all different."""
+    """Return the names of the folders if these are fit for legs and all different, otherwise general ones."""
     from components.compare.leg import NAME
 
     names = [folder.resolve().name for folder in folders]

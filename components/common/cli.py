@@ -92,7 +92,7 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
     return exit_code_of(perform)
 
 
-def assignments(flag: str, texts: Sequence[str], example: str) -> dict[str, str]:
+def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str, str]:
     """Return what a repeated NAME=VALUE option says, by name. Raises BadInput for a text without "="."""
     pairs = [text.partition("=") for text in texts]
     for text, (_, equals, _) in zip(texts, pairs, strict=True):

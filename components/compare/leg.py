@@ -1,6 +1,7 @@
 """A leg of a comparison, and what its run folder holds."""
 
 import itertools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,20 @@ from typing import Protocol
 from components.compare.history import LossHistory, read_history
 from components.compare.records import Options, Summary, read_options, read_summary
 from dualgan.errors import BadInput
+from dualgan.options import LEG_OPTIONS
 from dualgan.run_folder import RunFolder, read_samples, step_of
 
 # Legs name the pictures that are written, so a name is also a file name.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 DEVICES = {"cpu": "a CPU", "gpu": "a GPU", "npu": "an NPU"}
+
+# What belongs to a leg, not to the experiment: where it ran, where its files lie. Datasets compare by digest.
+OWN_OPTIONS = frozenset({*LEG_OPTIONS, "run_dir", "data_dir", "cache_dir", "git_commit"})
+# What tells the runs of one leg apart.
+RUN_OPTIONS = frozenset({"seed"})
+
+ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ def leg_of(
     samples: Sequence[HasPath | None],
     replay: HasPath | None = None,
 ) -> Leg:
-    """The leg of those runs that there are, each with the samples in the same place."""
+    """Return the leg of those runs that there are, each with the samples in the same place."""
     sources = tuple(
         Source(Path(run.path), Path(drawn.path) if drawn else None)
         for run, drawn in zip(runs, samples, strict=True)
@@ -58,9 +67,11 @@ def leg_of(
 
 @dataclass(frozen=True)
 class LegRun:
-    """A run of a leg with everything that was read of it; ``samples`` are paths by validation image, then kind.
+    """A run of a leg with everything that was read of it.
 
-    ``name`` is the leg's, with the seed where the leg has several runs.
+    Attributes:
+        name: The leg's, with the seed if the leg has several runs.
+        samples: Paths by validation image, then kind.
     """
 
     name: str
@@ -80,13 +91,13 @@ class LegRun:
 
     @property
     def description(self) -> str:
-        """What the leg really was: "TensorFlow 1.15.0 on a CPU (AMD EPYC)"."""
+        """What the run really was: "TensorFlow 1.15.0 on a CPU (AMD EPYC)"."""
         environment = self.options.environment
         return f"TensorFlow {environment.tensorflow} on {DEVICES[self.device]} ({environment.device.name})"
 
     @property
     def unfinished(self) -> str | None:
-        """Why the run is no finished run, None where it is one."""
+        """Why the run is no finished run, None if it is one."""
         if self.summary is None:
             return f"{self.name} did not finish: it has no summary.json"
         if self.summary.status != "finished":
@@ -95,6 +106,7 @@ class LegRun:
         return None
 
     def picture(self, image: str, kind: str) -> Path | None:
+        """Return the sample of ``kind`` of a validation image, None if there is none."""
         return self.samples.get(image, {}).get(kind)
 
 
@@ -108,7 +120,7 @@ class LegRuns:
 
     @property
     def first(self) -> LegRun:
-        """The run that stands for the leg where one is shown."""
+        """The run that stands for the leg if one is shown."""
         return self.runs[0]
 
     @property
@@ -117,7 +129,7 @@ class LegRuns:
 
     @property
     def unusable(self) -> str | None:
-        """Why the leg's losses are no evidence, None where they are."""
+        """Why the leg's losses are no evidence, None if they are."""
         for run in self.runs:
             if run.unfinished:
                 return run.unfinished
@@ -128,13 +140,9 @@ class LegRuns:
 
 
 def pairs(reference: LegRuns, candidate: LegRuns) -> list[tuple[LegRun, LegRun]]:
-    """The runs of the two legs that have a seed in common."""
+    """Return the runs of the two legs that have a seed in common."""
     by_seed = {run.seed: run for run in reference.runs}
     return [(by_seed[run.seed], run) for run in candidate.runs if run.seed in by_seed]
-
-
-def same_seeds(reference: LegRuns, candidate: LegRuns) -> bool:
-    return reference.seeds == candidate.seeds
 
 
 def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None = None) -> None:
@@ -160,7 +168,7 @@ def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None 
 
 
 def read_leg(leg: Leg) -> LegRuns:
-    """Read a leg's run folders. Raises BadInput where a file is missing, damaged or truncated, or a seed is twice."""
+    """Read a leg's run folders. Raises BadInput if a file is missing, damaged or truncated, or a seed is twice."""
     if not leg.sources:
         raise BadInput(f"leg {leg.name}: no run folder; give one or more")
     if leg.replay is not None and not leg.replay.is_file():
@@ -170,7 +178,7 @@ def read_leg(leg: Leg) -> LegRuns:
         if one.seed == other.seed:
             raise BadInput(
                 f"leg {leg.name}: {one.run} and {other.run} have the same seed, {one.seed}; "
-                "runs count as repeats where their seeds differ"
+                "runs count as repeats if their seeds differ"
             )
     return LegRuns(leg.name, tuple(runs), leg.replay)
 
@@ -213,3 +221,42 @@ def _last_samples(folder: RunFolder) -> Path | None:
     steps = {path: step_of(path.name) for path in folder.samples.iterdir() if path.is_dir()}
     known = {path: step for path, step in steps.items() if step is not None}
     return max(known, key=known.__getitem__) if known else None
+
+
+@dataclass(frozen=True)
+class OptionDifference:
+    """An option whose value is not the same in all legs; ``values`` by leg, as JSON."""
+
+    name: str
+    values: Mapping[str, str]
+
+
+def differing_options(legs: Sequence[LegRuns]) -> tuple[OptionDifference, ...]:
+    """Return the options that all runs of all legs should share and do not, by name."""
+    runs = [run for leg in legs for run in leg.runs]
+    names = sorted({name for run in runs for name in run.options.options} - OWN_OPTIONS - RUN_OPTIONS)
+    differing = [name for name in names if len({_value(run, name) for run in runs}) > 1]
+    return tuple(OptionDifference(name, {leg.name: _values(leg, name) for leg in legs}) for name in differing)
+
+
+def shared_options(legs: Sequence[LegRuns]) -> dict[str, str]:
+    """Return the options, as JSON, that have one value in all runs."""
+    runs = [run for leg in legs for run in leg.runs]
+    values = {name: {_value(run, name) for run in runs} for run in runs for name in run.options.options}
+    return {name: next(iter(values[name])) for name in sorted(values) if len(values[name]) == 1}
+
+
+def own_options(legs: Sequence[LegRuns]) -> dict[str, dict[str, str]]:
+    """Return the options of a leg's or a run's own that differ, by name, then leg."""
+    own = OWN_OPTIONS | RUN_OPTIONS
+    names = sorted({name for leg in legs for run in leg.runs for name in run.options.options} & own)
+    by_name = {name: {leg.name: _values(leg, name) for leg in legs} for name in names}
+    return {name: values for name, values in by_name.items() if len(set(values.values())) > 1 or name in RUN_OPTIONS}
+
+
+def _values(leg: LegRuns, name: str) -> str:
+    return ", ".join(dict.fromkeys(_value(run, name) for run in leg.runs))
+
+
+def _value(run: LegRun, name: str) -> str:
+    return json.dumps(run.options.options[name]) if name in run.options.options else ABSENT

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from components.common.console import print_status
 from components.compare.bounds import bounds_from
-from components.compare.compare import compare
-from components.compare.comparison import Comparison
+from components.compare.judge import compare
 from components.compare.leg import Leg
-from components.compare.recorded import resolve_recorded
 from components.compare.records import read_options
+from components.compare.references import load_reference
+from components.compare.result import Comparison
 from components.compare.verdict import join
 from components.compare.verdict_line import verdict_line
 from components.tracking.advice import artifact_address
@@ -34,15 +34,20 @@ def compare_and_log(
 ) -> Comparison:
     """Compare legs into the folder ``output`` and log that to MLflow, which never makes it fail.
 
-    reference: the leg to hold the others against; where ``recorded`` names a recorded reference, that is it instead.
-    placement: the pipeline's run; the experiment is the dataset's name where it is left open.
+    Args:
+        legs: What to compare.
+        reference: The leg to hold the others against, unless ``recorded`` names a recorded reference.
+        output: The folder to write into.
+        placement: The pipeline's run; the experiment is the dataset's name if it is left open.
+        bounds: In place of defaults, by name.
+        recorded: As load_reference takes it.
     """
-    found = resolve_recorded(recorded) if recorded else None
-    comparison = compare(legs, None if found else reference, output, bounds_from(bounds or {}), found)
+    found = load_reference(recorded) if recorded else None
+    comparison = compare(legs, reference, output, bounds_from(bounds or {}), found)
     for name, axis in comparison.axes.items():
         print_status(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
-    for weakness in comparison.weaknesses:
-        print_status(f"compare: weaker for: {weakness}")
+    for caveat in comparison.caveats:
+        print_status(f"compare: weaker for: {caveat}")
     candidates = join([leg.name for leg in legs if found or leg.name != reference])
     print_status(verdict_line(candidates, comparison.verdict, str(artifact_address(output) or output)))
     dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name

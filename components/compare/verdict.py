@@ -1,5 +1,6 @@
 """Verdicts: of a candidate on an axis, of an axis, and of the whole comparison."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,7 +33,7 @@ WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict
 
 
 @dataclass(frozen=True)
-class Finding:
+class AxisResult:
     """What was found of one candidate on one axis; ``reason`` is one plain sentence."""
 
     verdict: Verdict
@@ -50,27 +51,32 @@ class Axis:
     numbers: Mapping[str, Mapping[str, Number]]
 
 
-def not_measured(reason: str) -> Finding:
-    return Finding(Verdict.NOT_MEASURED, reason, {})
+def not_measured(reason: str) -> AxisResult:
+    """Return the result of an axis on which nothing was measured."""
+    return AxisResult(Verdict.NOT_MEASURED, reason, {})
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    return min(verdicts, key=WORST_FIRST.index)
-
-
-def combine(findings: Mapping[str, Finding], bound: Mapping[str, float]) -> Axis:
-    """The axis of all candidates' findings: the worst verdict, and every reason once."""
-    every_reason = dict.fromkeys(finding.reason for finding in findings.values())
+def combine(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
+    """Combine all candidates' results on an axis: the worst verdict, and every reason once."""
+    every_reason = dict.fromkeys(result.reason for result in results.values())
     return Axis(
-        verdict=worst([finding.verdict for finding in findings.values()]),
+        verdict=min((result.verdict for result in results.values()), key=WORST_FIRST.index),
         reason=" ".join(every_reason),
         bound=bound,
-        numbers={candidate: finding.numbers for candidate, finding in findings.items()},
+        numbers={candidate: _finite(result.numbers) for candidate, result in results.items()},
     )
 
 
+def _finite(numbers: Mapping[str, Number]) -> dict[str, Number]:
+    # JSON knows no NaN.
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }
+
+
 def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
-    """Fail if any axis fails; inconclusive if any is, or if a required one was not measured; else pass."""
+    """Return fail if any axis fails; inconclusive if any is, or if a required one was not measured; else pass."""
     verdicts = {name: axis.verdict for name, axis in axes.items()}
     if Verdict.FAIL in verdicts.values():
         return Verdict.FAIL
@@ -81,7 +87,7 @@ def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
 
 
 def headline(verdict: Verdict, axes: Mapping[AxisName, Axis], reference: str, candidates: Sequence[str]) -> str:
-    """The whole comparison in one sentence."""
+    """Say the whole comparison in one sentence."""
     several = len(candidates) > 1
     subject = join(candidates) + (" are" if several else " is")
     if verdict is Verdict.PASS:
@@ -96,5 +102,5 @@ def headline(verdict: Verdict, axes: Mapping[AxisName, Axis], reference: str, ca
 
 
 def join(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Join words as ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""

@@ -6,6 +6,7 @@ Decoding what anybody may have made is kept out of the process that fetches.
 import io
 import multiprocessing
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -153,11 +154,13 @@ class ImageChecks:
 def _pool(processes: int) -> ProcessPoolExecutor:
     # Not forked: the process that fetches may have threads.
     context = multiprocessing.get_context("forkserver")
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
 
 
-def _end_with_parent() -> None:
-    """Let a process of the pool end when the one that fetches is killed: the pool alone would let it wait forever."""
+def _begin() -> None:
+    """Make a process of the pool quiet, and let it end with the one that fetches: else it would wait forever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

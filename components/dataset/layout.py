@@ -1,5 +1,6 @@
 """Where the images of a source belong: which of its names are images of which split and domain."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -23,11 +24,17 @@ Parts = tuple[str, ...]
 
 
 class Slot(NamedTuple):
-    """A place for an image: ``domain`` is one of DOMAINS, or PAIRED for an image that holds both side by side."""
+    """Where an image belongs in a dataset folder: one of SPLITS, one of DOMAINS, a name in Unicode's normal form C.
+
+    The domain of an image that holds both side by side is PAIRED.
+    """
 
     split: str
     domain: str
     name: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
 
 
 class Layout(NamedTuple):
@@ -90,6 +97,7 @@ def _slot(path: Parts) -> Slot | None:
 
 
 def _image_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name)
     return f"{name[: -len(JFIF)]}.jpg" if name.lower().endswith(JFIF) else name
 
 

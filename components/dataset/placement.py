@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from components.common.console import Progress
-from components.dataset.collection import ImageCollection
+from components.dataset.collection import CollectedImage, ImageCollection
 from components.dataset.images import open_image
-from components.dataset.layout import ALL_ENDINGS, CONVERTED_ENDINGS, PAIRED, Layout
+from components.dataset.layout import ALL_ENDINGS, CONVERTED_ENDINGS, PAIRED, Layout, Slot
 from dualgan import dataset_folder
 from dualgan.dataset_folder import DOMAINS, SPLITS
 from dualgan.errors import BadInput
@@ -30,20 +29,6 @@ MAX_NAMED = 10
 MAX_NAME_BYTES = 255
 
 log = logging.getLogger(__name__)
-
-
-class ImageKey(NamedTuple):
-    """Where an image belongs in a dataset folder: one of SPLITS, one of DOMAINS, a file name in normal form C.
-
-    The domain of an image that holds both side by side is PAIRED.
-    """
-
-    split: str
-    domain: str
-    name: str
-
-    def __str__(self) -> str:
-        return "/".join(self)
 
 
 class BadImage(NamedTuple):
@@ -65,15 +50,14 @@ class PlacedImages(NamedTuple):
     digest_of_all: str
 
 
-def image_key(split: str, domain: str, name: str) -> ImageKey:
-    """Return the key of an image, its name in normal form C."""
-    return ImageKey(split, domain, unicodedata.normalize("NFC", name))
-
-
-def digest_of(checksums: Mapping[ImageKey, str]) -> str:
+def digest_of(checksums: Mapping[Slot, str]) -> str:
     """Return the digest (hex) of images with these SHA-256 (hex), without reading them again."""
-    ordered = sorted(checksums, key=lambda key: (SPLITS.index(key.split), DOMAINS.index(key.domain), key.name.encode()))
-    return dataset_folder.digest_of((str(key), checksums[key]) for key in ordered)
+
+    def order(slot: Slot) -> tuple[int, int, bytes]:
+        return SPLITS.index(slot.split), DOMAINS.index(slot.domain), slot.name.encode()
+
+    ordered = sorted(checksums, key=order)
+    return dataset_folder.digest_of((str(slot), checksums[slot]) for slot in ordered)
 
 
 def place_images(
@@ -88,34 +72,34 @@ def place_images(
     problems = collection.problems()
     found = [(name, slot, image) for name, slot in layout.slots.items() for image in collection.images.get(name, ())]
     stems = Counter((slot.split, slot.domain, PurePosixPath(slot.name).stem) for _, slot, _ in found)
-    good: dict[ImageKey, tuple[str, Path]] = {}
-    checksums: dict[ImageKey, str] = {}
+    good: dict[Slot, tuple[str, CollectedImage]] = {}
+    everything: dict[Slot, str] = {}
     bad: list[BadImage] = []
     for name, slot, image in found:
-        key = image_key(*slot)
         reason = _bad_name(slot.name)
         if not reason:
-            checksums.setdefault(key, image.sha256)
-            reason = problems.get(str(image.file), "") or ("there is another image of this name" * (key in good))
+            everything.setdefault(slot, image.sha256)
+            reason = problems.get(str(image.file), "") or ("there is another image of this name" * (slot in good))
         if reason:
             bad.append(BadImage(name.removeprefix(layout.root), reason, image.file))
         else:
-            good[key] = name, image.file
-    digest_of_all = digest_of({key: sha256 for key, sha256 in checksums.items() if not _is_rewritten(key)})
+            good[slot] = name, image
+    digest_of_all = digest_of({slot: sha256 for slot, sha256 in everything.items() if not _is_rewritten(slot)})
     for split in {slot.split for slot in layout.slots.values()}:
         for domain in DOMAINS:
             (folder / split / domain).mkdir(parents=True, exist_ok=True)
-    placed = {key: checksums[key] for key in good if not _is_rewritten(key)}
-    for key in placed:
-        good[key][1].rename(folder / str(key))
-    for key, written in _rewrite({key: file for key, (_, file) in good.items() if key not in placed}, stems, folder):
+    placed = {slot: image.sha256 for slot, (_, image) in good.items() if not _is_rewritten(slot)}
+    for slot in placed:
+        good[slot][1].file.rename(folder / str(slot))
+    others = {slot: image.file for slot, (_, image) in good.items() if _is_rewritten(slot)}
+    for slot, written in _rewrite(others, stems, folder):
         placed |= written
         if not written:
             reason = "not two images side by side: its width must be even and larger than its height"
-            bad.append(BadImage(good[key][0].removeprefix(layout.root), reason, good[key][1]))
+            bad.append(BadImage(good[slot][0].removeprefix(layout.root), reason, others[slot]))
     if bad:
         _report(bad, len(found), folder, label, quarantine)
-    counted = Counter(f"{key.split}/{key.domain}" for key in placed)
+    counted = Counter(f"{slot.split}/{slot.domain}" for slot in placed)
     for domain in DOMAINS:
         if not counted[f"train/{domain}"]:
             raise BadInput(f"{label}: no usable image in train/{domain} ({', '.join(ALL_ENDINGS)})")
@@ -125,32 +109,32 @@ def place_images(
     return PlacedImages(counts, digest_of(placed), digest_of_all)
 
 
-def _is_rewritten(key: ImageKey) -> bool:
-    return key.domain == PAIRED or key.name.lower().endswith(CONVERTED_ENDINGS)
+def _is_rewritten(slot: Slot) -> bool:
+    return slot.domain == PAIRED or slot.name.lower().endswith(CONVERTED_ENDINGS)
 
 
 def _rewrite(
-    files: Mapping[ImageKey, Path], stems: Counter[tuple[str, str, str]], folder: Path
-) -> Iterator[tuple[ImageKey, dict[ImageKey, str]]]:
+    files: Mapping[Slot, Path], stems: Counter[tuple[str, str, str]], folder: Path
+) -> Iterator[tuple[Slot, dict[Slot, str]]]:
     """Write images as files that every trainer reads: halves of pairs, conversions; {} for what is no pair."""
     if not files:
         return
 
-    def write(key: ImageKey) -> dict[ImageKey, str]:
-        stem = PurePosixPath(key.name).stem
-        is_shared = stems[key.split, key.domain, stem] > 1
-        return _write_images(files[key], key, key.name if is_shared else stem, folder)
+    def write(slot: Slot) -> dict[Slot, str]:
+        stem = PurePosixPath(slot.name).stem
+        is_shared = stems[slot.split, slot.domain, stem] > 1
+        return _write_images(files[slot], slot, slot.name if is_shared else stem, folder)
 
     with (
         ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
         Progress("converting", len(files), "images") as progress,
     ):
-        for key, written in zip(files, pool.map(write, files), strict=True):
+        for slot, written in zip(files, pool.map(write, files), strict=True):
             progress.advance(1)
-            yield key, written
+            yield slot, written
 
 
-def _write_images(file: Path, source: ImageKey, stem: str, folder: Path) -> dict[ImageKey, str]:
+def _write_images(file: Path, source: Slot, stem: str, folder: Path) -> dict[Slot, str]:
     checksums = {}
     with file.open("rb") as content:
         image = open_image(content, any_format=True)
@@ -164,16 +148,17 @@ def _write_images(file: Path, source: ImageKey, stem: str, folder: Path) -> dict
         part = picture.crop(box)
         # Colour profiles and the like belong to the file that they came in.
         part.info.clear()
-        key = image_key(source.split, domain, f"{stem}.png")
+        slot = Slot(source.split, domain, f"{stem}.png")
         # Stored, not deflated: builds of zlib compress differently, and the digest must not tell them apart.
-        part.save(folder / str(key), format="PNG", compress_level=0)
-        checksums[key] = hashlib.sha256((folder / str(key)).read_bytes()).hexdigest()
+        with (folder / str(slot)).open("xb") as target:
+            part.save(target, format="PNG", compress_level=0)
+        checksums[slot] = hashlib.sha256((folder / str(slot)).read_bytes()).hexdigest()
     return checksums
 
 
 def _bad_name(name: str) -> str:
     try:
-        return "its name is too long" if len(unicodedata.normalize("NFC", name).encode()) > MAX_NAME_BYTES else ""
+        return "its name is too long" if len(name.encode()) > MAX_NAME_BYTES else ""
     except UnicodeEncodeError:
         return "its name is not UTF-8"
 

@@ -79,10 +79,6 @@ class CpuKernels(Kernels):
         batch, height, width, _ = x.shape.as_list()
         return self.image_gradient([batch, 2 * height, 2 * width, w.shape.as_list()[2]], w, x)
 
-    def inverse_root(self, x: Tensor) -> Tensor:
-        # TensorFlow 1.15's rsqrt is an approximation that processors compute differently; these two are exact.
-        return tf.math.reciprocal(tf.sqrt(x)) if self._tensorflow_1 else super().inverse_root(x)
-
     def image_gradient(self, shape: List[int], w: Tensor, g: Tensor) -> Tensor:
         """The gradient of a convolution by its image of ``shape``; g: that by its result."""
 

@@ -8,8 +8,6 @@ Tensor = Any
 
 LEAK = 0.2
 NORM_EPSILON = 1e-6
-# Lost in a sum with anything but zero.
-LEAST = 1e-30
 
 
 class Kernels:
@@ -24,10 +22,6 @@ class Kernels:
         batch, height, width, _ = x.shape.as_list()
         shape = [batch, 2 * height, 2 * width, w.shape.as_list()[2]]
         return tf.nn.conv2d_transpose(x, w, shape, strides=[1, 2, 2, 1], padding="SAME")
-
-    def inverse_root(self, x: Tensor) -> Tensor:
-        """One over the root of each number."""
-        return tf.rsqrt(x)
 
 
 PLAIN = Kernels()
@@ -45,7 +39,7 @@ def mean_over_image(x: Tensor) -> Tensor:
     return mean(x)
 
 
-def instance_norm(x: Tensor, scale: Tensor, center: Tensor, kernels: Kernels) -> Tensor:
+def instance_norm(x: Tensor, scale: Tensor, center: Tensor) -> Tensor:
     """Normalise [N, H, W, C] over H and W for each sample and channel, then scale [C] and center [C].
 
     The mean is held constant in the variance's gradient, as tf.nn.moments does it. That changes second derivatives, and
@@ -61,22 +55,12 @@ def instance_norm(x: Tensor, scale: Tensor, center: Tensor, kernels: Kernels) ->
         return tf.identity(deviation), lambda g: g
 
     variance = mean_over_image(tf.square(from_constant_mean(x)))
-    # The order in which TensorFlow's optimiser runs the original's (x - mean) * rsqrt * scale: near a rectifier's zero
-    # the last bit decides, and recorded runs of the original replay on this side of it.
-    return deviation * (kernels.inverse_root(variance + NORM_EPSILON) * scale) + center
+    # The small factors first: one product less of the whole image.
+    return deviation * (tf.rsqrt(variance + NORM_EPSILON) * scale) + center
 
 
 def leaky_relu(x: Tensor) -> Tensor:
     return tf.nn.leaky_relu(x, LEAK)
-
-
-def above_zero(x: Tensor) -> Tensor:
-    """``x`` [N, H, W, C], but the least above zero where it is zero: to be rectified as the original does it.
-
-    Its tf.maximum(x, leak * x) has slope 1 at zero, tf.nn.leaky_relu has the leak there. Behind a network's first
-    convolution zero is no matter of rounding: an image is zero over a patch, and biases are in the first step.
-    """
-    return tf.nn.bias_add(x, tf.fill(x.shape[-1:], LEAST))
 
 
 def linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:

@@ -121,12 +121,12 @@ def generator(
         return tf.nn.bias_add(kernels.deconvolution(features, weights[name + "/w"]), weights[name + "/biases"])
 
     def normalised(features: Tensor, name: str) -> Tensor:
-        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
+        return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
 
     levels = depth(x.shape.as_list()[1])
     encoded = [convolved(x, prefix + "_e1_conv")]
     for layer in range(2, levels + 1):
-        rectified = layers.leaky_relu(encoded[-1] if layer > 2 else layers.above_zero(encoded[-1]))
+        rectified = layers.leaky_relu(encoded[-1])
         features = convolved(rectified, "{}_e{}_conv".format(prefix, layer))
         encoded.append(normalised(features, "{}_bn_e{}".format(prefix, layer)))
     decoded = encoded.pop()
@@ -183,8 +183,8 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
         features = convolved(features, name)
         if layer:
             name = "{}_{}".format(prefix, _CRITIC_NORMS[layer])
-            features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"], kernels)
-        features = layers.leaky_relu(features if layer else layers.above_zero(features))
+            features = layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+        features = layers.leaky_relu(features)
     if disc_type == "patchgan":
         return convolved(features, prefix + "_h4")
     name = prefix + "_d_h3_lin"

@@ -46,7 +46,7 @@ def follow_in_background(
         exit_code = _end(process, patience + SECONDS_TO_END)
         if exit_code not in (0, EXIT_INCOMPLETE):
             report(
-                f"{title}: live tracking ended early (exit code {exit_code}), and MLflow may lack a part of this run; "
+                f"{title}: live tracking ended early (exit code {exit_code}); MLflow may lack a part of this run; "
                 f"{how_to_send(run_folder)}"
             )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.compare.verdict_line import verdict_in_log
 from components.tracking.runs import leg_runs, pipeline_runs
 from components.tracking.saved_view import has_view
 from components.tracking.store import connect
@@ -80,6 +81,8 @@ def test_a_run_waits_at_its_end_and_sends_both_legs_and_the_comparison(tmp_path:
         assert process.returncode in (0, 3, 4), output
         assert output.count("waiting for MLflow") == 1 and "MLflow answers again" in output
         assert re.search(r"^model: dualgan-synthetic version 1, challenger", output, re.MULTILINE)
+        logged = verdict_in_log(output)
+        assert logged and (Path(logged.address) / "comparison.json").is_file()
         client = connect(server.address)
         (experiment,) = [one.experiment_id for one in client.search_experiments() if one.name == "synthetic"]
         (parent,) = client.search_runs([experiment], "tags.role = 'pipeline'")

@@ -12,7 +12,7 @@ from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput
 from images.__main__ import main
 from images.bases import load_bases
-from images.build import BuildOptions, build_command, known_images
+from images.build import BuildOptions, build_command, dockerfile_of, known_images
 
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 # Imported for types, by an accelerator's image alone, or by who starts the containers.
@@ -57,7 +57,7 @@ def test_the_trainer_beside_a_vendors_tensorflow_has_the_pillow_of_the_tf1_lock(
 
 @pytest.mark.parametrize("name", known_images())
 def test_every_from_is_a_base_of_the_one_file_or_an_earlier_stage(name: str) -> None:
-    dockerfile = (WORKING_TREE / "images" / name / "Dockerfile").read_text()
+    dockerfile = dockerfile_of(name).read_text()
     for base in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
         assert base.removeprefix("${").removesuffix("}") in load_bases()
     for base in re.findall(r"^ARG (\w+)\n(?=.*^FROM)", dockerfile, re.MULTILINE | re.DOTALL):
@@ -81,10 +81,20 @@ def test_pips_settings_of_the_machine_reach_the_build(monkeypatch: pytest.Monkey
     assert f"PYTHON_3_11={load_bases()['PYTHON_3_11'].reference}" in command
 
 
+def test_an_image_may_be_another_s_on_another_base() -> None:
+    bases = load_bases()
+    assert f"ASCEND_TF1={bases['ASCEND_TF1'].reference}" in build_command("ascend", BuildOptions())
+    variant = build_command("ascend-a2", BuildOptions())
+    assert f"ASCEND_TF1={bases['ASCEND_A2'].reference}" in variant and "TRAINER_PYTHON=3.9" in variant
+    assert "dualgan-parity/ascend-a2:dev" in variant
+    explicit = build_command("ascend-a2", BuildOptions(arguments={"ASCEND_TF1": "own:1"}))
+    assert "ASCEND_TF1=own:1" in explicit
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("build", "gpu2"), "image gpu2: unknown; known are ascend, cpu"),
+        (("build", "gpu2"), "image gpu2: unknown; known are ascend, ascend-a2, cpu"),
         (("build", "cpu", "--build-arg", "COLOUR=red"), "image cpu: no build argument COLOUR"),
         (("build", "cpu", "--build-arg", "COLOUR"), "--build-arg COLOUR: must be NAME=VALUE"),
         (("build", "cpu", "tf1", "--tag", "x:y"), "--tag: names one image"),

@@ -151,5 +151,7 @@ def test_a_shell_completes_commands_options_and_profiles(words: str, offered: st
         "COMP_CWORD": str(len(words.split()) - 1),
     }
     environment = {**os.environ, **request}
-    done = subprocess.run([str(BIN / "parity")], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [str(BIN / "parity")], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert offered in done.stdout.split()

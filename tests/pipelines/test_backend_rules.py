@@ -49,9 +49,16 @@ def test_a_profile_that_says_nothing_of_resources_is_admitted_too(tmp_path: Path
     assert refused_package(tmp_path / "package.yaml") == []
 
 
-def test_the_window_for_tries_holds_all_of_them_and_waiting(tmp_path: Path) -> None:
-    compile_package(load_profile("ascend910-vs-gpu"), tmp_path / "package.yaml")
-    specification, platform = yaml.safe_load_all((tmp_path / "package.yaml").read_text())
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The package of a profile with a GPU and an NPU."""
+    file = tmp_path_factory.mktemp("package") / "package.yaml"
+    compile_package(load_profile("ascend910-vs-gpu"), file)
+    return file.read_text()
+
+
+def test_the_window_for_tries_holds_all_of_them_and_waiting(package: str) -> None:
+    specification, platform = yaml.safe_load_all(package)
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     tried_again = {name: task for name, task in specification["root"]["dag"]["tasks"].items() if "retryPolicy" in task}
     assert "train-npu-seed-0" in tried_again
@@ -80,10 +87,9 @@ Change = Callable[[Any, Any, Any], None]
         ),
     ],
 )
-def test_what_a_cluster_refuses_the_rules_refuse(tmp_path: Path, change: Change, named: str) -> None:
+def test_what_a_cluster_refuses_the_rules_refuse(tmp_path: Path, package: str, change: Change, named: str) -> None:
     file, name = tmp_path / "package.yaml", "train-npu-seed-0"
-    compile_package(load_profile("ascend910-vs-gpu"), file)
-    specification, platform = yaml.safe_load_all(file.read_text())
+    specification, platform = yaml.safe_load_all(package)
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     container = specification["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
     change(specification["root"]["dag"]["tasks"][name], container, pods[f"exec-{name}"])
@@ -93,8 +99,8 @@ def test_what_a_cluster_refuses_the_rules_refuse(tmp_path: Path, change: Change,
     assert all(complaint.startswith(f"{name}: ") for complaint in found)
 
 
-def test_a_plugin_that_injects_variables_makes_pods_that_are_refused(tmp_path: Path) -> None:
-    compile_package(load_profile("ascend910"), tmp_path / "package.yaml")
+def test_a_plugin_that_injects_variables_makes_pods_that_are_refused(tmp_path: Path, package: str) -> None:
+    (tmp_path / "package.yaml").write_text(package)
     found = refused_package(tmp_path / "package.yaml", injected=INJECTED)
     assert "train-npu-seed-0: variable MLFLOW_TRACKING_URI has several values" in " ".join(found)
 

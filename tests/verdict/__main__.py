@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from components.compare.axes.function import first_feed_difference
 from components.compare.bounds import Bounds
-from components.compare.compare import judge
-from components.compare.comparison import Comparison
-from components.compare.feed import first_parted_step
+from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
+from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
 from components.dataset.fetch import fetch
 from components.train.runtimes import WORKING_TREE, is_set_up, python_of, trainer_environment
@@ -82,12 +82,14 @@ class Table:
         )
 
     def first_unlike_step(self, pair: Pair, comparison: Comparison) -> int | None:
-        """The first step at which feed or replay show that the candidate is not equal; None where neither does."""
+        """The first step at which feed or replay show that the candidate is not equal; None if neither does."""
         runs = [self._read(run, None).first for run in (pair.reference, pair.candidate)]
-        parted = first_parted_step(runs[0], runs[1], BOUNDS) if pair.reference.seed == pair.candidate.seed else None
+        differs = (
+            first_feed_difference(runs[0], runs[1], BOUNDS) if pair.reference.seed == pair.candidate.seed else None
+        )
         numbers = comparison.axes[AxisName.ARITHMETIC].numbers.get("candidate", {})
         departed = numbers.get("first_departure_step")
-        steps = [step for step in (parted, departed) if isinstance(step, int)]
+        steps = [step for step in (differs, departed) if isinstance(step, int)]
         return min(steps) if steps else None
 
     def _read(self, run: Run, replay: Path | None) -> LegRuns:

@@ -76,25 +76,18 @@ def _rounded_layer(kind: Any) -> Mutation:
 
 def _shortened(function: Callable[..., Any], kind: Any) -> Callable[..., Any]:
     """``function`` of a tensor, computed in a shorter type."""
-    return lambda x: tf.cast(function(tf.cast(x, kind)), tf.float32)
+    return lambda x: tf.cast(tf.cast(function(tf.cast(tf.cast(x, kind), tf.float32)), kind), tf.float32)
 
 
-class _ShortTanh:
-    """TensorFlow whose tanh is computed in float16."""
+class _Short:
+    """TensorFlow one function of which is computed in a shorter type."""
 
-    tanh = staticmethod(_shortened(tf.tanh, tf.float16))
+    def __init__(self, name: str, kind: Any) -> None:
+        self._name, self._kind = name, kind
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(tf, name)
-
-
-def _short_inverse_root() -> contextlib.AbstractContextManager[Any]:
-    original = CpuKernels.inverse_root
-
-    def inverse_root(self: CpuKernels, x: Any) -> Any:
-        return tf.cast(tf.cast(original(self, x), tf.bfloat16), tf.float32)
-
-    return mock.patch.object(CpuKernels, "inverse_root", inverse_root)
+        function = getattr(tf, name)
+        return _shortened(function, self._kind) if name == self._name else function
 
 
 def _clipped_gradients() -> contextlib.AbstractContextManager[Any]:
@@ -232,7 +225,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "flips on one side only": _batches(_flipped_on_one_side),
     "outputs blurred, sigma 1": _drawn(lambda images: gaussian_filter(images, (0, 1, 1, 0))),
     "pictures two pixels aside": _drawn(lambda images: np.roll(images, 2, axis=2)),
-    "pictures with a colour cast of 0.15": _drawn(lambda images: images + np.float32([0.15, 0, 0])),
+    "pictures with a colour cast of 0.15": _drawn(lambda images: images + np.array([0.15, 0, 0], np.float32)),
     "pictures in float16": _drawn(lambda images: images.astype(np.float16).astype(np.float32)),
     "one critic update in ten lost": lambda: _one_run(CRITICS, _updating_if(lambda call: call % LOST_UPDATE_EVERY > 0)),
     "generators not updated from step 121 on": lambda: _one_run(
@@ -240,8 +233,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "epsilon of the optimiser 1e-3": lambda: mock.patch.object(graph, "RMSPROP_EPSILON", 1e-3),
     "gradients clipped": _clipped_gradients,
-    "tanh in float16": lambda: mock.patch.object(networks, "tf", _ShortTanh()),
-    "inverse roots in bfloat16": _short_inverse_root,
+    "tanh in float16": lambda: mock.patch.object(networks, "tf", _Short("tanh", tf.float16)),
+    "inverse roots in bfloat16": lambda: mock.patch.object(layers, "tf", _Short("rsqrt", tf.bfloat16)),
     "RMSProp decay 0.99": _options(lambda options: options._replace(rmsprop_decay=0.99)),
     "2% of batches repeated": _batches(_repeated),
 }

@@ -98,8 +98,8 @@ def paint(face: Face, colours: Palette, wall: Image.Image, random: RandomState) 
     _paint_eyes(painting, face, shapes, colours)
     _paint_nose_and_mouth(painting, face, shapes, colours)
     for edge in shapes["front"]:
-        shadow = np.add(edge, (-face.light * 0.008, 0.022))
-        painting.fill(shadow, _dark(colours.skin, 0.77), 0.01, painting.mask(shapes["head"][0]))
+        shade = np.add(edge, (-face.light * 0.008, 0.022))
+        painting.fill(shade, _dark(colours.skin, 0.77), 0.01, painting.mask(shapes["head"][0]))
         _paint_hair(painting, edge, shapes["front strands"], colours.hair, random)
     for part in shapes["glasses"]:
         painting.line(part, (40, 32, 30), 0.013)

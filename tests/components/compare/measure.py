@@ -1,7 +1,7 @@
 """What comparing long trainings costs: python -m tests.components.compare.measure [--seeds 5] [--steps 100000]
 
 Two legs are written into a temporary folder; the comparison runs in a process of its own. Printed are its seconds, its
-CPU seconds and its peak memory. Exit code 1 where one is above what the issue of this software allows.
+CPU seconds and its peak memory. Exit code 1 if one is above its bound.
 """
 
 # ruff: noqa: T201
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.components.run_folders import loss_table, write_events, write_leg
 
-MOST_SECONDS = 30.0
-MOST_MEGABYTES = 500.0
+MAX_SECONDS = 30.0
+MAX_MEGABYTES = 500.0
 
 
 def main() -> int:
@@ -44,9 +44,9 @@ def main() -> int:
     megabytes = usage.ru_maxrss / 1024
     print(printed.splitlines()[0])
     print(f"2 legs x {options.seeds} seeds x {options.steps} steps, {options.images} images of 64 px a run")
-    print(f"{seconds:.1f} s ({usage.ru_utime + usage.ru_stime:.1f} s of CPU), at most {MOST_SECONDS:.0f}")
-    print(f"{megabytes:.0f} MB at the peak, at most {MOST_MEGABYTES:.0f}")
-    good = os.waitstatus_to_exitcode(status) == 0 and seconds <= MOST_SECONDS and megabytes <= MOST_MEGABYTES
+    print(f"{seconds:.1f} s ({usage.ru_utime + usage.ru_stime:.1f} s of CPU), at most {MAX_SECONDS:.0f}")
+    print(f"{megabytes:.0f} MB at the peak, at most {MAX_MEGABYTES:.0f}")
+    good = os.waitstatus_to_exitcode(status) == 0 and seconds <= MAX_SECONDS and megabytes <= MAX_MEGABYTES
     return 0 if good else 1
 
 

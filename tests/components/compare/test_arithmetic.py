@@ -1,4 +1,4 @@
-"""What the comparison makes of a replay, and of the signatures of what legs were fed."""
+"""What the comparison makes of a replay, of the signatures of what legs were fed, and of norms of updates."""
 
 import dataclasses
 import json
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.compare.arithmetic import judge_arithmetic
+from components.compare.axes.arithmetic import judge_arithmetic
+from components.compare.axes.function import feed_difference, first_feed_difference, liveness_difference, split_feed
 from components.compare.bounds import Bounds
-from components.compare.feed import feed_problem, first_parted_step, split_feed_problem
 from components.compare.leg import Leg, LegRun, LegRuns, Source, read_leg
-from components.compare.verdict import Finding, Verdict
+from components.compare.verdict import AxisResult, Verdict
 from dualgan.errors import BadInput
 from tests.components.run_folders import DIGEST, OPTIONS, write_run
 
@@ -69,44 +69,44 @@ def replay_content() -> dict[str, Any]:
 
 
 @pytest.fixture
-def judged(legs: tuple[LegRuns, LegRuns], tmp_path: Path) -> Callable[..., Finding]:
-    """judged(content): the finding on a replay.json of that content."""
+def judged(legs: tuple[LegRuns, LegRuns], tmp_path: Path) -> Callable[..., AxisResult]:
+    """judged(content): the result on a replay.json of that content."""
 
-    def judge(content: Any, reference: LegRuns | None = legs[0]) -> Finding:
+    def judge(content: Any, reference: LegRuns | None = legs[0]) -> AxisResult:
         path = tmp_path / "replay.json"
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return judge_arithmetic(path, reference, legs[1], BOUNDS)
+        return judge_arithmetic(reference, dataclasses.replace(legs[1], replay=path), BOUNDS)
 
     return judge
 
 
-def test_legs_that_compute_the_same_pass(judged: Callable[..., Finding]) -> None:
-    finding = judged(replay_content())
-    assert finding.verdict is Verdict.PASS
-    assert "npu computes as gpu does" in finding.reason
-    assert finding.numbers["layer_error"] == 1e-6 and finding.numbers["departures"] == 0
+def test_legs_that_compute_the_same_pass(judged: Callable[..., AxisResult]) -> None:
+    result = judged(replay_content())
+    assert result.verdict is Verdict.PASS
+    assert "npu computes as gpu does" in result.reason
+    assert result.numbers["layer_error"] == 1e-6 and result.numbers["departures"] == 0
 
 
 def test_without_a_replay_it_is_not_measured_and_says_how_to_get_one(legs: tuple[LegRuns, LegRuns]) -> None:
-    finding = judge_arithmetic(None, *legs, BOUNDS)
-    assert finding.verdict is Verdict.NOT_MEASURED
-    assert "python -m dualgan trace" in finding.reason and "python -m dualgan replay" in finding.reason
+    result = judge_arithmetic(*legs, BOUNDS)
+    assert result.verdict is Verdict.NOT_MEASURED
+    assert "dualgan trace" in result.reason and "dualgan replay" in result.reason
 
 
-def test_the_first_layer_and_the_first_gradient_out_of_bounds_are_named(judged: Callable[..., Finding]) -> None:
+def test_the_first_layer_and_the_first_gradient_out_of_bounds_are_named(judged: Callable[..., AxisResult]) -> None:
     content = replay_content()
     probe = content["probes"][0]
     probe["layers"][1] = errors("A2B/A_g_bn_e2", 3e-4)
     probe["gradients"][1] = errors("A_d_h0_conv/w", 0.2)
-    finding = judged(content)
-    assert finding.verdict is Verdict.FAIL
-    assert finding.numbers["first_forward_departure"] == "A2B/A_g_bn_e2"
-    assert finding.numbers["first_gradient_departure"] == "A_d_h0_conv/w"
-    assert finding.numbers["first_departure_step"] == 1
-    assert "layer A2B/A_g_bn_e2 (0.0003, bound 0.0001); the gradient of A_d_h0_conv/w" in finding.reason
+    result = judged(content)
+    assert result.verdict is Verdict.FAIL
+    assert result.numbers["first_forward_departure"] == "A2B/A_g_bn_e2"
+    assert result.numbers["first_gradient_departure"] == "A_d_h0_conv/w"
+    assert result.numbers["first_departure_step"] == 1
+    assert "layer A2B/A_g_bn_e2 (0.0003, bound 0.0001); the gradient of A_d_h0_conv/w" in result.reason
 
 
-def test_an_update_is_blamed_before_what_follows_from_it(judged: Callable[..., Finding]) -> None:
+def test_an_update_is_blamed_before_what_follows_from_it(judged: Callable[..., AxisResult]) -> None:
     content = replay_content()
     probe = content["probes"][0]
     probe["update_sizes"]["A_d"] = 1.3
@@ -115,15 +115,15 @@ def test_an_update_is_blamed_before_what_follows_from_it(judged: Callable[..., F
     assert "step 1 updates A_d by more or less" in judged(content).reason
 
 
-def test_pictures_that_are_drawn_otherwise_are_named_as_such(judged: Callable[..., Finding]) -> None:
+def test_pictures_that_are_drawn_otherwise_are_named_as_such(judged: Callable[..., AxisResult]) -> None:
     content = replay_content()
     content["probes"][0]["pictures"] = [errors("drawn/1/A2B", 0.1), errors("file/1/A2B", 0.1)]
-    finding = judged(content)
-    assert finding.verdict is Verdict.FAIL
-    assert "pictures drawn from equal weights differ: drawn/1/A2B" in finding.reason
+    result = judged(content)
+    assert result.verdict is Verdict.FAIL
+    assert "pictures drawn from equal weights differ: drawn/1/A2B" in result.reason
 
 
-def test_a_layer_is_blamed_before_the_pictures_that_follow_from_it(judged: Callable[..., Finding]) -> None:
+def test_a_layer_is_blamed_before_the_pictures_that_follow_from_it(judged: Callable[..., AxisResult]) -> None:
     content = replay_content()
     content["probes"][0]["pictures"] = [errors("drawn/1/A2B", 0.1)]
     content["probes"][0]["layers"][1] = errors("A2B/A_g_bn_e2", 0.1)
@@ -131,7 +131,7 @@ def test_a_layer_is_blamed_before_the_pictures_that_follow_from_it(judged: Calla
 
 
 def test_from_a_drawn_state_single_gradients_decide_nothing_but_all_together_do(
-    judged: Callable[..., Finding],
+    judged: Callable[..., AxisResult],
 ) -> None:
     content = replay_content()
     late = json.loads(json.dumps(content["probes"][0]))
@@ -141,34 +141,34 @@ def test_from_a_drawn_state_single_gradients_decide_nothing_but_all_together_do(
     content["probes"].append(late)
     assert judged(content).verdict is Verdict.PASS
     late["updates"] = [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w", 0.9)]
-    finding = judged(content)
-    assert finding.verdict is Verdict.FAIL
-    assert "leaves the bound as a whole, from a state as late in a training" in finding.reason
+    result = judged(content)
+    assert result.verdict is Verdict.FAIL
+    assert "leaves the bound as a whole, from a state as late in a training" in result.reason
 
 
-def test_an_update_that_is_lost_later_fails(judged: Callable[..., Finding]) -> None:
+def test_an_update_that_is_lost_later_fails(judged: Callable[..., AxisResult]) -> None:
     content = replay_content()
     content["free_run"]["update_sizes"]["B_d"][2] = 1e30
-    finding = judged(content)
-    assert finding.verdict is Verdict.FAIL
-    assert "step 3 hardly updates B_d" in finding.reason
+    result = judged(content)
+    assert result.verdict is Verdict.FAIL
+    assert "step 3 hardly updates B_d" in result.reason
 
 
-def test_critic_losses_of_later_steps_decide_nothing(judged: Callable[..., Finding]) -> None:
+def test_critic_losses_of_later_steps_decide_nothing(judged: Callable[..., AxisResult]) -> None:
     content = replay_content()
     content["free_run"]["terms"]["Ad_loss"] = [5.0] * STEPS
     assert judged(content).verdict is Verdict.PASS
 
 
 def test_rounded_products_are_held_against_bounds_of_their_own_where_the_device_declares_them(
-    judged: Callable[..., Finding],
+    judged: Callable[..., AxisResult],
 ) -> None:
     content = replay_content()
     content["probes"][0]["layers"] = [errors("A2B/A_g_e1_conv", 5e-3)]
     assert judged(content).verdict is Verdict.FAIL
     content["candidate"]["device"]["products"] = "float16"
-    finding = judged(content)
-    assert finding.verdict is Verdict.PASS and "rounds the factors of products to float16" in finding.reason
+    result = judged(content)
+    assert result.verdict is Verdict.PASS and "rounds the factors of products to float16" in result.reason
 
 
 @pytest.mark.parametrize(
@@ -182,22 +182,22 @@ def test_rounded_products_are_held_against_bounds_of_their_own_where_the_device_
     ids=["dataset", "options", "candidate", "reference"],
 )
 def test_a_replay_of_other_legs_measures_nothing(
-    judged: Callable[..., Finding], change: Callable[[dict[str, Any]], None], reason: str
+    judged: Callable[..., AxisResult], change: Callable[[dict[str, Any]], None], reason: str
 ) -> None:
     content = replay_content()
     change(content)
-    finding = judged(content)
-    assert finding.verdict is Verdict.NOT_MEASURED and reason in finding.reason
+    result = judged(content)
+    assert result.verdict is Verdict.NOT_MEASURED and reason in result.reason
 
 
-def test_a_recorded_trace_is_a_reference_without_a_leg(judged: Callable[..., Finding]) -> None:
+def test_a_recorded_trace_is_a_reference_without_a_leg(judged: Callable[..., AxisResult]) -> None:
     assert judged(replay_content(), None).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "damaged, or no replay"),
+        ("{", "truncated or damaged, not a JSON object"),
         ("{}", "schema_version: Field required"),
         ({**replay_content(), "schema_version": 1}, "schema_version"),
         ({**replay_content(), "steps": 9}, "it has not 9 steps"),
@@ -206,7 +206,7 @@ def test_a_recorded_trace_is_a_reference_without_a_leg(judged: Callable[..., Fin
     ids=["truncated", "another file", "another version", "too short", "no probe"],
 )
 def test_what_is_no_replay_is_refused_in_a_line(
-    judged: Callable[..., Finding], content: object, complaint: str
+    judged: Callable[..., AxisResult], content: object, complaint: str
 ) -> None:
     with pytest.raises(BadInput, match=complaint) as refusal:
         judged(content)
@@ -223,24 +223,50 @@ def fed(run: LegRun, *rows: tuple[float, ...]) -> LegRun:
 def test_legs_that_were_fed_the_same_agree_but_for_rounding(legs: tuple[LegRuns, LegRuns]) -> None:
     one = fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 4.0))
     other = fed(legs[1].first, (1.01, 2.0, 1.01, 2.0), (3.0, 3.98, 3.0, 3.98))
-    assert feed_problem(one, other, BOUNDS) is None
-    assert split_feed_problem(one) is None
+    assert feed_difference(one, other, BOUNDS) is None
+    assert split_feed(one) is None
 
 
 def test_the_first_step_at_which_legs_were_fed_otherwise_is_named(legs: tuple[LegRuns, LegRuns]) -> None:
     one = fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 4.0))
     other = fed(legs[1].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.5, 3.0, 4.5))
-    assert first_parted_step(one, other, BOUNDS) == 2
-    assert "other batches at 1 of 60 steps, first at step 2" in (feed_problem(one, other, BOUNDS) or "")
+    assert first_feed_difference(one, other, BOUNDS) == 2
+    assert "other batches at 1 of 60 steps, first at step 2" in (feed_difference(one, other, BOUNDS) or "")
 
 
 def test_critics_that_were_fed_otherwise_than_the_generators_are_a_problem_of_one_run(
     legs: tuple[LegRuns, LegRuns],
 ) -> None:
-    problem = split_feed_problem(fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 9.0)))
+    problem = split_feed(fed(legs[0].first, (1.0, 2.0, 1.0, 2.0), (3.0, 4.0, 3.0, 9.0)))
     assert problem and "fed its critics other batches than its generators at 1 steps, first at step 2" in problem
 
 
 def test_runs_without_signatures_are_no_problem(legs: tuple[LegRuns, LegRuns]) -> None:
-    assert feed_problem(legs[0].first, fed(legs[1].first, (1.0, 1.0)), BOUNDS) is None
-    assert split_feed_problem(legs[0].first) is None
+    assert feed_difference(legs[0].first, fed(legs[1].first, (1.0, 1.0)), BOUNDS) is None
+    assert split_feed(legs[0].first) is None
+
+
+def moved(run: LegRun, still_from: int | None = None, **options: object) -> LegRun:
+    """``run`` with all networks updated in all steps, but B_g from step ``still_from`` on."""
+    norms = np.full((len(run.history.steps), 4), 0.1)
+    if still_from:
+        norms[still_from - 1 :, 1] = 0
+    recorded = run.options.model_copy(update={"options": {**run.options.options, **options}})
+    history = dataclasses.replace(run.history, update_norms=norms)
+    return dataclasses.replace(run, options=recorded, history=history)
+
+
+def test_a_network_that_stands_still_in_one_leg_is_named_with_its_step(legs: tuple[LegRuns, LegRuns]) -> None:
+    one, other = legs[0].first, legs[1].first
+    problem = liveness_difference(moved(one), moved(other, still_from=41))
+    assert problem == "B_g of npu stands still at 20 steps, first at step 41, while the other leg's is updated"
+    assert liveness_difference(moved(one), moved(other)) is None
+    assert liveness_difference(moved(one, still_from=3), moved(other, still_from=3)) is None, "as n_critic may have it"
+    assert liveness_difference(one, moved(other, still_from=3)) is None, "a run without norms"
+
+
+def test_steps_that_a_loss_scale_leaves_out_are_no_fault_if_they_are_few(legs: tuple[LegRuns, LegRuns]) -> None:
+    one, other = moved(legs[0].first), legs[1].first
+    assert liveness_difference(one, moved(other, still_from=60, loss_scale="dynamic")) is None
+    assert liveness_difference(one, moved(other, still_from=60)) is not None
+    assert liveness_difference(one, moved(other, still_from=41, loss_scale="dynamic")) is not None

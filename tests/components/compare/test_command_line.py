@@ -104,7 +104,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 
 def test_comparing_loads_neither_tensorflow_nor_mlflow_nor_kfp() -> None:
-    script = "import sys, components.compare.compare; print({'tensorflow', 'mlflow', 'kfp'} & set(sys.modules))"
+    script = "import sys, components.compare.judge; print({'tensorflow', 'mlflow', 'kfp'} & set(sys.modules))"
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert finished.stdout.strip() == "set()"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.compare.compare import compare
+from components.compare.judge import compare
 from components.compare.leg import Leg, Source
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, sample_path
@@ -30,31 +30,35 @@ def refuse(legs: list[Leg], reference: str, output: Path) -> str:
     return str(refusal.value)
 
 
-def test_fewer_than_two_legs(runs: list[Path], tmp_path: Path) -> None:
-    assert "two legs or more, got 1" in refuse([leg("gpu", runs[0])], "gpu", tmp_path / "output")
+NOWHERE = Path("nowhere")
 
 
-def test_a_reference_that_is_not_among_the_legs(runs: list[Path], tmp_path: Path) -> None:
-    line = refuse([leg("gpu", runs[0]), leg("npu", runs[1])], "tpu", tmp_path / "output")
-    assert "'tpu' is not among the legs (gpu, npu)" in line
-
-
-def test_two_legs_of_one_name(runs: list[Path], tmp_path: Path) -> None:
-    assert "two legs have this name" in refuse([leg("gpu", run) for run in runs], "gpu", tmp_path / "output")
-
-
-def test_a_name_that_is_no_file_name(runs: list[Path], tmp_path: Path) -> None:
-    assert "'../gpu'" in refuse([leg("../gpu", runs[0]), leg("npu", runs[1])], "npu", tmp_path / "output")
-
-
-def test_a_run_folder_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
-    line = refuse([leg("gpu", runs[0]), leg("npu", tmp_path / "nowhere")], "gpu", tmp_path / "output")
-    assert f"leg npu: {tmp_path / 'nowhere'}: no such run folder" in line
-
-
-def test_a_sample_folder_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
-    legs = [leg("gpu", runs[0]), Leg("npu", (Source(runs[1], samples=tmp_path / "nowhere"),))]
-    assert "no such folder of sample pictures" in refuse(legs, "gpu", tmp_path / "output")
+@pytest.mark.parametrize(
+    ("legs", "reference", "words"),
+    [
+        (lambda one, two: [leg("gpu", one)], "gpu", "two legs or more, got 1"),
+        (lambda one, two: [leg("gpu", one), leg("npu", two)], "tpu", "'tpu' is not among the legs (gpu, npu)"),
+        (lambda one, two: [leg("gpu", one), leg("gpu", two)], "gpu", "two legs have this name"),
+        (lambda one, two: [leg("../gpu", one), leg("npu", two)], "npu", "'../gpu'"),
+        (lambda one, two: [leg("gpu", one), leg("npu", NOWHERE)], "gpu", "leg npu: nowhere: no such run folder"),
+        (
+            lambda one, two: [leg("gpu", one), Leg("npu", (Source(two, samples=NOWHERE),))],
+            "gpu",
+            "nowhere: no such folder of sample pictures",
+        ),
+        (lambda one, two: [leg("gpu", one), leg("npu", one, two)], "gpu", "have the same seed, 7"),
+        (
+            lambda one, two: [leg("gpu", one), Leg("npu", (Source(two),), replay=NOWHERE)],
+            "gpu",
+            "nowhere: no such replay",
+        ),
+    ],
+    ids=["one leg", "reference", "same name", "name of a file", "run", "samples", "same seed", "replay"],
+)
+def test_legs_that_cannot_be_compared(
+    runs: list[Path], tmp_path: Path, legs: Callable[[Path, Path], list[Leg]], reference: str, words: str
+) -> None:
+    assert words in refuse(legs(*runs), reference, tmp_path / "output")
 
 
 def lose(name: str) -> Callable[[Path], None]:
@@ -120,13 +124,3 @@ def test_an_output_that_is_a_file_is_left_as_it_is(runs: list[Path], tmp_path: P
     with pytest.raises(BadInput, match="not a folder"):
         compare([leg("gpu", runs[0]), leg("npu", runs[1])], "gpu", output)
     assert output.read_text() == "mine"
-
-
-def test_two_runs_of_one_seed_are_no_repeats(runs: list[Path], tmp_path: Path) -> None:
-    line = refuse([leg("gpu", runs[0]), leg("npu", *runs)], "gpu", tmp_path / "output")
-    assert "have the same seed, 7" in line
-
-
-def test_a_replay_that_is_not_there(runs: list[Path], tmp_path: Path) -> None:
-    legs = [leg("gpu", runs[0]), Leg("npu", (Source(runs[1]),), replay=tmp_path / "replay.json")]
-    assert "replay.json: no such replay" in refuse(legs, "gpu", tmp_path / "output")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from components.compare.bounds import Bounds
-from components.compare.compare import DEFAULT, compare, judge
-from components.compare.comparison import Comparison
+from components.compare.judge import DEFAULT, compare, judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
+from components.compare.result import Comparison
 from components.compare.verdict import Axis, AxisName, Verdict
 from dualgan.run_folder import RunFolder, sample_path
 from tests.components.run_folders import loss_table, write_events, write_leg, write_run
@@ -67,7 +67,7 @@ def test_two_equal_legs_pass_on_every_axis_that_was_measured(judged: Judged) -> 
 
 
 def test_a_pass_says_what_would_make_it_stronger(judged: Judged) -> None:
-    assert judged().weaknesses == ("arithmetic was not measured",)
+    assert judged().caveats == ("arithmetic was not measured",)
 
 
 def test_one_run_a_leg_is_not_enough_for_a_verdict_on_training(judged: Judged) -> None:
@@ -75,7 +75,7 @@ def test_one_run_a_leg_is_not_enough_for_a_verdict_on_training(judged: Judged) -
     assert comparison.axes[TRAINING].verdict is Verdict.INCONCLUSIVE
     assert "weak evidence" in comparison.axes[TRAINING].reason
     assert comparison.verdict is Verdict.INCONCLUSIVE
-    assert "one run of gpu and of npu" in comparison.weaknesses[0]
+    assert "one run of gpu and of npu" in comparison.caveats[0]
 
 
 @pytest.mark.parametrize(("factor", "word"), [(1.6, "higher"), (0.6, "lower")])
@@ -131,7 +131,7 @@ def test_a_final_loss_that_is_too_high_fails_though_the_lowest_one_is_equal(
 def test_other_seeds_of_an_equal_leg_are_no_alarm(judged: Judged) -> None:
     comparison = judged(seeds=[3, 4, 5])
     assert comparison.verdict is Verdict.PASS
-    assert "the legs' seeds differ: runs cannot be held against each other in pairs" in comparison.weaknesses
+    assert "the legs' seeds differ: runs cannot be held against each other in pairs" in comparison.caveats
 
 
 def test_steps_and_seconds_to_a_loss_are_told(judged: Judged) -> None:

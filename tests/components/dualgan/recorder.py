@@ -3,13 +3,12 @@
 PYTHONPATH=components:. .venv-tf1/bin/python -m tests.components.dualgan.recorder FILE.npz --GAN_type wgan --n_critic 2
 
 The arithmetic is written as the original writes it: tf.nn.moments and tf.maximum for normalisation and rectifiers, each
-loss fetched before the update that it belongs to, an update a session.run, and TensorFlow's graph optimiser on. The
-rules that define each case are written out anew, so that a mistake in the product's own shows.
+loss fetched before the update that it belongs to, an update a session.run, and TensorFlow's graph optimiser on. What
+each case starts from is the product's own: files of the original itself are beside this one.
 """
 
 import argparse
 import json
-import zlib
 from pathlib import Path
 from typing import Any, Dict, List
 from unittest import mock
@@ -17,10 +16,12 @@ from unittest import mock
 import numpy as np
 
 from dualgan import layers, losses, networks
+from dualgan.drawn import average_of, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
 from dualgan.options import DISC_TYPES, GAN_TYPES, LOSS_METRICS
 from dualgan.sample_graph import translate
+from dualgan.subsample import subsample
 from dualgan.tensorflow_v1 import tf
 from tests.bench.reference_loop import AS_WRITTEN
 
@@ -28,38 +29,6 @@ SIZE, FILTERS, CASES = 256, 2, 3
 CRITIC_TERMS = {"Ad_fake": "Ad_fake", "Ad_real": "Ad_real", "Bd_fake": "Bd_fake", "Bd_real": "Bd_real"}
 CRITIC_TERMS.update({"Ad": "Ad_loss", "Bd": "Bd_loss", "d_loss": "d_loss"})
 GENERATOR_TERMS = {"Ag": "Ag_loss", "Bg": "Bg_loss", "A_loss": "A_loss", "B_loss": "B_loss", "g_loss": "g_loss"}
-
-
-def draw(name: str, seed: int, low: int, high: int, shape: Any) -> Any:
-    return np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32).randint(low, high, shape)
-
-
-def odd(name: str, seed: int, shape: Any, per: int) -> Any:
-    return np.float32((2 * draw(name, seed, -32, 32, shape) + 1) / per)
-
-
-def weight(name: str, shape: Any, seed: int, number: int) -> Any:
-    kind = name.rsplit("/", maxsplit=1)[-1]
-    if kind in ("w", "Matrix"):
-        return odd(name, seed, shape, 2048)
-    if kind == "scale":
-        return np.float32(1 + odd(name, seed, shape, 1024))
-    return odd(name, seed, shape, 256) if number else np.zeros(shape, np.float32)
-
-
-def images(domain: str, seed: int, batch: int) -> Any:
-    """float32 [batch, S, S, 3] in [-1, 1]."""
-    total = np.zeros([batch, SIZE, SIZE, 3], np.int64)
-    for name, size, factor in (("coarse", 8, 4), ("middle", 32, 2), ("fine", SIZE, 2)):
-        drawn = draw(name + "/" + domain, seed, 0, 256, [batch, size, size, 3])
-        total += factor * np.kron(drawn, np.ones([1, SIZE // size, SIZE // size, 1], np.int64))
-    return np.float32(total // 8) / np.float32(127.5) - np.float32(1)
-
-
-def elements(values: Any) -> Any:
-    flat = np.reshape(values, -1)
-    count = min(flat.size, 16)
-    return np.array([flat[i * (flat.size - 1) // (count - 1) if count > 1 else 0] for i in range(count)], np.float32)
 
 
 class Original:
@@ -70,9 +39,10 @@ class Original:
         shape = Shape(SIZE, 3, 3, FILTERS, FILTERS, options.disc_type)
         self.images = {domain: tf.placeholder(tf.float32, [options.batch_size, SIZE, SIZE, 3]) for domain in "AB"}
         self.epsilons = {domain: tf.placeholder(tf.float32, [options.batch_size, 1, 1, 1]) for domain in "AB"}
+        self._specs = networks.all_variables(shape)
         self.variables = {
             spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer())
-            for spec in networks.all_variables(shape)
+            for spec in self._specs
         }
         weights = {name: tf.convert_to_tensor(variable) for name, variable in self.variables.items()}
         with mock.patch.multiple(layers, **AS_WRITTEN):
@@ -107,12 +77,13 @@ class Original:
 
     def set_state(self, session: Any, seed: int, number: int) -> None:
         session.run(tf.global_variables_initializer())
+        for name, value in drawn_weights(self._specs, seed, biases=number > 0).items():
+            self.variables[name].load(value, session)
+        averages = drawn_averages(self._specs, seed) if number else {}
         for name, variable in self.variables.items():
-            shape = variable.shape.as_list()
-            variable.load(weight(name, shape, seed, number), session)
             if number:
                 slot = self.optimizers[0 if networks.is_critic_variable(name) else 1].get_slot(variable, "rms")
-                slot.load(np.float32(2.0 ** draw(name + "/rms", seed, -24, 5, shape)), session)
+                slot.load(averages[average_of(name)], session)
 
     def step(self, session: Any, number: int, feed: Dict[Any, Any]) -> Dict[str, Any]:
         """Do the step of case ``number``: its losses and gradients, by the names of a golden file."""
@@ -127,10 +98,10 @@ class Original:
         for _ in range(updates):
             later = session.run(self.generator_terms, feed)
             session.run(self.generators[1], feed)
-        result = {"loss/" + name: np.float64(terms[term]) for name, term in CRITIC_TERMS.items()}
+        result: Dict[str, Any] = {"loss/" + name: np.float64(terms[term]) for name, term in CRITIC_TERMS.items()}
         result.update({"loss/" + name: np.float64(later[term]) for name, term in GENERATOR_TERMS.items()})
         for name, value in gradients.items():
-            result["gradient/" + name] = elements(value)
+            result["gradient/" + name] = subsample(value, 16).elements
             result["gradient_norm/" + name] = np.linalg.norm(np.float64(value))
         return result
 
@@ -139,10 +110,10 @@ def case(original: Original, session: Any, options: argparse.Namespace, number: 
     """The arrays of a golden file, of one case."""
     seed, batch = 1000 * options.seed + number, options.batch_size
     original.set_state(session, seed, number)
-    feed = {original.images[domain]: images(domain, seed, batch) for domain in "AB"}
+    feed = {original.epsilons[domain]: drawn_epsilon(domain, seed, batch) for domain in "AB"}
     for domain in "AB":
-        drawn = draw("epsilon/" + domain, seed, 0, 128, [batch, 1, 1, 1])
-        feed[original.epsilons[domain]] = np.float32((2 * drawn + 1) / 256)
+        images = drawn_images(domain, seed, batch).astype(np.float32)
+        feed[original.images[domain]] = images / np.float32(127.5) - np.float32(1)
     kinds = ("A2B", "A2B2A", "B2A", "B2A2B")
     pictures = session.run([getattr(original.translations, kind) for kind in kinds], feed)
     result = {"output/" + kind: picture[:, ::32, ::32] for kind, picture in zip(kinds, pictures)}
@@ -150,7 +121,7 @@ def case(original: Original, session: Any, options: argparse.Namespace, number: 
     result.update(original.step(session, number, feed))
     after = session.run(original.variables)
     for name in after:
-        result["update/" + name] = elements(after[name] - before[name])
+        result["update/" + name] = subsample(after[name] - before[name], 16).elements
         result["update_norm/" + name] = np.linalg.norm(np.float64(after[name] - before[name]))
     return result
 
@@ -175,7 +146,7 @@ def main() -> None:
         found = [case(original, session, options, number) for number in range(CASES)]
     meta = {name: value for name, value in vars(options).items() if name != "file"}
     meta.update(schema_version=2, cases=CASES, image_size=SIZE, gcn=FILTERS, dcn=FILTERS, rmsprop_epsilon=1e-10)
-    arrays = {name: np.stack([results[name] for results in found]) for name in found[0]}
+    arrays: Dict[str, Any] = {name: np.stack([results[name] for results in found]) for name in found[0]}
     np.savez_compressed(str(options.file), meta=np.array(json.dumps(meta)), **arrays)
 
 

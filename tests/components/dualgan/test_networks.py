@@ -1,13 +1,10 @@
-"""The networks' sizes, which the original's checkpoints fix at 256 px, and their slope where it jumps."""
+"""The networks' sizes, which the original's checkpoints fix at 256 px."""
 
 import math
-from typing import Any
-from unittest import mock
 
-import numpy as np
 import pytest
 
-from dualgan import layers, networks
+from dualgan import networks
 from dualgan.networks import Shape
 from dualgan.tensorflow_v1 import tf
 
@@ -41,34 +38,3 @@ def test_they_follow_the_image_s_size(image_size: int, disc_type: str) -> None:
         side = max(1, image_size // 64)
         assert judged.shape.as_list() == ([2, 1] if disc_type == "globalgan" else [2, side, side, 1])
         assert networks.depth(image_size) == math.log2(image_size)
-
-
-def bias_gradients(network: str) -> Any:
-    """Of a network's first biases, which are zero, where its image is empty but for a square."""
-    random = np.random.default_rng(0)
-    shape = Shape(64, 3, 3, 4, 4, "patchgan")
-    image = np.zeros((1, 64, 64, 3), np.float32)
-    image[:, 8:40, 16:48] = random.uniform(-1, 1, (1, 32, 32, 3))
-    with tf.Graph().as_default(), tf.Session() as session:
-        weights = {
-            spec.name: tf.constant(random.normal(spec.mean, spec.stddev, spec.shape), tf.float32)
-            for spec in networks.all_variables(shape)
-        }
-        if network == "generator":
-            biases, result = weights["A_g_e1_conv/biases"], networks.generator(tf.constant(image), weights, "A_g")
-        else:
-            biases = weights["A_d_h0_conv/biases"]
-            result = networks.critic(tf.constant(image), weights, "A_d", shape.disc_type)
-        weighted = tf.reduce_sum(result * random.normal(size=result.shape.as_list()).astype(np.float32))
-        return session.run(tf.gradients(weighted, [biases])[0])
-
-
-@pytest.mark.parametrize("network", ["generator", "critic"])
-def test_an_empty_patch_has_the_slope_of_the_original_s_rectifier(network: str) -> None:
-    ours = bias_gradients(network)
-    with mock.patch.multiple(layers, leaky_relu=lambda x: tf.maximum(x, 0.2 * x), above_zero=lambda x: x):
-        original = bias_gradients(network)
-    with mock.patch.multiple(layers, above_zero=lambda x: x):
-        leaking = bias_gradients(network)
-    np.testing.assert_allclose(ours, original, rtol=1e-3)
-    assert not np.allclose(leaking, original, rtol=0.1), "where the patch would not decide, this shows nothing"

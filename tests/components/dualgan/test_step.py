@@ -11,7 +11,7 @@ from dualgan.graph_walk import operations_behind
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape, is_critic_variable
 from dualgan.options import GAN_TYPES
-from dualgan.run_folder import LOSS_METRICS
+from dualgan.run_folder import LOSS_METRICS, NETWORKS, read_events
 from dualgan.tensorflow_v1 import tf
 from tests.components.dualgan.trainer import losses_of
 
@@ -39,6 +39,12 @@ def test_one_run_and_two_runs_a_step_do_the_same(
         assert set(left) == set(LOSS_METRICS) - missing
         assert left == pytest.approx(right, rel=2e-3, abs=1e-4)
         assert left["g_loss"] == pytest.approx(right["g_loss"], rel=1e-5)
+    n_critic = 2 if "--n_critic" in options else 1
+    for mode in ("one-run", "two-run"):
+        norms = [event["update_norms"] for event in read_events(tmp_path / mode / "events.jsonl") if "feed" in event]
+        assert [[n for n in NETWORKS if moved[n] > 0] for moved in norms] == [
+            list(NETWORKS if (step + 1) % n_critic == 0 else NETWORKS[2:]) for step in range(1, 5)
+        ]
 
 
 class WithReferenceVariables(Cpu):

@@ -109,10 +109,10 @@ def day(config: pytest.Config) -> Iterator[list[str]]:
         yield [*programs[program], *arguments]
 
 
-def worst_error(output: str, quantity: str) -> float:
-    found = re.search(rf"^{quantity} +(\S+) ", output, re.M)
+def worst_picture_error(output: str) -> float:
+    found = re.findall(r"^  picture +\S+ +(\S+) ", output, re.M)
     assert found, output
-    return float(found.group(1))
+    return max(map(float, found))
 
 
 @pytest.mark.system
@@ -129,5 +129,5 @@ def test_the_day_can_be_gone_through(pytestconfig: pytest.Config, desk: Path) ->
         fine = (0, 3, 4) if "compare" in command else (0,)
         assert answer.returncode in fine, f"{shlex.join(command)}\n{answer.stdout}{answer.stderr}"
         if "verify" in command:
-            assert worst_error(answer.stdout, "before/A2B") > 1e-5, "float32 differs by 1e-7"
+            assert worst_picture_error(answer.stdout) > 1e-5, "float32 differs by 2e-6"
     assert (desk / "runs" / "comparison" / "report.html").is_file()

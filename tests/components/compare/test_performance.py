@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.compare.energy import energy_joules
+from components.compare.axes.performance import energy_joules
 from components.compare.leg import read_leg
 from tests.components.run_folders import STARTED, write_leg
 

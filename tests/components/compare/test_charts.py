@@ -1,8 +1,13 @@
 """Curves of 100,000 steps are drawn with a few hundred points that hide nothing."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from components.compare.curves import MAX_POINTS, curve, curve_of_runs, running_mean
+from components.compare.charts import MAX_POINTS, Curve, curve_of_runs, running_mean
+
+
+def curve(steps: NDArray[np.int64], values: NDArray[np.float64]) -> Curve:
+    return curve_of_runs([(steps, values)])
 
 
 def test_a_long_run_has_at_most_400_points_a_line() -> None:

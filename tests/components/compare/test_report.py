@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 from PIL import Image
 
-from components.compare import comparison as comparison_module
+from components.compare import result as comparison_module
 from components.compare.bounds import Bounds
-from components.compare.compare import compare
-from components.compare.comparison import json_schema
+from components.compare.judge import compare
 from components.compare.leg import Leg, Source
+from components.compare.result import json_schema
 from dualgan.run_folder import RunFolder, read_json
 from tests.components.run_folders import loss_table, write_events, write_leg, write_run
 

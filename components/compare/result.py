@@ -1,18 +1,17 @@
 """The result of a comparison, as comparison.json holds it."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from components.compare.bounds import Bounds
-from components.compare.leg import LegRun, LegRuns
-from components.compare.options import OptionDifference
+from components.compare.leg import LegRun, LegRuns, OptionDifference
 from components.compare.records import Summary
-from components.compare.verdict import Axis, AxisName, Number, Verdict
+from components.compare.references import Recorded
+from components.compare.verdict import Axis, AxisName, Verdict
 
 SCHEMA_VERSION = 2
 
@@ -38,7 +37,7 @@ class LegResult:
 
 @dataclass(frozen=True)
 class RecordedResult:
-    """The recorded reference where there is one in place of a leg."""
+    """The recorded reference if there is one in place of a leg."""
 
     source: str
     date: str | None
@@ -48,17 +47,27 @@ class RecordedResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``reason`` is the whole verdict in one sentence; ``notes`` are what a reader has to know beside it.
+    """The content of comparison.json.
 
-    ``weaknesses`` say what makes the evidence weaker than it could be; [] where nothing does. ``reference`` is a leg's
-    name, or that of the reference in ``recorded``.
+    Attributes:
+        reference: A leg's name, or that of the reference in ``recorded``.
+        candidates: The names of the legs that were judged.
+        verdict: The whole verdict.
+        reason: The whole verdict in one sentence.
+        caveats: What makes the evidence weaker than it could be; empty if nothing does.
+        axes: What was found on each axis.
+        legs: Every leg, the reference first if it is one.
+        recorded: The reference if it is no leg.
+        differing_options: Those that differ and should not.
+        notes: What a reader has to know beside the verdict.
+        bounds: All that are in force.
     """
 
     reference: str
     candidates: tuple[str, ...]
     verdict: Verdict
     reason: str
-    weaknesses: tuple[str, ...]
+    caveats: Annotated[tuple[str, ...], Field(alias="weaknesses")]
     axes: Mapping[AxisName, Axis]
     legs: Mapping[str, LegResult]
     recorded: RecordedResult | None
@@ -68,11 +77,12 @@ class Comparison:
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        """The content of comparison.json; every number in it is finite or null."""
-        return dataclasses.asdict(self)
+        """Return the content of comparison.json; every number in it is finite or null."""
+        content: dict[str, Any] = TypeAdapter(Comparison).dump_python(self, mode="json", by_alias=True)
+        return content
 
     def numbers(self) -> dict[str, float]:
-        """Every finite number of the axes by "axis/name"; with several candidates "candidate/axis/name"."""
+        """Return every finite number of the axes by "axis/name"; with several candidates "candidate/axis/name"."""
         several = len(self.candidates) > 1
         return {
             "/".join([candidate] * several + [str(axis_name), name]): float(value)
@@ -84,7 +94,7 @@ class Comparison:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of comparison.json. Every bound is in the file, so the schema has no defaults of them."""
+    """Return the JSON schema of comparison.json. Every bound is in the file, so the schema has no defaults of them."""
     schema = TypeAdapter(Comparison).json_schema()
     bounds = schema["$defs"]["Bounds"]
     bounds["required"] = sorted(bounds["properties"])
@@ -94,22 +104,35 @@ def json_schema() -> dict[str, Any]:
 
 
 def leg_result(leg: LegRuns) -> LegResult:
-    environment = leg.first.options.environment
+    """Return what comparison.json says of a leg."""
+    device = leg.first.options.environment.device
     return LegResult(
         description=f"{leg.name}: {leg.first.description}",
-        device={"kind": environment.device.kind, "name": environment.device.name},
-        tensorflow=environment.tensorflow,
+        device={"kind": device.kind, "name": device.name},
+        tensorflow=leg.first.options.environment.tensorflow,
         runs=tuple(_run_result(run) for run in leg.runs),
     )
 
 
 def _run_result(run: LegRun) -> RunResult:
-    result = run.summary.model_dump(include=set(Summary.model_fields) - {"status"}) if run.summary else {}
-    return RunResult(run.seed, run.summary.status if run.summary else "unknown", result)
+    if run.summary is None:
+        return RunResult(run.seed, "unknown", {})
+    result = run.summary.model_dump(include=set(Summary.model_fields) - {"status"})
+    return RunResult(run.seed, run.summary.status, result)
+
+
+def recorded_result(recorded: Recorded) -> RecordedResult:
+    """Return what comparison.json says of a recorded reference."""
+    return RecordedResult(
+        source=recorded.source,
+        date=recorded.date.isoformat() if recorded.date else None,
+        hardware=recorded.hardware,
+        values={name: measurement.value for name, measurement in recorded.measurements.items()},
+    )
 
 
 def notes_on(leg: LegRuns) -> list[str]:
-    """What a leg's name might make one believe that is not so, and runs of one leg that ran on other things."""
+    """Say what a leg's name might make one believe that is not so, and which runs of it ran on other things."""
     notes = []
     words = leg.name.lower().replace("-", "_").replace(".", "_").split("_")
     claimed = [kind for kind in ("gpu", "npu") if any(word.startswith(kind) for word in words)]
@@ -121,8 +144,8 @@ def notes_on(leg: LegRuns) -> list[str]:
     return notes
 
 
-def weaknesses_of(legs: Sequence[LegRuns], axes: Mapping[AxisName, Axis]) -> tuple[str, ...]:
-    """What makes the evidence weaker than it could be."""
+def caveats_of(legs: Sequence[LegRuns], axes: Mapping[AxisName, Axis]) -> tuple[str, ...]:
+    """Say what makes the evidence weaker than it could be."""
     found = []
     single = [leg.name for leg in legs if len(leg.runs) == 1]
     if single:
@@ -133,11 +156,3 @@ def weaknesses_of(legs: Sequence[LegRuns], axes: Mapping[AxisName, Axis]) -> tup
         if axes[name].verdict is Verdict.NOT_MEASURED:
             found.append(f"{name} was not measured")
     return tuple(found)
-
-
-def finite(numbers: Mapping[str, Number]) -> dict[str, Number]:
-    """``numbers`` with null for what is not finite: JSON knows no NaN."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in numbers.items()
-    }

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from components.compare.ratios import estimate_ratio
+from components.compare.statistics import estimate_ratio
 
 
 def test_pairs_of_one_ratio_leave_no_doubt_however_much_the_seeds_scatter() -> None:
     found = estimate_ratio([1.0, 2.0, 8.0], [1.1, 2.2, 8.8], paired=True, significance=0.05)
-    assert found is not None and found.low is not None and found.high is not None
-    assert (found.ratio, found.low, found.high) == pytest.approx((1.1, 1.1, 1.1))
+    assert found is not None and found.interval is not None
+    assert (found.ratio, *found.interval) == pytest.approx((1.1, 1.1, 1.1))
 
 
 def test_the_interval_of_pairs_is_students() -> None:
@@ -19,24 +19,24 @@ def test_the_interval_of_pairs_is_students() -> None:
     found = estimate_ratio([1.0] * 3, np.exp(logarithms).tolist(), paired=True, significance=0.05)
     # t of 2 degrees of freedom at 95% is 2.920; the deviation of the three is 0.02.
     half = 2.920 * 0.02 / math.sqrt(3)
-    assert found is not None and found.low is not None and found.high is not None
-    assert math.log(found.low) == pytest.approx(0.02 - half, abs=1e-5)
-    assert math.log(found.high) == pytest.approx(0.02 + half, abs=1e-5)
+    assert found is not None and found.interval is not None
+    assert math.log(found.interval[0]) == pytest.approx(0.02 - half, abs=1e-5)
+    assert math.log(found.interval[1]) == pytest.approx(0.02 + half, abs=1e-5)
     assert found.spread == pytest.approx(math.exp(0.02) - 1)
 
 
 def test_one_run_against_several_is_held_to_scatter_as_they_do() -> None:
     found = estimate_ratio([1.0], np.exp([0.0, 0.02, 0.04]).tolist(), paired=False, significance=0.05)
     half = 2.920 * 0.02 * math.sqrt(1 + 1 / 3)
-    assert found is not None and found.high is not None
-    assert math.log(found.high) == pytest.approx(0.02 + half, abs=1e-5)
+    assert found is not None and found.interval is not None
+    assert math.log(found.interval[1]) == pytest.approx(0.02 + half, abs=1e-5)
 
 
 def test_one_run_a_leg_has_a_ratio_and_no_interval() -> None:
     found = estimate_ratio([0.026], [0.030], paired=True, significance=0.05)
     assert found is not None
     assert found.ratio == pytest.approx(0.030 / 0.026)
-    assert (found.low, found.high, found.spread) == (None, None, None)
+    assert (found.interval, found.spread) == (None, None)
 
 
 @pytest.mark.parametrize("value", [None, 0.0, -1.0, math.nan, math.inf])
@@ -54,6 +54,6 @@ def test_intervals_hold_the_truth_as_often_as_they_claim(paired: bool) -> None:
         others = seeds if paired else random.normal(0, 0.07, 3)
         one, two = np.exp(seeds + own[0]), 1.05 * np.exp(others + own[1])
         found = estimate_ratio(one.tolist(), two.tolist(), paired, significance=0.05)
-        assert found is not None and found.low is not None and found.high is not None
-        held += found.low <= 1.05 <= found.high
+        assert found is not None and found.interval is not None
+        held += found.interval[0] <= 1.05 <= found.interval[1]
     assert held / 2000 == pytest.approx(0.90, abs=0.03)

@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
-from components.compare.compare import compare
-from components.compare.comparison import Comparison
-from components.compare.recorded import Recorded, known_references, read_recorded, resolve_recorded
+from components.compare.judge import compare
+from components.compare.references import Recorded, known_references, load_reference
+from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
+from components.tracking.placement import Placement
+from components.tracking.store import store_uri
+from components.tracking.sync import RunFolderSync
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
 from tests.components.run_folders import write_leg
+from tests.components.tracking.conftest import database, no_tracking_variables, store
+
+__all__ = ["database", "no_tracking_variables", "store"]
 
 FUNCTION, ARITHMETIC, TRAINING, IMAGES, PERFORMANCE = AxisName
 
@@ -32,7 +38,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def against(reference: Path, folder: Path, **candidate: Any) -> Comparison:
     leg = write_leg("npu", folder / "npu", noise=2, **candidate)
-    return compare([leg], None, folder / "output", recorded=read_recorded(reference))
+    return compare([leg], None, folder / "output", recorded=load_reference(str(reference)))
 
 
 def changed(reference: Path, folder: Path, name: str, changes: Mapping[str, Any]) -> Path:
@@ -126,7 +132,7 @@ def of_sketch_photo(folder: Path, loss_factor: float) -> Comparison:
     for source in leg.sources:
         file = RunFolder(source.run).options
         file.write_text(file.read_text().replace('"name": "shapes"', '"name": "sketch-photo"'))
-    return compare([leg], None, folder / "output", recorded=resolve_recorded("published"))
+    return compare([leg], None, folder / "output", recorded=load_reference("published"))
 
 
 @pytest.mark.parametrize(
@@ -149,14 +155,14 @@ def test_the_published_seconds_are_of_ten_steps_and_not_held_against_one(tmp_pat
 
 def test_what_was_published_is_no_reference_for_another_dataset(tmp_path: Path) -> None:
     comparison = compare(
-        [write_leg("npu", tmp_path / "npu")], None, tmp_path / "o", recorded=resolve_recorded("published")
+        [write_leg("npu", tmp_path / "npu")], None, tmp_path / "o", recorded=load_reference("published")
     )
     assert "it is of other data (sketch-photo, not shapes)" in comparison.axes[TRAINING].reason
 
 
 @pytest.mark.parametrize("name", known_references())
 def test_every_reference_of_the_project_says_where_each_number_is_from(name: str) -> None:
-    reference: Recorded = resolve_recorded(name)
+    reference: Recorded = load_reference(name)
     assert reference.source
     assert all(one.unit and one.definition and one.repeats for one in reference.measurements.values())
 
@@ -185,7 +191,7 @@ def test_a_file_that_is_no_record_is_refused_by_its_first_fault(
     change(content)
     (tmp_path / "record.json").write_text(json.dumps(content))
     with pytest.raises(BadInput) as refusal:
-        read_recorded(tmp_path / "record.json")
+        load_reference(str(tmp_path / "record.json"))
     assert words in str(refusal.value) and "\n" not in str(refusal.value)
 
 
@@ -194,3 +200,28 @@ def test_a_leg_that_did_not_finish_is_not_recorded(tmp_path: Path, capsys: pytes
     assert main(["compare", "record", str(leg.sources[0].run), "--output", str(tmp_path / "r.json")]) == 2
     assert "did not finish" in capsys.readouterr().err
     assert not (tmp_path / "r.json").exists()
+
+
+def test_a_run_in_mlflow_is_a_reference_for_what_its_summary_holds(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
+    leg = write_leg("gpu", tmp_path / "gpu", seeds=[0], device="gpu", device_name="Example GPU")
+    sync = RunFolderSync(
+        leg.sources[0].run, Placement(store_uri(store), pipeline_run_id="then", leg="gpu", role="reference")
+    )
+    sync.step()
+    recorded = load_reference(f"mlflow:{sync.run_id}")
+    assert recorded.hardware == "TensorFlow 2.21.0 on Example GPU"
+    assert set(recorded.measurements) == {"min_loss", "final_A_loss", "final_B_loss", "sec_per_step"}
+
+    comparison = compare([write_leg("npu", tmp_path / "npu", noise=2)], None, tmp_path / "output", recorded=recorded)
+    assert comparison.axes[TRAINING].verdict is Verdict.PASS
+    assert comparison.axes[PERFORMANCE].verdict is Verdict.PASS
+    assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
+
+
+def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
+    with pytest.raises(BadInput, match=r"reference mlflow:0123: sqlite:.* has no such run"):
+        load_reference("mlflow:0123")

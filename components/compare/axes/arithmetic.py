@@ -1,0 +1,253 @@
+"""The axis arithmetic: does the candidate compute the same from the same weights and batches?"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from components.compare.bounds import Bounds
+from components.compare.leg import OWN_OPTIONS, RUN_OPTIONS, LegRuns
+from components.compare.records import read_record
+from components.compare.verdict import AxisResult, Number, Verdict, not_measured
+from dualgan.errors import BadInput
+from dualgan.options import CHANGEABLE
+from dualgan.replay_bounds import (
+    FLOAT16_PRODUCTS,
+    FLOAT32,
+    STEADY_TERMS,
+    Check,
+    ReplayBounds,
+    checks,
+    rounds_products,
+    worst_checks,
+)
+
+HOW = "`dualgan trace` on the reference and `dualgan replay` on the candidate's device measure it"
+
+
+class Kind(NamedTuple):
+    """A kind of checks of a replay: the number of it in comparison.json, and a violation in words."""
+
+    number: str
+    words: str
+
+
+KINDS = {
+    "picture": Kind("picture_error", "pictures drawn from equal weights differ: {name} leaves the bound"),
+    "forward": Kind("layer_error", "the forward pass leaves the bound at step {step}, layer {name}"),
+    "gradient": Kind("gradient_error", "the gradient of {name} leaves the bound at step {step}"),
+    "update": Kind("update_error", "what step {step} adds to {name} leaves the bound"),
+    "median gradient": Kind(
+        "median_gradient_error", "the gradients of {name} leave the bound, as a whole, at step {step}"
+    ),
+    "median update": Kind("median_update_error", "what step {step} adds to {name} leaves the bound as a whole"),
+    "update size": Kind("update_factor", "step {step} updates {name} by more or less than the reference"),
+    "term": Kind("loss_error", "the loss {name} leaves the bound at step {step}"),
+    "free-running term": Kind("replay_loss_error", "the loss {name} has left the bound by step {step}"),
+    "free-running update": Kind("replay_update_factor", "step {step} hardly updates {name}, or far too much"),
+}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ReplayDevice(BaseModel):
+    """The device of a replay; ``products`` is what it rounds the factors of products to."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: Literal["cpu", "gpu", "npu"]
+    name: str
+    products: str = "float32"
+
+
+class Origin(_Record):
+    tensorflow: str
+    device: ReplayDevice
+    step_mode: str
+
+
+class TensorErrors(_Record):
+    name: str
+    cosine: float
+    relative_l2: float
+    max_abs: float
+    norm: float
+
+
+class Probe(_Record):
+    """Errors of one step from equal weights: of layers in the order of computation, and by variable, network, loss.
+
+    drawn: whether the weights are drawn ones, as late in a training; pictures: errors of what is drawn from them.
+    """
+
+    step: int
+    drawn: bool
+    pictures: list[TensorErrors] = Field(min_length=1)
+    layers: list[TensorErrors] = Field(min_length=1)
+    gradients: list[TensorErrors] = Field(min_length=1)
+    updates: list[TensorErrors] = Field(min_length=1)
+    update_sizes: dict[str, float]
+    terms: dict[str, float]
+
+
+class FreeRun(_Record):
+    """Errors of steps one after the other, by loss and by network, each step's."""
+
+    terms: dict[str, list[float]]
+    update_sizes: dict[str, list[float]]
+
+
+class Replay(_Record):
+    """What replay.json says."""
+
+    schema_version: Literal[2]
+    reference: Origin
+    candidate: Origin
+    options: dict[str, Any]
+    dataset_digest: str
+    first_step: int
+    steps: int = Field(ge=1)
+    probes: list[Probe] = Field(min_length=1)
+    free_run: FreeRun
+    departures: list[dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _has_every_step(self) -> Self:
+        losses = [self.free_run.terms.get(name, []) for name in STEADY_TERMS]
+        if any(len(values) != self.steps for values in (*losses, *self.free_run.update_sizes.values())):
+            raise ValueError(f"damaged: it has not {self.steps} steps")
+        return self
+
+
+def read_replay(path: Path) -> Replay:
+    """Read a replay.json. Raises BadInput, naming the first wrong thing, if it is none of this version."""
+    try:
+        return read_record(path, Replay, str(path), "; replay the trace anew")
+    except OSError as error:
+        raise BadInput(f"{path}: no replay can be read ({error.strerror})") from None
+
+
+def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds) -> AxisResult:
+    """Hold what replaying the reference's trace on the candidate's device gave against ``bounds``.
+
+    Errors of layers, gradients, updates and losses are from equal weights; the losses and sizes of updates of steps
+    that follow one another beside.
+
+    Args:
+        reference: None if it is recorded, and known by its trace alone.
+        candidate: The leg with its replay; not measured without one, and if it belongs to other legs.
+        bounds: What the verdict rests on.
+
+    Raises:
+        BadInput: The file is no replay.
+    """
+    if candidate.replay is None:
+        of_reference = f" of {reference.name}" if reference else ""
+        return not_measured(f"{candidate.name} replayed no trace{of_reference}: {HOW}.")
+    replay = read_replay(candidate.replay)
+    problem = _wrong_trace(replay, reference, candidate)
+    if problem:
+        return not_measured(f"{candidate.replay} is not of these legs: {problem}.")
+    content = replay.model_dump()
+    is_rounded = rounds_products(content)
+    measured = list(checks(content, replay_bounds(bounds, is_rounded)))
+    violations = [check for check in measured if not check.holds]
+    numbers = _numbers(replay, measured, violations)
+    design = (
+        f" {candidate.name}'s device says that it rounds the factors of products to "
+        f"{replay.candidate.device.products}: the bounds are those for such products."
+        if is_rounded
+        else ""
+    )
+    if violations:
+        return AxisResult(Verdict.FAIL, f"{_first_differences(candidate.name, violations)}.{design}", numbers)
+    reason = (
+        f"{candidate.name} computes as {reference.name if reference else 'the recorded reference'} does: in "
+        f"{len(replay.probes)} of {replay.steps} replayed steps from equal weights layers are at most "
+        f"{numbers['layer_error']:.1e} off, pictures {numbers['picture_error']:.1e}, "
+        f"gradients {numbers['gradient_error']:.1e}, updates {numbers.get('update_error', 0):.1e}.{design}"
+    )
+    return AxisResult(Verdict.PASS, reason, numbers)
+
+
+def replay_bounds(bounds: Bounds, rounded_products: bool) -> ReplayBounds:
+    """Return the bounds of a replay, ``rounded_products`` if the device rounds the factors of products by design."""
+    free = {"free_term": bounds.max_replay_loss_error, "free_update": bounds.max_replay_update_factor}
+    if rounded_products:
+        return FLOAT16_PRODUCTS._replace(
+            layer=bounds.max_layer_error_rounded,
+            gradient=bounds.max_gradient_error_rounded,
+            update_size=bounds.max_update_factor_rounded,
+            term=bounds.max_loss_error_rounded,
+            **free,
+        )
+    return FLOAT32._replace(
+        layer=bounds.max_layer_error,
+        gradient=bounds.max_gradient_error,
+        small_gradient=bounds.max_gradient_error,
+        update_size=bounds.max_update_factor,
+        term=bounds.max_loss_error,
+        **free,
+    )
+
+
+def _wrong_trace(replay: Replay, reference: LegRuns | None, candidate: LegRuns) -> str | None:
+    """Say why the replay is not of these legs, None if it is. The candidate stands for a reference that is no leg."""
+    leg = reference or candidate
+    recorded, own = replay.options, leg.first.options
+    if replay.dataset_digest != own.dataset.digest:
+        return f"its trace was recorded on another dataset than {leg.name}'s"
+    for name in sorted(set(recorded) & set(own.options) - OWN_OPTIONS - RUN_OPTIONS - CHANGEABLE):
+        values = json.dumps(recorded[name]), json.dumps(own.options[name])
+        if values[0] != values[1]:
+            return f"its trace has {name} {values[0]}, {leg.name} {values[1]}"
+    for side, origin in ((reference, replay.reference), (candidate, replay.candidate)):
+        if side is None:
+            continue
+        environment = side.first.options.environment
+        kind, tensorflow = environment.device.kind, environment.tensorflow
+        if (kind, tensorflow) != (origin.device.kind, origin.tensorflow):
+            return (
+                f"it ran with TensorFlow {origin.tensorflow} on {origin.device.kind}, "
+                f"{side.name} with {tensorflow} on {kind}"
+            )
+    return None
+
+
+def _numbers(replay: Replay, measured: Sequence[Check], violations: Sequence[Check]) -> dict[str, Number]:
+    probes = replay.probes
+    numbers: dict[str, Number] = {"replayed_steps": replay.steps, "probed_steps": len(probes)}
+    for check in worst_checks(measured):
+        numbers[("late_" if check.drawn else "") + KINDS[check.what].number] = check.error
+    numbers |= {
+        "layer_cosine": min(item.cosine for probe in probes for item in probe.layers),
+        "layer_max_abs": max(item.max_abs for probe in probes for item in probe.layers),
+        "gradient_cosine": min(item.cosine for probe in probes for item in probe.gradients),
+        "departures": len(violations),
+    }
+    if violations:
+        numbers["first_departure_step"] = min(check.step for check in violations)
+    for what in ("forward", "gradient"):
+        first = next((check for check in violations if check.what == what), None)
+        if first:
+            numbers |= {f"first_{what}_departure": first.name, f"first_{what}_departure_step": first.step}
+    return numbers
+
+
+def _first_differences(leg: str, violations: Sequence[Check]) -> str:
+    """Name the first violation of each kind; those that follow from an earlier one are no news."""
+    first = violations[0]
+    words = [_in_words(first)]
+    later = next((check for check in violations if check.what == "gradient"), None)
+    if later and first.what == "forward":
+        words.append(_in_words(later))
+    return f"{leg} computes otherwise: {'; '.join(words)}; {len(violations)} bounds in all are exceeded"
+
+
+def _in_words(violation: Check) -> str:
+    place = KINDS[violation.what].words.format(step=violation.step, name=violation.name)
+    state = ", from a state as late in a training" if violation.drawn else ""
+    return f"{place}{state} ({violation.error:.2g}, bound {violation.bound:.2g})"

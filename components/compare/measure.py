@@ -1,0 +1,154 @@
+"""The measures that runs are judged by, and what a leg gives of them; references give the same (references.py).
+
+A measure's definition and unit are part of a record, so that numbers that mean something else are not held together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from components.compare.history import Floats, LossHistory
+from components.compare.leg import LegRun, LegRuns
+from components.compare.pictures import (
+    LEVELS_PER_UNIT,
+    fine_energy,
+    mean_difference,
+    missing_pictures,
+    pictures_of,
+    sliced_distance,
+)
+from components.compare.statistics import mean
+from components.compare.verdict import join
+from dualgan.summary import FINAL_SHARE
+
+# A measure's value in each run, by the measure's name; None if a run did not measure it.
+Values = Mapping[str, tuple[float | None, ...]]
+
+MIN_FINAL_STEPS = 10
+LOSS_UNIT = "mean absolute difference of pictures in [-1, 1]"
+FINAL = "of training steps, mean over the last tenth of them, 10 at least"
+REBUILT = {"A2B2A": "real_A", "B2A2B": "real_B"}
+TARGETS = {"A2B": "real_B", "B2A": "real_A"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a number means: ``definition`` and ``unit`` are compared word for word."""
+
+    definition: str
+    unit: str
+
+
+LOSSES: dict[str, Measure] = {
+    "min_loss": Measure("lowest A_loss of a single training step", LOSS_UNIT),
+    "final_A_loss": Measure(f"A_loss {FINAL}", LOSS_UNIT),
+    "final_B_loss": Measure(f"B_loss {FINAL}", LOSS_UNIT),
+}
+ERRORS: dict[str, Measure] = {
+    f"{kind}_error": Measure(f"mean |{kind} - {source}| over the validation images", LOSS_UNIT)
+    for kind, source in REBUILT.items()
+}
+SHARPNESS: dict[str, Measure] = {
+    f"{kind}_sharpness": Measure(
+        f"energy of {kind} above a quarter of a cycle a pixel, over that of {target}", "share of the real pictures'"
+    )
+    for kind, target in TARGETS.items()
+}
+DISTANCES: dict[str, Measure] = {
+    f"{kind}_distance": Measure(
+        f"sliced Wasserstein distance of {kind} from {target}: 7 x 7 patches, three octaves, 64 directions",
+        "pictures in [-1, 1]",
+    )
+    for kind, target in TARGETS.items()
+}
+IMAGES: dict[str, Measure] = {**ERRORS, **SHARPNESS, **DISTANCES}
+SPEED: dict[str, Measure] = {
+    "sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")
+}
+ALL: dict[str, Measure] = {**LOSSES, **IMAGES, **SPEED}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one side of a comparison, a leg or a recorded reference, is judged by.
+
+    Attributes:
+        name: The leg's or the reference's.
+        values: What was measured, by the names of ALL.
+        leg: The runs themselves; None for a recorded reference.
+        final_window: Over how many steps final losses are means; None if not known.
+        is_well_known: Whether it is known on which data it was trained; if not, that a candidate's loss is lower is no
+            fault of the candidate.
+        mismatches: Recorded numbers that are no measure of this software, by name, with the reason.
+        inferred: Names of the values whose meaning was inferred from the source's code, not stated by it.
+    """
+
+    name: str
+    values: Values
+    leg: LegRuns | None = None
+    final_window: int | None = None
+    is_well_known: bool = True
+    mismatches: Mapping[str, str] = field(default_factory=dict)
+    inferred: Sequence[str] = ()
+
+    def known(self, names: Mapping[str, Measure]) -> Values:
+        """Return those values that have one of ``names``, in their order."""
+        return {name: self.values[name] for name in names if name in self.values}
+
+    def lacking(self, names: Mapping[str, Measure], what: str) -> str:
+        """Say that there is no value of ``names``, called ``what``, and why."""
+        problems = [reason for name, reason in self.mismatches.items() if name in names]
+        return f"{self.name} records no {what} to hold against: {join(problems) or 'there is none'}."
+
+
+def is_paired(reference: Measured, candidate: Measured) -> bool:
+    """Return whether both sides' values stand in the order of the same seeds."""
+    return bool(reference.leg and candidate.leg and reference.leg.seeds == candidate.leg.seeds)
+
+
+def in_words(name: str) -> str:
+    """Return ``final_A_loss`` as "final A_loss", ``A2B_sharpness`` as "A2B sharpness"."""
+    return name.replace("_", " ", 1)
+
+
+def measure(leg: LegRuns) -> Measured:
+    """Measure every run of a leg; pictures only if all runs finished and no picture is missing."""
+    rows = [_losses_and_speed(run) for run in leg.runs]
+    if not any(run.unfinished or missing_pictures(run) for run in leg.runs):
+        rows = [row | _image_measures(run) for row, run in zip(rows, leg.runs, strict=True)]
+    values = {name: tuple(row[name] for row in rows) for name in ALL if name in rows[0]}
+    return Measured(leg.name, values, leg, max(final_window(run.history) for run in leg.runs))
+
+
+def final_window(history: LossHistory) -> int:
+    """Return over how many steps final losses are means, as dualgan.summary.final_loss has it."""
+    return min(len(history.steps), max(MIN_FINAL_STEPS, len(history.steps) // FINAL_SHARE))
+
+
+def _losses_and_speed(run: LegRun) -> dict[str, float | None]:
+    history, window = run.history, final_window(run.history)
+    finals = {name: history.losses.get(name, np.empty(0))[-window:] for name in ("A_loss", "B_loss")}
+    return {
+        "min_loss": _finite(history.losses.get("A_loss", np.empty(0)), np.min),
+        **{f"final_{name}": _finite(values, np.mean) for name, values in finals.items()},
+        "sec_per_step": run.summary.sec_per_step if run.summary else None,
+    }
+
+
+def _finite(values: Floats, reduce: Callable[[Floats], float]) -> float | None:
+    # The least of values that are not all finite may be finite, and would be no evidence.
+    return float(reduce(values)) if values.size and np.isfinite(values).all() else None
+
+
+def _image_measures(run: LegRun) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for kind, source in REBUILT.items():
+        errors = [mean_difference(drawn, real) / LEVELS_PER_UNIT for drawn, real in pictures_of(run, kind, source)]
+        values[f"{kind}_error"] = mean(errors)
+    for kind, target in TARGETS.items():
+        drawn, real = ([picture for (picture,) in pictures_of(run, wanted)] for wanted in (kind, target))
+        detail, own = (mean([fine_energy(picture) for picture in pictures]) for pictures in (real, drawn))
+        values[f"{kind}_sharpness"] = own / detail if own is not None and detail else None
+        values[f"{kind}_distance"] = sliced_distance(drawn, real) if drawn and real else None
+    return values
