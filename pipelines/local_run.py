@@ -150,6 +150,7 @@ def _execute(
         with running as kfp_runner, _environment(**variables):
             local.init(runner=kfp_runner, pipeline_root=str(folder))
             try:
+                # A machine of one's own loses no node: a task that fails there would fail again.
                 build(profile)(**parameters)
             except (RuntimeError, ValueError) as error:
                 failure = _vanished(folder, shown.succeeded) or error

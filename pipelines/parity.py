@@ -26,9 +26,12 @@ PIPELINE_NAME = "dualgan-parity"
 
 
 def build(profile: Profile, on_cluster: bool = False) -> Any:
-    """The KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
+    """Return the KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
 
-    on_cluster: whether its first tasks look for what the others need.
+    Args:
+        profile: Its legs, images and resources.
+        on_cluster: Whether its first tasks look for what the others need, and KFP tries a task again. A trainer that
+            dies is started again within its task all the same.
     """
     legs = {leg.name: leg for leg in profile.legs}
 
@@ -113,7 +116,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
             )
             tasks += [(compared, profile.resources), (published, profile.publishing_resources(leg))]
         for task, resources in tasks:
-            equip(task, profile, resources)
+            equip(task, profile, resources, profile.retries if on_cluster else 0)
 
     return parity
 
@@ -137,9 +140,8 @@ def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experime
         if leg.image and leg.image != profile.image:
             task = _task(f"preflight-{leg.name}", image_preflight, leg.image)(image=leg.image, revision=revision)
             tasks.append((task, profile.preflight_resources(leg)))
-    once = profile.model_copy(update={"retries": 0})
     for task, resources in tasks:
-        equip(task, once, resources)
+        equip(task, profile, resources, retries=0)
     return [task for task, _ in tasks]
 
 

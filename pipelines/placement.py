@@ -39,7 +39,7 @@ def place(task: Any, resources: Resources) -> None:
     kubernetes.set_timeout(task, resources.time_limit)
 
 
-def equip(task: Any, profile: Profile, resources: Resources) -> None:
+def equip(task: Any, profile: Profile, resources: Resources, retries: int) -> None:
     """Give a task what every task of ``profile`` gets: resources, credentials, addresses, a label, other tries.
 
     Results of earlier runs are never taken instead: KFP knows a task by its image's name, and not by what is in the
@@ -54,9 +54,9 @@ def equip(task: Any, profile: Profile, resources: Resources) -> None:
         kubernetes.use_config_map_as_env(task, config.name, dict(config.variables), optional=config.optional)
     if profile.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
-    if profile.retries:
-        window = retry_window(profile.retries, resources.time_limit)
-        task.set_retry(profile.retries, BACK_OFF, BACK_OFF_FACTOR, f"{window}s")
+    if retries:
+        window = retry_window(retries, resources.time_limit)
+        task.set_retry(retries, BACK_OFF, BACK_OFF_FACTOR, f"{window}s")
 
 
 def retry_window(retries: int, time_limit: int) -> int:

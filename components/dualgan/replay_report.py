@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict
 from dualgan.replay_bounds import checks, default_bounds, worst_checks
 
 MAX_SHOWN = 10
-STATES = {False: "steps from equal weights", True: "steps from drawn weights, as late in a training"}
+STATES = {False: "steps from equal weights", True: "steps from drawn, late weights"}
 
 
 def print_checks(content: Dict[str, Any], say: Callable[[str], None]) -> int:
@@ -17,7 +17,7 @@ def print_checks(content: Dict[str, Any], say: Callable[[str], None]) -> int:
             say("{:<48}{:>10}{:>10}".format("worst of " + STATES[drawn], "error", "bound"))
         for check in rows:
             error, bound = check.error, check.bound
-            say("  {:<19} {:<26}{:>10.3g}{:>10.3g}  step {}".format(check.what, check.name, error, bound, check.step))
+            say("  {:<19} {:<26}{:>10.4g}{:>10.4g}  step {}".format(check.what, check.name, error, bound, check.step))
     exceeded = [check for check in found if not check.holds]
     for check in exceeded[:MAX_SHOWN]:
         state = " from a drawn state" if check.drawn else ""

@@ -19,7 +19,7 @@ from tests.components.dualgan.test_trace import overwritten_header
 from tests.components.dualgan.trainer import Trainer
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
-ONE = GOLDEN[-1]
+ONE = Path(__file__).parent / "golden" / "wgan-gp_globalgan_L1_b1.npz"
 
 
 @pytest.mark.timeout(400)
@@ -91,7 +91,7 @@ def with_option(name: str, value: float) -> Callable[[dict[str, Any], dict[str, 
         (scaled("loss/A_loss", 1.001), ["term: A_loss at step 1"]),
         (scaled("gradient/A_g_e3_conv/w", 1.3), ["gradient: A_g_e3_conv/w at step 1"]),
         (with_option("lr", 1.01e-3), ["update size: A_d at step 1", "update size: B_d at step 1"]),
-        (with_option("rmsprop_decay", 0.99), ["update size: A_d at step 1", "median update: A_d and B_d at step 1"]),
+        (with_option("rmsprop_decay", 0.99), ["update size: A_d at step 1"]),
     ],
     ids=["picture", "loss", "gradient", "learning rate", "decay"],
 )

@@ -43,10 +43,13 @@ class ContractError(RuntimeError):
 
 
 def flavour() -> Flavour:
+    """The adapter of the CANN that the variable names, such as 5.0.4 or 8.5: the newest that is not newer."""
     version = os.environ.get(VERSION_VARIABLE, "5.0.4")
-    if version not in FLAVOURS:
+    number = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    known = [adapter for adapter in FLAVOURS.values() if adapter.number <= (number + (0, 0))[:2]]
+    if not known:
         raise ContractError("{}={}: known are {}".format(VERSION_VARIABLE, version, ", ".join(FLAVOURS)))
-    return FLAVOURS[version]
+    return known[-1]
 
 
 def chip() -> str:
