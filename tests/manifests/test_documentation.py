@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.placement import ARCHITECTURE
 from pipelines.profile import load_profile
 from tests.manifests.rendered import MANIFESTS, OVERLAYS, ROOT, example_secrets, of_kind, rendered
 from tests.parity.parsing import parse
@@ -94,5 +95,7 @@ def test_the_folder_of_a_site_builds(tmp_path: Path) -> None:
 
 def test_the_labels_that_nodes_must_have_are_those_that_profiles_select() -> None:
     profile = load_profile("ascend910-vs-gpu")
-    labels = {f"`{key}={value}`" for leg in profile.legs for key, value in leg.resources.node_selector.items()}
+    selectors = [leg.resources.node_selector for leg in profile.legs]
+    selectors += [{ARCHITECTURE: leg.resources.architecture or ""} for leg in profile.legs if leg.device == "npu"]
+    labels = {f"`{key}={value}`" for selector in selectors for key, value in selector.items()}
     assert labels and all(label in ADMINS_PART for label in labels)

@@ -72,7 +72,7 @@ def test_a_server_that_is_down_costs_training_nothing_and_is_reported_once(
         f"MLflow tracking: {dead}: no answer (Connection refused); "
         "start the server or correct the tracking URI; training goes on"
     ]
-    assert any(f"components.tracking sync {folder}" in record.getMessage() for record in caplog.records)
+    assert any(f"parity sync {folder}" in record.getMessage() for record in caplog.records)
 
     for _ in range(2):
         assert main(["sync", str(folder), "--tracking-uri", server]) == 0

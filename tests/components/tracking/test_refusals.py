@@ -52,7 +52,7 @@ def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_
         reason, end = said
         assert reason.startswith(f"MLflow tracking: {guard.address}: ") and reason.endswith("; training goes on")
         assert advice in reason and "\n" not in reason
-        assert f"(failed attempts: {tracking.failures})" in end and f"components.tracking sync {folder}" in end
+        assert f"(failed attempts: {tracking.failures})" in end and f"parity sync {folder}" in end
         assert not tracking.complete
 
         guard.refusal = None
