@@ -28,10 +28,10 @@ tf1: $(VENV)/ready ## TensorFlow 1.15.0 on a Python 3.7 (TF1_PYTHON=/path names 
 	@$(SETUP_TF1)
 
 run: env ## train both legs, sample, compare, publish: the whole job on this machine
-	@$(PYTHON) -m pipelines run --profile $(PROFILE)
+	@$(VENV)/bin/parity run --profile $(PROFILE)
 
 ui: $(VENV)/ready ## serve the local MLflow store and print the address of the comparison page
-	@$(PYTHON) -m components.tracking ui
+	@$(VENV)/bin/parity ui
 
 test: env ## everything that needs nothing but Python
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system" $(PYTEST_OPTIONS)
@@ -49,7 +49,7 @@ npu-emulation: tf1 ## steps of the original on an Ascend's rounding, emulated on
 	@PATH=$(CURDIR)/tests/npu_bridge_double/bin:$$PATH PYTHONPATH=components:tests/npu_bridge_double \
 	  DUALGAN_ASCEND_ROOT=$(CURDIR)/tests/npu_bridge_double/Ascend/$$NPU_BRIDGE_DOUBLE_CANN \
 	  NPU_BRIDGE_DOUBLE_CUBE=$(if $(filter 910A,$(NPU_BRIDGE_DOUBLE_CHIP)),factors) \
-	  $(TF1_VENV)/bin/python -m dualgan verify tests/components/dualgan/golden --device npu --step_mode two-run
+	  $(TF1_VENV)/bin/python -m dualgan verify tests/components/dualgan/golden --device npu --step-mode two-run
 
 bench-verdict: env ## break one leg at a time and see what the comparison says, 20 minutes
 	@$(PYTHON) -m tests.verdict
@@ -58,13 +58,13 @@ check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
-	MYPYPATH=components $(VENV)/bin/mypy -p pipelines -p images -p components.dataset -p components.train \
+	MYPYPATH=components $(VENV)/bin/mypy -p parity -p pipelines -p images -p components.dataset -p components.train \
 	  -p components.sample -p components.compare -p components.tracking -p components.publish \
 	  -p components.replay -p components.preflight -p components.common
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)
-	@$(PYTHON) -m pipelines compile --profile $(PROFILE)
+	@$(VENV)/bin/parity compile --profile $(PROFILE)
 
 images: $(VENV)/ready ## the container images cpu, tf1 and mlflow (python -m images --help for the others)
 	@$(PYTHON) -m images build
@@ -94,10 +94,11 @@ clean: ## remove the environments and all local results
 	@$(PYTHON311) -m venv .venv-uv
 	@.venv-uv/bin/pip install --quiet --require-hashes -r requirements/uv.txt
 
-# The .pth file makes `components`, `pipelines` and `dualgan` importable from anywhere, without an installation step.
-$(VENV)/ready: requirements/dev.txt | $(UV)
+# Its packages are those of this tree, importable from anywhere, with the commands `parity` and `dualgan`.
+$(VENV)/ready: requirements/dev.txt pyproject.toml | $(UV)
 	@echo "setting up $(VENV): Python 3.11 with TensorFlow 2, Kubeflow Pipelines and MLflow"
 	@$(UV) venv --quiet --allow-existing --python "$(PYTHON311)" $(VENV)
 	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements/dev.txt
-	@printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/components" > $$(echo $(VENV)/lib/python3.*/site-packages)/dualgan-parity.pth
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/lib/python3.*/site-packages/dualgan-parity.pth
 	@touch $@

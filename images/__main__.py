@@ -1,85 +1,76 @@
-"""python -m images build|layers|list --help"""
+"""python -m images build|layers|list: the container images of the pipeline's steps."""
 
-import argparse
 import shlex
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Annotated
 
-from dualgan.errors import BadInput, DualGANError
+import typer
+
+from components.common.cli import assignments, command, new_app, run_app
+from dualgan.errors import BadInput
 from images.bases import load_bases
 from images.build import USUAL, BuildOptions, build, build_command, image_tag, known_images, run_docker
 
 LAYERS = "{{.Size}}\t{{.CreatedBy}}"
+NAMES = f"One of {', '.join(known_images())}."
+PANEL = "Images"
+
+app = new_app("The container images of the pipeline's steps.", add_completion=False)
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}; see {self.prog} --help")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, by default the one of the process's own command line, and return the exit code."""
+    return run_app(app, "python -m images", sys.argv[1:] if arguments is None else arguments)
 
 
-def parser() -> Parser:
-    root = Parser(prog="python -m images", description="The container images of the pipeline's steps.")
-    commands = root.add_subparsers(dest="command", required=True, metavar="build|layers|list")
-    names = f"one of {', '.join(known_images())}"
-
-    building = commands.add_parser("build", help="build images with docker")
-    building.add_argument("names", nargs="*", metavar="NAME", help=f"{names} (default: {' '.join(USUAL)})")
-    building.add_argument("--uid", type=int, default=1000, help="user that the image's processes run as")
-    building.add_argument("--gid", type=int, default=1000, help="and its group")
-    building.add_argument("--network", default="host", help="network of the build's steps (default: host)")
-    building.add_argument("--tag", help="name of the image (default: dualgan-parity/NAME:dev); for one image alone")
-    building.add_argument(
-        "--build-arg", action="append", default=[], metavar="NAME=VALUE", help="as docker's own option; may be repeated"
-    )
-    building.add_argument("--print", action="store_true", help="print the commands, for another builder, and end")
-
-    layers = commands.add_parser("layers", help="what each layer of an image adds")
-    layers.add_argument("name", metavar="NAME", help=names)
-    commands.add_parser("list", help="images, and what they are built on")
-    return root
-
-
-def main(arguments: list[str] | None = None) -> int:
-    try:
-        options = parser().parse_args(arguments)
-        if options.command == "build":
-            _build(options)
-        elif options.command == "layers":
-            run_docker(["docker", "history", "--no-trunc", "--format", LAYERS, image_tag(options.name)], options.name)
-        else:
-            _list()
-    except DualGANError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+@command(app, "build", PANEL, "python -m images build cpu tf1")
+def build_images(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help=f"{NAMES} Default: {' '.join(USUAL)}.")
+    ] = None,
+    uid: Annotated[int, typer.Option(help="User that the image's processes run as.")] = 1000,
+    gid: Annotated[int, typer.Option(help="And its group.")] = 1000,
+    network: Annotated[str, typer.Option(help="Network of the build's steps.")] = "host",
+    tag: Annotated[
+        str | None, typer.Option(help="Name of the image, for one image alone; default: dualgan-parity/NAME:dev.")
+    ] = None,
+    build_arg: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="As docker's own option; may be repeated.")
+    ] = None,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the commands, for another builder, and end.")
+    ] = False,
+) -> int:
+    """Build images with docker."""
+    chosen = names or USUAL
+    if tag and len(chosen) > 1:
+        raise BadInput("--tag: names one image, but several are built")
+    settings = BuildOptions(uid, gid, network, tag, assignments("--build-arg", build_arg or ()))
+    if only_print:
+        for words in [build_command(name, settings) for name in chosen]:
+            print(shlex.join(words))
+        return 0
+    for name in chosen:
+        build(name, settings)
     return 0
 
 
-def _build(options: argparse.Namespace) -> None:
-    names = options.names or USUAL
-    if options.tag and len(names) > 1:
-        raise BadInput("--tag: names one image, but several are built")
-    arguments = dict(_assignment(text) for text in options.build_arg)
-    settings = BuildOptions(options.uid, options.gid, options.network, options.tag, arguments)
-    for command in [build_command(name, settings) for name in names] if options.print else ():
-        print(shlex.join(command))
-    for name in () if options.print else names:
-        build(name, settings)
+@command(app, "layers", PANEL, "python -m images layers cpu")
+def print_layers(name: Annotated[str, typer.Argument(metavar="NAME", help=NAMES)]) -> int:
+    """Print what each layer of an image adds."""
+    run_docker(["docker", "history", "--no-trunc", "--format", LAYERS, image_tag(name)], name)
+    return 0
 
 
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise BadInput(f"--build-arg {text}: must be NAME=VALUE")
-    return name, value
-
-
-def _list() -> None:
+@command(app, "list", PANEL, "python -m images list")
+def list_images() -> int:
+    """Print images, and what they are built on."""
     for name in known_images():
         print(image_tag(name))
     for argument, base in load_bases().items():
         print(f"  {argument}: {base.reference}: {base.what}")
+    return 0
 
 
 if __name__ == "__main__":

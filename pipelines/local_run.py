@@ -200,7 +200,7 @@ def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
 
 def _publish_later(comparison: Path, content: Mapping[str, Any]) -> str:
     trained = min(comparison.parents[2].glob(f"train-{content['candidates'][0]}-seed-*"))
-    command = f"python -m components.publish {trained / 'records'} {comparison.parent} --model {trained / 'model'}"
+    command = f"parity publish {trained / 'records'} {comparison.parent} --model {trained / 'model'}"
     return f"`{command}` does it later"
 
 

@@ -100,5 +100,5 @@ def read_package(file: Path) -> Package:
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, KeyError, TypeError):
-        raise BadInput(f"{file}: no pipeline package; `python -m pipelines compile` makes one") from None
+        raise BadInput(f"{file}: no pipeline package; `parity compile` makes one") from None
     return Package(specification, further[0] if further else {})

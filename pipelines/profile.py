@@ -25,8 +25,8 @@ from pipelines.kubernetes_rules import (
     ObjectName,
     Variable,
 )
+from pipelines.profiles import FOLDER, known_profiles
 
-FOLDER = Path(__file__).parent / "profiles"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -157,7 +157,7 @@ class Profile(_Strict):
     """The legs of a pipeline. ``options`` are the trainer's, shared by all; each leg trains once a seed.
 
     Two legs, one of them the ``reference``; or one or two, held against a ``recorded_reference`` (published, a JSON
-    file of ``python -m components.compare record``, or mlflow:RUN). ``bounds`` take the place of defaults.
+    file of ``parity compare record``, or mlflow:RUN). ``bounds`` take the place of defaults.
     """
 
     name: Name
@@ -261,10 +261,6 @@ class Profile(_Strict):
         """What the components are told of ``leg``."""
         role: Literal["reference", "candidate"] = "reference" if leg.name == self.reference else "candidate"
         return LegSettings(leg.name, leg.runtime, leg.device, role, dict(leg.environment), dict(self.options))
-
-
-def known_profiles() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load_profile(name: str) -> Profile:

@@ -1,5 +1,6 @@
 """Whether a retrain is due, and submitting it once however many ask at the same time."""
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from components.dataset.sources import LocalFolder, S3Location, parse_source
 from components.publish.candidate import model_name
 from components.publish.promotion import CHAMPION
 from components.tracking.lookups import version_with_alias
@@ -16,6 +18,7 @@ from components.tracking.reasons import explain
 from components.tracking.store import connect
 from components.train.code_digest import code_digest
 from dualgan.errors import DualGANError
+from dualgan.run_folder import read_json
 from pipelines.kfp_api import AlreadyThere, KfpApi
 from pipelines.profile import Profile
 from pipelines.recipe import BOUNDS_TAG, CODE_TAG, IMAGES_TAG, OPTIONS_TAG, PROFILE_TAG, recipe_tags
@@ -136,3 +139,23 @@ def _taken(api: KfpApi, experiment: Any, force: bool, now: float) -> str | None:
     if state == "SUCCEEDED":
         return f"run {runs[0].run_id} did just that, and its verdict left the champion as it is; --force does it again"
     return f"run {runs[0].run_id} does it already"
+
+
+def present_digest(source: str) -> str | None:
+    """Return what the dataset.json of a folder says, here or in S3; None if a source has no such file."""
+    place = parse_source(source)
+    if isinstance(place, LocalFolder) and (place.path / "dataset.json").is_file():
+        with contextlib.suppress(ValueError):
+            digest = read_json(place.path / "dataset.json").get("digest")
+            return str(digest) if digest else None
+    if not isinstance(place, S3Location):
+        return None
+    from components.common.s3 import client, failures, object_at, read_object
+    from components.dataset.collection import MAX_MANIFEST, read_manifest
+
+    s3, key = client(), f"{place.key}/dataset.json".lstrip("/")
+    with failures(place.source, place.bucket):
+        if object_at(s3, place.bucket, key) is None:
+            return None
+        found = read_manifest(read_object(s3, place.bucket, key, MAX_MANIFEST))
+    return found.digest if found else None

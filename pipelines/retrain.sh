@@ -3,7 +3,7 @@
 #
 # KFP_ENDPOINT and MLFLOW_TRACKING_URI say where the cluster is, KFP_EXISTING_TOKEN and MLFLOW_TRACKING_USERNAME and
 # _PASSWORD who asks. PROFILE, DATASET, DATASET_DIGEST, MAX_AGE_DAYS and FORCE=1 are optional; WAIT=1 waits for the
-# verdict, and TIMEOUT (seconds) not longer than that. Exit codes: see python -m pipelines retrain --help.
+# verdict, and TIMEOUT (seconds) not longer than that. Exit codes: see parity retrain --help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,5 +16,5 @@ arguments=(--profile "${PROFILE:-ascend910-vs-gpu}")
 [ -z "${TIMEOUT:-}" ] || arguments+=(--timeout "$TIMEOUT")
 
 [ -x .venv/bin/python ] && [ -e .venv/ready ] || make env
-.venv/bin/python -m pipelines check "${PROFILE:-ascend910-vs-gpu}" ${DATASET:+--dataset "$DATASET"}
-exec .venv/bin/python -m pipelines retrain "${arguments[@]}"
+.venv/bin/parity check "${PROFILE:-ascend910-vs-gpu}" ${DATASET:+--dataset "$DATASET"}
+exec .venv/bin/parity retrain "${arguments[@]}"

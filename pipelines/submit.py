@@ -149,7 +149,7 @@ class _Watch:
             self._told.pop(task.name, None)
             yield (
                 f"{task.name}: no pod yet after {duration(NO_POD_SECONDS)}: image, secret or room? "
-                "`python -m pipelines doctor --cluster` looks"
+                "`parity doctor --cluster` looks"
             )
 
     def _has_log(self, node: str) -> bool:

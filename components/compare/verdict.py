@@ -1,7 +1,7 @@
 """Verdicts: of a candidate on an axis, of an axis, and of the whole comparison."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +13,10 @@ class Verdict(StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     NOT_MEASURED = "not_measured"
+
+
+# Of a program that ends with a comparison's verdict.
+EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 3, Verdict.INCONCLUSIVE: 4}
 
 
 class AxisName(StrEnum):
@@ -52,11 +56,16 @@ def not_measured(reason: str) -> AxisResult:
     return AxisResult(Verdict.NOT_MEASURED, reason, {})
 
 
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict that decides over several."""
+    return min(verdicts, key=WORST_FIRST.index)
+
+
 def combine(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
     """Combine all candidates' results on an axis: the worst verdict, and every reason once."""
     every_reason = dict.fromkeys(result.reason for result in results.values())
     return Axis(
-        verdict=min((result.verdict for result in results.values()), key=WORST_FIRST.index),
+        verdict=worst(result.verdict for result in results.values()),
         reason=" ".join(every_reason),
         bound=bound,
         numbers={candidate: _finite(result.numbers) for candidate, result in results.items()},

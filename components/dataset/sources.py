@@ -125,7 +125,7 @@ def _local(text: str) -> LocalFolder | LocalArchive:
     if text and path.is_file():
         return LocalArchive(_stem(path.name), str(path), path)
     nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
-    hint = f"did you mean {nearest}?" if nearest else "see `python -m components.dataset list`"
+    hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")
 
 

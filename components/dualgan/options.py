@@ -1,8 +1,9 @@
 """The options of a training run: names, defaults, what they mean, and what is allowed."""
 
 import argparse
+import sys
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json
@@ -52,7 +53,7 @@ def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = Non
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Every option of ``python -m dualgan train``; the names are those of the references where they have one."""
+    """Every option of ``dualgan train``; the names are those of the references where they have one."""
 
     data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/*.{jpg,jpeg,png}")
     run_dir: str = _option("", "run folder to write; where it holds an unfinished run, that run goes on")
@@ -113,19 +114,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def flag_of(name: str) -> str:
+    """Return how the option ``name`` is spelled on a command line: --image-size."""
+    return "--" + name.replace("_", "-").lower()
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and which takes the references' spelling: --image_size for --image-size."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does."""
+        given = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._respelled(argument) for argument in given], namespace)
+
+    def _respelled(self, argument: str) -> str:
+        name, equals, value = argument.partition("=")
+        flag = flag_of(name[2:]) if name.startswith("--") and name != "--" else name
+        is_known = any(known.startswith(flag) for known in self._option_string_actions)
+        return flag + equals + value if is_known else argument
+
+
 def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add the options ``names`` to ``parser``; one that is not given is None."""
     for option in fields(TrainOptions):
         if option.name not in names:
             continue
-        flag, help_text = "--" + option.name, option.metadata["help"]
+        flag, help_text = flag_of(option.name), option.metadata["help"]
         if option.type is bool:
-            parser.add_argument(flag, nargs="?", const=True, type=_boolean, metavar="True|False", help=help_text)
+            parser.add_argument(
+                flag, dest=option.name, nargs="?", const=True, type=_boolean, metavar="True|False", help=help_text
+            )
             continue
         shown = "" if option.default == "" else f" (default: {option.default})"
         parser.add_argument(
             flag,
             *OTHER_NAMES.get(option.name, ()),
+            dest=option.name,
             type=option.type,
             choices=option.metadata["choices"],
             metavar=None if option.metadata["choices"] else option.name.upper(),

@@ -25,7 +25,7 @@ class Requirements:
     """What a run needs.
 
     Attributes:
-        dataset: the source, as ``python -m components.dataset list`` explains them.
+        dataset: the source, as ``parity dataset list`` explains them.
         checkpoints: s3://bucket/prefix that trainings copy their checkpoints to; "" if there is none.
         tracking_uri: of MLflow; "" means MLFLOW_TRACKING_URI, else a local store.
         experiment: MLflow experiment; "" means the dataset's name.

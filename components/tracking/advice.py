@@ -19,4 +19,4 @@ def how_to_send(run_folder: Path) -> str:
     address = artifact_address(run_folder)
     if address:
         return f"the pipeline's last task sends it, from {address}"
-    return f"`python -m components.tracking sync {run_folder}` sends it"
+    return f"`parity sync {run_folder}` sends it"

@@ -105,7 +105,7 @@ run() {
   MLFLOW_TRACKING_PASSWORD=$(value_of kfp-mlflow-credentials kubeflow password)
   export MLFLOW_TRACKING_USERNAME MLFLOW_TRACKING_PASSWORD
   forwarded kubeflow service/ml-pipeline-ui 8080:80 forwarded dualgan-parity service/mlflow 5000:5000 \
-    .venv/bin/python -m pipelines submit --profile kind --timeout 3600
+    .venv/bin/parity submit --profile kind --timeout 3600
 }
 
 down() { kind delete cluster --name "$cluster"; }

@@ -17,7 +17,7 @@ from images.build import BuildOptions, build_command, dockerfile_of, known_image
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 # Imported for types, by an accelerator's image alone, or by who starts the containers.
 ELSEWHERE = {"mypy_boto3_s3", "npu_bridge", "npu_device", "docker", "tensorflow"}
-CODE = ("components", "pipelines")
+CODE = ("components", "parity", "pipelines")
 
 
 def pins(lock: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the overlays make is what `python -m pipelines doctor --cluster` looks for."""
+"""What the overlays make is what `parity doctor --cluster` looks for."""
 
 import base64
 import copy
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.__main__ import main
+from parity.cli import main
 from pipelines.doctor.needs import needs_of
 from pipelines.profile import load_profile
 from tests.manifests.rendered import example_secrets, rendered

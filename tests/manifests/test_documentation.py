@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.__main__ import parser
+from pipelines.placement import ARCHITECTURE
 from pipelines.profile import load_profile
 from tests.manifests.rendered import MANIFESTS, OVERLAYS, ROOT, example_secrets, of_kind, rendered
+from tests.parity.parsing import parse
 
 TEXT = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 ADMINS_PART = TEXT.partition("## For the admin")[2].partition("\n## ")[0]
@@ -42,10 +43,10 @@ def test_the_table_of_overlays_is_complete() -> None:
 
 
 def test_commands_of_this_software_are_understood() -> None:
-    ours = [words[3:] for words in _commands() if words[:3] == ["python", "-m", "pipelines"]]
+    ours = [words for words in _commands() if words[0] == "parity"]
     assert ours
     for words in ours:
-        parser().parse_args(words)
+        parse(words)
 
 
 def test_secrets_that_are_named_are_in_the_example() -> None:
@@ -94,5 +95,7 @@ def test_the_folder_of_a_site_builds(tmp_path: Path) -> None:
 
 def test_the_labels_that_nodes_must_have_are_those_that_profiles_select() -> None:
     profile = load_profile("ascend910-vs-gpu")
-    labels = {f"`{key}={value}`" for leg in profile.legs for key, value in leg.resources.node_selector.items()}
+    selectors = [leg.resources.node_selector for leg in profile.legs]
+    selectors += [{ARCHITECTURE: leg.resources.architecture or ""} for leg in profile.legs if leg.device == "npu"]
+    labels = {f"`{key}={value}`" for selector in selectors for key, value in selector.items()}
     assert labels and all(label in ADMINS_PART for label in labels)

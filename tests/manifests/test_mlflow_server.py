@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from components.tracking.__main__ import main
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
+from parity.cli import main
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import images, only_leg
 from tests.components.tracking.test_pipeline_results import comparison_folder

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from images.build import image_tag
-from pipelines.__main__ import parser
 from pipelines.profile import load_profile
 from tests.manifests.flows import Pod, admitted
 from tests.manifests.rendered import (
@@ -25,6 +24,7 @@ from tests.manifests.rendered import (
     pod_templates,
     rendered,
 )
+from tests.parity.parsing import parse
 
 # The oldest release of Kubernetes that had the fields that the manifests use, and the newest that schemas ship for.
 KUBERNETES_VERSIONS = ("1.27", kubernetes_validate.latest_version())
@@ -310,11 +310,10 @@ def test_a_pool_has_a_quota_and_a_schedule_for_its_profile(overlay: str) -> None
 def test_the_schedule_calls_a_command_that_is_there(overlay: str) -> None:
     job = named(rendered(overlay), "CronJob", "dualgan-parity-retrain")
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["command"][:3] == ["python", "-m", "pipelines"]
     (profile,) = [entry["value"] for entry in container["env"] if entry["name"] == "PROFILE"]
-    words = [*container["command"][3:], *container["args"]]
-    options = parser().parse_args([word.replace("$(PROFILE)", profile) for word in words])
-    assert (options.command, options.profile, options.wait) == ("retrain", profile, False)
+    words = [*container["command"], *container["args"]]
+    command, options = parse([word.replace("$(PROFILE)", profile) for word in words])
+    assert (command, options["profile"], options["wait"]) == ("parity retrain", profile, False)
 
 
 @pytest.mark.parametrize("overlay", ["local-storage", "s3"])

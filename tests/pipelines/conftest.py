@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.tracking.store import connect, store_uri
+from parity.cli import main
 from pipelines import package
-from pipelines.__main__ import main
 from pipelines.kfp_api import ENDPOINT_VARIABLES, NAMESPACE_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from pipelines.profile import Profile
 from tests.pipelines.kfp_server import KfpServer, running_kfp
@@ -51,7 +51,7 @@ def package_once(profile: Profile) -> package.Package:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """``python -m pipelines``, which sleeps no real time between two looks or tries: exit code, stdout, stderr."""
+    """``parity``, which sleeps no real time between two looks or tries: exit code, stdout, stderr."""
     monkeypatch.setattr("pipelines.kfp_api.KfpApi.sleep", lambda *_: None)
     monkeypatch.setattr(package, "package_of", package_once)
 

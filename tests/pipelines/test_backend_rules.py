@@ -16,7 +16,8 @@ from components.train.figures import figures
 from dualgan.dataset_folder import Description
 from pipelines.compile import compile_package
 from pipelines.placement import MAX_WAITING_SECONDS
-from pipelines.profile import Profile, known_profiles, load_profile
+from pipelines.profile import Profile, load_profile
+from pipelines.profiles import known_profiles
 from tests.pipelines.backend_rules import INJECTED, refused_output, refused_package
 
 # What is measured of a run of a few steps: not everything.

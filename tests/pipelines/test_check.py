@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.__main__ import main
+from parity.cli import main
 
 POOL = {"node_selector": {"accelerator": "huawei-Ascend910"}}
 ASCEND = {"accelerator": "huawei.com/Ascend910", **POOL}

@@ -1,10 +1,10 @@
-"""python -m pipelines: a mistake is one line and exit code 2, before anything runs."""
+"""parity: a mistake is one line and exit code 2, before anything runs."""
 
 from pathlib import Path
 
 import pytest
 
-from pipelines.__main__ import main
+from parity.cli import main
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from pipelines.__main__ import main
         (("--option", "image_sise=64"), "training option 'image_sise': unknown"),
         (("--option", "max_steps=Infinity"), "training option max_steps: inf is not of type int"),
         (("--option", "max_steps"), "--option max_steps: must be NAME=VALUE"),
-        (("--speed", "9"), "unrecognized arguments: --speed 9"),
+        (("--speed", "9"), "No such option: --speed"),
     ],
 )
 def test_wrong_input_is_named_before_anything_runs(

@@ -9,7 +9,8 @@ from kfp import components
 
 from pipelines.compile import compile_package
 from pipelines.package import package_of, read_package
-from pipelines.profile import known_profiles, load_profile
+from pipelines.profile import load_profile
+from pipelines.profiles import known_profiles
 
 COMPILED: dict[str, list[Any]] = {}
 

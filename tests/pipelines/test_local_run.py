@@ -67,7 +67,7 @@ def test_a_model_that_could_not_be_published_leaves_the_verdict_and_is_said_with
 ) -> None:
     done = after(failed_to_publish)
     assert done.verdict is Verdict.PASS
-    assert done.model.startswith(f"not registered: {REASON}; `python -m components.publish ")
+    assert done.model.startswith(f"not registered: {REASON}; `parity publish ")
     assert "/train-cpu-tf2-seed-0/records " in done.model
     assert done.model.endswith("/train-cpu-tf2-seed-0/model` does it later")
 

@@ -8,7 +8,8 @@ import yaml
 
 from components.train import runtimes
 from dualgan.errors import BadInput
-from pipelines.profile import known_profiles, load_profile
+from pipelines.profile import load_profile
+from pipelines.profiles import known_profiles
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
 GOOD = {"description": "d", "image": "i:1", "dataset": "synthetic", "reference": "one", "legs": LEGS}

@@ -166,6 +166,5 @@ def test_of_tasks_that_began_together_those_without_a_log_have_no_pod(kfp: KfpSe
     kfp.logs = {"dualgan-parity-real-ls8xm-2158369150": "I1127 the launcher of train-plain\n"}
     told = waited([_queueing(1)] * 2 * LOOKS + [recorded("terminated")])
     assert [line for line in told if "no pod" in line] == [
-        "train-fake-npu-seed-0: no pod yet after 5 min: image, secret or room? "
-        "`python -m pipelines doctor --cluster` looks"
+        "train-fake-npu-seed-0: no pod yet after 5 min: image, secret or room? `parity doctor --cluster` looks"
     ]

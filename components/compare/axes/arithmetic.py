@@ -24,7 +24,7 @@ from dualgan.replay_bounds import (
     worst_checks,
 )
 
-HOW = "`python -m dualgan trace` on the reference and `python -m dualgan replay` on the candidate's device measure it"
+HOW = "`dualgan trace` on the reference and `dualgan replay` on the candidate's device measure it"
 
 
 class Kind(NamedTuple):

@@ -90,7 +90,7 @@ def test_legs_that_compute_the_same_pass(judged: Callable[..., AxisResult]) -> N
 def test_without_a_replay_it_is_not_measured_and_says_how_to_get_one(legs: tuple[LegRuns, LegRuns]) -> None:
     result = judge_arithmetic(*legs, BOUNDS)
     assert result.verdict is Verdict.NOT_MEASURED
-    assert "python -m dualgan trace" in result.reason and "python -m dualgan replay" in result.reason
+    assert "dualgan trace" in result.reason and "dualgan replay" in result.reason
 
 
 def test_the_first_layer_and_the_first_gradient_out_of_bounds_are_named(judged: Callable[..., AxisResult]) -> None:

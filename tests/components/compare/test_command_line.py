@@ -1,4 +1,4 @@
-"""python -m components.compare, as a user or a pipeline starts it."""
+"""parity compare, as a user or a pipeline starts it."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from components.compare.__main__ import main
 from components.compare.leg import Leg
+from parity.cli import main
 from tests.components.run_folders import write_leg, write_run
 
 AXES = ["function", "arithmetic", "training", "images", "performance"]
@@ -29,7 +29,7 @@ def start(capsys: pytest.CaptureFixture[str]) -> Start:
     """The program, in this process: starting one takes longer than comparing."""
 
     def start(*arguments: object) -> Answer:
-        return Answer(main(list(map(str, arguments))), *capsys.readouterr())
+        return Answer(main(["compare", *map(str, arguments)]), *capsys.readouterr())
 
     return start
 
@@ -114,6 +114,4 @@ def test_the_program_starts_by_its_name() -> None:
         [sys.executable, "-m", "components.compare"], capture_output=True, text=True, timeout=60, check=False
     )
     assert finished.returncode == 2
-    assert finished.stderr == (
-        "error: the following arguments are required: LEG; see python -m components.compare --help\n"
-    )
+    assert finished.stderr == ("error: Missing argument 'LEG'; see `parity compare legs --help`\n")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from components.compare.__main__ import main
 from components.compare.judge import compare
 from components.compare.references import Recorded, known_references, load_reference
 from components.compare.result import Comparison
@@ -17,6 +16,7 @@ from components.tracking.store import store_uri
 from components.tracking.sync import RunFolderSync
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, write_json
+from parity.cli import main
 from tests.components.run_folders import write_leg
 from tests.components.tracking.conftest import database, no_tracking_variables, store
 
@@ -32,7 +32,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     leg = write_leg("gpu", folder / "gpu", noise=1)
     file = folder / "gpu.json"
     runs = [str(source.run) for source in leg.sources]
-    assert main(["record", *runs, "--name", "gpu-of-may", "--source", "a test", "--output", str(file)]) == 0
+    assert main(["compare", "record", *runs, "--name", "gpu-of-may", "--source", "a test", "--output", str(file)]) == 0
     return file
 
 
@@ -197,7 +197,7 @@ def test_a_file_that_is_no_record_is_refused_by_its_first_fault(
 
 def test_a_leg_that_did_not_finish_is_not_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leg = write_leg("gpu", tmp_path / "gpu", seeds=[0], summary={"status": "failed"})
-    assert main(["record", str(leg.sources[0].run), "--output", str(tmp_path / "r.json")]) == 2
+    assert main(["compare", "record", str(leg.sources[0].run), "--output", str(tmp_path / "r.json")]) == 2
     assert "did not finish" in capsys.readouterr().err
     assert not (tmp_path / "r.json").exists()
 

@@ -171,7 +171,7 @@ SCHEMA = Path(comparison_module.__file__).with_name("comparison.schema.json")
 
 def test_the_schema_that_is_published_is_the_one_in_force() -> None:
     same = read_json(SCHEMA) == json_schema()
-    assert same, f"run python -m components.compare schema > {SCHEMA}, with another SCHEMA_VERSION where readers break"
+    assert same, f"run parity compare schema > {SCHEMA}, with another SCHEMA_VERSION where readers break"
 
 
 def test_comparison_json_fits_the_schema(output: Path) -> None:

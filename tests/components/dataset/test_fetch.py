@@ -171,9 +171,9 @@ def test_unreadable_images_are_counted_and_the_first_are_named_with_the_reason(d
         ("sketch_photo", "did you mean sketch-photo"),
         ("Metal-Stone", "did you mean metal-stone"),
         ("syntetic", "did you mean synthetic"),
-        ("xyzzy", "see `python -m components.dataset list`"),
-        ("no/such/folder", "see `python -m components.dataset list`"),
-        ("", "see `python -m components.dataset list`"),
+        ("xyzzy", "see `parity dataset list`"),
+        ("no/such/folder", "see `parity dataset list`"),
+        ("", "see `parity dataset list`"),
     ],
 )
 def test_an_unknown_name_brings_the_nearest_known_ones(tmp_path: Path, name: str, hint: str) -> None:

@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
             make_noisy_image(source / "train" / "A" / f"{number}.png", number, 600, 582)
         archive = zipped(source, tmp_path / f"{megabytes}.zip")
         program = (
-            "import resource, sys; from components.dataset.__main__ import main; code = main(sys.argv[1:]);"
+            "import resource, sys; from parity.cli import main; code = main(['dataset', *sys.argv[1:]]);"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024); sys.exit(code)"
         )
         done = subprocess.run(

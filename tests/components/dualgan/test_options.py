@@ -3,7 +3,7 @@
 import pytest
 
 from dualgan import options as train_options
-from dualgan.__main__ import parser
+from dualgan.cli import parser
 from dualgan.devices import DeviceOptions, device_options
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.train.runtimes import RUNTIMES, is_set_up, python_of, trainer_environment
-from dualgan.__main__ import main
+from dualgan.cli import main
 from dualgan.replay_bounds import FLOAT32
 from dualgan.run_folder import read_json, write_json
 from tests.components.dualgan.trainer import SMALL, Trainer

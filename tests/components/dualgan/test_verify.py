@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.train.runtimes import WORKING_TREE, is_set_up, python_of, trainer_environment
-from dualgan.__main__ import main
+from dualgan.cli import main
 from tests.components.dualgan.devices.double import npu_trainer
 from tests.components.dualgan.test_trace import overwritten_header
 from tests.components.dualgan.trainer import Trainer

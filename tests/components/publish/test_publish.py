@@ -11,7 +11,6 @@ import pytest
 from mlflow.entities import LoggedModel, Metric
 from mlflow.tracking import MlflowClient
 
-from components.publish.__main__ import main
 from components.publish.publish import publish as publish_run
 from components.publish.registry import logged_model_id
 from components.tracking import patience
@@ -24,6 +23,7 @@ from components.tracking.store import connect, store_uri
 from components.train.leg import LegSettings
 from components.train.train import split_off_model
 from dualgan.run_folder import RunFolder, read_json, write_json
+from parity.cli import main
 from tests.components.publish.conftest import worsen, write_comparison
 from tests.components.tracking.killable_server import KillableServer
 from tests.components.tracking.observed import history, images, legs, only_leg, parents
@@ -53,7 +53,7 @@ def publish(
     monkeypatch.setattr("components.publish.publish.export_graphs", take_exported)
 
     def publish(*arguments: str | Path, uri: str = store_uri(store)) -> Result:
-        returncode = main([*map(str, arguments), "--tracking-uri", uri])
+        returncode = main(["publish", *map(str, arguments), "--tracking-uri", uri])
         return Result(returncode, *capsys.readouterr())
 
     return publish

@@ -23,7 +23,7 @@ from tests.services import free_port
 )
 def test_what_lies_in_a_pod_has_the_address_of_its_artifact(path: str, address: str | None) -> None:
     assert artifact_address(Path(path)) == address
-    assert (address or f"components.tracking sync {path}`") in how_to_send(Path(path))
+    assert (address or f"parity sync {path}`") in how_to_send(Path(path))
     # A folder of a pod is gone with it.
     assert address is None or path not in how_to_send(Path(path))
 

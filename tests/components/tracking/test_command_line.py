@@ -13,10 +13,10 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from components.tracking.__main__ import main
 from components.tracking.runs import find_experiment
 from components.tracking.store import connect, store_uri
 from dualgan.run_folder import RunFolder
+from parity.cli import main
 from tests.components.tracking.folders import begin, finished_run, train
 from tests.components.tracking.observed import legs
 from tests.services import free_port

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.__main__ import main
 from components.tracking.follow import LiveTracking
 from components.tracking.placement import Placement, placement_file
 from components.tracking.runs import PARENT_TAG
+from parity.cli import main
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
 from tests.components.tracking.link import Link
 from tests.components.tracking.observed import history, images, legs, only_leg
@@ -72,7 +72,7 @@ def test_a_server_that_is_down_costs_training_nothing_and_is_reported_once(
         f"MLflow tracking: {dead}: no answer (Connection refused); "
         "start the server or correct the tracking URI; training goes on"
     ]
-    assert any(f"components.tracking sync {folder}" in record.getMessage() for record in caplog.records)
+    assert any(f"parity sync {folder}" in record.getMessage() for record in caplog.records)
 
     for _ in range(2):
         assert main(["sync", str(folder), "--tracking-uri", server]) == 0

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.__main__ import main
 from components.tracking.follow import LiveTracking
 from components.tracking.placement import Placement
 from components.tracking.store import connect
 from components.tracking.system_metrics import SystemMetricsRecorder, system_metrics_file
 from dualgan.run_folder import RunFolder, read_events
+from parity.cli import main
 from tests.components.tracking.folders import begin, finish, sample, train
 from tests.components.tracking.killable_server import KillableServer
 from tests.components.tracking.observed import Point, history, images, only_leg

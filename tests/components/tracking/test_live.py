@@ -86,7 +86,7 @@ def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
 
     reason, end = capfd.readouterr().out.splitlines()
     assert reason.startswith(f"» train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
-    assert f"`python -m components.tracking sync {folder}` sends it" in end
+    assert f"`parity sync {folder}` sends it" in end
 
 
 def test_a_follower_that_is_killed_is_reported_with_the_way_to_make_up_for_it(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_follower_that_is_killed_is_reported_with_the_way_to_make_up_for_it(tm
 
     (report,) = reports
     assert report.startswith("train cpu-tf2: live tracking ended early (exit code -9); ")
-    assert f"components.tracking sync {folder}" in report
+    assert f"parity sync {folder}" in report
 
 
 def test_an_address_with_a_password_reaches_the_follower_and_no_file(tmp_path: Path) -> None:

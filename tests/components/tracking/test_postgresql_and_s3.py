@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.__main__ import main
 from components.tracking.pipeline_results import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
 from components.tracking.ui import SERVER_ENVIRONMENT
+from parity.cli import main
 from tests.components.tracking.conftest import answers
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, parents

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.__main__ import main
 from components.tracking.follow import LiveTracking
 from components.tracking.placement import Placement
 from dualgan.run_folder import RunFolder
+from parity.cli import main
 from tests.components.tracking.folders import begin, finish, finished_run, sample, train
 from tests.components.tracking.guarded import NO_HOST, NO_LOGIN, Guard, Refusal
 from tests.components.tracking.observed import history, images, only_leg
@@ -52,7 +52,7 @@ def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_
         reason, end = said
         assert reason.startswith(f"MLflow tracking: {guard.address}: ") and reason.endswith("; training goes on")
         assert advice in reason and "\n" not in reason
-        assert f"(failed attempts: {tracking.failures})" in end and f"components.tracking sync {folder}" in end
+        assert f"(failed attempts: {tracking.failures})" in end and f"parity sync {folder}" in end
         assert not tracking.complete
 
         guard.refusal = None

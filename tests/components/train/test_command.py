@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.train.command import checked_options, train_command
-from dualgan.__main__ import parser
+from dualgan.cli import parser
 from dualgan.errors import BadInput
 from dualgan.options import from_arguments
 

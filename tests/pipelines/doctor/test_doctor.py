@@ -1,4 +1,4 @@
-"""`python -m pipelines doctor --cluster`, asked of an API server that the test fills."""
+"""`parity doctor --cluster`, asked of an API server that the test fills."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.__main__ import main
+from parity.cli import main
 from pipelines.doctor.mlflow import SECRETS_OF_OURS
 from pipelines.doctor.needs import Needs
 from tests.pipelines.doctor.conftest import Look

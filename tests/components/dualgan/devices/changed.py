@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from dualgan.__main__ import main
+from dualgan.cli import main
 from dualgan.devices.npu import Npu
 
 session_config = Npu.session_config

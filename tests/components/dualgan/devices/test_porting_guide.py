@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from components.compare.__main__ import parser as compare_parser
 from components.train.runtimes import WORKING_TREE
-from dualgan.__main__ import parser as dualgan_parser
+from dualgan.cli import parser as dualgan_parser
 from dualgan.devices import npu_options
 from dualgan.devices.cann import Cann
 from dualgan.options import PRECISION_MODES
 from tests.components.dualgan.devices.double import double_environment, npu_trainer
 from tests.components.dualgan.trainer import SMALL
+from tests.parity.parsing import parse
 
 GUIDE = (WORKING_TREE / "docs" / "porting.md").read_text()
 COMMANDS = [line.strip() for line in GUIDE.splitlines() if line.startswith("    ")]
-ASCEND, REFERENCE, COMPARE = "python3.7 -m dualgan ", "python -m dualgan ", "python -m components.compare "
+ASCEND, REFERENCE, COMPARE = "python3.7 -m dualgan ", "python -m dualgan ", "parity compare "
 
 
 def test_every_command_is_one_that_the_programs_take() -> None:
@@ -33,7 +33,7 @@ def test_every_command_is_one_that_the_programs_take() -> None:
             npu_options.parse_parameters(getattr(arguments, "npu_parameters", None) or "")
             assert command.startswith(ASCEND) == (arguments.device == "npu"), command
         elif command.startswith(COMPARE):
-            compare_parser().parse_args(shlex.split(command)[3:])
+            parse(command)
         elif command.startswith("make "):
             target = command.split()[1]
             assert re.search(rf"^{target}:", (WORKING_TREE / "Makefile").read_text(), re.M), command
@@ -42,14 +42,14 @@ def test_every_command_is_one_that_the_programs_take() -> None:
 
 
 def test_parameters_in_the_text_are_such_as_a_training_takes() -> None:
-    quoted = re.findall(r"`--npu_parameters '(\{.*?\})'`", GUIDE)
+    quoted = re.findall(r"`--npu-parameters '(\{.*?\})'`", GUIDE)
     assert quoted
     for text in quoted:
         npu_options.check_parameters(npu_options.parse_parameters(text), Cann(None, None, Path("/")), "force_fp32")
 
 
 def test_the_tables_name_every_precision_mode_and_key() -> None:
-    keys = section("## Keys of `--npu_parameters`")
+    keys = section("## Keys of `--npu-parameters`")
     documented = set(re.findall(r"`([a-z_]+)`", keys)) - {"options"}
     assert set(npu_options.PARAMETERS) <= documented
     assert documented <= {*npu_options.PARAMETERS, *npu_options.NOT_OPEN, "iterations_per_loop"}
@@ -105,7 +105,8 @@ def day(config: pytest.Config) -> Iterator[list[str]]:
                 "--cache_dir",
                 "cache",
             ]
-        yield [ascend if program == "python3.7" else sys.executable, *arguments]
+        programs = {"python3.7": [ascend], "python": [sys.executable], "parity": [sys.executable, "-m", "parity"]}
+        yield [*programs[program], *arguments]
 
 
 def worst_picture_error(output: str) -> float:
@@ -125,7 +126,7 @@ def test_the_day_can_be_gone_through(pytestconfig: pytest.Config, desk: Path) ->
             command, cwd=desk, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         # Two trainings of a few steps cannot pass; that the comparison came to a verdict is what counts.
-        fine = (0, 3, 4) if "components.compare" in command else (0,)
+        fine = (0, 3, 4) if "compare" in command else (0,)
         assert answer.returncode in fine, f"{shlex.join(command)}\n{answer.stdout}{answer.stderr}"
         if "verify" in command:
             assert worst_picture_error(answer.stdout) > 1e-5, "float32 differs by 2e-6"

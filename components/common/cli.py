@@ -1,0 +1,146 @@
+"""Command lines: a typer application as a program, one line for each error, and values that options share."""
+
+import functools
+import inspect
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+import typer
+
+from dualgan.errors import BadInput, exit_code_of
+
+Command = Callable[..., int]
+EXAMPLE = "Example: "
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def new_app(help_text: str, **settings: Any) -> typer.Typer:
+    """Return an application whose usage errors and failures ``run_app`` prints."""
+    return typer.Typer(help=help_text, rich_markup_mode="rich", **settings)
+
+
+def command(app: typer.Typer, name: str, panel: str, example: str, **settings: Any) -> Callable[[Command], Command]:
+    """Return a decorator that adds a function to ``app``; its help is the docstring, and ends with the example.
+
+    A parameter whose type is a dataclass stands for the fields of that, which are options that commands share.
+
+    Args:
+        panel: Heading that the command stands under in the application's help.
+        example: A line that does something useful.
+    """
+
+    def add(function: Command) -> Command:
+        # Within a paragraph, lines end where the terminal's do.
+        text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+        epilog = f"{EXAMPLE}{example}"
+        app.command(name, rich_help_panel=panel, help=text, epilog=epilog, **settings)(_with_fields(function))
+        return function
+
+    return add
+
+
+def _with_fields(function: Command) -> Command:
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters = []
+    for parameter in inspect.signature(function).parameters.values():
+        group = groups.get(parameter.name)
+        if group is None:
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name]))
+            continue
+        types = get_type_hints(group, include_extras=True)
+        for option in fields(group):
+            kind = parameter.KEYWORD_ONLY
+            parameters.append(
+                inspect.Parameter(option.name, kind, default=option.default, annotation=types[option.name])
+            )
+
+    @functools.wraps(function)
+    def with_fields(**given: Any) -> int:
+        for name, group in groups.items():
+            given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
+        return function(**given)
+
+    with_fields.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_fields.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_fields
+
+
+def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
+    """Run the application's command that ``arguments`` name.
+
+    Args:
+        program: The program's name in usage and help.
+
+    Returns:
+        The exit code: the command's own, 2 for bad input, 1 for failed work, 130 for Ctrl-C.
+    """
+
+    def perform() -> int:
+        try:
+            code = typer.main.get_command(app).main(args=list(arguments), prog_name=program, standalone_mode=False)
+        except typer.TyperException as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else program
+            message = error.format_message().strip().removesuffix(".").replace("Value error, ", "")
+            raise BadInput(f"{message}; see `{command} --help`") from None
+        return int(code or 0)
+
+    return exit_code_of(perform)
+
+
+def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str, str]:
+    """Return what a repeated NAME=VALUE option says, by name. Raises BadInput for a text without "="."""
+    pairs = [text.partition("=") for text in texts]
+    for text, (_, equals, _) in zip(texts, pairs, strict=True):
+        if not equals:
+            raise BadInput(f"{flag} {text}: must be NAME=VALUE{f', such as {example}' if example else ''}")
+    return {name: value for name, _, value in pairs}
+
+
+def training_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the values of --option, each of its own type; what is no number or truth value is a string."""
+    return {name: _json_or_text(value) for name, value in assignments("--option", texts, "max_steps=100").items()}
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def count(text: str | int) -> int:
+    """Parse a whole number, 0 or more."""
+    if not str(text).isascii() or not str(text).isdigit():
+        raise typer.BadParameter(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def positive_count(text: str | int) -> int:
+    """Parse a whole number, 1 or more."""
+    if not count(text):
+        raise typer.BadParameter("must be at least 1")
+    return int(text)
+
+
+def positive(text: str | float) -> float:
+    """Parse a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise typer.BadParameter(f"'{text}' is not a number above 0")
+    return number
+
+
+def size(text: str | int) -> int:
+    """Parse a number of bytes such as 500M or 64G."""
+    found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", str(text).upper().replace("IB", "B"))
+    if not found:
+        raise typer.BadParameter(f"'{text}' is not a number of bytes such as 500M or 64G")
+    return int(found[1]) * UNITS[found[2]]

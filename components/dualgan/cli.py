@@ -1,0 +1,228 @@
+"""The command `dualgan`: train, sample, export, verify, trace, replay, doctor."""
+
+import argparse
+import atexit
+import os
+import sys
+from pathlib import Path
+from typing import List, NoReturn, Optional
+
+from dualgan import options as train_options
+from dualgan.allocator import share_one_arena
+from dualgan.errors import BadInput, exit_code_of
+
+# TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
+# Where the module cannot be found, TensorFlow goes without.
+if sys.version_info >= (3, 8):
+    sys.modules["keras"] = None  # type: ignore[assignment]
+
+DESCRIPTION = """DualGAN: unpaired image-to-image translation.
+Options may also be spelled as in the references: --image_size for --image-size."""
+
+TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
+
+The run folder holds options.json, events.jsonl (losses of every step), checkpoint/, samples/ and summary.json.
+Started again with the same options, a run that was stopped goes on from its newest checkpoint.
+Exit codes: 0 finished, 1 failed, 2 wrong input, 75 stopped by a signal after saving."""
+
+VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
+
+The first thing to run on a new accelerator: FILE holds what steps of the original implementation on TensorFlow 1.15
+(CPU) came to, each from a state that is given, so that nothing accumulates. The worst error of each kind is printed
+beside its bound. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
+
+TRACE_HELP = """Record some training steps, so that another device can do them again and be compared layer by layer.
+
+Options are those of `train`; if --run-dir names a run, they are that run's. The file holds what the steps were fed,
+and losses, layers' outputs, gradients, updates and drawn pictures as they came out here. Nothing is trained."""
+
+REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say where they come out otherwise.
+
+Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
+is computed otherwise is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
+
+DOCTOR_HELP = """Say which libraries and devices a training finds here, and why others cannot be used.
+
+Nothing is computed and no memory of a device is taken, so it can run beside a training.
+Exit codes: 0 the device that --device asks for can be used, 1 it cannot."""
+
+
+def parser() -> train_options.Parser:
+    root = train_options.Parser(prog="dualgan", description=DESCRIPTION)
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    plain = argparse.RawDescriptionHelpFormatter
+
+    train = commands.add_parser(
+        "train", help="train and write a run folder", description=TRAIN_HELP, formatter_class=plain
+    )
+    train_options.add_arguments(train)
+    train.add_argument(
+        "--phase",
+        choices=("train", "test"),
+        default="train",
+        help="test: translate the validation images into RUN_DIR/test with the newest checkpoint, as `sample` does",
+    )
+
+    sample = commands.add_parser("sample", help="draw the validation images of a trained run")
+    sample.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
+    sample.add_argument("--data-dir", type=Path, help="dataset folder (default: the one trained on)")
+    sample.add_argument("--output", required=True, type=Path, help="folder to make, with six pictures an image")
+    sample.add_argument("--count", type=int, default=0, help="how many images (default: 0, all)")
+    sample.add_argument("--device", choices=train_options.DEVICES, help="default: the device trained on")
+    sample.add_argument("--cache-dir", type=Path, help="folder for decoded images")
+
+    export = commands.add_parser("export", help="write a trained run's generators as frozen graphs, A2B.pb and B2A.pb")
+    export.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
+    export.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
+
+    verify = commands.add_parser(
+        "verify", help="do steps of the original again", description=VERIFY_HELP, formatter_class=plain
+    )
+    verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
+    train_options.add_options(verify, train_options.DEVICE_OPTIONS)
+    verify.add_argument(
+        "--step-mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
+        help="update critics and generators in one session.run, in two, or check both (default)",
+    )  # fmt: skip
+
+    trace = commands.add_parser(
+        "trace", help="record training steps for a replay", description=TRACE_HELP, formatter_class=plain
+    )
+    train_options.add_arguments(trace)
+    trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
+    trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
+    trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
+    trace.add_argument(
+        "--probe-steps", type=int, nargs="+", metavar="N",
+        help="which of the steps, from 1, to look into beside the first; the whole state before each is kept "
+        "(default: the last, with small networks)",
+    )  # fmt: skip
+
+    replay = commands.add_parser(
+        "replay", help="do a trace's steps again and compare", description=REPLAY_HELP, formatter_class=plain
+    )
+    replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
+    replay.add_argument("--run-dir", type=Path, help="run of the leg that is asked about: replay as it trained")
+    replay.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
+    train_options.add_options(replay, train_options.LEG_OPTIONS)
+
+    doctor = commands.add_parser(
+        "doctor", help="what this machine offers", description=DOCTOR_HELP, formatter_class=plain
+    )
+    doctor.add_argument(
+        "--device", choices=("any", *train_options.DEVICES), default="any", help="which must be usable (default: any)"
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    return root
+
+
+def draw_validation_images(arguments: argparse.Namespace) -> int:
+    """The sample command, and train --phase test."""
+    from dualgan.sampling import sample
+
+    if not arguments.run_dir:
+        raise BadInput("--run_dir: name the run folder to draw with")
+    run_dir = Path(arguments.run_dir)
+    output = getattr(arguments, "output", run_dir / "test")
+    folders = [Path(folder) if folder else None for folder in (arguments.data_dir, arguments.cache_dir)]
+    count = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
+    print(f"drew {count} pairs of images in {output}")
+    return 0
+
+
+def train(arguments: argparse.Namespace) -> int:
+    options = train_options.from_arguments(arguments)
+    if arguments.phase == "test":
+        return draw_validation_images(arguments)
+    share_one_arena()
+    from dualgan.training import train as start_training
+
+    summary = start_training(options)
+    print("{status} after {steps} steps: min_loss {min_loss}, sec_per_step {sec_per_step}".format(**summary))
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from dualgan.sampling import export as write_graphs
+
+    step = write_graphs(arguments.run_dir, arguments.output)
+    print(f"exported the generators of step {step} to {arguments.output}")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    from dualgan.devices import device_options, open_device
+    from dualgan.golden import verify as verify_files
+
+    modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
+    device = open_device(arguments.device or "cpu", options=device_options(arguments))
+    return verify_files(arguments.files, device, modes, print)
+
+
+def trace(arguments: argparse.Namespace) -> int:
+    from dualgan.trace import record, request
+
+    made = record(request(arguments), arguments.output)
+    last = made.first_step + len(made.batches) - 1
+    print(f"recorded steps {made.first_step} to {last} in {arguments.output}")
+    return 0
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    from dualgan.replay import Leg, replay_and_tell
+
+    given = {name: getattr(arguments, name) for name in train_options.LEG_OPTIONS}
+    leg = Leg(arguments.run_dir, {name: value for name, value in given.items() if value is not None})
+    return replay_and_tell(arguments.trace, leg, arguments.output, print)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from dualgan.doctor import doctor as look
+
+    return look(arguments.device, arguments.json, print)
+
+
+# Options of a training that are paths, but strings to argparse.
+PATHS = ("data_dir", "run_dir", "cache_dir", "init_from")
+NPU_ADAPTERS = ("npu_bridge", "npu_device")
+COMMANDS = {
+    "train": train,
+    "sample": draw_validation_images,
+    "export": export,
+    "verify": verify,
+    "trace": trace,
+    "replay": replay,
+    "doctor": doctor,
+}
+
+
+def make_paths_absolute(arguments: argparse.Namespace) -> None:
+    """Let paths be of the folder that they were given in: an NPU leaves one that cannot be written to."""
+    for name, value in vars(arguments).items():
+        if value and (isinstance(value, Path) or name in PATHS):
+            setattr(arguments, name, type(value)(os.path.abspath(str(value))))
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run a command, by default the one of the process's own command line, and return the exit code."""
+
+    def perform() -> int:
+        given = parser().parse_args(arguments)
+        if not os.access(os.curdir, os.W_OK):
+            make_paths_absolute(given)
+        return COMMANDS[given.command](given)
+
+    return exit_code_of(perform)
+
+
+def program() -> NoReturn:
+    """Run the process's own command and end the process."""
+    code = main()
+    if any(package in sys.modules for package in NPU_ADAPTERS):
+        # It leaves the card, and writes the profile, when the process ends as usual.
+        atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # TensorFlow's threads are not waited for: everything is written and closed.
+    os._exit(code)

@@ -1,0 +1,256 @@
+"""Commands of `parity dataset`: make dataset folders, check them, put them into a bucket."""
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from components.common.cli import command, count, new_app, positive, positive_count, size
+from components.dataset.catalogue import CATALOGUE, SERVER_NOTE
+from components.dataset.options import FetchOptions, Limits, TransferOptions
+from components.dataset.sources import FORMS, LAYOUTS
+from dualgan.errors import EXIT_CANCELLED, DualGANError
+
+if TYPE_CHECKING:
+    from dualgan.dataset_folder import Description
+
+EXIT_TERMINATED = 143
+MAKE, LOOK = "Make one", "Look at one"
+TRUST, LIMITS, TRANSFER = "Trust", "Limits", "Transfer"
+limits, transfer = Limits(), TransferOptions()
+
+app = new_app(
+    "Make a dataset folder, {train,val}/{A,B}/*.{jpg,jpeg,png} and dataset.json, of a SOURCE: a name of the catalogue, "
+    "a URL or file of an archive, s3://BUCKET/KEY, a folder, or synthetic; `parity dataset list` explains each.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 bad input."
+)
+
+
+class Cancelled(DualGANError):
+    """Ctrl-C ended a transfer."""
+
+    exit_code = EXIT_CANCELLED
+
+
+@app.callback()
+def prepare() -> None:
+    # Standard error is for the one line of an error, and for progress bars on a terminal.
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for noisy in ("botocore", "boto3", "s3transfer", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
+    """Unwind, so that what is half done is removed."""
+    sys.exit(EXIT_TERMINATED)
+
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="As `parity dataset list` explains.")]
+MaxPixels = Annotated[int, typer.Option(metavar="N", parser=count, rich_help_panel=LIMITS, help="Of an image.")]
+MinSide = Annotated[int, typer.Option(metavar="PIXELS", parser=count, rich_help_panel=LIMITS, help="Of an image.")]
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """Options of each command that reads a source."""
+
+    sha256: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", rich_help_panel=TRUST, help="What the archive, or a folder's digest, must have."),
+    ] = None
+    lock: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=TRUST,
+            help="Where checksums of first use are recorded, and checked if no other is known; commit it.",
+        ),
+    ] = Path("datasets.lock")
+    no_lock: Annotated[
+        bool,
+        typer.Option("--no-lock", rich_help_panel=TRUST, help="Neither record checksums of first use nor check them."),
+    ] = False
+    quarantine: Annotated[
+        bool,
+        typer.Option(
+            "--quarantine",
+            rich_help_panel=TRUST,
+            help="Set images that cannot be used aside, in DESTINATION/quarantine, instead of failing.",
+        ),
+    ] = False
+    max_files: Annotated[
+        int, typer.Option(metavar="N", parser=count, rich_help_panel=LIMITS, help="In an archive.")
+    ] = limits.files
+    max_size: Annotated[
+        int,
+        typer.Option(
+            metavar="BYTES",
+            parser=size,
+            rich_help_panel=LIMITS,
+            show_default="64G",
+            help="Transferred or unpacked; K, M, G, T may follow.",
+        ),
+    ] = limits.size
+    max_ratio: Annotated[
+        float, typer.Option(metavar="X", parser=positive, rich_help_panel=LIMITS, help="Unpacked to packed.")
+    ] = limits.ratio
+    max_pixels: MaxPixels = limits.pixels
+    min_side: MinSide = limits.side
+    retries: Annotated[
+        int,
+        typer.Option(metavar="N", parser=count, rich_help_panel=TRANSFER, help="In a row without a byte."),
+    ] = transfer.retries
+    idle_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            parser=positive,
+            rich_help_panel=TRANSFER,
+            help="Give up if nothing comes for so long, whatever the retries.",
+        ),
+    ] = transfer.idle_timeout
+    min_rate: Annotated[
+        float,
+        typer.Option(
+            metavar="BYTES",
+            parser=size,
+            rich_help_panel=TRANSFER,
+            show_default="1K",
+            help="Give up if fewer come in a second, over the time of --idle-timeout.",
+        ),
+    ] = int(transfer.min_rate)
+    jobs: Annotated[
+        int,
+        typer.Option(metavar="N", parser=positive_count, rich_help_panel=TRANSFER, help="Requests to S3 at once."),
+    ] = transfer.jobs
+
+    def as_options(self) -> FetchOptions:
+        """Return them as the library takes them."""
+        return FetchOptions(
+            sha256=self.sha256,
+            lock=None if self.no_lock else self.lock,
+            quarantine=self.quarantine,
+            limits=Limits(self.max_files, self.max_size, self.max_ratio, self.max_pixels, self.min_side),
+            transfer=TransferOptions(self.retries, self.idle_timeout, self.min_rate, self.jobs),
+        )
+
+
+# Drawing and downloading need libraries that take longer to import than `list` and `--help` to run.
+@command(app, "fetch", MAKE, "parity dataset fetch synthetic faces")
+def fetch(
+    source: Source,
+    destination: Annotated[Path, typer.Argument(metavar="DESTINATION", help="A missing or empty folder.")],
+    fetching: Fetching,
+) -> int:
+    """Make DESTINATION the dataset folder of SOURCE, whole or not at all.
+
+    Every image is opened and checked. A destination that holds this dataset already is left alone.
+    """
+    from components.dataset.fetch import fetch as fetch_source
+
+    with _resumable():
+        return _print(fetch_source(source, destination, fetching.as_options()))
+
+
+@command(app, "mirror", MAKE, "parity dataset mirror faces s3://team/faces")
+def mirror(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="As of fetch; a dataset folder is verified and not copied.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="s3://bucket/prefix, with nothing else below it.")],
+    fetching: Fetching,
+) -> int:
+    """Put a dataset into a bucket of your own.
+
+    SOURCE is fetched and verified, and its images and dataset.json are written below TARGET, which is a source from
+    then on. Where S3 is say the AWS_* variables.
+    """
+    from components.dataset.mirror import mirror as mirror_source
+
+    with _resumable():
+        return _print(mirror_source(source, target, fetching.as_options()))
+
+
+@command(app, "verify", LOOK, "parity dataset verify faces")
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A dataset folder.")],
+    max_pixels: MaxPixels = limits.pixels,
+    min_side: MinSide = limits.side,
+) -> int:
+    """Check that a dataset folder is what its dataset.json describes, and open every image.
+
+    Exit code 1 if the images are not those that dataset.json describes, or one cannot be used.
+    """
+    from components.dataset.verify import verify as verify_folder
+
+    with _resumable():
+        return _print(verify_folder(folder, Limits(pixels=max_pixels, side=min_side)))
+
+
+@command(app, "info", LOOK, "parity dataset info faces")
+def info(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A dataset folder, or a name of the catalogue.")],
+) -> int:
+    """Print what a dataset folder holds and check that it is unchanged.
+
+    Exit code 1 if the images are not those that dataset.json describes. For a name of the catalogue, print what is
+    known of it.
+    """
+    if folder in CATALOGUE and not Path(folder).exists():
+        _print_entry(folder)
+        return 0
+    from components.dataset.verify import check
+
+    with _resumable():
+        return _print(check(Path(folder)))
+
+
+@command(app, "list", LOOK, "parity dataset list")
+def list_sources() -> int:
+    """List the catalogue and the forms of a source."""
+    print("A source is one of")
+    for form, meaning in FORMS:
+        print(f"  {form:<34}  {meaning}")
+    print(LAYOUTS)
+    print("\nThe catalogue (lambda_A and lambda_B as published)")
+    print(f"  {'name':<16}{'lambda_A':>8}  {'lambda_B':>8}  note")
+    for entry in CATALOGUE.values():
+        lambda_a, lambda_b = (f"{value:g}" for value in entry.lambdas) if entry.lambdas else ("-", "-")
+        print(f"  {entry.name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
+    print(f"\nNote on all but pix2pix-*: {SERVER_NOTE}.")
+    return 0
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Tell a user who presses Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Cancelled("interrupted; the same command goes on with what was transferred") from None
+
+
+def _print(description: "Description") -> int:
+    print(f"name    {description.name}")
+    print(f"source  {description.source}")
+    print(f"images  {', '.join(f'{place} {number}' for place, number in sorted(description.counts.items()))}")
+    print(f"digest  {description.digest}")
+    return 0
+
+
+def _print_entry(name: str) -> None:
+    entry = CATALOGUE[name]
+    print(f"name    {name}{f' ({entry.note})' if entry.note else ''}")
+    for url in entry.urls:
+        print(f"source  {url}")
+    print(f"sha256  {entry.sha256 or 'never published; recorded at the first fetch'}")
+    if entry.advice:
+        print(f"note    {entry.advice}")

@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipelines.profiles import known_profiles
+
+PROFILE_HELP = f"One of {', '.join(known_profiles())}, or a .yaml file."
+Profile = Annotated[str, typer.Option(help=PROFILE_HELP, metavar="NAME|FILE", autocompletion=known_profiles)]
+Dataset = Annotated[
+    str | None, typer.Option(metavar="SOURCE", help="As `parity dataset list` explains; default: the profile's.")
+]
+Seed = Annotated[int | None, typer.Option(help="The first seed of weights, order and everything random.")]
+Seeds = Annotated[int | None, typer.Option(metavar="COUNT", help="How many seeds; default: the profile's.")]
+TrainingOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="A training option of `dualgan train --help`, such as max_steps=100, for every leg; may be repeated.",
+    ),
+]
+Role = Literal["reference", "candidate"]
+Runtime = Literal["tf1", "tf2"]
+
+
+def from_here(path: Path) -> Path:
+    """Return ``path`` as seen from the working directory, if it is below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
