@@ -138,7 +138,6 @@ def training_data(options: TrainOptions, digest: str, cache: Path) -> TrainingDa
 
 # Of a larger array every n-th element is taken: the mean of so many is precise enough, and takes some 20 microseconds.
 MAX_ELEMENTS = 1 << 14
-
 DECIMALS = 3
 
 

@@ -32,29 +32,19 @@ from dualgan.tensorflow_v1 import tf
 from dualgan.weights import CHANNELS, SIDE, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
 
 SCHEMA_VERSION = 2
-
 CASES = 3
-
 ELEMENTS = 16
-
 PIXEL_STRIDE = 32
-
 FILTERS = 2
-
 MAX_BYTES = 32 << 20
-
 # The run folder's names of the losses that a file calls otherwise.
 TERMS = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
-
 TERMS.update({name: name for name in ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "d_loss")})
-
 TERMS.update({name: name for name in ("A_loss", "B_loss", "g_loss")})
-
 _OPTIONS = (
     *("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value"),
     *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
 )
-
 _FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": RMSPROP_EPSILON, "cases": CASES}
 
 

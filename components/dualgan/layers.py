@@ -2,6 +2,8 @@
 
 from typing import Any, List
 
+import numpy as np
+
 from dualgan.tensorflow_v1 import custom_gradient, tf
 
 Tensor = Any
@@ -65,10 +67,7 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 def linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
     """One linear layer over everything but the batch: [N, H, W, C] to [N, units]."""
-    size = 1
-    for side in x.shape.as_list()[1:]:
-        size *= side
-    return tf.matmul(tf.reshape(x, [-1, size]), matrix) + bias
+    return tf.matmul(tf.reshape(x, [-1, int(np.prod(x.shape.as_list()[1:]))]), matrix) + bias
 
 
 def dropout(x: Tensor, mask: Tensor, rate: float) -> Tensor:
@@ -78,10 +77,5 @@ def dropout(x: Tensor, mask: Tensor, rate: float) -> Tensor:
 
 def split_flat(flat: Tensor, shapes: List[List[int]]) -> List[Tensor]:
     """Cut [N, sum of sizes] into tensors [N] + shape, one for each of ``shapes``."""
-    sizes = []
-    for shape in shapes:
-        size = 1
-        for side in shape:
-            size *= side
-        sizes.append(size)
+    sizes = [int(np.prod(shape)) for shape in shapes]
     return [tf.reshape(part, [-1] + shape) for part, shape in zip(tf.split(flat, sizes, axis=1), shapes)]

@@ -32,9 +32,9 @@ PRESETS: Dict[str, Dict[str, Any]] = {
 }
 
 # What a resumed run may change: nothing that was computed so far depends on it.
-CHANGEABLE = (
-    *("run_dir", "data_dir", "dataset_name", "cache_dir", "train_epochs", "max_steps", "save_freq", "sample_freq"),
-    *("sample_images", "log_freq", "keep_checkpoints", "on_nan", "git_commit"),
+CHANGEABLE = frozenset(
+    ("run_dir", "data_dir", "dataset_name", "cache_dir", "train_epochs", "max_steps", "save_freq", "sample_freq")
+    + ("sample_images", "log_freq", "keep_checkpoints", "on_nan", "git_commit")
 )
 
 # Names that the original has for an option besides.

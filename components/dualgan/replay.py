@@ -24,9 +24,7 @@ from dualgan.trace import LATE, Origin, Trace, load_trace, origin_of
 # A gradient that is next to zero has no relative error worth the name: it is taken of this share of its network's root
 # mean square. Pictures of networks that are not trained are next to zero, too.
 NOISE_SHARE = 1e-3
-
 MIN_PICTURE = 1e-2
-
 # JSON has no infinity.
 MAX_ERROR = 1e30
 

@@ -13,7 +13,6 @@ from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
 Losses = Dict[str, float]
-
 CLASSIC_GENERATOR_UPDATES = 2
 RMSPROP_EPSILON = 1e-10
 
@@ -92,18 +91,11 @@ class StepOptions(NamedTuple):
 
 
 def step_options(options: TrainOptions, device: Device) -> StepOptions:
+    """Return what the graph of a run's steps depends on, on ``device``."""
     one_run = device.one_run if options.step_mode == "auto" else options.step_mode == "one-run"
-    return StepOptions(
-        shape=network_shape(options),
-        losses=LossOptions(options.GAN_type, options.loss_metric, options.lambda_A, options.lambda_B),
-        batch_size=options.batch_size,
-        lr=options.lr,
-        rmsprop_decay=options.rmsprop_decay,
-        n_critic=options.n_critic,
-        clip_value=options.clip_value,
-        dropout_rate=options.dropout_rate,
-        one_run=one_run,
-    )
+    losses_of_run = LossOptions(*(getattr(options, name) for name in LossOptions._fields))
+    rest = {name: value for name, value in options.as_dict().items() if name in StepOptions._fields}
+    return StepOptions(shape=network_shape(options), losses=losses_of_run, one_run=one_run, **rest)
 
 
 class Feeds(NamedTuple):

@@ -11,7 +11,6 @@ from dualgan.run_folder import NETWORKS
 from dualgan.tensorflow_v1 import tf
 
 ELEMENTS = 1024
-
 # Denominators of errors: tensors of zeros are equal.
 TINY = 1e-20
 

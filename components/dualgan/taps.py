@@ -34,17 +34,12 @@ def operations_behind(fetches: Sequence[Any], control_too: bool = True) -> List[
 
 
 Tensor = Any
-
 # What the first and second use of a generator make, in the order in which the graph is built.
 TRANSLATIONS = {"A_g": ("A2B", "B2A2B"), "B_g": ("B2A", "A2B2A")}
-
 _SAME_VALUE = ("Identity", "ReadVariableOp", "Switch", "RefSwitch", "Enter")
-
 # Of resource variables and of reference variables.
 _VARIABLES = ("VarHandleOp", "VariableV2")
-
 _UPDATES = ("ResourceApply", "Apply")
-
 _SUMS = ("BiasAdd", "Add", "AddV2")
 
 
@@ -136,7 +131,6 @@ def _layer_name(variable: str, use: int) -> str:
 
 # Values of variables and optimiser slots by name; those that are not named are as the initialiser leaves them.
 State = Dict[str, Any]
-
 Subsamples = Dict[str, Subsample]
 
 

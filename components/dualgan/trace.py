@@ -41,11 +41,8 @@ from dualgan.tensorflow_v1 import tf
 from dualgan.weights import initial_values, late_state
 
 SCHEMA_VERSION = 2
-
 MAX_BYTES = 8 << 30
-
 INITIAL, LATE, STORED = "initial", "late", "stored"
-
 _TENSORS = {"picture": "pictures", "layer": "layers", "gradient": "gradients", "update": "updates"}
 
 

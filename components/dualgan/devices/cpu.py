@@ -10,18 +10,12 @@ from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import custom_gradient, tf
 
 Tensor = Any
-
 STRIDES = [1, 2, 2, 1]
-
 # A filter of this many numbers on so few pixels is bound by memory.
 LARGE_FILTER = 1 << 20
-
 SMALL_SIDE = 32
-
 PATCH_KERNEL = 5
-
 FEW_CHANNELS = 4
-
 FEW_RESULTS = 8
 
 

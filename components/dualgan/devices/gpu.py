@@ -69,10 +69,8 @@ def first_visible_card(found: Sequence[Card], visible_devices: Optional[str]) ->
 
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
-
 # What CUDA's own libraries read before their first product.
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
-
 # cuDNN's convolutions in TensorFlow 1.14 and newer; every operation in NVIDIA's 1.15 and in 2.1 and newer.
 DETERMINISM_VARIABLES = ("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS")
 

@@ -16,9 +16,7 @@ from dualgan.errors import BadInput
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
 PACKAGES = ("npu_bridge", "npu_device")
-
 STANDARD_OUTPUT = 1
-
 # Every version prints the loader's error when its library does not load and goes on; this name is then missing.
 LIBRARY_NAMES = ("npu_bridge_handle", "gen_npu_ops")
 
@@ -97,13 +95,10 @@ def standard_output_caught(lines: List[str]) -> Iterator[None]:
 
 
 OPTIMIZER = "NpuOptimizer"
-
 # Each card has one; in a container npu-smi may be missing, this is not.
 DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
-
 # A CANN that certainly knows ASCEND_WORK_PATH.
 WORK_PATH_SINCE = (6, 3)
-
 # As TensorFlow's own DynamicLossScale. The ports start at 2**32 and lose their first steps to it, silently.
 DYNAMIC_LOSS_SCALE = {
     "init_loss_scale": 2**15,

@@ -9,9 +9,7 @@ from dualgan.errors import BadInput
 
 # The adapter and the ports of DualGAN read these; any job number will do.
 CARD_DEFAULTS = {"RANK_ID": "0", "RANK_SIZE": "1", "JOB_ID": "10087"}
-
 SIZES = ("RANK_SIZE", "CM_WORKER_SIZE")
-
 # They describe a cluster of cards. With them the adapter waits for the others, or refuses to start beside RANK_SIZE.
 OF_SEVERAL_CARDS = (
     *("RANK_TABLE_FILE", "CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE"),

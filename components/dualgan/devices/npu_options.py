@@ -15,7 +15,6 @@ from dualgan.devices.npu_smi import A2, A3, Card, generation, is_newer_than_910
 from dualgan.errors import BadInput
 
 DEFAULT_MODE, DEFAULT_MODE_OF_NEWER_CHIPS = "force_fp32", "must_keep_origin_dtype"
-
 INFERENCE_MODE = "force_fp16"
 
 
@@ -101,7 +100,6 @@ class Parameter(NamedTuple):
 
 
 IMPLEMENTATIONS = (*("high_precision", "high_performance", "high_precision_for_all", "high_performance_for_all"),)
-
 PARAMETERS: Dict[str, Parameter] = {
     "graph_memory_max_size": Parameter("s"),
     "variable_memory_max_size": Parameter("s"),
@@ -130,13 +128,11 @@ PARAMETERS: Dict[str, Parameter] = {
     "op_wait_timeout": Parameter("i"),
     "session_device_id": Parameter("i"),
 }
-
 TYPES: Dict[str, Tuple[type, str]] = {
     "b": (bool, "true or false"),
     "i": (int, "a whole number"),
     "s": (str, "a string"),
 }
-
 # Keys of the adapter that this trainer does not leave to chance, and why.
 NOT_OPEN = {
     "precision_mode": "it is an option of its own, --precision_mode",
@@ -147,7 +143,6 @@ NOT_OPEN = {
     "dynamic_input": "every shape of this model is known, and must be, for the NPU to compile it once",
     "enable_data_pre_proc": "no dataset is part of the graph: batches and random numbers are fed by the host",
 }
-
 NO_LOOP = (
     "a loop on the device needs one training operation fed by a dataset in the graph; here critics and generators have "
     "one each, and the host feeds both with the same batch and random numbers on every leg"

@@ -15,9 +15,7 @@ from typing import List, NamedTuple, Optional
 from dualgan.devices.base import output_of
 
 VERSION = re.compile(r"npu-smi\s+(\S+)")
-
 BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:")
-
 MEMORY = re.compile(r"\d+\s*/\s*(\d+)")
 
 
