@@ -14,7 +14,7 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 class Description(NamedTuple):
-    """What ``dataset.json`` says. ``counts`` has keys such as "train/A"; ``digest`` is content_digest's."""
+    """The content of ``dataset.json``. ``counts`` has keys such as "train/A"; ``digest`` is content_digest's."""
 
     name: str
     source: str
@@ -28,7 +28,7 @@ def sort_key(path: Path) -> Tuple[bytes, ...]:
 
 
 def list_images(folder: Path, split: str, domain: str) -> List[Path]:
-    """The images of one split and domain in the order of sort_key; [] where there is no such folder."""
+    """Return the images of one split and domain in the order of sort_key; [] if there is no such folder."""
     directory = Path(folder) / split / domain
     if not directory.is_dir():
         return []
@@ -59,10 +59,7 @@ def digest_of(checksums: Iterable[Tuple[str, str]]) -> str:
 def content_digest(folder: Path) -> str:
     """SHA-256 (hex) over every image's place and bytes, the same on any machine and file system."""
     return digest_of(
-        (
-            "/".join((split, domain, unicodedata.normalize("NFC", path.name))),
-            hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
+        (f"{split}/{domain}/{unicodedata.normalize('NFC', path.name)}", hashlib.sha256(path.read_bytes()).hexdigest())
         for split in SPLITS
         for domain in DOMAINS
         for path in list_images(folder, split, domain)
@@ -74,7 +71,7 @@ def image_counts(folder: Path) -> Dict[str, int]:
 
 
 def checked_description(folder: Path) -> Description:
-    """What dataset.json says of ``folder``. Raises BadInput where the images are no longer those it was written for."""
+    """Describe ``folder`` by its dataset.json. Raises BadInput if its images have changed since that was written."""
     description, digest = describe(folder), content_digest(folder)
     if description.digest != digest:
         raise BadInput(
@@ -85,9 +82,9 @@ def checked_description(folder: Path) -> Description:
 
 
 def describe(folder: Path) -> Description:
-    """What dataset.json says of ``folder``; made from its images where there is no such file.
+    """Describe ``folder`` by its dataset.json, or by its images if there is none.
 
-    Raises BadInput where dataset.json does not fit the contract.
+    Raises BadInput if dataset.json does not fit the contract.
     """
     file = Path(folder) / "dataset.json"
     if not file.is_file():

@@ -17,7 +17,7 @@ def first_line(error: BaseException) -> str:
 
 
 class DualGANError(Exception):
-    """What a user can understand and act on; ``exit_code`` is the process's."""
+    """An error that a user can understand and act on; ``exit_code`` is the process's."""
 
     exit_code = EXIT_FAILED
 

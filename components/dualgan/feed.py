@@ -48,7 +48,7 @@ class TrainingData:
     """The batches of a run; ``batch(step)`` depends on the seed and the step alone."""
 
     def __init__(self, images_A: Any, images_B: Any, options: TrainOptions) -> None:
-        """images_A, images_B: uint8 [N, S, S, C]. Raises BadInput where they do not fill one batch."""
+        """images_A, images_B: uint8 [N, S, S, C]. Raises BadInput if they do not fill one batch."""
         self._images = {"A": images_A, "B": images_B}
         self._options = options
         self.steps_per_epoch = min(len(images_A), len(images_B)) // options.batch_size
@@ -142,7 +142,7 @@ DECIMALS = 3
 
 
 class FeedSignature:
-    """Stands for a session where a step's callables are made, and signs what these are fed."""
+    """A stand-in for the session that a step's callables are made of; it signs what these are fed."""
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -29,7 +29,7 @@ def default_cache_folder() -> Path:
 def decode(path: Path, size: int, channels: int) -> Any:
     """uint8 [size, size, channels] of an image file, RGB order, resized with Pillow's FILTER.
 
-    Raises BadInput, naming the file, where it is no readable image.
+    Raises BadInput, naming the file, if it is no readable image.
     """
     try:
         with Image.open(str(path)) as image:

@@ -26,7 +26,7 @@ WEIGHT_STDDEV = 0.02
 
 
 class Shape(NamedTuple):
-    """What fixes a pair of networks: the side of an image in pixels, channels, and filters of the first layer."""
+    """The size of a pair of networks: the side of an image in pixels, channels, and filters of the first layer."""
 
     image_size: int
     A_channels: int
@@ -37,7 +37,7 @@ class Shape(NamedTuple):
 
 
 class VariableSpec(NamedTuple):
-    """A variable and its initial distribution: normal(mean, stddev), cut at two stddev where ``truncated``."""
+    """A variable and its initial distribution: normal(mean, stddev), cut at two stddev if ``truncated``."""
 
     name: str
     shape: Tuple[int, ...]
@@ -70,7 +70,7 @@ def _norm(name: str, size: int) -> List[VariableSpec]:
 
 
 def depth(image_size: int) -> int:
-    """How many times an image can be halved: the generator's encoder has that many layers, 8 at 256 px."""
+    """Return how many times an image can be halved: the generator's encoder has that many layers, 8 at 256 px."""
     return image_size.bit_length() - 1
 
 
@@ -103,7 +103,7 @@ def dropout_shapes(image_size: int, gcn: int) -> List[List[int]]:
 
 
 def dropout_size(image_size: int, gcn: int) -> int:
-    """How many features of a sample dropout acts on, all layers together."""
+    """Count the features of a sample that dropout acts on, all layers together."""
     return sum(height * width * filters for height, width, filters in dropout_shapes(image_size, gcn))
 
 
@@ -153,7 +153,7 @@ _CRITIC_NORMS = ("", "bn1", "bn2", "bn3", "bn3_1")
 
 
 def critic_layers(image_size: int) -> int:
-    """Kernels before the critic's last layer: the reference's five where the image is 64 px or larger.
+    """Kernels before the critic's last layer: the reference's five if the image is 64 px or larger.
 
     A sixteenth of 32 px is 2 px; one layer more would normalise single pixels, which are then the same for any image.
     """

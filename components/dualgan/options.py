@@ -53,10 +53,10 @@ def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = Non
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Every option of ``dualgan train``; the names are those of the references where they have one."""
+    """Every option of ``dualgan train``; the names are those of the references if they have one."""
 
     data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/*.{jpg,jpeg,png}")
-    run_dir: str = _option("", "run folder to write; where it holds an unfinished run, that run goes on")
+    run_dir: str = _option("", "run folder to write; if it holds an unfinished run, that run goes on")
     dataset_name: str = _option("", "name of the dataset in records; default: what dataset.json says")
     train_epochs: int = _option(100, "epochs; one is min(images of A, images of B) // batch_size steps")
     max_steps: int = _option(0, "stop after this many steps even within an epoch; 0: no limit")
@@ -203,7 +203,7 @@ def validated(options: TrainOptions) -> TrainOptions:
 
 
 def check_loss_scale(loss_scale: str, one_run: bool) -> None:
-    """Raise BadInput where losses of critics and generators are both scaled in one run.
+    """Raise BadInput if losses of critics and generators are both scaled in one run.
 
     An NPU notes overflows in one register: it could not say whose gradients overflowed.
     """
@@ -232,7 +232,7 @@ def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
 
 
 def recorded_options(folder: RunFolder) -> TrainOptions:
-    """The options of a run. Raises BadInput where ``folder`` is no run folder or its options.json is damaged."""
+    """Return the options of a run. Raises BadInput if ``folder`` is no run folder or its options.json is damaged."""
     if not folder.options.is_file():
         raise BadInput(f"{folder.path}: no run folder (it has no options.json)")
     try:

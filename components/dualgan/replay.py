@@ -80,7 +80,7 @@ def _norms(updates: Subsamples, sizes: Mapping[str, int]) -> Dict[str, float]:
 
 
 def size_factors(actual: Mapping[str, float], expected: Mapping[str, float]) -> Dict[str, float]:
-    """How much larger or smaller each network's update of one step is, as a factor from 1 up.
+    """Return how much larger or smaller each network's update of one step is, as a factor from 1 up.
 
     Steps that follow one another amplify rounding, a GAN's in particular: after ten the direction of an update may say
     nothing, while its size still does. 1 if neither updates the network.
@@ -150,7 +150,7 @@ SCHEMA_VERSION = 2
 
 
 class Leg(NamedTuple):
-    """How to replay. given: options of LEG_OPTIONS, on top of those of the run folder, or else of the trace."""
+    """The leg to replay as. given: options of LEG_OPTIONS, on top of those of the run folder, or else of the trace."""
 
     run_dir: Optional[Path]
     given: Dict[str, Any]

@@ -1,4 +1,4 @@
-"""How far steps that are done again may be off, and what is farther. Needs no TensorFlow."""
+"""The bounds of steps that are done again, and the check of errors against them. Needs no TensorFlow."""
 
 import statistics
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple

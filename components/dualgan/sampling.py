@@ -119,7 +119,7 @@ def _check_replaceable(output: Path) -> None:
 
 
 def export(run_dir: Path, output: Path) -> int:
-    """Write ``A2B.pb``, ``B2A.pb`` and ``signature.json`` into ``output``, whole or not at all; the step they are of.
+    """Write ``A2B.pb``, ``B2A.pb`` and ``signature.json`` into ``output``, whole or not at all; return their step.
 
     Each graph takes ``img``, float32 [1, S, S, C] in [-1, 1], RGB, and gives ``output`` alike. Raises BadInput if
     there is no checkpoint or ``output`` is not empty.
@@ -155,7 +155,7 @@ def frozen_generator(shape: Shape, weights: Mapping[str, Any], prefix: str) -> A
 
 
 def signature(options: TrainOptions, checkpoint: Checkpoint, record: Dict[str, Any]) -> Dict[str, Any]:
-    """What a caller of the graphs has to know."""
+    """Describe the graphs for whoever calls them."""
     side = options.image_size
     return {
         "input": {"name": INPUT, "dtype": "float32", "layout": "NHWC", "batch": 1, "height": side, "width": side},
@@ -180,7 +180,7 @@ def drawing(graph: StepGraph, device: Device) -> Callable[[Any, Mapping[str, Any
 
 
 def _sampled(graph: StepGraph, session: Any, pairs: Pairs) -> Pictures:
-    """What `sample` draws: floats, and what is read back from the files that are written of them."""
+    """Draw as `sample` does: floats, and what is read back from the files that are written of them."""
     sample = graph.sample_callable(session)
     found: Pictures = {}
     images = iter(pairs)

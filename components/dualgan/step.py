@@ -77,7 +77,7 @@ class SampleGraph:
 
 
 class StepOptions(NamedTuple):
-    """What the graph of a step depends on. ``one_run``: critics and generators update in one session.run."""
+    """The options of a step's graph. ``one_run``: critics and generators update in one session.run."""
 
     shape: Shape
     losses: LossOptions
@@ -99,9 +99,10 @@ def step_options(options: TrainOptions, device: Device) -> StepOptions:
 
 
 class Feeds(NamedTuple):
-    """Placeholders of a step. A, B: uint8 [N, S, S, C]; epsilon_A, epsilon_B: float32 [N, 1, 1, 1];
+    """Placeholders of a step.
 
-    dropout: uint8 [4, N, M], what the four generator passes keep, or None.
+    A, B: uint8 [N, S, S, C]; epsilon_A, epsilon_B: float32 [N, 1, 1, 1]; dropout: uint8 [4, N, M], what the four
+    generator passes keep, or None.
     """
 
     A: Tensor
@@ -187,12 +188,12 @@ class StepGraph:
     ) -> Any:
         """The update of ``variables`` by ``loss``, after all of ``terms`` are computed.
 
-        A loss may be no ancestor of the gradients, as where a last layer's result is the loss; and an NPU's compiler
+        A loss may be no ancestor of the gradients, as if a last layer's result is the loss; and an NPU's compiler
         drops reads of variables, with what waits for them, but no loss that is fetched.
         """
         values = [weights[variable.op.name] for variable in variables]
         gradients = self._device.gradients(optimizer, loss, values)
-        # A reference variable is not copied where it is read: the gradients of the layers below need it as well.
+        # A reference variable is not copied when it is read: the gradients of the layers below need it as well.
         first = list(terms.values()) + ([] if self._device.use_resource else gradients)
         with tf.control_dependencies(first):
             return optimizer.apply_gradients(list(zip(gradients, variables)))
@@ -216,9 +217,10 @@ class StepGraph:
         return Phase((self._apply(optimizer, terms, terms["g_loss"], weights, self._generators),), terms)
 
     def _build_updates(self) -> None:
-        """The critics' update, then the generators'. In one run, control dependencies keep that order, and both use
+        """Build the critics' update, then the generators'.
 
-        the same translations: the critics' update does not change the generators.
+        In one run, control dependencies keep that order, and both use the same translations: the critics' update does
+        not change the generators.
         """
         one_run = self.options.one_run
         weights = values_of(self._generators)
@@ -238,7 +240,7 @@ class StepGraph:
         return self._critics_phase.operations[0]
 
     def phases(self, generators_too: bool) -> List[Phase]:
-        """What a step does in one session.run after the other; the same value for what it does twice."""
+        """Return what a step does in one session.run after the other; the same value for what it does twice."""
         critics, generators = self._critics_phase, self._generators_phase
         if not generators_too:
             generators = generators._replace(operations=())

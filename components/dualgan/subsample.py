@@ -23,7 +23,7 @@ class Subsample(NamedTuple):
 
 
 def places(size: int, count: int) -> Any:
-    """int64 [min(size, count)]: where the elements of a subsample lie, from the first to the last."""
+    """int64 [min(size, count)]: the places of a subsample's elements, from the first to the last."""
     count = min(size, count)
     return np.arange(count) * (size - 1) // max(1, count - 1)
 
@@ -34,9 +34,9 @@ def subsample(values: Any, count: int = ELEMENTS) -> Subsample:
 
 
 class TensorError(NamedTuple):
-    """How far a tensor is from the recorded one. cosine, relative_l2, max_abs (in the tensor's unit): of its elements;
+    """The distance of a tensor from the recorded one.
 
-    norm: the relative error of the norm.
+    cosine, relative_l2, max_abs (in the tensor's unit): of its elements; norm: the relative error of the norm.
     """
 
     cosine: float

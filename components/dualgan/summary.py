@@ -61,7 +61,7 @@ def peak_memory_bytes() -> int:
 def summarise(
     events: Sequence[Event], status: str, reason: Optional[str], batch_size: int, times: Dict[str, float]
 ) -> Dict[str, Any]:
-    """What summary.json says of the run itself. times: seconds of this process by what they went into."""
+    """Return what summary.json says of the run itself. times: seconds of this process by what they went into."""
     steps = [event for event in events if is_training_step(event)]
     content: Dict[str, Any] = {
         "status": status,

@@ -44,10 +44,11 @@ _SUMS = ("BiasAdd", "Add", "AddV2")
 
 
 class Taps(NamedTuple):
-    """Tensors of a graph. critic_gradients, generator_gradients: by variable, as the optimiser gets them;
+    """Tensors of a graph.
 
-    critic_layers, generator_layers: layers' outputs by "what it is a part of/layer", in the order of computation:
-    those that the critics' gradients need, and those that the generators' need besides.
+    critic_gradients, generator_gradients: by variable, as the optimiser gets them; critic_layers, generator_layers:
+    layers' outputs by "what it is a part of/layer", in the order of computation: those that the critics' gradients
+    need, and those that the generators' need besides.
     """
 
     critic_gradients: Dict[str, Tensor]
@@ -86,7 +87,7 @@ def is_normalised_away(variable: str, depth: int) -> bool:
 
 
 def variable_of(tensor: Tensor, known: Set[str]) -> Optional[str]:
-    """The variable whose value or handle ``tensor`` is, None where it is another tensor."""
+    """The variable whose value or handle ``tensor`` is, None if it is another tensor."""
     operation = tensor.op
     while operation.type in _SAME_VALUE and operation.inputs:
         operation = operation.inputs[0].op
@@ -94,7 +95,7 @@ def variable_of(tensor: Tensor, known: Set[str]) -> Optional[str]:
 
 
 def _gradients(variables: Set[str]) -> Dict[str, Tensor]:
-    """What the first update of each variable is made of."""
+    """Return the gradient that the first update of each variable is made of."""
     found: Dict[str, Tensor] = {}
     for operation in tf.get_default_graph().get_operations():
         if operation.type.startswith(_UPDATES):

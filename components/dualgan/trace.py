@@ -5,7 +5,7 @@ Arrays by name (dualgan.files), schema version 2:
     meta                         JSON: options, first_step, what recorded it, the probes, names in order
     batch/{A,B,epsilon_A,epsilon_B,dropout}          what was fed, [steps, ...]
     pair/{A,B}                   uint8 [n, S, S, C], validation images that are drawn
-    state/{probe}/{variable}     variables and optimiser slots before a probed step, where no rule gives them
+    state/{probe}/{variable}     variables and optimiser slots before a probed step, if no rule gives them
     picture/{probe}/{name}       of each probe, subsamples (dualgan.subsample, the norm first): what is drawn
     layer/{probe}/{name}         ... layers' outputs
     gradient/{probe}/{variable}, update/{probe}/{variable}     ... gradients, and what the step added to each variable
@@ -47,7 +47,7 @@ _TENSORS = {"picture": "pictures", "layer": "layers", "gradient": "gradients", "
 
 
 class Origin(NamedTuple):
-    """What a recording was made on: TensorFlow's version, Device.describe(), and the step mode."""
+    """The place of a recording: TensorFlow's version, Device.describe(), and the step mode."""
 
     tensorflow: str
     device: Dict[str, Any]
@@ -55,7 +55,7 @@ class Origin(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What a probed step starts from. kind: INITIAL, LATE or STORED; stored: the values if it is STORED."""
+    """The state that a probed step starts from. kind: INITIAL, LATE or STORED; stored: the values if it is STORED."""
 
     kind: str
     stored: State
@@ -198,9 +198,10 @@ SMALL_NETWORKS = 4_000_000
 
 
 class Request(NamedTuple):
-    """What to record. checkpoint: start after the newest one in options.run_dir. probed: which of the steps,
+    """A trace to record.
 
-    counted from 1, beside the first; None leaves it to the size of the networks.
+    checkpoint: start after the newest one in options.run_dir; probed: which of the steps, counted from 1, beside the
+    first; None leaves it to the size of the networks.
     """
 
     options: TrainOptions
@@ -210,7 +211,7 @@ class Request(NamedTuple):
 
 
 def request(arguments: argparse.Namespace) -> Request:
-    """What the command line asks for. Options of a run folder that is there already can only be changed for the leg."""
+    """Return what the command line asks for. Options of a run that is there already can only be changed for the leg."""
     options = train_options.from_arguments(arguments)
     if options.run_dir and RunFolder(Path(options.run_dir)).options.is_file():
         options = _as_run(arguments, options)
@@ -279,7 +280,7 @@ def _check_request(wanted: Request) -> None:
 
 
 def _probed(wanted: Request, graph: StepGraph) -> List[int]:
-    """Which of the steps, from 1, are probed beside the first."""
+    """Return which of the steps, from 1, are probed beside the first."""
     if wanted.probed is not None:
         return wanted.probed
     parameters = sum(variable.shape.num_elements() for variable in graph.variables.values())
@@ -295,7 +296,7 @@ def _late_step(options: TrainOptions, first: int, steps: int) -> int:
 def _start(
     session: Any, prober: Prober, checkpoints: Optional[Checkpoints], options: TrainOptions
 ) -> Tuple[Start, int]:
-    """What the first step starts from, and the number of steps that it has behind it."""
+    """Return what the first step starts from, and the number of steps that it has behind it."""
     if checkpoints is None:
         initial = Start(INITIAL, {})
         # Where the trace is replayed, the original's checkpoint may not be.

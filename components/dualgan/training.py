@@ -1,4 +1,4 @@
-"""The training loop: it fills a run folder, and goes on where an earlier process stopped."""
+"""The training loop: it fills a run folder, and continues a run that an earlier process left."""
 
 import math
 import os

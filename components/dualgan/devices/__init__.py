@@ -19,9 +19,9 @@ def device_options(given: Any) -> DeviceOptions:
 
 
 def open_device(name: str, threads: int = 0, options: Optional[DeviceOptions] = None) -> Device:
-    """The device ``name`` (one of DEVICES). Raises BadInput, saying what was looked for, where it is not there, and for
+    """Return the device ``name``, one of DEVICES.
 
-    an option that does not fit it.
+    Raises BadInput, saying what was looked for, if it is not there, and for an option that does not fit it.
     """
     options = options or DeviceOptions()
     if name == "cpu":

@@ -45,9 +45,9 @@ class Device:
     matmul_input_dtype = "float32"
 
     def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
-        """threads: CPU threads for one operation, 0 for as many as there are cores. Raises BadInput for an option
+        """threads: CPU threads for one operation, 0 for as many as there are cores.
 
-        that is given and means nothing on this device: it would be recorded and have no effect.
+        Raises BadInput for an option that means nothing on this device: it would be recorded and have no effect.
         """
         for name, default in DEFAULTS._asdict().items():
             if getattr(options, name) != default and name not in self.accepts:
@@ -63,23 +63,23 @@ class Device:
         return config
 
     def wrap_optimizer(self, optimizer: Any) -> Any:
-        """What ``optimizer`` must become on this device."""
+        """Return what ``optimizer`` must become on this device."""
         return optimizer
 
     def gradients(self, optimizer: Any, loss: Any, values: Sequence[Any]) -> List[Any]:
-        """Gradients of the scalar ``loss`` by each of ``values``, for a wrapped optimizer to apply; zero for a value
+        """Return the gradients of the scalar ``loss`` by each of ``values``, for a wrapped optimizer to apply.
 
-        that the loss does not depend on.
+        They are zero for a value that the loss does not depend on.
         """
         found: List[Any] = tf.gradients(loss, list(values), unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return found
 
     def kernels(self) -> Kernels:
-        """How layers are computed best here; for one graph."""
+        """Return the kernels that compute layers best here; for one graph."""
         return Kernels()
 
     def peak_memory_bytes(self) -> Optional[int]:
-        """The most of the device's own memory that this process has used; None where it has none or cannot say."""
+        """Return the most of the device's own memory that this process has used; None if it has none or cannot say."""
         return None
 
     def describe(self) -> Dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which CANN (Huawei's libraries for Ascend) and which driver are installed, as their own files say."""
+"""Read which CANN (Huawei's libraries for Ascend) and which driver are installed from their own files."""
 
 import os
 import re
@@ -20,7 +20,7 @@ INFO_FILES = ("ascend_*_install.info", "*-linux/ascend_*_install.info")
 
 
 class Cann(NamedTuple):
-    """Versions as written, such as "5.0.4.alpha005" and "21.0.2"; None where no file says. looked_in: the folder."""
+    """Versions as written, such as "5.0.4.alpha005" and "21.0.2"; None if no file says. looked_in: the folder."""
 
     version: Optional[str]
     driver: Optional[str]
@@ -32,7 +32,7 @@ class Cann(NamedTuple):
 
 
 def installed() -> Cann:
-    """What is installed on this machine, or in this container."""
+    """Return the versions that are installed on this machine, or in this container."""
     override = os.environ.get(ROOT_VARIABLE)
     root = Path(override or DEFAULT_ROOT)
     driver_root = root if override else _driver_root()
@@ -73,7 +73,7 @@ def _driver_version(root: Path) -> Optional[str]:
 
 
 def _entries(file: Path) -> Dict[str, str]:
-    """The lines NAME=VALUE of a file, names in lower case; {} where it cannot be read."""
+    """The lines NAME=VALUE of a file, names in lower case; {} if it cannot be read."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

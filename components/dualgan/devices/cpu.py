@@ -20,7 +20,7 @@ FEW_RESULTS = 8
 
 
 class Patches(NamedTuple):
-    """What each result of a 5 x 5 filter sees of an image [N, H, W, C], in three rows of blocks of 2 x 2 pixels.
+    """The patches of an image [N, H, W, C] that a 5 x 5 filter sees, in three rows of blocks of 2 x 2 pixels.
 
     parts: a row of blocks each, [N * H/2 * W/2, 3 blocks * 2 * 2 * C].
     whole: of one image, what the parts are cut of: they start W/2 below each other. None of several images.
@@ -138,7 +138,7 @@ def _patches(x: Tensor) -> Patches:
     padded = tf.concat([beyond, rows, beyond], 1)
     if batch == 1:
         whole = tf.reshape(padded, [-1, 3 * size])
-        # A slice of the first dimension shares its memory, where the rest is a multiple of a vector register.
+        # A slice of the first dimension shares its memory if the rest is a multiple of a vector register.
         by_row = tf.reshape(padded, [height + 2, row])
         parts = [by_row[start : start + height] for start in range(3)]
     else:

@@ -152,7 +152,7 @@ def require_determinism() -> None:
 
 
 def determinism() -> str:
-    """How far ``require_determinism`` reaches here, for the record.
+    """Say how far ``require_determinism`` reaches here, for the record.
 
     "enforced": an operation that has no deterministic implementation fails (2.8 and newer); "operations": those that
     have one use it (2.1 and newer, NVIDIA's 1.15); "convolutions": cuDNN's alone (Google's 1.15). TensorFlow itself

@@ -20,7 +20,7 @@ OF_SEVERAL_CARDS = (
 def prepare_single_card(environment: MutableMapping[str, str]) -> None:
     """Make ``environment`` that of one card, before npu_bridge is imported.
 
-    Raises BadInput where it asks for several: gradients would then be averaged with processes that are not there.
+    Raises BadInput if it asks for several: gradients would then be averaged with processes that are not there.
     """
     for name in SIZES:
         size = environment.get(name, "1").strip()
@@ -35,12 +35,12 @@ def prepare_single_card(environment: MutableMapping[str, str]) -> None:
         environment.setdefault("ASCEND_DEVICE_ID", "0")
 
 
-# Where the compiler of operations works, and where it keeps what it made for the next process.
+# The folders that the compiler of operations works in, and keeps what it made in for the next process.
 FOLDER_VARIABLES = ("ASCEND_WORK_PATH", "ASCEND_CACHE_PATH")
 
 
 def prepare_folders(environment: MutableMapping[str, str]) -> None:
-    """Name folders for CANN's files where ``environment`` names none, and leave a current folder that is read-only.
+    """Name folders for CANN's files if ``environment`` names none, and leave a current folder that is read-only.
 
     CANN 5.0 knows none of FOLDER_VARIABLES and writes ``kernel_meta`` into the current folder, newer ones others.
 

@@ -1,4 +1,4 @@
-"""What --npu_parameters may hold: keys of the session's NpuOptimizer, under the adapter's own names.
+"""The keys that --npu-parameters may hold: those of the session's NpuOptimizer, under the adapter's own names.
 
 The adapter (TF Adapter, tf_adapter/util/npu_attrs.cc) ignores a key that it does not know, and reads one that is set in
 the wrong field of its AttrValue as empty. Neither happens here: a key has one type, and anything else is refused.

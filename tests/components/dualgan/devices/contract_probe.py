@@ -1,14 +1,14 @@
-"""Tried against the double of npu_bridge, on TensorFlow 1.15: prints its signatures and what it says to each attempt.
+"""Tried against the double of npu_bridge, on TensorFlow 1.15: prints what it says to each attempt.
 
 Each attempt is made on every chip.
 
 Runs as a program of its own: importing npu_bridge changes TensorFlow for the whole process.
 """
 
-import inspect
 import json
 import os
-from typing import Any, Callable, Dict, List, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Tuple
 
 import tensorflow as tf
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
@@ -49,9 +49,52 @@ def run(build: Callable[[], Any]) -> None:
         opened.run(fetched)
 
 
-@attempt
-def a_careful_session() -> None:
-    open_session(config(graph_memory_max_size=("s", b"8 * 1024 * 1024 * 1024"), op_debug_level=("i", 0)))
+# Parameters of a session: field and value of each key.
+SESSIONS: Dict[str, Dict[str, Tuple[str, Any]]] = {
+    "a_careful_session": {"graph_memory_max_size": ("s", b"8 * 1024 * 1024 * 1024"), "op_debug_level": ("i", 0)},
+    "an_unknown_key": {"over_dump": ("b", True)},
+    "a_string_in_the_field_of_numbers": {"graph_memory_max_size": ("i", 8 * 1024**3)},
+    "an_unknown_precision_mode": {"precision_mode": ("s", b"allow_mixed_precision")},
+    "a_newer_precision_mode": {"precision_mode": ("s", b"cube_fp16in_fp32out")},
+    "float32_convolutions": {"precision_mode": ("s", b"must_keep_origin_dtype")},
+    "float16_throughout": {"precision_mode": ("s", b"force_fp16")},
+    "deterministic": {"deterministic": ("i", 1)},
+    "a_dump_into_no_folder": {"enable_dump": ("b", True), "dump_path": ("s", b"/no/such/folder")},
+    "a_step_to_dump_that_is_no_number": {
+        "enable_dump": ("b", True),
+        "dump_path": ("s", b"/tmp"),
+        "dump_step": ("s", b"one"),
+    },
+    "debugging_with_a_compiler_cache": {"op_debug_level": ("i", 1), "op_compiler_cache_mode": ("s", b"enable")},
+    "a_card_below_the_first": {"session_device_id": ("i", -1)},
+    "a_key_of_cann_9": {"oo_level": ("s", b"O3")},
+    "a_key_that_cann_9_dropped": {"es_cluster_config": ("s", b"")},
+    "a_key_that_no_adapter_reads": {"const_input": ("s", b"")},
+    "dump_of_tensors_and_of_overflows": {
+        "enable_dump": ("b", True),
+        "enable_dump_debug": ("b", True),
+        "dump_path": ("s", b"/tmp"),
+    },
+    "overflows_of_the_cores_alone": {
+        "dump_debug_mode": ("s", b"aicore_overflow"),
+        "enable_dump_debug": ("b", True),
+        "dump_path": ("s", b"/tmp"),
+    },
+}
+GRAPHS: Dict[str, Callable[[], Any]] = {
+    "an_unknown_shape": lambda: tf.placeholder_with_default(tf.placeholder(tf.float32, [None]), [None]),
+    "python_in_the_graph": lambda: tf.py_func(lambda: 1.0, [], tf.float32),
+    "float64": lambda: tf.zeros([2], tf.float64) + 1,
+    "a_graph_of_float32": lambda: tf.matmul(tf.ones([2, 2]), tf.ones([2, 2])),
+}
+
+
+def open_configured(parameters: Dict[str, Tuple[str, Any]]) -> None:
+    open_session(config(**parameters))
+
+
+ATTEMPTS.update({name: partial(open_configured, parameters) for name, parameters in SESSIONS.items()})
+ATTEMPTS.update({name: partial(run, build) for name, build in GRAPHS.items()})
 
 
 @attempt
@@ -60,92 +103,10 @@ def a_session_without_a_configuration() -> None:
 
 
 @attempt
-def an_unknown_key() -> None:
-    open_session(config(over_dump=("b", True)))
-
-
-@attempt
-def a_string_in_the_field_of_numbers() -> None:
-    open_session(config(graph_memory_max_size=("i", 8 * 1024**3)))
-
-
-@attempt
-def an_unknown_precision_mode() -> None:
-    open_session(config(precision_mode=("s", b"allow_mixed_precision")))
-
-
-@attempt
 def no_precision_mode() -> None:
     made = config()
     del made.graph_options.rewrite_options.custom_optimizers[0].parameter_map["precision_mode"]
     open_session(made)
-
-
-@attempt
-def a_newer_precision_mode() -> None:
-    open_session(config(precision_mode=("s", b"cube_fp16in_fp32out")))
-
-
-@attempt
-def float32_convolutions() -> None:
-    open_session(config(precision_mode=("s", b"must_keep_origin_dtype")))
-
-
-@attempt
-def float16_throughout() -> None:
-    open_session(config(precision_mode=("s", b"force_fp16")))
-
-
-@attempt
-def deterministic() -> None:
-    open_session(config(deterministic=("i", 1)))
-
-
-@attempt
-def dump_of_tensors_and_of_overflows() -> None:
-    dump = {"enable_dump": ("b", True), "enable_dump_debug": ("b", True), "dump_path": ("s", b"/tmp")}
-    open_session(config(**dump))
-
-
-@attempt
-def a_dump_into_no_folder() -> None:
-    open_session(config(enable_dump=("b", True), dump_path=("s", b"/no/such/folder")))
-
-
-@attempt
-def a_step_to_dump_that_is_no_number() -> None:
-    open_session(config(enable_dump=("b", True), dump_path=("s", b"/tmp"), dump_step=("s", b"one")))
-
-
-@attempt
-def overflows_of_the_cores_alone() -> None:
-    dump = {"enable_dump_debug": ("b", True), "dump_path": ("s", b"/tmp")}
-    open_session(config(dump_debug_mode=("s", b"aicore_overflow"), **dump))
-
-
-@attempt
-def debugging_with_a_compiler_cache() -> None:
-    open_session(config(op_debug_level=("i", 1), op_compiler_cache_mode=("s", b"enable")))
-
-
-@attempt
-def a_card_below_the_first() -> None:
-    open_session(config(session_device_id=("i", -1)))
-
-
-@attempt
-def a_key_of_cann_9() -> None:
-    open_session(config(oo_level=("s", b"O3")))
-
-
-@attempt
-def a_key_that_cann_9_dropped() -> None:
-    open_session(config(es_cluster_config=("s", b"")))
-
-
-@attempt
-def a_key_that_no_adapter_reads() -> None:
-    open_session(config(const_input=("s", b"")))
 
 
 @attempt
@@ -192,26 +153,6 @@ def a_table_of_ranks() -> None:
 
 
 @attempt
-def an_unknown_shape() -> None:
-    run(lambda: tf.placeholder_with_default(tf.placeholder(tf.float32, [None]), [None]))
-
-
-@attempt
-def python_in_the_graph() -> None:
-    run(lambda: tf.py_func(lambda: 1.0, [], tf.float32))
-
-
-@attempt
-def float64() -> None:
-    run(lambda: tf.zeros([2], tf.float64) + 1)
-
-
-@attempt
-def a_graph_of_float32() -> None:
-    run(lambda: tf.matmul(tf.ones([2, 2]), tf.ones([2, 2])))
-
-
-@attempt
 def a_wrapper_of_no_optimizer() -> None:
     npu_init.npu_tf_optimizer("adam")
 
@@ -244,30 +185,14 @@ def answer(function: Callable[[], Any]) -> str:
         os.environ.update(environment)
 
 
-def signature(function: Any) -> List[List[str]]:
-    """Names of the parameters and their defaults, "" where there is none."""
-    parameters = inspect.signature(function).parameters.values()
-    return [[p.name, "" if p.default is p.empty else repr(p.default)] for p in parameters if p.name != "self"]
-
-
 def answers(chip: str) -> Dict[str, str]:
     os.environ["NPU_BRIDGE_DOUBLE_CHIP"] = chip
     return {name: answer(function) for name, function in ATTEMPTS.items()}
 
 
-FUNCTIONS = {
-    "npu_config_proto": npu_init.npu_config_proto,
-    "npu_tf_optimizer": npu_init.npu_tf_optimizer,
-    "NPUDistributedOptimizer": npu_init.NPUDistributedOptimizer,
-    "NPULossScaleOptimizer": npu_init.NPULossScaleOptimizer,
-    "FixedLossScaleManager": npu_init.FixedLossScaleManager,
-    "ExponentialUpdateLossScaleManager": npu_init.ExponentialUpdateLossScaleManager,
-}
-
 if __name__ == "__main__":
     sessions = [kind.__init__ for kind in (session.Session, session.InteractiveSession)]
     found = {
-        "signatures": {name: signature(function) for name, function in FUNCTIONS.items()},
         "patches_sessions": [made is not plain for made, plain in zip(sessions, PLAIN_SESSIONS)],
         "keys": sorted(contract.fields_of_keys(contract.flavour())),
         "answers": {chip: answers(chip) for chip in contract.CHIPS},

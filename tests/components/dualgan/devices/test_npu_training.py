@@ -41,19 +41,8 @@ def training(dataset: Path, run: Path, *options: str) -> list[str]:
     overflow = {"enable_dump_debug": True, "dump_path": str(run.parent), "dump_debug_mode": "all", "op_debug_level": 0}
     parameters = ("--npu_parameters", json.dumps({"graph_memory_max_size": "8 * 1024 * 1024 * 1024", **overflow}))
     folders = ["--data_dir", str(dataset), "--run_dir", str(run), "--cache_dir", str(run.parent / "cache")]
-    return [
-        "train",
-        *folders,
-        *SMALL,
-        "--device",
-        "npu",
-        "--save_freq",
-        "3",
-        "--sample_images",
-        "1",
-        *parameters,
-        *options,
-    ]
+    frequencies = ("--save_freq", "3", "--sample_images", "1")
+    return ["train", *folders, *SMALL, "--device", "npu", *frequencies, *parameters, *options]
 
 
 def trained(trainer: Trainer, dataset: Path, run: Path, *options: str) -> Path:

@@ -94,17 +94,8 @@ def day(config: pytest.Config) -> Iterator[list[str]]:
             continue
         program, *arguments = shlex.split(command.replace("--device gpu", "--device cpu"))
         if "train" in arguments:
-            arguments += [
-                *SMALL,
-                "--max_steps",
-                "30",
-                "--train_epochs",
-                "9",
-                "--sample_images",
-                "2",
-                "--cache_dir",
-                "cache",
-            ]
+            arguments += [*SMALL, "--max_steps", "30", "--train_epochs", "9"]
+            arguments += ["--sample_images", "2", "--cache_dir", "cache"]
         programs = {"python3.7": [ascend], "python": [sys.executable], "parity": [sys.executable, "-m", "parity"]}
         yield [*programs[program], *arguments]
 
