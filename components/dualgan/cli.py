@@ -2,19 +2,23 @@
 
 import argparse
 import atexit
+import ctypes
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
-from dualgan.allocator import share_one_arena
 from dualgan.errors import BadInput, exit_code_of
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
 # Where the module cannot be found, TensorFlow goes without.
 if sys.version_info >= (3, 8):
     sys.modules["keras"] = None  # type: ignore[assignment]
+
+# Of mallopt(3) in the GNU C library.
+M_ARENA_MAX = -8
 
 DESCRIPTION = """DualGAN: unpaired image-to-image translation.
 Options may also be spelled as in the references: --image_size for --image-size."""
@@ -51,11 +55,9 @@ def parser() -> train_options.Parser:
     root = train_options.Parser(prog="dualgan", description=DESCRIPTION)
     commands = root.add_subparsers(dest="command", metavar="COMMAND")
     commands.required = True
-    plain = argparse.RawDescriptionHelpFormatter
+    command = partial(commands.add_parser, formatter_class=argparse.RawDescriptionHelpFormatter)
 
-    train = commands.add_parser(
-        "train", help="train and write a run folder", description=TRAIN_HELP, formatter_class=plain
-    )
+    train = command("train", help="train and write a run folder", description=TRAIN_HELP)
     train_options.add_arguments(train)
     train.add_argument(
         "--phase",
@@ -76,9 +78,7 @@ def parser() -> train_options.Parser:
     export.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
     export.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
 
-    verify = commands.add_parser(
-        "verify", help="do steps of the original again", description=VERIFY_HELP, formatter_class=plain
-    )
+    verify = command("verify", help="do steps of the original again", description=VERIFY_HELP)
     verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
     train_options.add_options(verify, train_options.DEVICE_OPTIONS)
     verify.add_argument(
@@ -86,9 +86,7 @@ def parser() -> train_options.Parser:
         help="update critics and generators in one session.run, in two, or check both (default)",
     )  # fmt: skip
 
-    trace = commands.add_parser(
-        "trace", help="record training steps for a replay", description=TRACE_HELP, formatter_class=plain
-    )
+    trace = command("trace", help="record training steps for a replay", description=TRACE_HELP)
     train_options.add_arguments(trace)
     trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
     trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
@@ -99,22 +97,29 @@ def parser() -> train_options.Parser:
         "(default: the last, with small networks)",
     )  # fmt: skip
 
-    replay = commands.add_parser(
-        "replay", help="do a trace's steps again and compare", description=REPLAY_HELP, formatter_class=plain
-    )
+    replay = command("replay", help="do a trace's steps again and compare", description=REPLAY_HELP)
     replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
     replay.add_argument("--run-dir", type=Path, help="run of the leg that is asked about: replay as it trained")
     replay.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
     train_options.add_options(replay, train_options.LEG_OPTIONS)
 
-    doctor = commands.add_parser(
-        "doctor", help="what this machine offers", description=DOCTOR_HELP, formatter_class=plain
-    )
+    doctor = command("doctor", help="what this machine offers", description=DOCTOR_HELP)
     doctor.add_argument(
         "--device", choices=("any", *train_options.DEVICES), default="any", help="which must be usable (default: any)"
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     return root
+
+
+def share_one_arena() -> None:
+    """Let all threads of this process share one heap; call it before they start. Only with the GNU C library.
+
+    A step's tensors are freed by other threads than those that made them. With a heap a thread, as is usual, some
+    16 kB a step stay unused for the first thousands of steps.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)
 
 
 def draw_validation_images(arguments: argparse.Namespace) -> int:

@@ -13,9 +13,7 @@ from dualgan.errors import BadInput, first_line
 from dualgan.run_folder import whole_file
 
 Arrays = Dict[str, Any]
-
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
-
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 

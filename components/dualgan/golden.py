@@ -13,7 +13,7 @@ what each case starts from, it holds results only (dualgan.files, schema version
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -48,14 +48,6 @@ _OPTIONS = (
 _FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": RMSPROP_EPSILON, "cases": CASES}
 
 
-class Case(NamedTuple):
-    """A step to do, and what it should come to."""
-
-    batch: Batch
-    state: State
-    expected: Probe
-
-
 class Golden(NamedTuple):
     """A golden file in memory."""
 
@@ -63,8 +55,8 @@ class Golden(NamedTuple):
     seed: int
     arrays: Dict[str, Any]
 
-    def case(self, number: int) -> Case:
-        """Case ``number``: 0 is the initial state, 1 and 2 are drawn."""
+    def case(self, number: int) -> Tuple[Batch, State, Probe]:
+        """Return what case ``number`` (0: the initial state; 1, 2: drawn) starts from, and what it should come to."""
         seed, size = 1000 * self.seed + number, self.options.batch_size
         specs = all_variables(network_shape(self.options))
         state = drawn_weights(specs, seed, biases=number > 0)
@@ -80,13 +72,12 @@ class Golden(NamedTuple):
             {term: float(self.arrays["loss/" + name][number]) for name, term in TERMS.items()},
             self._tensors("update", number),
         )
-        return Case(Batch(A, B, epsilon_A, epsilon_B, None), state, expected)
+        return Batch(A, B, epsilon_A, epsilon_B, None), state, expected
 
     def _tensors(self, kind: str, number: int) -> Dict[str, Subsample]:
         return {
             spec.name: Subsample(
-                self.arrays[f"{kind}/{spec.name}"][number],
-                float(self.arrays[f"{kind}_norm/{spec.name}"][number]),
+                self.arrays[f"{kind}/{spec.name}"][number], float(self.arrays[f"{kind}_norm/{spec.name}"][number])
             )
             for spec in all_variables(network_shape(self.options))
         }
@@ -176,23 +167,19 @@ def _probes(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]
 
 
 def _errors(recorded: Golden, number: int, prober: Prober, session: Any) -> Dict[str, Any]:
-    case = recorded.case(number)
-    pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(case.batch.A, case.batch.B))]
-    probe = prober.probe(session, case.expected.step, case.batch, case.state, pairs, ELEMENTS, layers_too=False)
-    return probe_errors(probe, case.expected, network_shape(recorded.options), drawn=number > 0)
+    batch, state, expected = recorded.case(number)
+    pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(batch.A, batch.B))]
+    probe = prober.probe(session, expected.step, batch, state, pairs, ELEMENTS, layers_too=False)
+    return probe_errors(probe, expected, network_shape(recorded.options), drawn=number > 0)
 
 
 def _drawing(graph: StepGraph) -> Callable[[Any, Mapping[str, Any], Pairs], Pictures]:
-    """A function that draws a batch as `sample` does, one pair after the other; of that, the recorded pixels."""
+    """Return a function that draws a batch as `sample` does, one pair after the other; of that, the recorded pixels."""
 
     def drawn(session: Any, _: Mapping[str, Any], pairs: Pairs) -> Pictures:
         sample = graph.sample_callable(session)
         images = [sample(pair.A[np.newaxis], pair.B[np.newaxis]) for pair in pairs]
-        return {
-            kind: np.concatenate([getattr(translations, kind) for translations in images])[
-                :, ::PIXEL_STRIDE, ::PIXEL_STRIDE
-            ]
-            for kind in TRANSLATED
-        }
+        whole = {kind: np.concatenate([getattr(found, kind) for found in images]) for kind in TRANSLATED}
+        return {kind: pictures[:, ::PIXEL_STRIDE, ::PIXEL_STRIDE] for kind, pictures in whole.items()}
 
     return drawn

@@ -7,7 +7,6 @@ and FILTER. It is made by one run, while others that want it wait, and appears w
 import contextlib
 import fcntl
 import os
-import uuid
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -16,6 +15,7 @@ from PIL import Image
 
 from dualgan.dataset_folder import list_images
 from dualgan.errors import BadInput
+from dualgan.run_folder import whole_file
 
 MODES = {1: "L", 3: "RGB"}
 # How images are resized: Pillow's, which averages over all pixels that become one when it makes an image smaller.
@@ -87,16 +87,8 @@ def _read(file: Path, shape: Tuple[int, ...]) -> Any:
 
 
 def _write(file: Path, paths: List[Path], size: int, channels: int) -> None:
-    temporary = str(file.with_suffix(f".{uuid.uuid4().hex}.tmp"))
-    try:
-        shape = (len(paths), size, size, channels)
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        for index, path in enumerate(paths):
-            images[index] = decode(path, size, channels)
-        images.flush()
-        del images
-        os.replace(temporary, str(file))
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), size, size, channels)}
+    with whole_file(file) as output:
+        np.lib.format.write_array_header_1_0(output, header)
+        for path in paths:
+            output.write(decode(path, size, channels).tobytes())

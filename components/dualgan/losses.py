@@ -71,12 +71,7 @@ def critic_losses(
     """Every term of the critics' loss; "d_loss" is what they minimise. "Ad", "Bd" leave the gradient penalty out."""
     in_B = critic_loss(critic_of_A_g, images.real_B, images.A2B, options.GAN_type)
     in_A = critic_loss(critic_of_B_g, images.real_A, images.B2A, options.GAN_type)
-    terms = {
-        "Ad_fake": in_B["fake"],
-        "Ad_real": in_B["real"],
-        "Bd_fake": in_A["fake"],
-        "Bd_real": in_A["real"],
-    }
+    terms = {"Ad_fake": in_B["fake"], "Ad_real": in_B["real"], "Bd_fake": in_A["fake"], "Bd_real": in_A["real"]}
     terms["Ad_loss"] = terms["Ad_fake"] + terms["Ad_real"]
     terms["Bd_loss"] = terms["Bd_fake"] + terms["Bd_real"]
     terms["d_loss"] = terms["Ad_loss"] + terms["Bd_loss"]

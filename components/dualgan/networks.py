@@ -13,15 +13,10 @@ from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
-
 Weights = Dict[str, Tensor]
-
 GENERATOR_WIDTHS = (1, 2, 4, 8)
-
 CRITIC_WIDTHS = (1, 2, 4, 8, 8)
-
 DROPPED_DECODER_LAYERS = 3
-
 WEIGHT_STDDEV = 0.02
 
 
@@ -41,32 +36,23 @@ class VariableSpec(NamedTuple):
 
     name: str
     shape: Tuple[int, ...]
-    mean: float
-    stddev: float
-    truncated: bool
-
-
-def _weight(name: str, *shape: int, **options: bool) -> VariableSpec:
-    return VariableSpec(name, shape, 0.0, WEIGHT_STDDEV, options.get("truncated", False))
-
-
-def _zeros(name: str, size: int) -> VariableSpec:
-    return VariableSpec(name, (size,), 0.0, 0.0, False)
+    mean: float = 0.0
+    stddev: float = 0.0
+    truncated: bool = False
 
 
 def _convolution(name: str, kernel: int, inputs: int, outputs: int) -> List[VariableSpec]:
-    return [
-        _weight(name + "/w", kernel, kernel, inputs, outputs, truncated=True),
-        _zeros(name + "/biases", outputs),
-    ]
+    weights = VariableSpec(name + "/w", (kernel, kernel, inputs, outputs), stddev=WEIGHT_STDDEV, truncated=True)
+    return [weights, VariableSpec(name + "/biases", (outputs,))]
 
 
 def _deconvolution(name: str, kernel: int, inputs: int, outputs: int) -> List[VariableSpec]:
-    return [_weight(name + "/w", kernel, kernel, outputs, inputs), _zeros(name + "/biases", outputs)]
+    weights = VariableSpec(name + "/w", (kernel, kernel, outputs, inputs), stddev=WEIGHT_STDDEV)
+    return [weights, VariableSpec(name + "/biases", (outputs,))]
 
 
 def _norm(name: str, size: int) -> List[VariableSpec]:
-    return [VariableSpec(name + "/scale", (size,), 1.0, WEIGHT_STDDEV, False), _zeros(name + "/center", size)]
+    return [VariableSpec(name + "/scale", (size,), 1.0, WEIGHT_STDDEV), VariableSpec(name + "/center", (size,))]
 
 
 def depth(image_size: int) -> int:
@@ -148,7 +134,6 @@ def generator(
 
 # The names of the original, which calls its fifth convolution h3_1.
 _CRITIC_CONVOLUTIONS = ("h0_conv", "h1_conv", "h2_conv", "h3_conv", "h3_1_conv")
-
 _CRITIC_NORMS = ("", "bn1", "bn2", "bn3", "bn3_1")
 
 
@@ -176,7 +161,8 @@ def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_t
         return specs + _convolution(prefix + "_h4", 3, width, 1)
     side = image_size >> count
     name = prefix + "_d_h3_lin"
-    return specs + [_weight(name + "/Matrix", side * side * width, 1), _zeros(name + "/bias", 1)]
+    matrix = VariableSpec(name + "/Matrix", (side * side * width, 1), stddev=WEIGHT_STDDEV)
+    return [*specs, matrix, VariableSpec(name + "/bias", (1,))]
 
 
 def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Kernels = PLAIN) -> Tensor:

@@ -9,40 +9,29 @@ from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json
 
 DEVICES = ("cpu", "gpu", "npu")
-
 GAN_TYPES = ("wgan-gp", "wgan", "classic")
-
 DISC_TYPES = ("globalgan", "patchgan")
-
 LOSS_METRICS = ("L1", "L2")
-
 STEP_MODES = ("auto", "one-run", "two-run")
-
 ON_NAN = ("stop", "continue")
-
 # What each does is said in devices/npu_options.py.
 PRECISION_MODES = (
     *("force_fp32", "cube_fp16in_fp32out", "allow_fp32_to_fp16", "allow_mix_precision", "allow_mix_precision_fp16"),
     *("force_fp16", "must_keep_origin_dtype", "allow_fp32_to_bf16", "allow_mix_precision_bf16"),
 )
-
 PRESETS: Dict[str, Dict[str, Any]] = {
     "full": {"train_epochs": 100},
     "performance": {"train_epochs": 1, "sample_freq": 0, "save_freq": 0},
 }
-
 # What a resumed run may change: nothing that was computed so far depends on it.
 CHANGEABLE = frozenset(
     ("run_dir", "data_dir", "dataset_name", "cache_dir", "train_epochs", "max_steps", "save_freq", "sample_freq")
     + ("sample_images", "log_freq", "keep_checkpoints", "on_nan", "git_commit")
 )
-
 # Names that the original has for an option besides.
 OTHER_NAMES = {"train_epochs": ("--epoch",)}
-
 # Those that set up the device, for commands that compute without training.
 DEVICE_OPTIONS = ("device", "precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
-
 # What belongs to a leg, not to the experiment: where and how it computes.
 LEG_OPTIONS = (*DEVICE_OPTIONS, "threads", "step_mode")
 
@@ -108,9 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every option to ``parser``, and --preset."""
     add_options(parser, [option.name for option in fields(TrainOptions)])
     parser.add_argument(
-        "--preset",
-        choices=sorted(PRESETS),
-        help="full: 100 epochs; performance: one epoch, no samples, for timing",
+        "--preset", choices=sorted(PRESETS), help="full: 100 epochs; performance: one epoch, no samples, for timing"
     )
 
 
@@ -168,12 +155,9 @@ def _boolean(text: str) -> bool:
 
 def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
     """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
-    chosen = dict(PRESETS[arguments.preset]) if arguments.preset else {}
-    for option in fields(TrainOptions):
-        value = getattr(arguments, option.name)
-        if value is not None:
-            chosen[option.name] = value
-    return validated(TrainOptions(**chosen))
+    preset = PRESETS[arguments.preset] if arguments.preset else {}
+    given = {option.name: getattr(arguments, option.name) for option in fields(TrainOptions)}
+    return validated(TrainOptions(**{**preset, **{name: value for name, value in given.items() if value is not None}}))
 
 
 def from_dict(values: Dict[str, Any]) -> TrainOptions:

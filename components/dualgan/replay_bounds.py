@@ -119,14 +119,8 @@ def checks(content: Dict[str, Any], bounds: ReplayBounds) -> Iterator[Check]:
 def _of_state(bounds: ReplayBounds, drawn: bool) -> ReplayBounds:
     if not drawn:
         return bounds
-    return bounds._replace(
-        layer=bounds.late_layer,
-        term=bounds.late_term,
-        gradient=float("inf"),
-        small_gradient=float("inf"),
-        median=bounds.late_median,
-        update_size=bounds.late_update_size,
-    )
+    late = {name[len("late_") :]: bound for name, bound in bounds._asdict().items() if name.startswith("late_")}
+    return bounds._replace(gradient=float("inf"), small_gradient=float("inf"), **late)
 
 
 def _probe_checks(

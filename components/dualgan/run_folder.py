@@ -24,47 +24,27 @@ from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
-
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
-
 LOSS_METRICS = (
     *("A_loss", "B_loss", "Ad_loss", "Bd_loss", "Ag_loss", "Bg_loss", "d_loss", "g_loss"),
     "gradient_penalty",
 )
-
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
-
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
-
 SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
-
 Event = Dict[str, Any]
 
 
-class RunFolder(NamedTuple):
+class RunFolder:
     """Paths inside a run folder."""
 
-    path: Path
-
-    @property
-    def options(self) -> Path:
-        return self.path / "options.json"
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoint"
-
-    @property
-    def samples(self) -> Path:
-        return self.path / "samples"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.options = path / "options.json"
+        self.events = path / "events.jsonl"
+        self.summary = path / "summary.json"
+        self.checkpoints = path / "checkpoint"
+        self.samples = path / "samples"
 
     def samples_of(self, step: int) -> Path:
         return self.samples / step_name(step)
@@ -152,7 +132,7 @@ def write_json(path: Union[str, Path], content: Any) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes its place at ``path``, on disk and whole, if the block ends without an error."""
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".")
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -6,7 +6,7 @@ import statistics
 import sys
 from typing import Any, Dict, List, Optional, Sequence
 
-from dualgan.run_folder import RECONSTRUCTION_METRICS, Event, is_training_step, min_loss
+from dualgan.run_folder import RECONSTRUCTION_METRICS, TIMING_METRICS, Event, is_training_step, min_loss
 
 # The first steps of a process compile kernels and fill caches.
 WARM_UP_STEPS = 5
@@ -26,20 +26,13 @@ def steady_seconds(events: Sequence[Event]) -> List[float]:
     return seconds
 
 
-def percentile_95(values: Sequence[float]) -> float:
-    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
-
-
 def timing(seconds: Sequence[float], batch_size: int) -> Dict[str, Optional[float]]:
     """sec_per_step (median) and its 95th percentile in seconds; images of both domains a second. None if unknown."""
     if not seconds:
-        return {"sec_per_step": None, "sec_per_step_p95": None, "images_per_sec": None}
+        return dict.fromkeys(TIMING_METRICS)
     median = statistics.median(seconds)
-    return {
-        "sec_per_step": median,
-        "sec_per_step_p95": percentile_95(seconds),
-        "images_per_sec": 2 * batch_size / median,
-    }
+    percentile_95 = sorted(seconds)[min(len(seconds) - 1, int(0.95 * len(seconds)))]
+    return dict(zip(TIMING_METRICS, (median, percentile_95, 2 * batch_size / median)))
 
 
 def final_loss(steps: Sequence[Event]) -> Dict[str, Any]:

@@ -15,24 +15,6 @@ from dualgan.step import Losses, StepGraph, load_variables
 from dualgan.subsample import ELEMENTS, Subsample, UpdateNorms, subsample
 from dualgan.tensorflow_v1 import tf
 
-
-def operations_behind(fetches: Sequence[Any], control_too: bool = True) -> List[Any]:
-    """Return every operation that running ``fetches`` (operations or tensors) needs.
-
-    control_too: whether to follow control dependencies; else only what the values are computed from.
-    """
-    waiting = [getattr(fetch, "op", fetch) for fetch in fetches]
-    seen: Set[Any] = set()
-    while waiting:
-        operation = waiting.pop()
-        if operation in seen:
-            continue
-        seen.add(operation)
-        waiting.extend(tensor.op for tensor in operation.inputs)
-        waiting.extend(operation.control_inputs if control_too else ())
-    return list(seen)
-
-
 Tensor = Any
 # What the first and second use of a generator make, in the order in which the graph is built.
 TRANSLATIONS = {"A_g": ("A2B", "B2A2B"), "B_g": ("B2A", "A2B2A")}
@@ -57,8 +39,9 @@ class Taps(NamedTuple):
     generator_layers: Dict[str, Tensor]
 
 
-def find_taps(graph: StepGraph, critics: Set[str]) -> Taps:
-    """The taps of ``graph``; critics: the names of the critics' variables."""
+def find_taps(graph: StepGraph) -> Taps:
+    """Find the taps of ``graph``."""
+    critics = {name for name in graph.variables if is_critic_variable(name)}
     gradients = _gradients(set(graph.variables))
     of_critics = {name: tensor for name, tensor in gradients.items() if name in critics}
     of_generators = {name: tensor for name, tensor in gradients.items() if name not in critics}
@@ -75,6 +58,23 @@ def find_taps(graph: StepGraph, critics: Set[str]) -> Taps:
         if name not in first and layer not in moved:
             rest[UPDATED + layer if is_critic_variable(layer) else name] = tensor
     return Taps(of_critics, of_generators, first, rest)
+
+
+def operations_behind(fetches: Sequence[Any], control_too: bool = True) -> List[Any]:
+    """Return every operation that running ``fetches`` (operations or tensors) needs.
+
+    control_too: whether to follow control dependencies; else only what the values are computed from.
+    """
+    waiting = [getattr(fetch, "op", fetch) for fetch in fetches]
+    seen: Set[Any] = set()
+    while waiting:
+        operation = waiting.pop()
+        if operation in seen:
+            continue
+        seen.add(operation)
+        waiting.extend(tensor.op for tensor in operation.inputs)
+        waiting.extend(operation.control_inputs if control_too else ())
+    return list(seen)
 
 
 def is_normalised_away(variable: str, depth: int) -> bool:
@@ -168,7 +168,7 @@ class Prober:
         self._variables = {variable.op.name: variable for variable in tf.global_variables()}
         self._initializer = tf.global_variables_initializer()
         self._norms = UpdateNorms(graph.variables)
-        self._taps = find_taps(graph, {name for name in graph.variables if is_critic_variable(name)})
+        self._taps = find_taps(graph)
         self._layers = [*self._taps.critic_layers, *self._taps.generator_layers]
 
     @property

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from dualgan.devices import cann, npu_environment, npu_options, npu_smi
 from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
@@ -21,13 +21,6 @@ STANDARD_OUTPUT = 1
 LIBRARY_NAMES = ("npu_bridge_handle", "gen_npu_ops")
 
 
-class Adapter(NamedTuple):
-    """package: one of PACKAGES; npu_init: its module of functions for sessions and optimisers."""
-
-    package: str
-    npu_init: Any
-
-
 def find_adapter() -> str:
     """The name of the adapter's package in this Python; it is not imported. Raises BadInput if there is none."""
     package = next((name for name in PACKAGES if importlib.util.find_spec(name)), None)
@@ -39,8 +32,11 @@ def find_adapter() -> str:
     return package
 
 
-def load_adapter(package: str) -> Adapter:
-    """Import the adapter. Raises BadInput, with the reason, if it does not load."""
+def load_adapter(package: str) -> Any:
+    """Import the adapter; return its module of functions for sessions and optimisers, npu_init.
+
+    Raises BadInput, with the reason, if it does not load.
+    """
     printed: List[str] = []
     try:
         with standard_output_caught(printed):
@@ -52,7 +48,7 @@ def load_adapter(package: str) -> Adapter:
             "set_env.sh, and see that the host's driver is mounted and the adapter fits this TensorFlow"
         ) from None
     sys.stderr.writelines(line + "\n" for line in printed)
-    return Adapter(package, npu_init)
+    return npu_init
 
 
 def _import_npu_bridge() -> Any:
@@ -125,7 +121,7 @@ class Npu(Device):
         super().__init__(threads, options)
         parameters = npu_options.parse_parameters(options.npu_parameters)
         self._loss_scale = loss_scale(options.loss_scale)
-        package = find_adapter()
+        self._package = find_adapter()
         npu_environment.prepare_single_card(os.environ)
         npu_environment.prepare_folders(os.environ)
         self._cann = cann.installed()
@@ -133,11 +129,10 @@ class Npu(Device):
         self._card = self._listing.cards[0] if self._listing.cards else None
         if npu_smi.is_newer_than_910(self._card):
             os.environ.setdefault(npu_smi.HF32_VARIABLE, "0")
-        self._adapter = load_adapter(package)
-        self._npu_init = self._adapter.npu_init
+        self._npu_init = load_adapter(self._package)
         if not self._card and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
-                f"--device npu: {self._adapter.package} is here but no card: npu-smi lists none and there is no "
+                f"--device npu: {self._package} is here but no card: npu-smi lists none and there is no "
                 f"{DEVICE_NODES}/{DEVICE_NODE}; give this container a card (huawei.com/Ascend910) and the host's driver"
             )
         if self._loss_scale is not None and not hasattr(self._npu_init, "NPULossScaleOptimizer"):
@@ -198,7 +193,7 @@ class Npu(Device):
             "health": cards[0].health if cards else None,
             "driver": self._cann.driver or self._listing.version,
             "cann": self._cann.version,
-            "adapter": self._adapter.package,
+            "adapter": self._package,
             "products": self.matmul_input_dtype,
             "precision_mode": self._precision_mode,
             "loss_scale": self._loss_scale,

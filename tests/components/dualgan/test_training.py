@@ -56,11 +56,7 @@ def test_a_run_leaves_a_complete_run_folder(finished: RunFolder) -> None:
     assert summary["status"] == "finished" and summary["steps"] == STEPS
     assert summary["min_loss"] == min(metrics["A_loss"] for _, _, metrics in steps)
     assert 0 < summary["sec_per_step"] <= summary["sec_per_step_p95"]
-    assert sorted(path.name for path in finished.checkpoints.iterdir()) == [
-        "step-000005",
-        "step-000010",
-        "step-000014",
-    ]
+    assert sorted(path.name for path in finished.checkpoints.iterdir()) == ["step-000005", "step-000010", "step-000014"]
 
 
 def test_the_same_command_leaves_a_finished_run_as_it_is(finished: RunFolder, train: Callable[..., object]) -> None:

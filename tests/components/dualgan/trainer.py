@@ -24,12 +24,7 @@ class Trainer:
 
     def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self.command(*arguments),
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+            self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
