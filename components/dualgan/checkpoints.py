@@ -34,18 +34,16 @@ class Checkpoints:
         self._keep = keep
         self._saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
 
-    def save(self, session: Any, step: int, loss: Optional[float]) -> Checkpoint:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._remove_unfinished()
-        target = self._folder / step_name(step)
-        with whole_folder(target) as folder:
+    def save(self, session: Any, step: int, loss: Optional[float]) -> None:
+        for unfinished in self._folder.glob(".unfinished-*"):
+            shutil.rmtree(str(unfinished))
+        with whole_folder(self._folder / step_name(step)) as folder:
             self._saver.save(session, str(folder / PREFIX), write_meta_graph=False, write_state=False)
             write_json(folder / "checkpoint.json", {"step": step, "loss": loss})
             for file in folder.iterdir():
                 _flush_to_disk(file)
         _flush_to_disk(self._folder)
         self._remove_old()
-        return Checkpoint(target, step, loss)
 
     def restore_newest(self, session: Any) -> Tuple[Optional[Checkpoint], List[str]]:
         """Load the newest checkpoint that is sound: it, or None, and a line on each that is not.
@@ -74,10 +72,6 @@ class Checkpoints:
             if checkpoint != best:
                 shutil.rmtree(str(checkpoint.path))
 
-    def _remove_unfinished(self) -> None:
-        for leftover in self._folder.glob(".unfinished-*"):
-            shutil.rmtree(str(leftover))
-
 
 def saved_checkpoints(folder: Path) -> List[Checkpoint]:
     """The checkpoints in ``folder``, oldest first."""
@@ -97,8 +91,7 @@ def saved_checkpoints(folder: Path) -> List[Checkpoint]:
 def _put_aside(damaged: Checkpoint) -> None:
     """Rename a checkpoint that cannot be read: it must not count among the newest that are kept."""
     target = damaged.path.with_name("unreadable-" + damaged.path.name)
-    if target.exists():
-        shutil.rmtree(str(target))
+    shutil.rmtree(str(target), ignore_errors=True)
     os.replace(str(damaged.path), str(target))
 
 

@@ -13,6 +13,7 @@ more. The numbers depend on seed, step and data alone.
 import math
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -57,18 +58,14 @@ class TrainingData:
                 f"--batch_size {options.batch_size}: more than the dataset has ({len(images_A)} images of A, "
                 f"{len(images_B)} of B)"
             )
-        self._orders: Dict[str, Tuple[int, Any]] = {}
+        self._order = lru_cache(maxsize=2)(self._drawn_order)
 
     def epoch_of(self, step: int) -> int:
         """The epoch, from 0, of training step ``step``, from 1."""
         return (step - 1) // self.steps_per_epoch
 
-    def _order(self, domain: str, epoch: int) -> Any:
-        known = self._orders.get(domain)
-        if known is None or known[0] != epoch:
-            order = stream(self._options.seed, "order", domain, epoch).permutation(len(self._images[domain]))
-            known = self._orders[domain] = (epoch, order)
-        return known[1]
+    def _drawn_order(self, domain: str, epoch: int) -> Any:
+        return stream(self._options.seed, "order", domain, epoch).permutation(len(self._images[domain]))
 
     def _pick(self, domain: str, step: int) -> Any:
         size = self._options.batch_size

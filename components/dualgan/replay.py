@@ -107,11 +107,10 @@ def unforced_run_errors(actual: UnforcedRun, expected: UnforcedRun) -> Dict[str,
     """Of steps one after the other (UnforcedRun), by loss and by network."""
     terms = [term_errors(one, other) for one, other in zip(actual.terms, expected.terms)]
     factors = [size_factors(one, other) for one, other in zip(actual.update_norms, expected.update_norms)]
-    return {"terms": _by_name(terms), "update_sizes": _by_name(factors)}
-
-
-def _by_name(steps: Sequence[Mapping[str, float]]) -> Dict[str, List[float]]:
-    return {name: [errors[name] for errors in steps] for name in steps[0]}
+    return {
+        kind: {name: [errors[name] for errors in steps] for name in steps[0]}
+        for kind, steps in (("terms", terms), ("update_sizes", factors))
+    }
 
 
 def _finite(value: float) -> float:

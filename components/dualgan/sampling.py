@@ -10,6 +10,7 @@ from PIL import Image
 
 from dualgan import networks
 from dualgan.checkpoints import PREFIX, Checkpoint, Checkpoints, saved_checkpoints
+from dualgan.dataset_folder import list_images
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.feed import open_dataset
@@ -46,13 +47,9 @@ def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -
     """The first ``count`` validation pairs (all for 0); of the training images if there are none."""
     domains = []
     for domain, channels in (("A", options.A_channels), ("B", options.B_channels)):
-        for split in ("val", "train"):
-            images, names = decoded_images(
-                Path(options.data_dir), split, domain, options.image_size, channels, digest, cache
-            )
-            if len(images):
-                break
-        domains.append((images, names))
+        folder, size = Path(options.data_dir), options.image_size
+        split = "val" if list_images(folder, "val", domain) else "train"
+        domains.append(decoded_images(folder, split, domain, size, channels, digest, cache))
     (A, names), (B, _) = domains
     pairs = [SampleInput(name, A[index], B[index]) for index, name in enumerate(names[: len(B)])]
     return pairs[:count] if count else pairs

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 Version = Tuple[int, ...]
 
@@ -35,8 +35,9 @@ def installed() -> Cann:
     """Return the versions that are installed on this machine, or in this container."""
     override = os.environ.get(ROOT_VARIABLE)
     root = Path(override or DEFAULT_ROOT)
-    driver_root = root if override else _driver_root()
-    return Cann(_cann_version(root), _driver_version(driver_root), root)
+    told = None if override else _entries(Path(DRIVER_INSTALL_INFO)).get("driver_install_path_param")
+    driver = _entries(Path(told or root) / "driver" / "version.info").get("version")
+    return Cann(_cann_version(root), driver, root)
 
 
 def version_number(text: str) -> Optional[Version]:
@@ -46,7 +47,8 @@ def version_number(text: str) -> Optional[Version]:
 
 
 def _cann_version(root: Path) -> Optional[str]:
-    for installation in _installations(root):
+    found = (path for pattern in INSTALLATIONS for path in sorted(root.glob(pattern), reverse=True))
+    for installation in (path for path in found if path.is_dir()):
         for pattern in INFO_FILES:
             for file in sorted(installation.glob(pattern)):
                 version = _entries(file).get("version")
@@ -57,19 +59,6 @@ def _cann_version(root: Path) -> Optional[str]:
         if version_number(name):
             return name
     return None
-
-
-def _installations(root: Path) -> Iterator[Path]:
-    for pattern in INSTALLATIONS:
-        yield from sorted((path for path in root.glob(pattern) if path.is_dir()), reverse=True)
-
-
-def _driver_root() -> Path:
-    return Path(_entries(Path(DRIVER_INSTALL_INFO)).get("driver_install_path_param") or DEFAULT_ROOT)
-
-
-def _driver_version(root: Path) -> Optional[str]:
-    return _entries(root / "driver" / "version.info").get("version")
 
 
 def _entries(file: Path) -> Dict[str, str]:

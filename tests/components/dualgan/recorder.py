@@ -18,7 +18,7 @@ import numpy as np
 from dualgan import layers, losses, networks
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape
-from dualgan.options import DISC_TYPES, GAN_TYPES, LOSS_METRICS
+from dualgan.options import Parser, TrainOptions, add_options
 from dualgan.step import translate
 from dualgan.subsample import subsample
 from dualgan.tensorflow_v1 import tf
@@ -26,6 +26,10 @@ from dualgan.weights import average_of, drawn_averages, drawn_epsilon, drawn_ima
 from tests.bench.reference_loop import AS_WRITTEN
 
 SIZE, FILTERS, CASES = 256, 2, 3
+OPTIONS = (
+    *("GAN_type", "disc_type", "loss_metric", "batch_size", "lambda_A", "lambda_B", "n_critic", "clip_value", "lr"),
+    *("rmsprop_decay", "seed"),
+)
 CRITIC_TERMS = {"Ad_fake": "Ad_fake", "Ad_real": "Ad_real", "Bd_fake": "Bd_fake", "Bd_real": "Bd_real"}
 CRITIC_TERMS.update({"Ad": "Ad_loss", "Bd": "Bd_loss", "d_loss": "d_loss"})
 GENERATOR_TERMS = {"Ag": "Ag_loss", "Bg": "Bg_loss", "A_loss": "A_loss", "B_loss": "B_loss", "g_loss": "g_loss"}
@@ -127,19 +131,11 @@ def case(original: Original, session: Any, options: argparse.Namespace, number: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--GAN_type", choices=GAN_TYPES, default="wgan-gp")
-    parser.add_argument("--disc_type", choices=DISC_TYPES, default="globalgan")
-    parser.add_argument("--loss_metric", choices=LOSS_METRICS, default="L1")
-    parser.add_argument("--batch_size", type=int, default=1)
-    parser.add_argument("--lambda_A", type=float, default=1000.0)
-    parser.add_argument("--lambda_B", type=float, default=1000.0)
-    parser.add_argument("--n_critic", type=int, default=1)
-    parser.add_argument("--clip_value", type=float, default=0.01)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--rmsprop_decay", type=float, default=0.9)
-    parser.add_argument("--seed", type=int, default=100)
+    add_options(parser, OPTIONS)
+    defaults = TrainOptions(lr=1e-3, seed=100)
+    parser.set_defaults(**{name: getattr(defaults, name) for name in OPTIONS})
     options = parser.parse_args()
     original = Original(options)
     with tf.Session() as session:

@@ -1,10 +1,8 @@
 """Training steps recorded on one runtime and done again on the other: they come out the same, or the first layer that
 does not is named."""
 
-import io
 import itertools
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from components.train.runtimes import RUNTIMES, is_set_up, python_of, trainer_en
 from dualgan.cli import main
 from dualgan.replay_bounds import FLOAT32
 from dualgan.run_folder import read_json, write_json
+from tests.components.dualgan.array_files import changed, overwritten_header, truncated
 from tests.components.dualgan.trainer import SMALL, Trainer
 
 STEPS = 4
@@ -81,10 +80,10 @@ def test_one_runtime_s_steps_come_out_on_the_other_in_the_other_step_mode(
 def test_the_first_layer_that_differs_is_named(
     traces: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def other_layer(arrays: dict[str, Any]) -> None:
+    def other_layer(arrays: dict[str, Any], _: dict[str, Any]) -> None:
         arrays["layer/0/A2B/A_g_e3_conv"] *= 1.001
 
-    trace = altered(traces["tf2"], tmp_path / "altered.npz", other_layer)
+    trace = changed(traces["tf2"], tmp_path / "changed.npz", other_layer)
     assert main(["replay", str(trace), "--output", str(tmp_path / "replay.json")]) == 1
     first = read_json(tmp_path / "replay.json")["departures"][0]
     assert (first["what"], first["name"], first["step"]) == ("forward", "A2B/A_g_e3_conv", 1)
@@ -122,61 +121,32 @@ def test_a_trace_of_a_trained_run_starts_at_its_checkpoint(
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def truncated(trace: Path, target: Path) -> Path:
-    target.write_bytes(trace.read_bytes()[:5000])
-    return target
-
-
-def altered(trace: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    with np.load(trace) as content:
-        arrays = dict(content)
-    change(arrays)
-    np.savez(target, **arrays)
-    return target
-
-
-def of_the_future(arrays: dict[str, Any]) -> None:
-    meta = json.loads(str(arrays["meta"]))
-    arrays["meta"] = np.array(json.dumps({**meta, "schema_version": 99}))
-
-
-def without_a_weight(arrays: dict[str, Any]) -> None:
-    del arrays["state/1/A_g_e1_conv/w"]
-
-
-def of_huge_networks(arrays: dict[str, Any]) -> None:
-    meta = json.loads(str(arrays["meta"]))
-    arrays["meta"] = np.array(json.dumps({**meta, "options": {**meta["options"], "gcn": 10**9}}))
-
-
 def claiming_a_huge_shape(trace: Path, target: Path) -> Path:
     return overwritten_header(trace, target, "pair/A.npy", (10**9, 32, 32, 3))
 
 
-def overwritten_header(file: Path, target: Path, member: str, shape: tuple[int, ...]) -> Path:
-    """A copy of ``file`` whose array ``member`` claims another shape than it has."""
-    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(target, "w") as copy:
-        for name in whole.namelist():
-            content = whole.read(name)
-            if name == member:
-                data = io.BytesIO(content)
-                array = np.load(data)
-                header = io.BytesIO()
-                description = np.lib.format.header_data_from_array_1_0(array)
-                np.lib.format.write_array_header_1_0(header, {**description, "shape": shape})
-                content = header.getvalue() + array.tobytes()
-            copy.writestr(name, content)
-    return target
+def without_a_weight(arrays: dict[str, Any], _: dict[str, Any]) -> None:
+    del arrays["state/1/A_g_e1_conv/w"]
+
+
+def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
+    meta["options"]["gcn"] = 10**9
 
 
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
         (truncated, "not a trace, or a damaged one"),
-        (claiming_a_huge_shape, "of shape (1000000000, 32, 32, 3) does not fit"),
-        (lambda trace, target: altered(trace, target, of_huge_networks), "lacks A_g_e1_conv/"),
-        (lambda trace, target: altered(trace, target, of_the_future), "schema version 99"),
-        (lambda trace, target: altered(trace, target, without_a_weight), "step 4 lacks A_g_e1_conv/w"),
+        (
+            claiming_a_huge_shape,
+            "of shape (1000000000, 32, 32, 3) does not fit",
+        ),
+        (lambda trace, target: changed(trace, target, of_huge_networks), "lacks A_g_e1_conv/"),
+        (
+            lambda trace, target: changed(trace, target, lambda _, meta: meta.update(schema_version=99)),
+            "schema version 99",
+        ),
+        (lambda trace, target: changed(trace, target, without_a_weight), "step 4 lacks A_g_e1_conv/w"),
         (lambda trace, target: target, "no such file"),
     ],
     ids=["truncated", "huge shape", "huge networks", "another version", "incomplete", "missing"],
