@@ -29,7 +29,7 @@ from dualgan.step import RMSPROP_EPSILON, StepGraph, step_options
 from dualgan.subsample import Subsample, subsample
 from dualgan.taps import Probe, Prober, State
 from dualgan.tensorflow_v1 import tf
-from dualgan.weights import CHANNELS, SIDE, drawn_averages, drawn_epsilon, drawn_images, drawn_weights
+from dualgan.weights import CHANNELS, SIDE, drawn_epsilon, drawn_images, drawn_weights, late_state
 
 SCHEMA_VERSION = 2
 CASES = 3
@@ -39,8 +39,8 @@ FILTERS = 2
 MAX_BYTES = 32 << 20
 # The run folder's names of the losses that a file calls otherwise.
 TERMS = {"Ad": "Ad_loss", "Bd": "Bd_loss", "Ag": "Ag_loss", "Bg": "Bg_loss"}
-TERMS.update({name: name for name in ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "d_loss")})
-TERMS.update({name: name for name in ("A_loss", "B_loss", "g_loss")})
+_SAME_NAMES = ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real", "d_loss", "A_loss", "B_loss", "g_loss")
+TERMS.update({name: name for name in _SAME_NAMES})
 _OPTIONS = (
     *("GAN_type", "disc_type", "loss_metric", "batch_size", "n_critic", "lambda_A", "lambda_B", "clip_value"),
     *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
@@ -59,9 +59,7 @@ class Golden(NamedTuple):
         """Return what case ``number`` (0: the initial state; 1, 2: drawn) starts from, and what it should come to."""
         seed, size = 1000 * self.seed + number, self.options.batch_size
         specs = all_variables(network_shape(self.options))
-        state = drawn_weights(specs, seed, biases=number > 0)
-        if number:
-            state.update(drawn_averages(specs, seed))
+        state = late_state(specs, seed) if number else drawn_weights(specs, seed, biases=False)
         A, B = (drawn_images(domain, seed, size) for domain in "AB")
         epsilon_A, epsilon_B = (drawn_epsilon(domain, seed, size) for domain in "AB")
         expected = Probe(

@@ -51,13 +51,11 @@ def decoded_images(
     paths = list_images(dataset, split, domain)
     file = cache / f"{digest[:32]}-{split}-{domain}-{size}px-{MODES[channels]}-{FILTER}.npy"
     shape = (len(paths), size, size, channels)
-    images = _read(file, shape)
-    if images is None:
+    if not _is_whole(file, shape):
         with _alone(file):
-            images = _read(file, shape)
-            if images is None:
+            if not _is_whole(file, shape):
                 _write(file, paths, size, channels)
-                images = np.load(str(file), mmap_mode="r")
+    images = np.load(str(file), mmap_mode="r")
     stems = [path.stem for path in paths]
     return images, [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
 
@@ -78,12 +76,12 @@ def _alone(file: Path) -> Iterator[None]:
         yield
 
 
-def _read(file: Path, shape: Tuple[int, ...]) -> Any:
+def _is_whole(file: Path, shape: Tuple[int, ...]) -> bool:
     try:
         images = np.load(str(file), mmap_mode="r")
     except (OSError, ValueError, EOFError):
-        return None
-    return images if images.shape == shape and images.dtype == np.uint8 else None
+        return False
+    return bool(images.shape == shape and images.dtype == np.uint8)
 
 
 def _write(file: Path, paths: List[Path], size: int, channels: int) -> None:

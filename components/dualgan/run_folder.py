@@ -185,12 +185,11 @@ class EventLog:
         self._file.close()
 
 
-def cut_after(path: Path, step: int) -> List[Event]:
-    """Drop the events later than ``step``, and a torn last line; return those that stay.
+def cut_after(path: Path, step: int) -> None:
+    """Drop the events later than ``step``, and a torn last line.
 
     A run that goes on from a checkpoint does those steps again.
     """
     remaining = [event for event in read_events(path) if event["step"] <= step] if path.is_file() else []
     with whole_file(path) as file:
         file.writelines((json.dumps(event) + "\n").encode("utf-8") for event in remaining)
-    return remaining

@@ -71,8 +71,7 @@ class SampleGraph:
 
     def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
         """A function of two uint8 images [1, S, S, C] that gives float32 translations, without dropout."""
-        fetches: Tuple[Tensor, ...] = tuple(self._samples)
-        run = session.make_callable(fetches, feed_list=[self._A, self._B])
+        run = session.make_callable(tuple(self._samples), feed_list=[self._A, self._B])
         return lambda A, B: Translations(*run(A, B))
 
 

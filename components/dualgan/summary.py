@@ -56,7 +56,7 @@ def summarise(
 ) -> Dict[str, Any]:
     """Return what summary.json says of the run itself. times: seconds of this process by what they went into."""
     steps = [event for event in events if is_training_step(event)]
-    content: Dict[str, Any] = {
+    return {
         "status": status,
         "reason": reason,
         "steps": steps[-1]["step"] if steps else 0,
@@ -65,6 +65,5 @@ def summarise(
         "final_loss": final_loss(steps),
         "time": times,
         "peak_memory_bytes": peak_memory_bytes(),
+        **timing(steady_seconds(events), batch_size),
     }
-    content.update(timing(steady_seconds(events), batch_size))
-    return content

@@ -102,16 +102,15 @@ class Gpu(Device):
 
     def peak_memory_bytes(self) -> Optional[int]:
         # TensorFlow 1.15 has no public call that tells.
-        memory_info = getattr(tensorflow.config.experimental, "get_memory_info", None)
         try:
-            return int(memory_info("GPU:0")["peak"]) if memory_info else None
+            memory = _call_if_known("get_memory_info", "GPU:0")
+            return int(memory["peak"]) if memory else None
         # A run's summary must not be lost to what it would only mention.
         except (tf.errors.OpError, ValueError, RuntimeError):
             return None
 
     def describe(self) -> Dict[str, Any]:
-        details_of = getattr(tensorflow.config.experimental, "get_device_details", None)
-        details: Dict[str, Any] = details_of(self._visible[0]) if details_of else {}
+        details: Dict[str, Any] = _call_if_known("get_device_details", self._visible[0]) or {}
         card = first_visible_card(list_cards() or [], os.environ.get(VISIBLE_DEVICES))
         capability = card.compute_capability if card else None
         if details.get("compute_capability"):
@@ -137,18 +136,20 @@ def set_tensor_float_32(allowed: bool) -> None:
         os.environ.pop(TF32_OVERRIDE, None)
     else:
         os.environ[TF32_OVERRIDE] = "0"
-    enable = getattr(tensorflow.config.experimental, "enable_tensor_float_32_execution", None)
-    if enable:
-        enable(allowed)
+    _call_if_known("enable_tensor_float_32_execution", allowed)
 
 
 def require_determinism() -> None:
     """Ask for the same bits of the same operation in each run, as far as this TensorFlow can."""
     for variable in DETERMINISM_VARIABLES:
         os.environ[variable] = "1"
-    enable = getattr(tensorflow.config.experimental, "enable_op_determinism", None)
-    if enable:
-        enable()
+    _call_if_known("enable_op_determinism")
+
+
+def _call_if_known(name: str, *arguments: Any) -> Any:
+    """Call a function of tf.config.experimental; return None if this TensorFlow has it not."""
+    function = getattr(tensorflow.config.experimental, name, None)
+    return function(*arguments) if function else None
 
 
 def determinism() -> str:

@@ -97,11 +97,8 @@ DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
 WORK_PATH_SINCE = (6, 3)
 # As TensorFlow's own DynamicLossScale. The ports start at 2**32 and lose their first steps to it, silently.
 DYNAMIC_LOSS_SCALE = {
-    "init_loss_scale": 2**15,
-    "incr_every_n_steps": 2000,
-    "decr_every_n_nan_or_inf": 1,
-    "incr_ratio": 2,
-    "decr_ratio": 0.5,
+    **{"init_loss_scale": 2**15, "incr_every_n_steps": 2000, "decr_every_n_nan_or_inf": 1},
+    **{"incr_ratio": 2, "decr_ratio": 0.5},
 }
 
 

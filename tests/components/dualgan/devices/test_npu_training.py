@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from tests.components.dualgan.devices.double import DOUBLE, double_environment, 
 from tests.components.dualgan.trainer import SMALL, Trainer, checkpoint_bytes, event_types, losses_of
 
 STEPS = 6
-Train = Callable[..., Path]
 
 
 class WithResources(Trainer):
