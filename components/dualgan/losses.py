@@ -31,9 +31,7 @@ class LossOptions(NamedTuple):
 def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
     """Mean absolute (L1) or mean square (L2) difference, a scalar."""
     difference = reconstructed - real
-    if metric == "L2":
-        return tf.reduce_mean(tf.square(difference))
-    return tf.reduce_mean(tf.abs(difference))
+    return tf.reduce_mean(tf.square(difference) if metric == "L2" else tf.abs(difference))
 
 
 def cross_entropy(logits: Tensor, label: float) -> Tensor:

@@ -40,7 +40,7 @@ def load_adapter(package: str) -> Any:
     printed: List[str] = []
     try:
         with standard_output_caught(printed):
-            npu_init = _import_npu_bridge() if package == "npu_bridge" else _import_npu_device()
+            npu_init = _import(package)
     # A library of CANN is missing (OSError, NotFoundError, NameError), or TensorFlow is another (AttributeError).
     except (ImportError, OSError, AttributeError, NameError, tf.errors.OpError) as error:
         raise BadInput(
@@ -51,18 +51,16 @@ def load_adapter(package: str) -> Any:
     return npu_init
 
 
-def _import_npu_bridge() -> Any:
-    from npu_bridge import npu_init
+def _import(package: str) -> Any:
+    if package == "npu_bridge":
+        from npu_bridge import npu_init
 
-    return npu_init
-
-
-def _import_npu_device() -> Any:
+        return npu_init
     import npu_device
-    from npu_device.compat.v1 import npu_init
+    from npu_device.compat.v1 import npu_init as npu_init_of_version_1
 
     npu_device.compat.enable_v1()
-    return npu_init
+    return npu_init_of_version_1
 
 
 def _reason(error: Exception, printed: List[str]) -> str:
