@@ -11,9 +11,10 @@ what each case starts from, it holds results only (dualgan.files, schema version
     gradient_norm/{variable}, update_norm/{variable}     [cases]: of all elements
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -131,10 +132,11 @@ def verify(paths: Sequence[Path], device: Device, modes: Sequence[str], say: Cal
     on = "{kind} ({name}), factors of products in {products}".format(**described)
     say(f"TensorFlow {tf.version.VERSION} on {on}")
     failed = 0
+    graphs = _built_ahead([(content, mode) for content in recorded.values() for mode in modes], device)
     for file, content in recorded.items():
         kind = "{GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(**content.options.as_dict())
         say(f"\n{file}: {kind}")
-        probes = [probe for mode in modes for probe in _probes(content, device, mode)]
+        probes = [probe for _ in modes for probe in _probes(content, device, *next(graphs))]
         report = {"options": content.options.as_dict(), "candidate": {"device": described}, "probes": probes}
         failed += bool(print_checks(report, say))
     if failed:
@@ -153,15 +155,29 @@ def _golden_files(given: Sequence[Path]) -> List[Path]:
     return found
 
 
-def _probes(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]:
-    """The errors of each case."""
+def _built_ahead(steps: Sequence[Tuple[Golden, str]], device: Device) -> Iterator[Tuple[Any, Prober]]:
+    """Yield the graph of each file and step mode. While one is computed, the next is built: that takes as long."""
+    with ThreadPoolExecutor(1) as pool:
+        built = [pool.submit(_build, *step, device) for step in steps[:1]]
+        for number in range(len(steps)):
+            graph = built.pop().result()
+            built = [pool.submit(_build, *step, device) for step in steps[number + 1 : number + 2]]
+            yield graph
+
+
+def _build(recorded: Golden, mode: str, device: Device) -> Tuple[Any, Prober]:
     options = replace(recorded.options, step_mode=mode)
     with tf.Graph().as_default() as tensorflow_graph:
         graph = StepGraph(step_options(options, device), device)
         prober = Prober(graph, _drawing(graph))
         tensorflow_graph.finalize()
-        with tf.Session(config=device.session_config()) as session:
-            return [_errors(recorded, number, prober, session) for number in range(CASES)]
+    return tensorflow_graph, prober
+
+
+def _probes(recorded: Golden, device: Device, graph: Any, prober: Prober) -> List[Dict[str, Any]]:
+    """The errors of each case."""
+    with graph.as_default(), tf.Session(config=device.session_config()) as session:
+        return [_errors(recorded, number, prober, session) for number in range(CASES)]
 
 
 def _errors(recorded: Golden, number: int, prober: Prober, session: Any) -> Dict[str, Any]:
