@@ -1,9 +1,8 @@
 """One leg of the mutation table, in a process of its own: train it and replay the reference's trace, broken or not.
 
-python -m tests.verdict.worker "learning rate x1.3" --trace trace.npz --data_dir ... --run_dir ...
+python -m tests.verdict.worker "learning rate x1.3" --trace trace.npz --data-dir ... --run-dir ...
 """
 
-import argparse
 import contextlib
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ def broken(mutation: str) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = train_options.Parser()
     parser.add_argument("mutation", help='of tests.verdict.mutations, or "none"')
     parser.add_argument("--trace", type=Path, required=True)
     parser.add_argument("--replay", type=Path, required=True)
