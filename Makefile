@@ -70,7 +70,7 @@ images: $(VENV)/ready ## the container images cpu, tf1 and mlflow (python -m ima
 	@$(PYTHON) -m images build
 
 cluster: $(VENV)/ready ## a real Kubeflow Pipelines on this machine with kind, and one run on it (needs make images)
-	@kind get clusters 2>/dev/null | grep -qx dualgan-parity || manifests/kind/cluster.sh up
+	@manifests/kind/cluster.sh up
 	@manifests/kind/cluster.sh run || [ $$? = 4 ]
 
 lock: $(UV) ## resolve the requirement files anew

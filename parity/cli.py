@@ -63,6 +63,7 @@ def run(
     Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input.
     """
     from components.compare.verdict import EXIT_CODES
+    from components.tracking.reasons import without_credentials
     from pipelines.local_run import LOCAL
     from pipelines.local_run import run as run_pipeline
     from pipelines.profile import load_profile
@@ -80,9 +81,8 @@ def run(
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {from_here(done.report)}")
     print(f"model: {done.model}")
-    print(
-        f"curves, images and models in MLflow: {tracking_uri or os.environ.get('MLFLOW_TRACKING_URI') or '`make ui`'}"
-    )
+    server = without_credentials(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
+    print(f"curves, images and models in MLflow: {server or '`make ui`'}")
     return EXIT_CODES[done.verdict]
 
 

@@ -1,5 +1,6 @@
 """Commands that speak with a cluster: submit, retrain, schedule, doctor."""
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -90,8 +91,10 @@ class Order:
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the application."""
     command(app, "submit", PANEL, "parity submit --profile gpu --dataset s3://team/faces")(submit)
-    command(app, "retrain", PANEL, "parity retrain --max-age-days 30 --dry-run")(retrain)
-    command(app, "schedule", PANEL, "parity schedule --profile gpu --cron '0 17 3 * * 0'")(schedule)
+    command(app, "retrain", PANEL, "parity retrain --dataset s3://team/faces --max-age-days 30 --dry-run")(retrain)
+    command(app, "schedule", PANEL, "parity schedule --profile gpu --dataset s3://team/faces --cron '0 17 3 * * 0'")(
+        schedule
+    )
     command(app, "doctor", PANEL, "parity doctor --cluster --profile ascend910-vs-gpu")(doctor)
 
 
@@ -184,7 +187,7 @@ def schedule(
     name = name or order.package.name
     experiment = order.api.experiment(options.experiment_name)
     found = make_recurring(order.api, order.package, experiment, name, cron, order.parameters)
-    _print(f"recurring run {name}, enabled: {order.api.at.url}/#/recurringrun/details/{found}")
+    _print(f"recurring run {name}, enabled: {order.api.at.label}/#/recurringrun/details/{found}")
     return 0
 
 
@@ -255,6 +258,10 @@ def _order(options: RunOptions, file: Path | None) -> Order:
     if options.option:
         parameters["options"] = {**parameters.get("options", {}), **training_options(options.option)}
     package.checked(parameters)
+    if parameters.get("options") and not file:
+        # What a published model is tagged with must be what it was trained with.
+        profile = profile.model_copy(update={"options": {**profile.options, **parameters["options"]}})
+        package = package_of(profile)
     source = parameters.get("dataset") or profile.source(package.defaults.get("dataset"))
     check_parameters(source, {**profile.options, **parameters.get("options", {})})
     api = KfpApi(endpoint(options.endpoint, options.namespace, retries=options.retries))
@@ -295,7 +302,9 @@ def _submit(
         raise
     except DualGANError:
         # The task that sends all to MLflow may fail, or still wait for it, days after the comparison.
-        logged = verdict_in_logs(api, run_id, package)
+        logged = None
+        with contextlib.suppress(DualGANError):
+            logged = verdict_in_logs(api, run_id, package)
         if logged:
             _print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
         raise

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import kfp_server_api
 import urllib3
 
+from components.tracking.reasons import without_credentials
 from dualgan.errors import BadInput, DualGANError
 
 ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
@@ -78,6 +79,11 @@ class Endpoint:
     first_delay: float = 1.0
     timeout: float = 30.0
 
+    @property
+    def label(self) -> str:
+        """The address as it may be shown."""
+        return without_credentials(self.url)
+
 
 def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoint:
     """The endpoint that flags and environment name. Raises BadInput where there is none or it is no address."""
@@ -133,7 +139,7 @@ class KfpApi:
         except AlreadyThere:
             found = self.find_experiment(name)
             if found is None:
-                raise DualGANError(f"{self.at.url}: experiment {name} is there, yet not listed") from None
+                raise DualGANError(f"{self.at.label}: experiment {name} is there, yet not listed") from None
             return str(found.experiment_id)
 
     def new_experiment(self, name: str, description: str = "") -> str:
@@ -188,6 +194,8 @@ class KfpApi:
                 _return_http_data_only=True,
                 _request_timeout=_request_timeout,
             )
+            if answer.headers.get("content-type", "").startswith("text/html"):
+                raise NotKfp(f"{self.at.label}: logs are at KFP's API server, ml-pipeline:8888, not behind its pages")
             end = b""
             for chunk in answer.stream(LOG_BYTES):
                 end = (end + chunk)[-LOG_BYTES:]
@@ -197,7 +205,7 @@ class KfpApi:
 
     def task_log_address(self, run_id: str, node_id: str) -> str:
         """The address at which ``task_log`` reads, for a person to go on there."""
-        return f"{self.at.url}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
+        return f"{self.at.label}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 
     def runs(self, experiment_id: str) -> list[Any]:
         """The runs of an experiment, the newest first."""
@@ -240,7 +248,7 @@ class KfpApi:
         """The id in an answer, without which it is not KFP's."""
         found = getattr(answer, name)
         if not found:
-            raise NotKfp(f"{self.at.url}: that is not KFP's API, its answer has no {name}; is the address right?")
+            raise NotKfp(f"{self.at.label}: that is not KFP's API, its answer has no {name}; is the address right?")
         return str(found)
 
     def _call(self, function: Callable[..., Any], *arguments: Any, again: Any = None, **named: Any) -> Any:
@@ -259,11 +267,11 @@ class KfpApi:
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 reason = f"no answer ({_root(error)})"
             except (ValueError, TypeError) as error:
-                raise NotKfp(f"{self.at.url}: that is not KFP's API: {error}") from None
+                raise NotKfp(f"{self.at.label}: that is not KFP's API: {error}") from None
             if attempt < self.at.retries:
                 delay = min(LONGEST_DELAY, self.at.first_delay * 2**attempt)
                 self.sleep(delay * random.uniform(0.8, 1.2))
-        raise Lost(f"{self.at.url}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
+        raise Lost(f"{self.at.label}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
 
     def _authorize(self) -> None:
         token = self.at.token
@@ -278,12 +286,12 @@ class KfpApi:
     def _refused(self, error: Any) -> DualGANError:
         said = _said(error)
         if error.status in (401, 403):
-            return BadInput(f"{self.at.url}: no permission ({error.status} {said}); is the token expired or missing?")
+            return BadInput(f"{self.at.label}: no permission ({error.status} {said}); is the token expired or missing?")
         if error.status == CONFLICT:
-            return AlreadyThere(f"{self.at.url}: {said}")
+            return AlreadyThere(f"{self.at.label}: {said}")
         if error.status == 404:
-            return BadInput(f"{self.at.url}: not found ({said}); is this the address of KFP's API?")
-        return BadInput(f"{self.at.url}: refused with {error.status} {said}")
+            return BadInput(f"{self.at.label}: not found ({said}); is this the address of KFP's API?")
+        return BadInput(f"{self.at.label}: refused with {error.status} {said}")
 
 
 def _named(name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from components.common.console import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
-from components.compare.verdict import Verdict, join
+from components.compare.verdict import WORST_FIRST, Verdict, join
 from components.dataset.sources import parse_source
 from components.preflight.preflight import Requirements, find_faults, require_none
 from components.train.command import checked_options
@@ -24,7 +24,9 @@ from pipelines.profile import Profile
 
 LOCAL = WORKING_TREE / ".local"
 # How Python's traceback, and so KFP's log, ends where one of our errors ended a task.
-OUR_ERROR = re.compile(r"(?:dualgan|components\.dataset)\.errors\.(BadInput|DualGANError|TransferBroken): (.*)")
+OUR_ERROR = re.compile(
+    r"(?:dualgan|components\.common)\.errors\.(BadInput|DualGANError|TransferBroken|Interrupted): (.*)"
+)
 # How KFP's log says that a task ended well.
 SUCCESS = re.compile(r"Task '([^']+)' finished with status SUCCESS")
 Runner = Literal["subprocess", "docker"]
@@ -95,7 +97,8 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
     Raises BadInput, leaving nothing behind, for wrong input; DualGANError, naming the log, where a task fails. Only
     for the last one, which publishes the model, it does not: by then the verdict is known.
     """
-    profile = profile if runner == "docker" else profile.on_this_machine()
+    # A run on this machine keeps its checkpoints in its own folder.
+    profile = profile.model_copy(update={"checkpoints": ""}) if runner == "docker" else profile.on_this_machine()
     source = profile.source(parameters.get("dataset"))
     check_parameters(source, {**profile.options, **parameters.get("options", {})})
     require_none(find_faults(_requirements(source, parameters)))
@@ -186,10 +189,12 @@ def _environment(**variables: str) -> Iterator[None]:
 
 def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
     """What the last tasks wrote. A runner may report success for a task that vanished, so it is looked for."""
-    found = next(folder.glob("*/compare-*/comparison/comparison.json"), None)
-    if found is None:
+    comparisons = {file: read_json(file) for file in sorted(folder.glob("*/compare-*/comparison/comparison.json"))}
+    if not comparisons:
         raise DualGANError(f"{folder}: the pipeline ended without a comparison (all of it: {log})")
-    comparison = read_json(found)
+    # Of two candidates the worse one decides.
+    found = min(comparisons, key=lambda file: WORST_FIRST.index(Verdict(comparisons[file]["verdict"])))
+    comparison = comparisons[found]
     latest = folder.parent.parent / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(found.parent.relative_to(latest.parent))

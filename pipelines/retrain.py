@@ -116,7 +116,7 @@ def claim(api: KfpApi, name: str, attempts: int, force: bool = False, now: Calla
         except AlreadyThere:
             found = api.find_experiment(experiment)
         if found is None:
-            raise DualGANError(f"{api.at.url}: experiment {experiment} is there, yet not listed; is it archived?")
+            raise DualGANError(f"{api.at.label}: experiment {experiment} is there, yet not listed; is it archived?")
         if mine in (found.description or ""):
             # The answer to our first try was lost.
             return Claim(str(found.experiment_id))

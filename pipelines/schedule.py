@@ -20,7 +20,7 @@ def schedule(
     cron: CRON_FIELDS fields, seconds first. Raises BadInput where a recurring run of that name is there already.
     """
     if api.recurring_run(experiment_id, name) is not None:
-        raise BadInput(f"{api.at.url}: a recurring run {name} is there already; delete it, or give another --name")
+        raise BadInput(f"{api.at.label}: a recurring run {name} is there already; delete it, or give another --name")
     recurring = kfp_server_api.V2beta1RecurringRun(
         display_name=name,
         experiment_id=experiment_id,

@@ -9,7 +9,7 @@ from typing import Any
 
 import kfp_server_api
 
-from dualgan.errors import DualGANError
+from dualgan.errors import BadInput, DualGANError
 from pipelines.kfp_api import DEFAULT_NAMESPACE, KfpApi, Lost, NotKfp
 from pipelines.package import Package
 from pipelines.run_progress import (
@@ -67,7 +67,7 @@ def submit(api: KfpApi, asked: Submission) -> str:
 
 def page_of(api: KfpApi, run_id: str) -> str:
     """The run's page in KFP's user interface."""
-    return f"{api.at.url}/#/runs/details/{run_id}"
+    return f"{api.at.label}/#/runs/details/{run_id}"
 
 
 def wait(
@@ -153,9 +153,11 @@ class _Watch:
             )
 
     def _has_log(self, node: str) -> bool:
-        """Whether a try says something, as what has a container does."""
+        """Whether a try says something, as what has a container does, or cannot be asked."""
         try:
             return bool(KfpApi(replace(self.api.at, retries=0)).task_log(self.run_id, node))
+        except (BadInput, NotKfp):
+            return True
         except DualGANError:
             return False
 

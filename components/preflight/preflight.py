@@ -18,6 +18,7 @@ from dualgan.errors import BadInput, DualGANError
 # Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
 HTTP_TIMEOUT = (10.0, 20.0)
 S3_RETRIES, S3_TIMEOUT = 1, 20.0
+TAG = "dualgan-parity.preflight"
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Requirements:
     on_cluster: bool = False
 
 
-def find_faults(needed: Requirements) -> list[str]:
-    """Return one line a fault of dataset, bucket and MLflow; none if the run can start."""
+def find_faults(needed: Requirements) -> list[DualGANError]:
+    """Return the faults of dataset, bucket and MLflow, each in a line; none if the run can start."""
     return _faults(
         [
             lambda: _require_dataset(needed.dataset),
@@ -50,8 +51,8 @@ def find_faults(needed: Requirements) -> list[str]:
     )
 
 
-def find_image_fault(image: str, revision: str) -> str | None:
-    """Return why this process's image does not fit a package, in one line; None if it does.
+def find_image_fault(image: str, revision: str) -> DualGANError | None:
+    """Return why this process's image does not fit a package, in a line; None if it does.
 
     Args:
         image: the image's name, for the message.
@@ -60,25 +61,26 @@ def find_image_fault(image: str, revision: str) -> str | None:
     found = code_commit() or "unknown"
     if not revision or found == revision:
         return None
-    return (
+    return BadInput(
         f"image {image}: built from revision {found}, the package from {revision}; build and push the images of "
         f"{revision}, or compile the package from {found}"
     )
 
 
-def require_none(faults: Sequence[str]) -> None:
-    """Raise DualGANError that names all ``faults``, if there are any."""
+def require_none(faults: Sequence[DualGANError]) -> None:
+    """Raise an error that names all ``faults``, if there are any: BadInput if each of them is wrong input."""
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise DualGANError(f"{count} before the start: {' | '.join(faults)}")
+        kind = BadInput if all(isinstance(fault, BadInput) for fault in faults) else DualGANError
+        raise kind(f"{count} before the start: {' | '.join(map(str, faults))}")
 
 
-def _faults(checks: Sequence[Callable[[], None]]) -> list[str]:
-    def fault(check: Callable[[], None]) -> str | None:
+def _faults(checks: Sequence[Callable[[], None]]) -> list[DualGANError]:
+    def fault(check: Callable[[], None]) -> DualGANError | None:
         try:
             check()
         except DualGANError as error:
-            return str(error)
+            return error
         return None
 
     with ThreadPoolExecutor(len(checks)) as pool:
@@ -123,23 +125,28 @@ def _require_bucket(address: str) -> None:
 
 
 def _require_mlflow(needed: Requirements) -> None:
-    """Raise DualGANError if MLflow does not answer, or its account may not write to the experiment."""
+    """Raise DualGANError if MLflow does not answer, or its account may not write to the experiment or the model."""
     uri = resolve_tracking_uri(needed.tracking_uri or None)
     if database_of(uri):
         if needed.on_cluster:
             raise BadInput("MLflow: no server is named, so nothing would be kept; set MLFLOW_TRACKING_URI for tasks")
         return
+    try:
+        dataset = parse_source(needed.dataset).name
+    except BadInput:
+        # The dataset's own check says so.
+        return
+    from components.publish.candidate import model_name
     from components.tracking.runs import find_experiment
 
     try:
         client = connect(uri)
-        found = find_experiment(client, needed.experiment or parse_source(needed.dataset).name)
+        found = find_experiment(client, needed.experiment or dataset)
+        # The right to change them is what runs and versions need, and a tag leaves nothing to tidy up.
         if found is not None:
-            # The right to change an experiment is what its runs need, and a tag leaves nothing to tidy up.
-            client.set_experiment_tag(found, "dualgan-parity.preflight", "writable")
-    except BadInput:
-        # The dataset's own check says so.
-        return
+            client.set_experiment_tag(found, TAG, "writable")
+        for model in client.search_registered_models(f"name = '{model_name(dataset)}'"):
+            client.set_registered_model_tag(model.name, TAG, "writable")
     except DualGANError as error:
         raise DualGANError(f"MLflow {error}") from None
     except Exception as error:

@@ -11,7 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import TransferBroken
 from components.common.s3 import client, failures, objects_below, parse_address, read_object
@@ -65,10 +65,10 @@ class CheckpointMirror:
             # A list, for a bucket that is missing looks to other questions like an object that is.
             if not list(objects_below(self._s3, self._address.bucket, self._prefix + NOTE)):
                 return None
-            note = json.loads(read_object(self._s3, self._address.bucket, self._prefix + NOTE, MAX_NOTE_BYTES))
+            note = self._read_note()
             unfinished = self._run.with_name(f"{self._run.name}.restoring")
             shutil.rmtree(unfinished, ignore_errors=True)
-            pictures = {name: name for name in note["pictures"]}
+            pictures = {name: name for name in note.get("pictures", [])}
             for name, key in {**{name: f"{note['checkpoint']}/{name}" for name in note["files"]}, **pictures}.items():
                 target = unfinished / name
                 if not target.resolve().is_relative_to(unfinished.resolve()):
@@ -79,6 +79,16 @@ class CheckpointMirror:
         unfinished.replace(self._run)
         self._newest, self._pictures = str(note["checkpoint"]), set(pictures)
         return self._newest
+
+    def _read_note(self) -> dict[str, Any]:
+        content = read_object(self._s3, self._address.bucket, self._prefix + NOTE, MAX_NOTE_BYTES)
+        try:
+            note = json.loads(content)
+            if isinstance(note["checkpoint"], str) and all(isinstance(name, str) for name in note["files"]):
+                return dict(note)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise DualGANError(f"{self._address}/{NOTE}: names no checkpoint; delete it, and the training begins again")
 
     def upload(self) -> str | None:
         """Copy the newest checkpoint if it is not there yet.

@@ -15,9 +15,10 @@ kfp_release=2.17.0
 kfp=https://github.com/kubeflow/pipelines/manifests/kustomize
 kubectl() { command kubectl --context "kind-$cluster" "$@"; }
 
+# Whatever of it is there already stays: a try that broke off is gone on with.
 up() {
   local image
-  kind create cluster --name "$cluster" --wait 5m
+  kind get clusters 2>/dev/null | grep -qx "$cluster" || kind create cluster --name "$cluster" --wait 5m
   for image in cpu:dev tf1:dev "mlflow:$(mlflow_version)"; do
     kind load docker-image "dualgan-parity/$image" --name "$cluster"
   done
@@ -26,7 +27,7 @@ up() {
   kubectl apply -k "$kfp/env/platform-agnostic?ref=$kfp_release"
   kubectl wait --for=condition=Available deployment --all --namespace kubeflow --timeout=20m
   kubectl apply -k manifests/overlays/local-storage
-  secrets | kubectl apply -f -
+  kubectl get secret dualgan-parity-s3 --namespace kubeflow >/dev/null 2>&1 || secrets | kubectl apply -f -
   kubectl rollout status deployment/mlflow --namespace dualgan-parity --timeout=10m
   make_task_account
   settings_of_kfp
@@ -64,10 +65,14 @@ make_task_account() {
   local admin password
   admin=$(value_of mlflow-admin dualgan-parity username):$(value_of mlflow-admin dualgan-parity password)
   password=$(value_of kfp-mlflow-credentials kubeflow password)
-  forwarded dualgan-parity service/mlflow 5000:5000 \
-    curl --fail --silent --show-error --retry 10 --retry-connrefused --user "$admin" \
-    --header 'Content-Type: application/json' --data "{\"username\": \"tasks\", \"password\": \"$password\"}" \
-    http://localhost:5000/api/2.0/mlflow/users/create >/dev/null
+  forwarded dualgan-parity service/mlflow 5000:5000 account_of_tasks "$admin" "$password"
+}
+
+account_of_tasks() {
+  local ask=(curl --fail --silent --retry 10 --retry-connrefused --user "$1") users=http://localhost:5000/api/2.0/mlflow/users
+  "${ask[@]}" "$users/get?username=tasks" >/dev/null ||
+    "${ask[@]}" --show-error --header 'Content-Type: application/json' \
+      --data "{\"username\": \"tasks\", \"password\": \"$2\"}" "$users/create" >/dev/null
 }
 
 # What docs/cluster.md tells an admin to set in KFP itself.
@@ -92,10 +97,11 @@ settings_of_kfp() {
 forwarded() {
   local namespace=$1 what=$2 ports=$3 code=0
   shift 3
-  kubectl port-forward --namespace "$namespace" "$what" "$ports" >/dev/null &
+  command kubectl --context "kind-$cluster" port-forward --namespace "$namespace" "$what" "$ports" >/dev/null 2>&1 &
   local forwarding=$!
   "$@" || code=$?
   kill "$forwarding" 2>/dev/null || true
+  wait "$forwarding" 2>/dev/null || true
   return "$code"
 }
 
@@ -104,7 +110,8 @@ run() {
   MLFLOW_TRACKING_USERNAME=$(value_of kfp-mlflow-credentials kubeflow username)
   MLFLOW_TRACKING_PASSWORD=$(value_of kfp-mlflow-credentials kubeflow password)
   export MLFLOW_TRACKING_USERNAME MLFLOW_TRACKING_PASSWORD
-  forwarded kubeflow service/ml-pipeline-ui 8080:80 forwarded dualgan-parity service/mlflow 5000:5000 \
+  # The API server itself: logs of tasks are not behind its pages.
+  forwarded kubeflow service/ml-pipeline 8080:8888 forwarded dualgan-parity service/mlflow 5000:5000 \
     .venv/bin/parity submit --profile kind --timeout 3600
 }
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from components.tracking.reasons import without_credentials
 from pipelines.doctor.check import FILL_IN, Check, Checks, Place, container, placeholder, secret
 from pipelines.doctor.cluster import Cluster, Unknown
 from pipelines.doctor.needs import Needs
@@ -44,7 +45,7 @@ def _asked_there(cluster: Cluster, place: Place, needs: Needs, address: str, kno
     namespace = rest.removesuffix(".cluster.local").removesuffix(".svc") or place.runs
     if "." in namespace or not cluster.get("namespaces", namespace):
         found = list(_asked_from_here(cluster, place, needs, address))
-        detail = f"{address} does not answer here; it may be the cluster's alone to reach"
+        detail = f"{without_credentials(address)} does not answer here; it may be the cluster's alone to reach"
         unknown = Check("MLflow", "cannot tell", detail, "the first task of a run tells", required=False)
         yield from found or [unknown]
         return
@@ -52,9 +53,9 @@ def _asked_there(cluster: Cluster, place: Place, needs: Needs, address: str, kno
     status, _ = cluster.ask_service(namespace, f"{service}:{port}", f"{parts.path.rstrip('/')}/health")
     if status != 200:
         advice = f"kubectl describe service {service} -n {namespace}; kubectl get pods -n {namespace}"
-        yield Check("MLflow", "missing", f"{address} does not answer ({status})", advice)
+        yield Check("MLflow", "missing", f"{without_credentials(address)} does not answer ({status})", advice)
         return
-    yield Check("MLflow", "ok", f"{address} answers")
+    yield Check("MLflow", "ok", f"{without_credentials(address)} answers")
     if not known:
         advice = (
             f"kubectl port-forward -n {namespace} service/{service} 5000:{port}; --tracking-uri http://localhost:5000"
@@ -78,13 +79,19 @@ def _asked_from_here(cluster: Cluster, place: Place, needs: Needs, address: str)
     if b"Invalid Host header" in asked.data:
         return
     if asked.status in (401, 403):
-        detail = f"{address} does not accept {'the login of tasks' if login else 'tasks without a login'}"
+        who = "the login of tasks" if login else "tasks without a login"
+        detail = f"{without_credentials(address)} does not accept {who}"
         yield Check(subject, "missing", f"{detail} ({asked.status})", FILL_IN)
     elif asked.status != 200 or not asked.data.lstrip().startswith(b"{"):
-        yield Check(subject, "missing", f"{address} is no MLflow: it answers {asked.status}", "see --tracking-uri")
+        yield Check(
+            subject,
+            "missing",
+            f"{without_credentials(address)} is no MLflow: it answers {asked.status}",
+            "see --tracking-uri",
+        )
     else:
         known = release if re.fullmatch(r"\d[\w.]*", release) else "of an unknown version"
-        yield Check(subject, "ok", f"{address} answers, {known}; the tasks' login is accepted")
+        yield Check(subject, "ok", f"{without_credentials(address)} answers, {known}; the tasks' login is accepted")
 
 
 def our_mlflow(cluster: Cluster, place: Place, needs: Needs) -> Checks:

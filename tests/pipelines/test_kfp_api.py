@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dualgan.errors import DualGANError
 from pipelines.kfp_api import LOG_BYTES, KfpApi, NotKfp, endpoint
 from tests.pipelines.kfp_server import KfpServer
 
@@ -46,3 +47,16 @@ def test_a_log_is_read_as_text_and_its_end_is_kept(kfp: KfpServer, api: KfpApi) 
     assert api.task_log("run-1", "wf-1") == "first\nläst\n"
     long = api.task_log("run-1", "wf-2")
     assert len(long) == LOG_BYTES and long.endswith("xend")
+
+
+def test_the_pages_of_kfp_have_no_logs_and_that_is_said(kfp: KfpServer, api: KfpApi) -> None:
+    kfp.page = HTML
+    with pytest.raises(NotKfp, match="logs are at KFP's API server, ml-pipeline:8888"):
+        api.task_log("run-1", "wf-1")
+
+
+def test_a_login_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = KfpApi(endpoint("http://me:secret@127.0.0.1:9", None, retries=0))
+    with pytest.raises(DualGANError) as raised:
+        api.run("run-1")
+    assert "127.0.0.1:9" in str(raised.value) and "secret" not in str(raised.value)

@@ -1,13 +1,15 @@
 """How a run on this machine ends: with its verdict, whatever becomes of the model."""
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.common.errors import TransferBroken
 from components.compare.verdict import Verdict
-from dualgan.errors import DualGANError
+from dualgan.errors import BadInput, DualGANError, Interrupted
 from dualgan.run_folder import write_json
 from pipelines.local_run import Runner, Show, run
 from pipelines.profile import Profile, load_profile
@@ -70,6 +72,13 @@ def test_a_model_that_could_not_be_published_leaves_the_verdict_and_is_said_with
     assert done.model.startswith(f"not registered: {REASON}; `parity publish ")
     assert "/train-cpu-tf2-seed-0/records " in done.model
     assert done.model.endswith("/train-cpu-tf2-seed-0/model` does it later")
+
+
+@pytest.mark.parametrize("kind", [BadInput, DualGANError, Interrupted, TransferBroken])
+def test_the_reason_of_each_of_our_errors_is_found_in_kfps_log(kind: type[DualGANError]) -> None:
+    shown = Show(io.StringIO(), io.StringIO())
+    shown.write(f"{kind.__module__}.{kind.__name__}: the disk is full\n")
+    assert shown.errors == [(kind.__name__, "the disk is full")]
 
 
 def test_any_other_task_that_fails_ends_the_run(after: Callable[[Tasks], Any]) -> None:

@@ -120,6 +120,25 @@ def test_the_champion_of_the_registry_is_what_is_held_against(
     assert "due: the dataset changed" in printed and len(kfp.runs) == 1
 
 
+def test_a_champion_trained_with_other_options_is_held_against_those(
+    kfp: KfpServer, tracked: str, command: Command
+) -> None:
+    wanted = ("--model", "slow", "--option", "lr=0.5", "--dataset-digest", "d1")
+    assert command(*retrain(*wanted))[0] == 0
+    (run,) = kfp.runs.values()
+    task = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]["publish-npu"]
+    tags = task["inputs"]["parameters"]["tags"]["runtimeValue"]["constant"]
+    client = connect(tracked)
+    client.create_registered_model("slow")
+    made = client.create_model_version(
+        "slow", "file:///nowhere", tags={"code_digest": code_digest(), "dataset_digest": "d1", **tags}
+    )
+    client.set_registered_model_alias("slow", "champion", made.version)
+    _, printed, _ = command(*retrain(*wanted))
+    assert "not due" in printed and len(kfp.runs) == 1
+    assert "the training options" in command(*retrain("--model", "slow", "--dataset-digest", "d1", "--dry-run"))[1]
+
+
 def test_without_mlflow_nothing_is_decided(kfp: KfpServer, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code, _, errors = command(*retrain())

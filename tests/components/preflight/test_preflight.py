@@ -11,7 +11,7 @@ import pytest
 from components.preflight.preflight import Requirements, find_faults, find_image_fault, require_none
 from components.tracking.store import connect
 from components.train.commit import COMMIT_VARIABLE
-from dualgan.errors import DualGANError
+from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.killable_server import KillableServer
 from tests.services import S3_KEYS, free_port, s3_client, s3_service
 
@@ -48,35 +48,40 @@ def test_what_answers_is_no_fault_and_leaves_nothing_in_the_bucket(s3: str, tmp_
 def test_every_fault_is_named_at_once_each_in_one_line(s3: str) -> None:
     server = f"http://127.0.0.1:{free_port()}"
     faults = find_faults(Requirements("s3://mine/nothing", "s3://theirs/checkpoints", server, on_cluster=True))
-    assert [fault.split(":")[0] for fault in faults] == [
+    assert [str(fault).split(":")[0] for fault in faults] == [
         "dataset s3", "checkpoints s3", "MLflow http",
     ]  # fmt: skip
-    assert "there is nothing" in faults[0] and "there is no bucket theirs" in faults[1]
-    assert "no answer (Connection refused)" in faults[2]
-    assert not any("\n" in fault for fault in faults)
-    with pytest.raises(DualGANError, match=r"^3 faults before the start: dataset .* \| checkpoints .* \| MLflow "):
+    assert "there is nothing" in str(faults[0]) and "there is no bucket theirs" in str(faults[1])
+    assert "no answer (Connection refused)" in str(faults[2])
+    assert not any("\n" in str(fault) for fault in faults)
+    with pytest.raises(
+        DualGANError, match=r"^3 faults before the start: dataset .* \| checkpoints .* \| MLflow "
+    ) as raised:
         require_none(faults)
+    assert not isinstance(raised.value, BadInput), "an MLflow that is away is no wrong input"
+    with pytest.raises(BadInput, match=r"^2 faults before the start"):
+        require_none(faults[:2])
 
 
 def test_an_s3_that_is_away_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (S3_KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}).items():
         monkeypatch.setenv(name, value)
-    (fault,) = find_faults(Requirements("synthetic", "s3://mine/checkpoints"))
+    (fault,) = map(str, find_faults(Requirements("synthetic", "s3://mine/checkpoints")))
     assert fault.startswith("checkpoints s3://mine/checkpoints: ") and "AWS_ENDPOINT_URL" in fault
 
 
 def test_a_download_is_asked_for_one_byte(archive: str) -> None:
     assert find_faults(Requirements(archive)) == []
-    (fault,) = find_faults(Requirements(archive.replace("faces", "houses")))
+    (fault,) = map(str, find_faults(Requirements(archive.replace("faces", "houses"))))
     assert fault.startswith(f"dataset {archive.replace('faces', 'houses')}: the server answers 404")
-    (fault,) = find_faults(Requirements(f"http://user:secret@127.0.0.1:{free_port()}/faces.zip"))
+    (fault,) = map(str, find_faults(Requirements(f"http://user:secret@127.0.0.1:{free_port()}/faces.zip")))
     assert "no answer (ConnectionError)" in fault and "secret" not in fault
 
 
 def test_on_a_cluster_a_store_that_only_the_pod_sees_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert find_faults(Requirements("synthetic")) == []
-    (fault,) = find_faults(Requirements("synthetic", on_cluster=True))
+    (fault,) = map(str, find_faults(Requirements("synthetic", on_cluster=True)))
     assert "set MLFLOW_TRACKING_URI" in fault
 
 
@@ -89,7 +94,7 @@ def test_an_image_of_another_revision_is_refused_and_says_of_which(
     if fits:
         assert fault is None
     else:
-        assert fault == (
+        assert isinstance(fault, BadInput) and str(fault) == (
             "image registry.example/cpu:1: built from revision aaaa, the package from bbbb; build and push the "
             "images of bbbb, or compile the package from aaaa"
         )

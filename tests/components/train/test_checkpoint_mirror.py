@@ -10,7 +10,7 @@ from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
 from components.train.leg import LegSettings
 from components.train.train import train
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import is_training_step, read_events
 from tests.components.dataset.conftest import BUCKET, s3, s3_server  # noqa: F401 - fixtures
 from tests.components.dataset.made import make_dataset
@@ -148,3 +148,10 @@ def test_what_cannot_be_deleted_is_reported_and_fails_no_task(s3: S3Client) -> N
     assert len(said) == 1 and "there is no bucket absent" in said[0]
     delete_mirror(None, said.append)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("note", [b"{", b"[]", b'{"checkpoint": 3, "files": []}', b'{"files": ["a"]}'])
+def test_a_damaged_note_is_one_line_with_what_to_do(s3: S3Client, tmp_path: Path, note: bytes) -> None:  # noqa: F811
+    s3.put_object(Bucket=BUCKET, Key=f"{ADDRESS.removeprefix(f's3://{BUCKET}/')}/latest.json", Body=note)
+    with pytest.raises(DualGANError, match=r"latest\.json: names no checkpoint; delete it"):
+        CheckpointMirror(tmp_path / "run", ADDRESS).restore()
