@@ -40,12 +40,12 @@ def mlflow(cluster: Cluster, place: Place, needs: Needs) -> Checks:
 
 def _asked_there(cluster: Cluster, place: Place, needs: Needs, address: str, known: bool) -> Checks:
     """What the MLflow at an address of the cluster says: of a service to the API server, else to this machine."""
-    parts = urlsplit(address)
+    parts, label = urlsplit(address), without_credentials(address)
     service, _, rest = (parts.hostname or "").partition(".")
     namespace = rest.removesuffix(".cluster.local").removesuffix(".svc") or place.runs
     if "." in namespace or not cluster.get("namespaces", namespace):
         found = list(_asked_from_here(cluster, place, needs, address))
-        detail = f"{without_credentials(address)} does not answer here; it may be the cluster's alone to reach"
+        detail = f"{label} does not answer here; it may be the cluster's alone to reach"
         unknown = Check("MLflow", "cannot tell", detail, "the first task of a run tells", required=False)
         yield from found or [unknown]
         return
@@ -53,9 +53,9 @@ def _asked_there(cluster: Cluster, place: Place, needs: Needs, address: str, kno
     status, _ = cluster.ask_service(namespace, f"{service}:{port}", f"{parts.path.rstrip('/')}/health")
     if status != 200:
         advice = f"kubectl describe service {service} -n {namespace}; kubectl get pods -n {namespace}"
-        yield Check("MLflow", "missing", f"{without_credentials(address)} does not answer ({status})", advice)
+        yield Check("MLflow", "missing", f"{label} does not answer ({status})", advice)
         return
-    yield Check("MLflow", "ok", f"{without_credentials(address)} answers")
+    yield Check("MLflow", "ok", f"{label} answers")
     if not known:
         advice = (
             f"kubectl port-forward -n {namespace} service/{service} 5000:{port}; --tracking-uri http://localhost:5000"
@@ -67,7 +67,7 @@ def _asked_from_here(cluster: Cluster, place: Place, needs: Needs, address: str)
     """What an MLflow says of its version and of the tasks' login; nothing if it is not to be reached from here."""
     if not address.startswith(("http://", "https://")):
         return
-    login = _login(cluster, place, needs)
+    login, label = _login(cluster, place, needs), without_credentials(address)
     headers = urllib3.make_headers(basic_auth=login) if login else {}
     http = urllib3.PoolManager(retries=False, timeout=5.0, headers=headers)
     try:
@@ -80,18 +80,18 @@ def _asked_from_here(cluster: Cluster, place: Place, needs: Needs, address: str)
         return
     if asked.status in (401, 403):
         who = "the login of tasks" if login else "tasks without a login"
-        detail = f"{without_credentials(address)} does not accept {who}"
+        detail = f"{label} does not accept {who}"
         yield Check(subject, "missing", f"{detail} ({asked.status})", FILL_IN)
     elif asked.status != 200 or not asked.data.lstrip().startswith(b"{"):
         yield Check(
             subject,
             "missing",
-            f"{without_credentials(address)} is no MLflow: it answers {asked.status}",
+            f"{label} is no MLflow: it answers {asked.status}",
             "see --tracking-uri",
         )
     else:
         known = release if re.fullmatch(r"\d[\w.]*", release) else "of an unknown version"
-        yield Check(subject, "ok", f"{without_credentials(address)} answers, {known}; the tasks' login is accepted")
+        yield Check(subject, "ok", f"{label} answers, {known}; the tasks' login is accepted")
 
 
 def our_mlflow(cluster: Cluster, place: Place, needs: Needs) -> Checks:
