@@ -92,9 +92,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add the commands to the application."""
     command(app, "submit", PANEL, "parity submit --profile gpu --dataset s3://team/faces")(submit)
     command(app, "retrain", PANEL, "parity retrain --dataset s3://team/faces --max-age-days 30 --dry-run")(retrain)
-    command(app, "schedule", PANEL, "parity schedule --profile gpu --dataset s3://team/faces --cron '0 17 3 * * 0'")(
-        schedule
-    )
+    command(app, "schedule", PANEL, "parity schedule --dataset s3://team/faces --cron '0 17 3 * * 0'")(schedule)
     command(app, "doctor", PANEL, "parity doctor --cluster --profile ascend910-vs-gpu")(doctor)
 
 
