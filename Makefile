@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
-.PHONY: help env tf1 run ui test test-system bench bench-verdict check compile images lock clean npu-emulation cluster
+.PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict check compile images lock clean npu-emulation cluster
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,13 @@ ui: $(VENV)/ready ## serve the local MLflow store and print the address of the c
 	@$(VENV)/bin/parity ui
 
 test: env ## everything that needs nothing but Python
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system" $(PYTEST_OPTIONS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system and not stress" $(PYTEST_OPTIONS)
 
 test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or takes minutes
-	$(PYTHON) -m pytest -m system $(PYTEST_OPTIONS)
+	$(PYTHON) -m pytest -m "system and not stress" $(PYTEST_OPTIONS)
+
+test-stress: env ## kills, memory, fuzzing: minutes each
+	$(PYTHON) -m pytest -m stress $(PYTEST_OPTIONS)
 
 bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes
 	@$(PYTHON) -m tests.bench
