@@ -60,6 +60,7 @@ bench-verdict: env ## break one leg at a time and see what the comparison says, 
 check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/zizmor --offline --quiet .github/workflows
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p parity -p pipelines -p images -p components.dataset -p components.train \
 	  -p components.sample -p components.compare -p components.tracking -p components.publish \
