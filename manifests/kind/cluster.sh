@@ -43,6 +43,7 @@ secrets() {
   secret_yaml mlflow-artifacts dualgan-parity "AWS_ACCESS_KEY_ID=$access" "AWS_SECRET_ACCESS_KEY=$secret"
   secret_yaml mlflow-admin dualgan-parity username=admin "password=$(openssl rand -hex 16)" \
     "flask-secret-key=$(openssl rand -hex 32)"
+  secret_yaml mlflow-accounts dualgan-parity "tasks=$task_password"
   secret_yaml kfp-mlflow-credentials kubeflow username=tasks "password=$task_password"
   secret_yaml dualgan-parity-s3 kubeflow "AWS_ACCESS_KEY_ID=$access" "AWS_SECRET_ACCESS_KEY=$secret"
 }
@@ -62,17 +63,10 @@ secret_yaml() {
 
 # MLflow's first account makes the one that tasks log in with.
 make_task_account() {
-  local admin password
-  admin=$(value_of mlflow-admin dualgan-parity username):$(value_of mlflow-admin dualgan-parity password)
-  password=$(value_of kfp-mlflow-credentials kubeflow password)
-  forwarded dualgan-parity service/mlflow 5000:5000 account_of_tasks "$admin" "$password"
-}
-
-account_of_tasks() {
-  local ask=(curl --fail --silent --retry 10 --retry-connrefused --user "$1") users=http://localhost:5000/api/2.0/mlflow/users
-  "${ask[@]}" "$users/get?username=tasks" >/dev/null ||
-    "${ask[@]}" --show-error --header 'Content-Type: application/json' \
-      --data "{\"username\": \"tasks\", \"password\": \"$2\"}" "$users/create" >/dev/null
+  local job
+  job=mlflow-accounts-$(date +%s)
+  kubectl create job "$job" --namespace dualgan-parity --from=cronjob/mlflow-accounts
+  kubectl wait "job/$job" --namespace dualgan-parity --for=condition=complete --timeout=10m
 }
 
 # What docs/cluster.md tells an admin to set in KFP itself.

@@ -1,0 +1,60 @@
+"""Copy a dump of MLflow's database to the bucket, or one of them back.
+
+python3 dumps.py upload FILE: below BACKUP_DESTINATION; dumps older than KEEP_DAYS are deleted.
+python3 dumps.py download FILE: the newest, or the one that DUMP names.
+"""
+
+import os
+import sys
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+
+NAME = "mlflow-%Y%m%dT%H%M%SZ.dump"
+
+
+def destination() -> tuple[Any, str]:
+    """Return the bucket, and the prefix of the dumps in it."""
+    place = urlsplit(os.environ["BACKUP_DESTINATION"])
+    service = boto3.resource("s3", endpoint_url=os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None)
+    return service.Bucket(place.netloc), place.path.strip("/") + "/"
+
+
+def times(bucket: Any, prefix: str) -> dict[datetime, str]:
+    """Return the key of each dump by the time in its name; what has another name is none."""
+    found = {}
+    for key in (entry.key for entry in bucket.objects.filter(Prefix=prefix)):
+        try:
+            found[datetime.strptime(key.removeprefix(prefix), NAME).replace(tzinfo=timezone.utc)] = key
+        except ValueError:
+            continue
+    return found
+
+
+def upload(file: str) -> None:
+    bucket, prefix = destination()
+    now = datetime.now(timezone.utc)
+    key = prefix + now.strftime(NAME)
+    bucket.upload_file(file, key)
+    print(f"wrote s3://{bucket.name}/{key}, {os.path.getsize(file)} bytes")
+    oldest = now - timedelta(days=float(os.environ["KEEP_DAYS"]))
+    for time, old in times(bucket, prefix).items():
+        if time < oldest:
+            bucket.Object(old).delete()
+            print(f"deleted s3://{bucket.name}/{old}")
+
+
+def download(file: str) -> None:
+    bucket, prefix = destination()
+    dumps = times(bucket, prefix)
+    if not dumps:
+        sys.exit(f"no dump below s3://{bucket.name}/{prefix}")
+    key = prefix + os.environ["DUMP"] if os.environ.get("DUMP") else dumps[max(dumps)]
+    bucket.download_file(key, file)
+    print(f"read s3://{bucket.name}/{key}")
+
+
+if __name__ == "__main__":
+    {"upload": upload, "download": download}[sys.argv[1]](sys.argv[2])
