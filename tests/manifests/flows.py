@@ -1,5 +1,6 @@
 """Which connections the network policies of a rendering let through."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from tests.manifests.rendered import Object, of_kind
@@ -14,18 +15,20 @@ class Pod:
     ports: tuple[tuple[str, int], ...] = ()
 
 
-def admitted(objects: tuple[Object, ...], source: Pod | None, target: Pod | None, port: int) -> bool:
-    """Whether ``source`` may connect to ``port`` of ``target``; None is a place outside the cluster."""
+# A pod, an address that is none of a pod, or any place outside the cluster.
+Peer = Pod | str | None
+
+
+def admitted(objects: tuple[Object, ...], source: Peer, target: Peer, port: int) -> bool:
+    """Whether ``source`` may connect to ``port`` of ``target``."""
     policies = of_kind(objects, "NetworkPolicy")
     return _side(policies, "egress", source, target, port, target) and _side(
         policies, "ingress", target, source, port, target
     )
 
 
-def _side(
-    policies: list[Object], side: str, subject: Pod | None, peer: Pod | None, port: int, target: Pod | None
-) -> bool:
-    if subject is None:
+def _side(policies: list[Object], side: str, subject: Peer, peer: Peer, port: int, target: Peer) -> bool:
+    if not isinstance(subject, Pod):
         return True
     binding = [policy for policy in policies if _selects(policy, side, subject)]
     if not binding:
@@ -51,12 +54,15 @@ def _matches(selector: Object, labels: dict[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
 
-def _allows_peer(peers: list[Object] | None, namespace: str, pod: Pod | None) -> bool:
+def _allows_peer(peers: list[Object] | None, namespace: str, pod: Peer) -> bool:
     if peers is None:
         return True
+    blocks = [peer["ipBlock"]["cidr"] for peer in peers if "ipBlock" in peer]
+    if isinstance(pod, str):
+        return any(ipaddress.ip_address(pod) in ipaddress.ip_network(block) for block in blocks)
     if pod is None:
         return False
-    for peer in peers:
+    for peer in [peer for peer in peers if "ipBlock" not in peer]:
         selector = peer.get("namespaceSelector")
         same = pod.namespace == namespace if selector is None else _matches(selector, _namespace_labels(pod.namespace))
         if same and _matches(peer.get("podSelector", {}), dict(pod.labels)):
@@ -68,7 +74,7 @@ def _namespace_labels(name: str) -> dict[str, str]:
     return {"kubernetes.io/metadata.name": name}
 
 
-def _allows_port(rule: Object, port: int, target: Pod | None) -> bool:
-    names = dict(target.ports) if target else {}
+def _allows_port(rule: Object, port: int, target: Peer) -> bool:
+    names = dict(target.ports) if isinstance(target, Pod) else {}
     numbers = [names.get(entry["port"], entry["port"]) for entry in rule.get("ports", [])]
     return port in numbers if "ports" in rule else True

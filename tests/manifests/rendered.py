@@ -1,7 +1,10 @@
-"""What `kubectl kustomize` makes of the manifests."""
+"""What `kubectl kustomize` makes of the manifests: of each overlay, and of two sites that use every component."""
 
 import functools
+import os
+import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,58 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
 OVERLAYS = sorted(folder.name for folder in (MANIFESTS / "overlays").iterdir())
+OPTIONS = tuple(f"options/{folder.name}" for folder in sorted((MANIFESTS / "options").iterdir()))
+# Overlay and components, in the order in which a site lists them.
+SITES = {
+    "every-option": ("local-storage", ("pools/ascend", *OPTIONS)),
+    "a-team": ("ascend910-vs-gpu", (*OPTIONS, "multi-user")),
+}
+VALUES = {
+    "namespace": "team-a",
+    "host": "mlflow.my-company.net",
+    "issuer": "letsencrypt",
+    "ingressNamespace": "ingress-nginx",
+}
 Object = dict[str, Any]
 
 
+def runs_namespace(rendering: str) -> str:
+    """Where KFP executes the runs of an overlay or site."""
+    return VALUES["namespace"] if rendering == "a-team" else "kubeflow"
+
+
 @functools.cache
-def rendered(overlay: str) -> tuple[Object, ...]:
-    """Every object of an overlay, as `kubectl apply -k` would send it."""
-    command = ["kubectl", "kustomize", str(MANIFESTS / "overlays" / overlay)]
+def rendered(name: str) -> tuple[Object, ...]:
+    """Every object of an overlay or one of SITES, as `kubectl apply -k` would send it."""
+    if name in SITES:
+        return render_site(*SITES[name])
+    return render(MANIFESTS / "overlays" / name)
+
+
+def render_site(overlay: str, components: tuple[str, ...]) -> tuple[Object, ...]:
+    """A site's folder, with VALUES."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifests = Path(os.path.relpath(MANIFESTS, Path(folder).resolve()))
+        values = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": "dualgan-parity-site",
+                "annotations": {"config.kubernetes.io/local-config": "true"},
+            },
+            "data": VALUES,
+        }
+        kustomization = {
+            "resources": [str(manifests / "overlays" / overlay), "values.yaml"],
+            "components": [str(manifests / component) for component in components],
+        }
+        for file, content in {"values.yaml": values, "kustomization.yaml": kustomization}.items():
+            Path(folder, file).write_text(yaml.safe_dump(content))
+        return render(Path(folder))
+
+
+def render(folder: Path) -> tuple[Object, ...]:
+    command = ["kubectl", "kustomize", str(folder)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert answer.returncode == 0, answer.stderr
     return tuple(yaml.safe_load_all(answer.stdout))
@@ -54,11 +102,12 @@ def containers(template: Object) -> list[Object]:
     return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
 
 
-def example_secrets() -> dict[tuple[str, str], set[str]]:
-    """Namespace and name of every secret of the example, with its keys."""
-    objects = yaml.safe_load_all((MANIFESTS / "secrets.example.yaml").read_text())
+def example_secrets(runs: str = "kubeflow") -> dict[tuple[str, str], set[str]]:
+    """Namespace and name of every secret of the example, with its keys; runs are executed in ``runs``."""
+    text = (MANIFESTS / "secrets.example.yaml").read_text().replace("namespace: kubeflow", f"namespace: {runs}")
     return {
-        (secret["metadata"]["namespace"], secret["metadata"]["name"]): set(secret["stringData"]) for secret in objects
+        (secret["metadata"]["namespace"], secret["metadata"]["name"]): set(secret["stringData"])
+        for secret in yaml.safe_load_all(text)
     }
 
 
@@ -75,3 +124,9 @@ def environment(
         value = secrets[namespace, reference["name"]][reference["key"]] if reference else entry["value"]
         variables[entry["name"]] = value
     return variables
+
+
+def command_line(container: Object, variables: dict[str, str]) -> list[str]:
+    """The words that Kubernetes starts ``container`` with."""
+    words = [*container["command"], *container.get("args", [])]
+    return [re.sub(r"\$\((\w+)\)", lambda match: variables[match[1]], word) for word in words]

@@ -1,4 +1,4 @@
-"""Every object of every overlay: valid, hardened, and referring only to what is there."""
+"""Every object of every overlay and component: valid, hardened, and referring only to what is there."""
 
 import json
 from typing import Any
@@ -7,13 +7,15 @@ from urllib.parse import urlsplit
 import kubernetes_validate
 import pytest
 import yaml
+from kubernetes.utils.quantity import parse_quantity
 
 from images.build import image_tag
 from pipelines.profile import load_profile
-from tests.manifests.flows import Pod, admitted
+from tests.manifests.flows import Peer, Pod, admitted
 from tests.manifests.rendered import (
     MANIFESTS,
     OVERLAYS,
+    SITES,
     Object,
     containers,
     environment,
@@ -23,31 +25,46 @@ from tests.manifests.rendered import (
     of_kind,
     pod_templates,
     rendered,
+    runs_namespace,
 )
 from tests.parity.parsing import parse
 
 # The oldest release of Kubernetes that had the fields that the manifests use, and the newest that schemas ship for.
 KUBERNETES_VERSIONS = ("1.27", kubernetes_validate.latest_version())
-OURS, RUNS = "dualgan-parity", "kubeflow"
+# Of the Volcano component, which says so.
+NEEDS_KUBERNETES_1_36 = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
+PROMETHEUS_OPERATOR = "monitoring.coreos.com/v1"
+CLUSTER_WIDE = {"Namespace", "PriorityClass", *NEEDS_KUBERNETES_1_36}
+OURS, KFP = "dualgan-parity", "kubeflow"
 # Of KFP's own: what its Secret and its Services are called is in its manifests.
-KFP_SECRETS = {(RUNS, "mlpipeline-minio-artifact"): {"accesskey", "secretkey"}}
-SEAWEEDFS = Pod(RUNS, (("app", "seaweedfs"),))
-KFP_API_SERVER = Pod(RUNS, (("app", "ml-pipeline"),))
+KFP_SECRETS = {(KFP, "mlpipeline-minio-artifact"): {"accesskey", "secretkey"}}
+SEAWEEDFS = Pod(KFP, (("app", "seaweedfs"),))
+KFP_API_SERVER = Pod(KFP, (("app", "ml-pipeline"),))
 KFP_SERVICES = {("seaweedfs", 9000): (SEAWEEDFS, 8333), ("ml-pipeline", 8888): (KFP_API_SERVER, 8888)}
-DNS = Pod("kube-system", (("k8s-app", "kube-dns"),))
+# Kubernetes' own, NodeLocal DNSCache, OpenShift's.
+NAME_SERVERS: list[tuple[Peer, int]] = [
+    (Pod("kube-system", (("k8s-app", "kube-dns"),)), 53),
+    ("169.254.20.10", 53),
+    (Pod("openshift-dns", (("dns.operator.openshift.io/daemonset-dns", "default"),)), 5353),
+]
 
 pytestmark = pytest.mark.system("kubectl")
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+every_rendering = pytest.mark.parametrize("overlay", [*OVERLAYS, *SITES])
 
 
 def test_the_overlays_are_those_that_the_documentation_names() -> None:
     assert OVERLAYS == ["ascend", "ascend910-vs-gpu", "gpu", "local-storage", "s3"]
 
 
-@every_overlay
+@every_rendering
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_kubernetes_knows_every_object_and_every_field(overlay: str, version: str) -> None:
     for found in rendered(overlay):
+        if found["apiVersion"] == PROMETHEUS_OPERATOR:
+            continue
+        if version == KUBERNETES_VERSIONS[0] and found["kind"] in NEEDS_KUBERNETES_1_36:
+            continue
         try:
             kubernetes_validate.validate(found, version, strict=True)
         except kubernetes_validate.ValidationError as error:
@@ -61,24 +78,33 @@ def test_the_example_is_valid_and_holds_no_secret(name: str) -> None:
         assert set(secret["stringData"].values()) == {""}
 
 
-@every_overlay
+def test_external_secrets_are_those_of_the_example() -> None:
+    found = list(yaml.safe_load_all((MANIFESTS / "external-secrets.example.yaml").read_text()))
+    assert {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found} == set(example_secrets())
+    for one in found:
+        assert (one["apiVersion"], one["kind"]) == ("external-secrets.io/v1", "ExternalSecret")
+        (entry,) = one["spec"]["dataFrom"]
+        assert entry["extract"]["key"] == f"{OURS}/{one['metadata']['name']}"
+
+
+@every_rendering
 def test_no_object_appears_twice_and_all_say_whose_they_are(overlay: str) -> None:
-    objects = rendered(overlay)
+    objects, runs = rendered(overlay), runs_namespace(overlay)
     names = [identity(found) for found in objects]
     assert len(set(names)) == len(names)
     for found in objects:
         assert found["metadata"]["labels"]["app.kubernetes.io/part-of"] == "dualgan-parity", identity(found)
-        if found["kind"] not in {"Namespace", "PriorityClass"}:
-            assert found["metadata"]["namespace"] in {OURS, RUNS}, identity(found)
+        if found["kind"] not in CLUSTER_WIDE:
+            assert found["metadata"]["namespace"] in {OURS, runs}, identity(found)
     # KFP's namespace is KFP's: what is put there is told by its name, but for the map that KFP looks for.
-    guests = [found["metadata"]["name"] for found in objects if found["metadata"].get("namespace") == RUNS]
+    guests = [found["metadata"]["name"] for found in objects if found["metadata"].get("namespace") == runs]
     assert {name for name in guests if not name.startswith("dualgan-parity")} <= {
         "kfp-launcher",
         "seaweedfs-from-mlflow",
     }
 
 
-@every_overlay
+@every_rendering
 def test_pods_are_restricted(overlay: str) -> None:
     """As Kubernetes' Pod Security Standard "restricted" asks, and with a root file system that is not written."""
     for owner, template in pod_templates(rendered(overlay)):
@@ -97,7 +123,7 @@ def test_pods_are_restricted(overlay: str) -> None:
             assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-@every_overlay
+@every_rendering
 def test_containers_have_bounds_and_a_fixed_image(overlay: str) -> None:
     for owner, template in pod_templates(rendered(overlay)):
         for container in containers(template):
@@ -109,7 +135,7 @@ def test_containers_have_bounds_and_a_fixed_image(overlay: str) -> None:
         assert all("sizeLimit" in volume for volume in limited)
 
 
-@every_overlay
+@every_rendering
 def test_our_images_are_those_that_make_images_builds(overlay: str) -> None:
     names = {
         container["image"] for _, template in pod_templates(rendered(overlay)) for container in containers(template)
@@ -117,7 +143,7 @@ def test_our_images_are_those_that_make_images_builds(overlay: str) -> None:
     assert names - {"postgres:17.6-bookworm"} == {image_tag("mlflow"), image_tag("cpu")}
 
 
-@every_overlay
+@every_rendering
 def test_services_are_probed(overlay: str) -> None:
     for owner, template in pod_templates(rendered(overlay)):
         if owner["kind"] == "CronJob":
@@ -127,10 +153,10 @@ def test_services_are_probed(overlay: str) -> None:
                 assert {"httpGet", "exec"} & set(container[probe]), f"{identity(owner)} {probe}"
 
 
-@every_overlay
+@every_rendering
 def test_everything_that_is_referred_to_is_there(overlay: str) -> None:
     objects = rendered(overlay)
-    secrets = {**example_secrets(), **KFP_SECRETS}
+    secrets = {**example_secrets(runs_namespace(overlay)), **KFP_SECRETS}
     accounts = {(a["metadata"]["namespace"], a["metadata"]["name"]) for a in of_kind(objects, "ServiceAccount")}
     priorities = {found["metadata"]["name"] for found in of_kind(objects, "PriorityClass")}
     maps = {(m["metadata"]["namespace"], m["metadata"]["name"]): set(m["data"]) for m in of_kind(objects, "ConfigMap")}
@@ -141,6 +167,8 @@ def test_everything_that_is_referred_to_is_there(overlay: str) -> None:
         for volume in pod.get("volumes", []):
             if "configMap" in volume:
                 assert (namespace, volume["configMap"]["name"]) in maps
+            if "secret" in volume:
+                assert (namespace, volume["secret"]["secretName"]) in secrets
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
         volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}
         for container in containers(template):
@@ -155,10 +183,10 @@ def test_everything_that_is_referred_to_is_there(overlay: str) -> None:
         namespace = binding["metadata"]["namespace"]
         assert named(objects, "Role", binding["roleRef"]["name"])["metadata"]["namespace"] == namespace
         for subject in binding["subjects"]:
-            assert (subject["namespace"], subject["name"]) in {*accounts, (RUNS, "ml-pipeline")}
+            assert (subject["namespace"], subject["name"]) in {*accounts, (KFP, "ml-pipeline")}
 
 
-@every_overlay
+@every_rendering
 def test_no_secret_of_the_example_is_unused(overlay: str) -> None:
     objects = rendered(overlay)
     text = yaml.safe_dump_all(objects)
@@ -166,7 +194,7 @@ def test_no_secret_of_the_example_is_unused(overlay: str) -> None:
     assert unused == set()
 
 
-@every_overlay
+@every_rendering
 def test_selectors_find_their_pods(overlay: str) -> None:
     objects = rendered(overlay)
     templates = [(owner, template) for owner, template in pod_templates(objects)]
@@ -186,20 +214,20 @@ def test_selectors_find_their_pods(overlay: str) -> None:
             assert ports[port["targetPort"]] == port["port"]
 
 
-@every_overlay
+@every_rendering
 def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str) -> None:
-    objects = rendered(overlay)
+    objects, runs = rendered(overlay), runs_namespace(overlay)
     pods = {owner["metadata"]["name"]: _pod(owner, template) for owner, template in pod_templates(objects)}
     mlflow, retrain = pods["mlflow"], pods["dualgan-parity-retrain"]
-    task = Pod(RUNS, (("app.kubernetes.io/part-of", "dualgan-parity"), ("pipelines.kubeflow.org/v2_component", "true")))
-    places = _places(objects, pods)
+    task = Pod(runs, (("app.kubernetes.io/part-of", "dualgan-parity"), ("pipelines.kubeflow.org/v2_component", "true")))
+    callers = [name for name in pods if name != "postgresql"]
     wanted = [
-        *((mlflow, *places(url)) for url in _addresses(objects, "mlflow")),
-        *((retrain, *places(url)) for url in _addresses(objects, "dualgan-parity-retrain")),
+        *((pods[name], *_place(url, pods)) for name in callers for url in _addresses(objects, name, runs)),
         *((pod, mlflow, 5000) for pod in (task, KFP_API_SERVER)),
-        *((pod, DNS, 53) for pod in (mlflow, retrain)),
+        *((pods[name], *server) for name in callers for server in NAME_SERVERS),
     ]
-    assert len(wanted) == 9
+    # Storage and database of MLflow; MLflow, KFP and storage of the retrain job; MLflow of the job for accounts.
+    assert len(wanted) >= 6 + 2 + 3 * len(callers)
     for source, target, port in wanted:
         assert admitted(objects, source, target, port), f"{source} to {target}, port {port}"
 
@@ -211,15 +239,18 @@ def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str
         (mlflow, KFP_API_SERVER, 8888),
         (mlflow, None, 80),
         (retrain, None, 80),
+        (retrain, "169.254.169.254", 80),
+        (pods["mlflow-accounts"], None, 443),
     ]:
         assert not admitted(objects, source, target, port), f"{source} to {target}, port {port}"
 
 
-def test_nobody_but_mlflow_reaches_its_database() -> None:
-    objects = rendered("local-storage")
+def test_nobody_but_mlflow_and_its_jobs_reaches_its_database() -> None:
+    objects = rendered("every-option")
     pods = {owner["metadata"]["name"]: _pod(owner, template) for owner, template in pod_templates(objects)}
-    assert admitted(objects, pods["mlflow"], pods["postgresql"], 5432)
-    for source in (pods["dualgan-parity-retrain"], KFP_API_SERVER, Pod(OURS, ())):
+    for name in ("mlflow", "mlflow-upgrade", "mlflow-backup", "mlflow-restore"):
+        assert admitted(objects, pods[name], pods["postgresql"], 5432)
+    for source in (pods["dualgan-parity-retrain"], pods["mlflow-accounts"], KFP_API_SERVER, Pod(OURS, ())):
         assert not admitted(objects, source, pods["postgresql"], 5432)
     assert not admitted(objects, pods["postgresql"], None, 443)
 
@@ -229,31 +260,30 @@ def _pod(owner: Object, template: Object) -> Pod:
     return Pod(owner["metadata"]["namespace"], tuple(template["metadata"]["labels"].items()), tuple(ports))
 
 
-def _addresses(objects: tuple[Object, ...], name: str) -> list[str]:
+def _addresses(objects: tuple[Object, ...], name: str, runs: str) -> list[str]:
     """Every address among the variables of the pods that are called ``name``."""
     owner, template = next(pair for pair in pod_templates(objects) if pair[0]["metadata"]["name"] == name)
-    secrets = {place: dict.fromkeys(keys, "secret") for place, keys in example_secrets().items()}
+    secrets = {place: dict.fromkeys(keys, "secret") for place, keys in example_secrets(runs).items()}
     variables = environment(objects, owner, containers(template)[0], secrets)
     if "PGHOST" in variables:
         variables["database"] = f"postgresql://{variables['PGHOST']}:{variables['PGPORT']}"
+    # Whom MLflow answers is not where it goes.
+    variables.pop("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", None)
     # A scheme and a host: not postgresql+psycopg2:// alone, nor a bucket.
     return [value for value in variables.values() if urlsplit(value).hostname and urlsplit(value).scheme != "s3"]
 
 
-def _places(objects: tuple[Object, ...], pods: dict[str, Pod]) -> Any:
-    def place(address: str) -> tuple[Pod | None, int]:
-        parts = urlsplit(address)
-        host = parts.hostname or ""
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        service = host.partition(".")[0]
-        if host.endswith(".example"):
-            return None, port
-        return KFP_SERVICES[service, port] if (service, port) in KFP_SERVICES else (pods[service], port)
-
-    return place
+def _place(address: str, pods: dict[str, Pod]) -> tuple[Pod | None, int]:
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    service = host.partition(".")[0]
+    if host.endswith(".example"):
+        return None, port
+    return KFP_SERVICES[service, port] if (service, port) in KFP_SERVICES else (pods[service], port)
 
 
-@every_overlay
+@every_rendering
 def test_mlflow_lets_in_every_name_that_its_service_has(overlay: str) -> None:
     objects = rendered(overlay)
     service = named(objects, "Service", "mlflow")
@@ -274,11 +304,11 @@ def test_kfps_launcher_and_plugin_find_their_credentials(overlay: str) -> None:
     scheme = urlsplit(data["defaultPipelineRoot"]).scheme
     provider = yaml.safe_load(data["providers"])[scheme]["default"]
     reference = provider["credentials"]["secretRef"]
-    assert {reference["accessKeyKey"], reference["secretKeyKey"]} <= secrets[RUNS, reference["secretName"]]
+    assert {reference["accessKeyKey"], reference["secretKeyKey"]} <= secrets[KFP, reference["secretName"]]
     settings = json.loads(data["plugins.mlflow"])["settings"]
     served = json.loads((MANIFESTS / "kfp" / "mlflow-plugin.json").read_text())["plugins"]["mlflow"]["settings"]
     for keys in (settings["credentialSecretRef"], served["credentialSecretRef"]):
-        assert set(keys.values()) == secrets[RUNS, "kfp-mlflow-credentials"]
+        assert set(keys.values()) == secrets[KFP, "kfp-mlflow-credentials"]
     # Tasks have the same variables by reference, and Kubernetes refuses a variable that has a value as well.
     assert settings["injectUserEnvVars"] is served["injectUserEnvVars"] is False
 
@@ -302,11 +332,12 @@ def test_a_pool_has_a_quota_and_a_schedule_for_its_profile(overlay: str) -> None
     (profile,) = [entry["value"] for entry in container["env"] if entry["name"] == "PROFILE"]
     asked = {leg.resources.accelerator for leg in load_profile(profile).legs if leg.resources.accelerator}
     assert asked, "a profile of a pool asks for accelerators"
-    bounded = {resource for quota in of_kind(objects, "ResourceQuota") for resource in quota["spec"]["hard"]}
+    quotas = [quota for quota in of_kind(objects, "ResourceQuota") if quota["metadata"]["namespace"] == KFP]
+    bounded = {resource for quota in quotas for resource in quota["spec"]["hard"]}
     assert bounded == {f"requests.{resource}" for resource in asked}
 
 
-@every_overlay
+@every_rendering
 def test_the_schedule_calls_a_command_that_is_there(overlay: str) -> None:
     job = named(rendered(overlay), "CronJob", "dualgan-parity-retrain")
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
@@ -320,7 +351,28 @@ def test_the_schedule_calls_a_command_that_is_there(overlay: str) -> None:
 def test_without_a_pool_nothing_is_scheduled(overlay: str) -> None:
     objects = rendered(overlay)
     assert named(objects, "CronJob", "dualgan-parity-retrain")["spec"]["suspend"] is True
-    assert of_kind(objects, "ResourceQuota") == []
+    assert [quota["metadata"]["namespace"] for quota in of_kind(objects, "ResourceQuota")] == [OURS]
+
+
+def test_mlflow_its_database_and_two_of_its_jobs_fit_into_the_quota() -> None:
+    objects = rendered("every-option")
+    (quota,) = [one for one in of_kind(objects, "ResourceQuota") if one["metadata"]["namespace"] == OURS]
+    templates = [
+        (owner, template) for owner, template in pod_templates(objects) if owner["metadata"]["namespace"] == OURS
+    ]
+    for bound, hard in quota["spec"]["hard"].items():
+        if bound == "pods":
+            continue
+        side, _, resource = bound.partition(".")
+
+        def asked(template: Object, side: str = side, resource: str = resource) -> Any:
+            amounts = [parse_quantity(one["resources"][side][resource]) for one in template["spec"]["containers"]]
+            first = [parse_quantity(one["resources"][side][resource]) for one in containers(template)]
+            return max(sum(amounts), *first)
+
+        jobs = sorted(asked(template) for owner, template in templates if owner["kind"] == "CronJob")
+        servers = [asked(template) for owner, template in templates if owner["kind"] != "CronJob"]
+        assert sum(servers) + sum(jobs[-2:]) <= parse_quantity(hard), bound
 
 
 def test_accounts_have_no_right_that_is_not_used() -> None:

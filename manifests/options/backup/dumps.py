@@ -6,7 +6,8 @@ python3 dumps.py download FILE: the newest, or the one that DUMP names.
 
 import os
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ def times(bucket: Any, prefix: str) -> dict[datetime, str]:
     found = {}
     for key in (entry.key for entry in bucket.objects.filter(Prefix=prefix)):
         try:
-            found[datetime.strptime(key.removeprefix(prefix), NAME).replace(tzinfo=timezone.utc)] = key
+            found[datetime.strptime(key.removeprefix(prefix), NAME).replace(tzinfo=UTC)] = key
         except ValueError:
             continue
     return found
@@ -35,10 +36,10 @@ def times(bucket: Any, prefix: str) -> dict[datetime, str]:
 
 def upload(file: str) -> None:
     bucket, prefix = destination()
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     key = prefix + now.strftime(NAME)
     bucket.upload_file(file, key)
-    print(f"wrote s3://{bucket.name}/{key}, {os.path.getsize(file)} bytes")
+    print(f"wrote s3://{bucket.name}/{key}, {Path(file).stat().st_size} bytes")
     oldest = now - timedelta(days=float(os.environ["KEEP_DAYS"]))
     for time, old in times(bucket, prefix).items():
         if time < oldest:

@@ -1,0 +1,136 @@
+"""What components add to a site: many teams, Volcano, a login of the registry, monitoring; rules for the bucket."""
+
+import json
+import re
+from fnmatch import fnmatch
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from pipelines.profile import load_profile
+from tests.manifests.rendered import (
+    MANIFESTS,
+    OPTIONS,
+    SITES,
+    VALUES,
+    command_line,
+    environment,
+    example_secrets,
+    identity,
+    named,
+    of_kind,
+    pod_templates,
+    render_site,
+    rendered,
+)
+from tests.parity.parsing import parse
+from tests.services import s3_client, s3_service
+
+pytestmark = pytest.mark.system("kubectl")
+
+
+def test_every_component_is_tried() -> None:
+    folders = {str(file.parent.relative_to(MANIFESTS)) for file in MANIFESTS.rglob("kustomization.yaml")}
+    tried = {component for _, components in SITES.values() for component in components}
+    assert {name for name in folders if not name.startswith(("base", "overlays"))} <= {*tried, "pools/gpu"}
+    assert set(OPTIONS) <= tried
+
+
+def test_a_teams_namespace_is_said_once_and_reaches_everything() -> None:
+    objects = rendered("a-team")
+    named_kfp = [identity(found) for found in objects if re.search(r"\bkubeflow\b(?![./])", yaml.safe_dump(found))]
+    # KFP's address, its API server's account, and where MLflow's callers and the job's way to KFP are.
+    assert named_kfp == [
+        "RoleBinding/team-a/dualgan-parity-mlflow-credentials",
+        "CronJob/team-a/dualgan-parity-retrain",
+        "NetworkPolicy/dualgan-parity/mlflow-from-runs",
+        "NetworkPolicy/team-a/dualgan-parity-retrain",
+    ]
+    assert not [found for found in objects if "TEAM" in yaml.safe_dump(found)]
+    # The profile controller's.
+    assert not [found for found in objects if found["metadata"]["name"] == "kfp-launcher"]
+    # Below what the keys of a profile may write.
+    data = named(objects, "ConfigMap", "dualgan-parity")["data"]
+    assert data["DATASET"] == "s3://dualgan-parity.example/private/team-a/dataset"
+    policy = named(objects, "NetworkPolicy", "mlflow-from-team-a")
+    assert policy["metadata"]["namespace"] == "dualgan-parity"
+    job = named(objects, "CronJob", "dualgan-parity-retrain")["spec"]["jobTemplate"]["spec"]["template"]
+    secrets = {place: dict.fromkeys(keys, "") for place, keys in example_secrets("team-a").items()}
+    (container,) = job["spec"]["containers"]
+    variables = environment(objects, {"metadata": {"namespace": "team-a"}}, container, secrets)
+    _, options = parse(command_line(container, variables))
+    assert (options["namespace"] or variables["KFP_NAMESPACE"], options["model"]) == ("team-a", "dualgan-team-a")
+    assert options["parameter"] == ["experiment=team-a"]
+    assert job["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_two_teams_differ_in_nothing_that_is_mlflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the second team's site can be applied over the first's."""
+    first = rendered("a-team")
+    monkeypatch.setitem(VALUES, "namespace", "team-b")
+    second = render_site(*SITES["a-team"])
+    ours = [{identity(one): one for one in objects if "team-" not in identity(one)} for objects in (first, second)]
+    assert ours[0] == ours[1]
+
+
+def test_pods_that_ask_for_an_npu_go_to_volcano() -> None:
+    objects = rendered("every-option")
+    policy = named(objects, "MutatingAdmissionPolicy", "dualgan-parity-volcano")["spec"]
+    (mutation,) = policy["mutations"]
+    assert mutation["applyConfiguration"]["expression"] == 'Object{spec: Object.spec{schedulerName: "volcano"}}'
+    (condition,) = policy["matchConditions"]
+    npu = {leg.resources.accelerator for leg in load_profile("ascend910").legs} - {None}
+    assert npu and all(str(name).startswith("huawei.com/") for name in npu)
+    assert "r.startsWith('huawei.com/')" in condition["expression"]
+    binding = named(objects, "MutatingAdmissionPolicyBinding", "dualgan-parity-volcano")["spec"]
+    assert binding["policyName"] == "dualgan-parity-volcano"
+    assert binding["matchResources"]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kubeflow"}
+
+
+@pytest.mark.parametrize("overlay", SITES)
+def test_every_pod_and_account_names_the_secret_of_the_registry(overlay: str) -> None:
+    objects = rendered(overlay)
+    wanted = [{"name": "dualgan-parity-registry"}]
+    assert all(template["spec"]["imagePullSecrets"] == wanted for _, template in pod_templates(objects))
+    assert all(account["imagePullSecrets"] == wanted for account in of_kind(objects, "ServiceAccount"))
+
+
+def test_alerts_name_what_is_there() -> None:
+    objects = rendered("every-option")
+    text = yaml.safe_dump(named(objects, "PrometheusRule", "dualgan-parity")["spec"])
+    jobs = {one["metadata"]["name"] for one in of_kind(objects, "CronJob")}
+    assert set(re.findall(r'cronjob="([\w-]+)"', text)) <= jobs and "dualgan-parity-retrain-.*" in text
+    assert set(re.findall(r'deployment="([\w-]+)"', text)) == {"mlflow"}
+    monitor = named(objects, "ServiceMonitor", "mlflow")["spec"]
+    (service,) = [
+        one
+        for one in of_kind(objects, "Service")
+        if monitor["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
+    ]
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    (target,) = endpoint["relabelings"]
+    hosts = named(objects, "ConfigMap", "mlflow")["data"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert any(fnmatch(target["replacement"], host) for host in hosts)
+
+
+def test_a_bucket_takes_the_rules_and_they_expire_nothing_that_is_kept() -> None:
+    rules = json.loads((MANIFESTS / "bucket-lifecycle.json").read_text())
+    with s3_service("bucket") as address:
+        client = s3_client(address)
+        client.put_bucket_lifecycle_configuration(Bucket="bucket", LifecycleConfiguration=rules)
+        assert client.get_bucket_lifecycle_configuration(Bucket="bucket")["Rules"] == rules["Rules"]
+    expiring = tuple(rule["Filter"]["Prefix"] for rule in rules["Rules"] if "Expiration" in rule)
+    kept, passing = [], [load_profile("ascend910-vs-gpu").checkpoints]
+    for overlay in ("local-storage", "s3"):
+        maps = {name: named(rendered(overlay), "ConfigMap", name)["data"] for name in ("mlflow", "dualgan-parity")}
+        kept += [maps["mlflow"][name] for name in ("MLFLOW_ARTIFACTS_DESTINATION", "BACKUP_DESTINATION")]
+        kept.append(maps["dualgan-parity"]["DATASET"])
+        passing.append(named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"])
+    assert not [place for place in kept if _key(place).startswith(expiring)]
+    assert [place for place in passing if _key(place or "").startswith(expiring)] == passing
+
+
+def _key(address: str) -> str:
+    return urlsplit(address).path.lstrip("/") + "/"
