@@ -27,17 +27,21 @@ class Server:
 
 def deployment_and_variables(overlay: str, database: Database, s3: str) -> tuple[Object, Object, dict[str, str]]:
     """The Deployment, its container and the container's variables, with secrets and addresses of the test."""
-    objects = rendered(overlay)
-    deployment = named(objects, "Deployment", "mlflow")
+    deployment = named(rendered(overlay), "Deployment", "mlflow")
     container = deployment["spec"]["template"]["spec"]["containers"][0]
+    return deployment, container, job_environment(overlay, container, database, s3)
+
+
+def job_environment(overlay: str, container: Object, database: Database, s3: str) -> dict[str, str]:
+    """The variables of a container in MLflow's namespace, with secrets and addresses of the test."""
     secrets = {
         (NAMESPACE, "mlflow-database"): {"username": database.user, "password": database.password},
         (NAMESPACE, "mlflow-artifacts"): S3_KEYS,
         (NAMESPACE, "mlflow-admin"): {"username": ADMIN[0], "password": ADMIN[1], "flask-secret-key": "0" * 64},
     }
-    variables = environment(objects, deployment, container, secrets)
+    variables = environment(rendered(overlay), {"metadata": {"namespace": NAMESPACE}}, container, secrets)
     here = {"PGHOST": "127.0.0.1", "PGPORT": str(database.port), "PGDATABASE": database.name, "PGSSLMODE": "disable"}
-    return deployment, container, {**variables, **here, "MLFLOW_S3_ENDPOINT_URL": s3}
+    return {**variables, **here, "MLFLOW_S3_ENDPOINT_URL": s3}
 
 
 def arguments(container: Object, port: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The flags and variables of the MLflow Deployment, tried on the real server with PostgreSQL and S3 behind it."""
+"""MLflow as its Deployment and its jobs start it, with every component, on PostgreSQL and S3."""
 
 import os
 import subprocess
@@ -17,11 +17,11 @@ from parity.cli import main
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import images, only_leg
 from tests.components.tracking.test_pipeline_results import comparison_folder
-from tests.manifests.mlflow_server import ADMIN, Server, deployment_and_variables, server_process
-from tests.manifests.rendered import ROOT
+from tests.manifests.mlflow_server import ADMIN, Server, deployment_and_variables, job_environment, server_process
+from tests.manifests.rendered import MANIFESTS, VALUES, command_line, containers, named, rendered
 from tests.services import Database, postgresql_database, s3_client, s3_service
 
-OVERLAY = "local-storage"
+OVERLAY = "every-option"
 TASKS = ("tasks", "another-long-password")
 
 pytestmark = pytest.mark.system("kubectl", "postgresql")
@@ -58,9 +58,10 @@ def call(
     *,
     login: tuple[str, str] | None = ADMIN,
     host: str | None = None,
+    origin: str | None = None,
 ) -> requests.Response:
     """A call of the REST API, under the name by which tasks know the server."""
-    headers = {"Host": host or f"{server.service}:5000"}
+    headers = {"Host": host or f"{server.service}:5000", **({"Origin": origin} if origin else {})}
     method = "GET" if body is None else "POST"
     return requests.request(method, server.address + path, json=body, auth=login, headers=headers, timeout=60)
 
@@ -89,11 +90,50 @@ def test_nothing_is_read_without_a_login(server: Server, login: tuple[str, str] 
     assert call(server, "/api/2.0/mlflow/experiments/get?experiment_id=0", login=login).status_code == 401
 
 
-def test_a_task_tracks_a_run_with_an_account_of_its_own(
-    server: Server, s3: str, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    body = {"username": TASKS[0], "password": TASKS[1]}
-    assert call(server, "/api/2.0/mlflow/users/create", body).status_code == 200
+@pytest.mark.parametrize(("origin", "code"), [(f"https://{VALUES['host']}", 200), ("https://evil.example", 403)])
+def test_pages_behind_the_ingress_may_ask_and_those_of_others_may_not(server: Server, origin: str, code: int) -> None:
+    path = "/ajax-api/2.0/mlflow/experiments/search"
+    assert call(server, path, {"max_results": 1}, host=VALUES["host"], origin=origin).status_code == code
+
+
+def test_prometheus_reads_what_the_monitor_asks_for(server: Server) -> None:
+    (endpoint,) = named(rendered(OVERLAY), "ServiceMonitor", "mlflow")["spec"]["endpoints"]
+    host = endpoint["relabelings"][0]["replacement"]
+    assert call(server, endpoint["path"], host=host, login=None).status_code == 401
+    answer = call(server, endpoint["path"], host=host)
+    assert answer.status_code == 200 and "mlflow_http_request_total" in answer.text
+
+
+def make_accounts(server: Server, folder: Path, accounts: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the job for accounts as a process of this machine, with a secret of ``accounts``."""
+    folder.mkdir(exist_ok=True)
+    # As Kubernetes mounts a secret: names beside the keys that begin with dots.
+    (folder / "..data").mkdir(exist_ok=True)
+    for name, password in accounts.items():
+        (folder / name).write_text(password)
+    template = named(rendered(OVERLAY), "CronJob", "mlflow-accounts")["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = containers(template)
+    variables = job_environment(OVERLAY, container, Database(0), "") | {"MLFLOW_TRACKING_URI": server.address}
+    program, script, mounted = command_line(container, variables)
+    assert (program, mounted) == ("python3", "/accounts")
+    words = [sys.executable, script.replace("/jobs", str(MANIFESTS / "base/tracking")), str(folder)]
+    return subprocess.run(words, env=variables, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_job_makes_accounts_and_gives_them_the_passwords_of_the_secret(server: Server, tmp_path: Path) -> None:
+    path = "/api/2.0/mlflow/experiments/get?experiment_id=0"
+    for password in ("a-sixth-long-password", "a-seventh-long-password"):
+        answer = make_accounts(server, tmp_path / "secret", {"team-a": password, "team-b": password})
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout == "account team-a: ready\naccount team-b: ready\n"
+        assert call(server, path, login=("team-b", password)).status_code == 200
+    assert call(server, path, login=("team-b", "a-sixth-long-password")).status_code == 401
+    answer = make_accounts(server, tmp_path / "bad", {"team-c": "short"})
+    assert answer.returncode == 1 and answer.stderr.startswith("account team-c: ") and "Traceback" not in answer.stderr
+
+
+def test_a_task_tracks_a_run_with_an_account_of_its_own(server: Server, s3: str, bucket: str, tmp_path: Path) -> None:
+    assert make_accounts(server, tmp_path / "accounts", dict([TASKS])).returncode == 0
 
     def post(path: str, body: Mapping[str, object], login: tuple[str, str] = TASKS) -> requests.Response:
         return call(server, f"/api/2.0/mlflow/{path}", body, login=login)
@@ -147,11 +187,11 @@ def test_this_softwares_own_client_needs_no_more_than_such_an_account(
     assert client.get_model_version_by_alias("dualgan-shapes", "champion").run_id == leg.info.run_id
 
 
-def test_the_command_that_brings_the_tables_up_to_date_finds_the_database(database: Database, s3: str) -> None:
-    _, _, variables = deployment_and_variables(OVERLAY, database, s3)
-    uri = variables["MLFLOW_BACKEND_STORE_URI"]
-    assert f"`mlflow db upgrade {uri}`" in (ROOT / "docs" / "cluster.md").read_text()
-    command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
-    environment = {**variables, "PATH": os.environ["PATH"]}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+def test_the_job_that_brings_the_tables_up_to_date_finds_the_database(database: Database, s3: str) -> None:
+    template = named(rendered(OVERLAY), "CronJob", "mlflow-upgrade")["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = containers(template)
+    variables = {**job_environment(OVERLAY, container, database, s3), "PATH": os.environ["PATH"]}
+    program, *words = command_line(container, variables)
+    command = [sys.executable, "-m", program, *words]
+    answer = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=180, check=False)
     assert answer.returncode == 0, answer.stderr

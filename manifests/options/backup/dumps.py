@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 
 NAME = "mlflow-%Y%m%dT%H%M%SZ.dump"
 
@@ -49,13 +51,17 @@ def upload(file: str) -> None:
 
 def download(file: str) -> None:
     bucket, prefix = destination()
-    dumps = times(bucket, prefix)
+    wanted = os.environ.get("DUMP", "")
+    dumps = {time: key for time, key in times(bucket, prefix).items() if wanted in ("", key.removeprefix(prefix))}
     if not dumps:
-        sys.exit(f"no dump below s3://{bucket.name}/{prefix}")
-    key = prefix + os.environ["DUMP"] if os.environ.get("DUMP") else dumps[max(dumps)]
+        sys.exit(f"no dump {wanted or 'at all'} below s3://{bucket.name}/{prefix}")
+    key = dumps[max(dumps)]
     bucket.download_file(key, file)
     print(f"read s3://{bucket.name}/{key}")
 
 
 if __name__ == "__main__":
-    {"upload": upload, "download": download}[sys.argv[1]](sys.argv[2])
+    try:
+        {"upload": upload, "download": download}[sys.argv[1]](sys.argv[2])
+    except (BotoCoreError, Boto3Error, ClientError) as error:
+        sys.exit(f"{os.environ['BACKUP_DESTINATION']}: {error}")
