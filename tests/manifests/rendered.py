@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,14 @@ def command_line(container: Object, variables: dict[str, str]) -> list[str]:
     """The words that Kubernetes starts ``container`` with."""
     words = [*container["command"], *container.get("args", [])]
     return [re.sub(r"\$\((\w+)\)", lambda match: variables[match[1]], word) for word in words]
+
+
+def main(folder: Path) -> None:
+    """Write a file for each overlay and site, for a policy scan."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*OVERLAYS, *SITES):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump_all(rendered(name)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
