@@ -15,6 +15,8 @@ class Pod:
     ports: tuple[tuple[str, int], ...] = ()
 
 
+# Of no machine: https://www.rfc-editor.org/rfc/rfc5737
+OUTSIDE = "203.0.113.1"
 # A pod, an address that is none of a pod, or any place outside the cluster.
 Peer = Pod | str | None
 
@@ -57,17 +59,20 @@ def _matches(selector: Object, labels: dict[str, str]) -> bool:
 def _allows_peer(peers: list[Object] | None, namespace: str, pod: Peer) -> bool:
     if peers is None:
         return True
-    blocks = [peer["ipBlock"]["cidr"] for peer in peers if "ipBlock" in peer]
-    if isinstance(pod, str):
-        return any(ipaddress.ip_address(pod) in ipaddress.ip_network(block) for block in blocks)
-    if pod is None:
-        return False
+    if not isinstance(pod, Pod):
+        return any(_in_block(pod or OUTSIDE, peer["ipBlock"]) for peer in peers if "ipBlock" in peer)
     for peer in [peer for peer in peers if "ipBlock" not in peer]:
         selector = peer.get("namespaceSelector")
         same = pod.namespace == namespace if selector is None else _matches(selector, _namespace_labels(pod.namespace))
         if same and _matches(peer.get("podSelector", {}), dict(pod.labels)):
             return True
     return False
+
+
+def _in_block(address: str, block: Object) -> bool:
+    here = ipaddress.ip_address(address)
+    excepted = any(here in ipaddress.ip_network(network) for network in block.get("except", []))
+    return here in ipaddress.ip_network(block["cidr"]) and not excepted
 
 
 def _namespace_labels(name: str) -> dict[str, str]:

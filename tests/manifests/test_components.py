@@ -33,19 +33,23 @@ pytestmark = pytest.mark.system("kubectl")
 def test_every_component_is_tried() -> None:
     folders = {str(file.parent.relative_to(MANIFESTS)) for file in MANIFESTS.rglob("kustomization.yaml")}
     tried = {component for _, components in SITES.values() for component in components}
-    assert {name for name in folders if not name.startswith(("base", "overlays"))} <= {*tried, "pools/gpu"}
+    assert {name for name in folders if not name.startswith(("base", "overlays", "site.example"))} <= {
+        *tried,
+        "pools/gpu",
+    }
     assert set(OPTIONS) <= tried
 
 
 def test_a_teams_namespace_is_said_once_and_reaches_everything() -> None:
     objects = rendered("a-team")
     named_kfp = [identity(found) for found in objects if re.search(r"\bkubeflow\b(?![./])", yaml.safe_dump(found))]
-    # KFP's address, its API server's account, and where MLflow's callers and the job's way to KFP are.
+    # KFP's address, its API server's account, MLflow's callers, and the way of the job and of tasks to KFP.
     assert named_kfp == [
         "RoleBinding/team-a/dualgan-parity-mlflow-credentials",
         "CronJob/team-a/dualgan-parity-retrain",
         "NetworkPolicy/dualgan-parity/mlflow-from-runs",
         "NetworkPolicy/team-a/dualgan-parity-retrain",
+        "NetworkPolicy/team-a/dualgan-parity-tasks-to",
     ]
     assert not [found for found in objects if "TEAM" in yaml.safe_dump(found)]
     # The profile controller's.

@@ -224,7 +224,8 @@ def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str
     wanted = [
         *((pods[name], *_place(url, pods)) for name in callers for url in _addresses(objects, name, runs)),
         *((pod, mlflow, 5000) for pod in (task, KFP_API_SERVER)),
-        *((pods[name], *server) for name in callers for server in NAME_SERVERS),
+        *((pod, *server) for pod in (task, *(pods[name] for name in callers)) for server in NAME_SERVERS),
+        *((task, target, port) for target, port in ((SEAWEEDFS, 8333), (KFP_API_SERVER, 8887), (None, 443))),
     ]
     # Storage and database of MLflow; MLflow, KFP and storage of the retrain job; MLflow of the job for accounts.
     assert len(wanted) >= 6 + 2 + 3 * len(callers)
@@ -236,6 +237,9 @@ def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str
         (stranger, mlflow, 5000),
         (stranger, task, 8080),
         (task, task, 2222),
+        (task, None, 25),
+        (task, "169.254.169.254", 80),
+        (task, Pod("default", ()), 8080),
         (mlflow, KFP_API_SERVER, 8888),
         (mlflow, None, 80),
         (retrain, None, 80),
