@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 import requests
 
@@ -185,6 +187,24 @@ def test_this_softwares_own_client_needs_no_more_than_such_an_account(
     version = client.create_model_version("dualgan-shapes", f"{leg.info.artifact_uri}/model", leg.info.run_id)
     client.set_registered_model_alias("dualgan-shapes", "champion", version.version)
     assert client.get_model_version_by_alias("dualgan-shapes", "champion").run_id == leg.info.run_id
+
+
+def test_a_newer_mlflow_does_not_start_on_older_tables(
+    server: Server, database: Database, s3: str, tmp_path: Path
+) -> None:
+    """Which is why it may be applied before the job that brings the tables up to date."""
+    with closing(psycopg2.connect(database.uri.replace("+psycopg2", ""))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            (version,) = cursor.fetchone() or ("",)
+            cursor.execute("UPDATE alembic_version SET version_num = 'older'")
+            try:
+                refused = pytest.raises(AssertionError, match="out-of-date database schema")
+                with refused, server_process(OVERLAY, database, s3, tmp_path):
+                    pytest.fail("it has started")
+            finally:
+                cursor.execute("UPDATE alembic_version SET version_num = %s", (version,))
 
 
 def test_the_job_that_brings_the_tables_up_to_date_finds_the_database(database: Database, s3: str) -> None:
