@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipelines.profile import load_profile
+from tests.manifests.flows import Pod, admitted
 from tests.manifests.rendered import (
     MANIFESTS,
     OPTIONS,
@@ -49,7 +50,6 @@ def test_a_teams_namespace_is_said_once_and_reaches_everything() -> None:
         "NetworkPolicy/team-a/dualgan-parity-retrain",
         "NetworkPolicy/team-a/dualgan-parity-tasks-to",
     ]
-    assert not [found for found in objects if "TEAM" in yaml.safe_dump(found)]
     # The profile controller's.
     assert not [found for found in objects if found["metadata"]["name"] == "kfp-launcher"]
     # Below what the keys of a profile may write.
@@ -96,6 +96,21 @@ def test_every_pod_and_account_names_the_secret_of_the_registry(overlay: str) ->
     wanted = [{"name": "dualgan-parity-registry"}]
     assert all(template["spec"]["imagePullSecrets"] == wanted for _, template in pod_templates(objects))
     assert all(account["imagePullSecrets"] == wanted for account in of_kind(objects, "ServiceAccount"))
+
+
+@pytest.mark.parametrize("overlay", SITES)
+def test_a_site_says_its_names_and_nothing_of_a_component_is_left_open(overlay: str) -> None:
+    objects = rendered(overlay)
+    left = [identity(one) for one in objects if re.search(r"\b(TEAM|HOST|ISSUER|INGRESS)\b", yaml.safe_dump(one))]
+    assert left == []
+    ingress = named(objects, "Ingress", "mlflow")
+    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == VALUES["issuer"]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ingress["spec"]["tls"][0]["hosts"] == [VALUES["host"]]
+    controller = Pod(VALUES["ingressNamespace"], ())
+    solver = Pod("dualgan-parity", (("acme.cert-manager.io/http01-solver", "true"),))
+    mlflow = Pod("dualgan-parity", (("app.kubernetes.io/name", "mlflow"),), (("http", 5000),))
+    assert admitted(objects, controller, solver, 8089) and admitted(objects, controller, mlflow, 5000)
+    assert not admitted(objects, Pod("default", ()), solver, 8089)
 
 
 def test_alerts_name_what_is_there() -> None:
