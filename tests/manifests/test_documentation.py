@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from pipelines.placement import ARCHITECTURE
 from pipelines.profile import load_profile
 from tests.manifests.rendered import (
     MANIFESTS,
@@ -119,6 +118,8 @@ def test_the_example_of_a_site_builds() -> None:
 def test_the_labels_that_nodes_must_have_are_those_that_profiles_select() -> None:
     profile = load_profile("ascend910-vs-gpu")
     selectors = [leg.resources.node_selector for leg in profile.legs]
-    selectors += [{ARCHITECTURE: leg.resources.architecture or ""} for leg in profile.legs if leg.device == "npu"]
+    selectors += [
+        {"kubernetes.io/arch": leg.resources.architecture or ""} for leg in profile.legs if leg.device == "npu"
+    ]
     labels = {f"`{key}={value}`" for selector in selectors for key, value in selector.items()}
     assert labels and all(label in ADMINS_PART for label in labels)
