@@ -28,15 +28,22 @@ from tests.manifests.rendered import (
 from tests.parity.parsing import parse
 from tests.services import s3_client, s3_service
 
+COMPONENTS = ("multi-user", "pools/ascend", "pools/gpu", *OPTIONS)
+
 pytestmark = pytest.mark.system("kubectl")
 
 
 def test_every_component_is_tried() -> None:
-    folders = {str(file.parent.relative_to(MANIFESTS)) for file in MANIFESTS.rglob("kustomization.yaml")}
-    tried = {component for _, components in SITES.values() for component in components}
-    # The second pool is the overlays'.
-    components = {name for name in folders if not name.startswith(("base", "overlays", "site.example", "pools/gpu"))}
-    assert components <= tried and set(OPTIONS) <= tried
+    files = [*MANIFESTS.glob("*/kustomization.yaml"), *MANIFESTS.glob("*/*/kustomization.yaml")]
+    folders = {str(file.parent.relative_to(MANIFESTS)) for file in files if "kind: Component" in file.read_text()}
+    assert folders == {*COMPONENTS}
+    assert {component for _, components in SITES.values() for component in components} >= folders - {"pools/gpu"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("overlay", ["local-storage", "s3"])
+def test_a_component_goes_with_each_storage_and_asks_for_no_other_component(overlay: str, component: str) -> None:
+    assert render_site(overlay, (component,)) != rendered(overlay)
 
 
 def test_a_teams_namespace_is_said_once_and_reaches_everything() -> None:
