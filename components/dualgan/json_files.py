@@ -70,8 +70,8 @@ def parse_json(content: Union[str, bytes], label: str, max_bytes: int = MAX_BYTE
         max_bytes: How large it may be.
 
     Returns:
-        A value at most MAX_DEPTH deep, whose whole numbers fit into 64 bits and whose strings can be encoded. Floats may
-        be infinite or NaN: see whole_number and finite_number.
+        A value at most MAX_DEPTH deep, whose whole numbers fit into 64 bits and whose strings can be encoded. Floats
+        may be infinite or NaN: see whole_number and finite_number.
 
     Raises:
         DamagedFile: It is none.

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
-from dualgan.json_files import read_json as read_json
+from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
