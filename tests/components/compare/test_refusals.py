@@ -98,7 +98,7 @@ def forget_digest(run: Path) -> None:
         (cut("events.jsonl"), "events.jsonl", "truncated: its last training step is"),
         (cut("summary.json"), "summary.json", "truncated"),
         (empty("events.jsonl"), "events.jsonl", "truncated"),
-        (garble_events, "events.jsonl", "events.jsonl:4: not a JSON object"),
+        (garble_events, "events.jsonl", "events.jsonl:4: not JSON"),
         (forget_digest, "options.json", "dataset.digest"),
     ],
 )
