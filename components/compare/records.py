@@ -20,7 +20,6 @@ def _none_unless_finite(value: object) -> object:
 
 
 FiniteOrNone = Annotated[float | None, BeforeValidator(_none_unless_finite)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 # What people read; longer texts would hide the rest of a report.
 Text = Annotated[str, StringConstraints(max_length=10_000)]
