@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,6 +10,7 @@ from typing import Any, get_type_hints
 import typer
 
 from dualgan.errors import BadInput, exit_code_of
+from dualgan.options import parsed_options
 
 Command = Callable[..., int]
 EXAMPLE = "Example: "
@@ -102,15 +102,8 @@ def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str,
 
 
 def training_options(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the values of --option, each of its own type; what is no number or truth value is a string."""
-    return {name: _json_or_text(value) for name, value in assignments("--option", texts, "max_steps=100").items()}
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    """Return the values of --option, each of its own type. Raises BadInput for an unknown name or another type."""
+    return parsed_options(assignments("--option", texts, "max_steps=100"))
 
 
 def count(text: str | int) -> int:
