@@ -74,14 +74,15 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
 
     Args:
         program: The program's name in usage and help.
+        arguments: The command line; ``--debug`` in it prints the traceback of an error as well.
 
     Returns:
         The exit code: the command's own, 2 for bad input, 1 for failed work, 130 for Ctrl-C.
     """
 
-    def perform() -> int:
+    def perform(texts: list[str]) -> int:
         try:
-            code = typer.main.get_command(app).main(args=list(arguments), prog_name=program, standalone_mode=False)
+            code = typer.main.get_command(app).main(args=texts, prog_name=program, standalone_mode=False)
         except typer.TyperException as error:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else program
@@ -89,7 +90,7 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
             raise BadInput(f"{message}; see `{command} --help`") from None
         return int(code or 0)
 
-    return exit_code_of(perform)
+    return exit_code_of(perform, arguments)
 
 
 def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str, str]:
