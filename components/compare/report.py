@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.common.html import environment, memory, number, picture_tag, read_picture
+from components.common.html import environment, memory, number, picture_tag
 from components.compare.axes.performance import energy_joules
 from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
@@ -16,6 +16,7 @@ from components.compare.leg import LegRun, LegRuns, own_options, shared_options
 from components.compare.measure import final_window
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
+from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -104,7 +105,7 @@ def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) 
     """
     for leg in legs:
         for kind, path in first_pictures(leg.first).items():
-            read_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
+            open_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
     (folder / "report.html").write_text(render_html(comparison, legs), encoding="utf-8")
     for name, language in MARKDOWN.items():
         (folder / name).write_text(render_markdown(comparison, legs, language), encoding="utf-8")
@@ -262,7 +263,7 @@ def picture_rows(
 
 def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
     path = run.picture(image, kind)
-    return read_picture(path) if path else None
+    return open_picture(path) if path else None
 
 
 def _difference(reference: Image.Image | None, candidate: Image.Image | None) -> Image.Image | None:
