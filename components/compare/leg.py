@@ -149,6 +149,13 @@ def pairs(reference: LegRuns, candidate: LegRuns) -> list[tuple[LegRun, LegRun]]
     return [(by_seed[run.seed], run) for run in candidate.runs if run.seed in by_seed]
 
 
+def check_name(name: str, label: str = "leg") -> str:
+    """Return ``name`` if a leg may have it, else raise BadInput."""
+    if not NAME.fullmatch(name):
+        raise BadInput(f"{label} {name!r}: a name is at most 100 letters, digits and . _ -, such as gpu-v100")
+    return name
+
+
 def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None = None) -> None:
     """Raise BadInput unless the legs can be compared: each of its own name, ``reference`` among them.
 
@@ -161,8 +168,7 @@ def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None 
             "one is enough with a recorded reference"
         )
     for name in names:
-        if not NAME.fullmatch(name):
-            raise BadInput(f"leg {name!r}: a leg's name is at most 100 letters, digits and . _ -, such as cpu-tf1")
+        check_name(name)
         if names.count(name) > 1:
             raise BadInput(f"leg {name!r}: two legs have this name; name each leg differently")
         if name == recorded:

@@ -103,6 +103,12 @@ class Comparison:
             reason = str(error).removeprefix(f"{path}: ")
         raise BadInput(f"{path}: no comparison ({reason}); give the output folder of one")
 
+    def lines(self) -> list[str]:
+        """Say in a line each what was found on the axes, and what a reader has to know beside it."""
+        axes = [f"{name:<12} {axis.verdict:<13} {axis.reason}" for name, axis in self.axes.items()]
+        notes = [f"{'note':<12} {note}" for note in self.notes]
+        return [*axes, *notes, *(f"{'weaker for':<12} {caveat}" for caveat in self.caveats)]
+
     def numbers(self) -> dict[str, float]:
         """Return every finite number of the axes by "axis/name"; with several candidates "candidate/axis/name"."""
         several = len(self.candidates) > 1
