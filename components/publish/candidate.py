@@ -1,13 +1,17 @@
 """What is published: a leg that finished, and the comparison that it was judged by."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.compare.records import Options, Summary, read_options, read_summary
+from components.tracking.names import readable_key
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder, read_json
+
+
+# MLflow keeps 256 characters.
+MAX_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ def _require_the_same_run(file: Path, comparison: dict[str, Any], leg: str, summ
 
 
 def model_name(dataset: str) -> str:
-    """The registered model of a dataset: MLflow allows neither slash nor colon in the name."""
-    return f"dualgan-{re.sub(r'[^0-9A-Za-z_.-]+', '-', dataset)}"
+    """Return the name of a dataset's registered model, which no other dataset's has."""
+    return f"dualgan-{readable_key(dataset, MAX_NAME_BYTES, plain='_.-')}"
 
 
 def checked_name(name: str) -> str:
