@@ -9,7 +9,6 @@ from components.tracking.names import readable_key
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder, read_json
 
-
 # MLflow keeps 256 characters.
 MAX_NAME_BYTES = 200
 

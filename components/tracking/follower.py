@@ -16,14 +16,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from components.tracking.placement import Placement, read_placement, write_placement
 from components.tracking.reasons import how_to_send, reason_of
 from components.tracking.store import TRACKING_VARIABLE, WORKING_TREE, leave_out_data_libraries, resolve_tracking_uri
-
-if TYPE_CHECKING:
-    from components.tracking.sync import RunFolderSync
 
 logger = logging.getLogger(__name__)
 
@@ -116,15 +112,18 @@ class LiveTracking:
         patience: float = PATIENCE,
         report: Callable[[str], None] = logger.warning,
     ) -> None:
+        # Here, since two threads that import MLflow at once get in each other's way.
+        from components.tracking.sync import RunFolderSync
+
         self._run_folder = run_folder
         self._placement = placement.with_environment()
+        self._sync = RunFolderSync(run_folder, self._placement)
         self._interval = interval
         self._patience = patience
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="live tracking", daemon=True)
         self._report = report
         self._reasons: set[str] = set()
-        self._sync: RunFolderSync | None = None
         self._last_sync_succeeded = False
         self.trainer_ended = True
         self.failures = 0
@@ -133,7 +132,7 @@ class LiveTracking:
     @property
     def run_id(self) -> str | None:
         """The MLflow run, None while nothing has reached it."""
-        return self._sync.run_id if self._sync else None
+        return self._sync.run_id
 
     def __enter__(self) -> "LiveTracking":
         write_placement(self._run_folder, self._placement)
@@ -157,15 +156,11 @@ class LiveTracking:
         self._last_sync_succeeded = self._attempt(ended=self.trainer_ended)
 
     def _attempt(self, ended: bool) -> bool:
-        from components.tracking.sync import RunFolderSync
-
         try:
-            if self._sync is None:
-                self._sync = RunFolderSync(self._run_folder, self._placement)
             self._sync.step(ended=ended)
         except Exception as error:
             self.failures += 1
-            reason = reason_of(error, resolve_tracking_uri(self._placement.tracking_uri))
+            reason = reason_of(error, self._sync.tracking_uri)
             if reason not in self._reasons:
                 self._reasons.add(reason)
                 self._report(f"MLflow tracking: {reason}; training goes on")
