@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,8 +19,8 @@ from typing import Any
 
 import psutil
 
-from components.tracking.npu_smi import is_installed, npu_metrics
 from components.tracking.placement import SYSTEM_METRICS, neighbour
+from dualgan.devices import npu_smi
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ def sources() -> list[Source]:
             found.append(_of_monitor(accelerator()))
         except Exception as error:
             logger.debug("no metrics of %s: %s", accelerator.__name__, error)
-    if is_installed():
-        found.append(npu_metrics)
+    if shutil.which("npu-smi"):
+        found.append(npu_smi.metrics)
     return found
 
 
