@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from components.compare.records import Options, Summary, read_options, read_summary
+from pydantic import BaseModel, Field
+
+from components.compare.records import FiniteOrNone, Options, Summary, read_options, read_record, read_summary
 from components.tracking.names import readable_key
 from dualgan.errors import BadInput, DualGANError
-from dualgan.run_folder import RunFolder, read_json
+from dualgan.run_folder import RunFolder
 
 # MLflow keeps 256 characters.
 MAX_NAME_BYTES = 200
@@ -40,44 +42,76 @@ class Candidate:
 
     @property
     def image_size(self) -> int:
-        return int(self.options.options["image_size"])
+        size = self.options.options.get("image_size")
+        if not isinstance(size, int):
+            raise BadInput(f"{RunFolder(self.run).options}: image_size {size!r} is no whole number; train the leg anew")
+        return size
+
+
+class _Bound(BaseModel):
+    max_loss_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _TrainingAxis(BaseModel):
+    bound: _Bound
+
+
+class _Axes(BaseModel):
+    training: _TrainingAxis
+
+
+class _Result(BaseModel):
+    min_loss: FiniteOrNone = None
+    steps: int | None = None
+
+
+class _Run(BaseModel):
+    result: _Result
+
+
+class _Leg(BaseModel):
+    runs: list[_Run] = []
+
+
+class _Comparison(BaseModel):
+    """What a candidate is judged by, of comparison.json."""
+
+    reference: str
+    candidates: list[str]
+    verdict: str
+    reason: str
+    axes: _Axes
+    legs: dict[str, _Leg] = {}
 
 
 def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
-    """The candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
+    """Return the candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
 
-    Raises BadInput, naming the file, where one of the two is missing, damaged, or of another leg; DualGANError where
-    the leg did not finish.
+    Raises:
+        BadInput: One of the two is missing, damaged, or of another leg; the message names the file.
+        DualGANError: The leg did not finish.
     """
     file = comparison / "comparison.json"
     try:
-        content = read_json(file)
-        reference, candidates = str(content["reference"]), [str(name) for name in content["candidates"]]
-        verdict, reason = str(content["verdict"]), str(content["reason"])
-        bound = float(content["axes"]["training"]["bound"]["max_loss_ratio"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{file}: no comparison ({error!r}); give the output folder of a comparison") from None
-    leg = leg or (candidates[0] if len(candidates) == 1 else None)
-    if leg not in candidates:
-        raise BadInput(f"{file}: --leg {leg}: not among its candidates, {', '.join(candidates)}")
+        found = read_record(file, _Comparison, f"{file}: no comparison", "; give the output folder of a comparison")
+    except OSError as error:
+        raise BadInput(f"{file}: no comparison ({error.strerror}); give the output folder of a comparison") from None
+    leg = leg or (found.candidates[0] if len(found.candidates) == 1 else None)
+    if leg not in found.candidates:
+        raise BadInput(f"{file}: --leg {leg}: not among its candidates, {', '.join(found.candidates)}")
     options, summary = read_options(RunFolder(run).options), read_summary(RunFolder(run).summary)
     if summary is None or summary.status != "finished":
         state = summary.status if summary else "no summary.json"
         raise DualGANError(f"{run}: the leg {leg} did not finish ({state}); only a finished leg is published")
-    _require_the_same_run(file, content, leg, summary)
-    return Candidate(leg, run, comparison, options, summary, verdict, reason, reference, bound)
-
-
-def _require_the_same_run(file: Path, comparison: dict[str, Any], leg: str, summary: Summary) -> None:
-    """Raise BadInput unless the run is one of those of ``leg`` that were compared."""
-    judged = [run["result"] for run in ((comparison.get("legs") or {}).get(leg) or {}).get("runs") or []]
-    found = [(result.get("min_loss"), result.get("steps")) for result in judged]
-    if (summary.min_loss, summary.steps) not in found:
-        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in found) or "no run"
+    judged = [(one.result.min_loss, one.result.steps) for one in found.legs.get(leg, _Leg()).runs]
+    if (summary.min_loss, summary.steps) not in judged:
+        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in judged) or "no run"
         raise BadInput(
             f"{file}: its {leg} has {known}, the run folder min_loss {summary.min_loss} and {summary.steps} steps; "
             "give the run folder that was compared"
         )
+    bound = found.axes.training.bound.max_loss_ratio
+    return Candidate(leg, run, comparison, options, summary, found.verdict, found.reason, found.reference, bound)
 
 
 def model_name(dataset: str) -> str:
@@ -86,7 +120,7 @@ def model_name(dataset: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """``name`` where MLflow's registry and its searches take it. Raises BadInput for any other."""
+    """Return ``name`` if MLflow's registry and its searches take it. Raises BadInput for any other."""
     if not name.strip() or any(character in name for character in "/:'\"\\\n"):
         raise BadInput(f"model name {name!r}: must be text without slashes, colons, quotes and line ends")
     return name
