@@ -75,7 +75,9 @@ def compare(
     inputs, numbers = dict(locals()), range(1, 11)
 
     def leg_called(side: str, name: str, replay: HasPath | None = None) -> Leg:
-        records, samples = ([inputs[f"{side}_{kind}_{number}"] for number in numbers] for kind in ("records", "samples"))
+        records, samples = (
+            [inputs[f"{side}_{kind}_{number}"] for number in numbers] for kind in ("records", "samples")
+        )
         return leg_of(name, records, samples, replay)
 
     legs = [] if recorded else [leg_called("reference", reference)]

@@ -182,7 +182,9 @@ def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], words: Mapp
         .render(
             comparison=comparison,
             legs=legs,
-            pictures={leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs},
+            pictures={
+                leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs
+            },
             kinds=SAMPLE_KINDS,
             heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
             losses=losses,
