@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from components.compare.bounds import Bounds
@@ -16,6 +17,7 @@ from components.compare.judge import compare
 from components.compare.leg import Leg, Source
 from components.compare.result import SCHEMA_VERSION, json_schema
 from dualgan.run_folder import RunFolder, read_json
+from parity.cli import main
 from tests.components.run_folders import loss_table, write_events, write_leg, write_run
 
 NAMED = {f"{leg}_{kind}.jpg" for leg in ("gpu", "npu") for kind in ("realA", "A2B", "A2B2A", "realB", "B2A", "B2A2B")}
@@ -107,13 +109,25 @@ def test_the_report_names_the_options_that_differ_and_the_bounds(output: Path) -
     assert "min sharpness ratio" in text
 
 
-def test_what_a_run_says_cannot_become_markup(tmp_path: Path) -> None:
-    hostile = write_run(tmp_path / "a", device_name="<script>alert(1)</script>")
-    sound = write_run(tmp_path / "b")
-    compare([Leg("a", (Source(hostile),)), Leg("b", (Source(sound),))], "a", tmp_path / "output")
-    page = (tmp_path / "output" / "report.html").read_text()
-    assert "script" not in Resources(page).tags
-    assert "&lt;script&gt;" in page
+HOSTILE = "<script>alert(1)</script> ![p](//x.example/p) [l](http://x.example) `c` **b** | c \x1b]0;t\x07\x9b1m \u202er\nx"
+
+
+def test_what_a_run_says_becomes_no_markup_no_link_and_nothing_that_a_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [write_run(tmp_path / "a", device_name=HOSTILE), write_run(tmp_path / "b", summary={"reason": HOSTILE})]
+    failed = write_run(tmp_path / "c", summary={"status": "failed", "reason": HOSTILE})
+    main(["compare", *map(str, [*runs, failed]), "--output", str(tmp_path / "output")])
+    page, *tables = ((tmp_path / "output" / name).read_text() for name in ("report.html", "report.md", "report.zh.md"))
+    shown = [page, *(MarkdownIt("commonmark").enable("table").render(text) for text in tables)]
+    for text in shown:
+        resources = Resources(text)
+        assert not {"script", "a", "code" if text is not page else "", "strong"} & set(resources.tags)
+        assert all(source.startswith("data:image/") or source.endswith(".jpg") for source in resources.sources)
+        assert "<script>alert(1)</script> ![p](//x.example/p) [l](http://x.example) `c` **b** | c" in resources.text
+    for text in [*shown, *tables, capsys.readouterr().out]:
+        assert not set("\x1b\x07\x9b\u202e") & set(text)
+    assert tables[0].count("\n|") == tables[1].count("\n|")
 
 
 def test_the_markdown_has_the_two_tables_of_a_modelzoo_readme(output: Path) -> None:
