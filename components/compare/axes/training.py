@@ -19,9 +19,9 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
     """Hold the losses of all runs against the reference's, both ways: two one-sided tests of each one's ratio.
 
     A loss fails if its whole interval is beyond ``bounds.max_loss_ratio``; min_loss, and any loss of one run a leg, if
-    it is beyond ``bounds.gross_loss_ratio``. A pass needs the whole intervals of JUDGED_LOSSES within; against a record,
-    those of all that it has. Not measured if any loss of any run is not finite: a mean without that step would be no
-    evidence.
+    it is beyond ``bounds.gross_loss_ratio``. A pass needs the whole intervals of JUDGED_LOSSES within; against a
+    record, those of all that it has. Not measured if any loss of any run is not finite: a mean without that step would
+    be no evidence.
     """
     for side in (reference, candidate):
         if side.leg and side.leg.unusable:
