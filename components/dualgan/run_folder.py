@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
+from dualgan.names import MAX_FILE_NAME_BYTES
+
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
 LOSS_METRICS = (
@@ -66,6 +68,10 @@ class Sample(NamedTuple):
     image: str
     kind: str
     path: Path
+
+
+# So long a name leaves room for each of SAMPLE_KINDS and the ending.
+MAX_IMAGE_NAME_BYTES = MAX_FILE_NAME_BYTES - len("-real_A.png")
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:
