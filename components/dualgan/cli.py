@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
-from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of
+from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, warn
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
 # Where the module cannot be found, TensorFlow goes without.
@@ -21,7 +21,8 @@ if sys.version_info >= (3, 8):
 M_ARENA_MAX = -8
 
 DESCRIPTION = """DualGAN: unpaired image-to-image translation.
-Options may also be spelled as in the references: --image_size for --image-size."""
+Options may also be spelled as in the references: --image_size for --image-size.
+--debug, anywhere on a command line, prints the traceback of an error as well."""
 
 TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
 
@@ -33,7 +34,7 @@ TRANSLATE_HELP = """Translate your own pictures with a trained run, or with a gr
 
 Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed. Each
 is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own name.
-OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 one or more could not be read."""
+OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 some could not be read."""
 
 VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
 
@@ -184,7 +185,7 @@ def translate(arguments: argparse.Namespace) -> int:
     done = translation.translate(generator, arguments.input, arguments.output, own_size, max_pixels)
     print(f"translated {done.translated} pictures in {arguments.output}; {translation.SHEET} there shows all")
     for problem in done.problems:
-        print(f"error: {problem}", file=sys.stderr)
+        warn(f"error: {problem}")
     return EXIT_BAD_INPUT if done.problems else 0
 
 
@@ -253,13 +254,13 @@ def make_paths_absolute(arguments: argparse.Namespace) -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run a command, by default the one of the process's own command line, and return the exit code."""
 
-    def perform() -> int:
-        given = parser().parse_args(arguments)
+    def perform(texts: List[str]) -> int:
+        given = parser().parse_args(texts)
         if not os.access(os.curdir, os.W_OK):
             make_paths_absolute(given)
         return COMMANDS[given.command](given)
 
-    return exit_code_of(perform)
+    return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)
 
 
 def program() -> NoReturn:
