@@ -212,10 +212,11 @@ def _collect_s3(
 ) -> Collected:
     """The archive of this key, else all objects below it."""
     # boto3 takes a second to import.
-    from components.dataset import s3
+    from components.common import s3
+    from components.dataset.s3 import download_archive, download_objects
 
     label, bucket, key, limits = wanted.source, wanted.bucket, wanted.key, options.limits
-    client = s3.client(options.transfer)
+    client = s3.client(options.transfer.retries, options.transfer.idle_timeout, options.transfer.jobs)
     prefix = f"{key}/" if key else ""
     with s3.failures(label, bucket):
         is_archive = key.lower().endswith(ARCHIVE_ENDINGS) and s3.object_at(client, bucket, key) is not None
@@ -229,14 +230,14 @@ def _collect_s3(
                 raise BadInput(f"{label}: nothing is there; check bucket and key")
             is_archive = True
     if is_archive:
-        archive, sha256 = s3.download_archive(client, bucket, key, transfer, options.transfer, limits.size, label)
+        archive, sha256 = download_archive(client, bucket, key, transfer, options.transfer, limits.size, label)
         require(expected, "sha256", sha256, label)
         return _collect_archive(archive, sha256, label, work, collection, options)
     layout = find_layout(below, label)
     objects = {name: below[name] for name in layout.slots}
     if sum(entry.size for entry in objects.values()) > limits.size:
         raise BadInput(f"{label}: refused, its images have more than {limits.size} bytes")
-    s3.download_objects(client, bucket, objects, transfer, collection, options.transfer, label)
+    download_objects(client, bucket, objects, transfer, collection, options.transfer, label)
     with s3.failures(label, bucket):
         manifest = below.get(layout.root + MANIFEST)
         said = s3.read_object(client, bucket, manifest.key, MAX_MANIFEST) if manifest else b""

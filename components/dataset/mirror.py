@@ -47,10 +47,11 @@ def mirror(source: str, target: str, options: FetchOptions | None = None) -> Des
 
 def _upload(folder: Path, description: Description, address: Address, options: FetchOptions) -> Description:
     # boto3 takes a second to import.
-    from components.dataset import s3
+    from components.common import s3
     from components.dataset.collection import MANIFEST, MAX_MANIFEST, read_manifest
 
-    client, bucket, label = s3.client(options.transfer), address.bucket, str(address)
+    transfer, bucket, label = options.transfer, address.bucket, str(address)
+    client = s3.client(transfer.retries, transfer.idle_timeout, transfer.jobs)
     prefix = f"{address.key}/" if address.key else ""
     images = [image for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
     files = {f"{prefix}{image.relative_to(folder).as_posix()}": image for image in images}
@@ -68,7 +69,7 @@ def _upload(folder: Path, description: Description, address: Address, options: F
         log.info("uploading %d images to %s", len(files), label)
         written: list[str] = []
         try:
-            _upload_all(client, bucket, files, written, options.transfer.jobs)
+            _upload_all(client, bucket, files, written, transfer.jobs)
             client.upload_file(str(folder / MANIFEST), bucket, key)
         except BaseException:
             for name in set(written) - set(there):
