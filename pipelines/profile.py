@@ -14,6 +14,7 @@ from components.train.command import checked_options
 from components.train.leg import LegSettings
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
+from dualgan.options import parsed_options
 from pipelines.kubernetes_rules import (
     Cpu,
     DataKey,
@@ -214,8 +215,10 @@ class Profile(_Strict):
         number = len(self.seeds) if count is None else count
         if not 1 <= number <= MOST_SEEDS:
             raise BadInput(f"--seeds {number}: must be from 1 to {MOST_SEEDS}")
-        if not 0 <= start <= LARGEST_SEED - number:
-            raise BadInput(f"--seed {start}: must be in [0, 2**32)")
+        last = LARGEST_SEED - number + 1
+        if not 0 <= start <= last:
+            of_several = f" for {number} seeds in a row" if number > 1 else ""
+            raise BadInput(f"--seed {start}: must be from 0 to {last}{of_several}")
         return self.model_copy(update={"seeds": tuple(range(start, start + number))})
 
     def source(self, given: str | None = None) -> str:
@@ -282,6 +285,7 @@ def load_profile(name: str) -> Profile:
         raise BadInput(f"{path}: {place}: {_message(first['type'], first['msg'])}") from None
     try:
         checked_options(profile.options)
+        profile = profile.model_copy(update={"options": parsed_options(profile.options)})
         bounds_from(profile.bounds)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

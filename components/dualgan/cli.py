@@ -21,7 +21,8 @@ if sys.version_info >= (3, 8):
 M_ARENA_MAX = -8
 
 DESCRIPTION = """DualGAN: unpaired image-to-image translation.
-Options may also be spelled as in the references: --image_size for --image-size."""
+Options may also be spelled as in the references: --image_size for --image-size.
+--debug, anywhere on a command line, prints the traceback of an error as well."""
 
 TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
 
@@ -212,13 +213,13 @@ def make_paths_absolute(arguments: argparse.Namespace) -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run a command, by default the one of the process's own command line, and return the exit code."""
 
-    def perform() -> int:
-        given = parser().parse_args(arguments)
+    def perform(texts: List[str]) -> int:
+        given = parser().parse_args(texts)
         if not os.access(os.curdir, os.W_OK):
             make_paths_absolute(given)
         return COMMANDS[given.command](given)
 
-    return exit_code_of(perform)
+    return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)
 
 
 def program() -> NoReturn:
