@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, printable
 
 # A dataset may lie in a folder of its name, and that in another one.
 MAX_ROOT_DEPTH = 2
@@ -41,12 +41,12 @@ class Layout(NamedTuple):
     """Where the images of a source are.
 
     ``root`` is the folder of the source that holds "train", with a "/" at its end, "" for the source itself. ``slots``
-    says where each image below it belongs, by its name. ``left_out`` says in words what else there is.
+    says where each image below it belongs, by its name. ``ignored`` says in words what else there is, "" for nothing.
     """
 
     root: str
     slots: dict[str, Slot]
-    left_out: str
+    ignored: str
 
 
 def find_layout(names: Iterable[str], label: str) -> Layout:
@@ -132,20 +132,17 @@ def _require_domains(below: Sequence[Parts], slots: set[Slot], label: str) -> No
 
 
 def _described(paths: Sequence[Parts]) -> str:
-    """How many files are left out, with the reason and some names; "" for none."""
+    """How many files are ignored, with the reason and some examples; "" for none."""
     others = [path for path in paths if not is_image_name(path[-1])]
     images = [path for path in paths if is_image_name(path[-1])]
     endings = Counter(f".{path[-1].rpartition('.')[2]}" if "." in path[-1] else path[-1] for path in others)
     folders = Counter("/".join(path[:-1]) or "the top folder" for path in images)
-    parts = []
-    if others:
-        parts.append(f"{len(others)} no images by their endings ({_examples(endings)})")
-    if images:
-        parts.append(f"{len(images)} in folders that are not used ({_examples(folders)})")
-    return f"{len(paths)} files: {', '.join(parts)}" if parts else ""
-
-
-def _examples(counted: Counter[str]) -> str:
-    named = [name for name, _ in counted.most_common(MAX_EXAMPLES)]
-    more = ", ..." if len(counted) > MAX_EXAMPLES else ""
-    return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more
+    reasons = [
+        f"{len(group)} {reason}, such as {', '.join(printable(name) for name, _ in counted.most_common(MAX_EXAMPLES))}"
+        for group, reason, counted in (
+            (others, "no images by their endings", endings),
+            (images, "in folders that are not used", folders),
+        )
+        if group
+    ]
+    return f"{len(paths)} files ({'; '.join(reasons)})" if paths else ""

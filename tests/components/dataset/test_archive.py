@@ -177,7 +177,7 @@ def test_names_of_a_zip_are_utf_8_whether_it_says_so_or_not(tmp_path: Path) -> N
 def test_two_files_of_one_name_are_not_chosen_between(dataset: Path, tmp_path: Path) -> None:
     archive = add_to_zip(zipped(dataset, tmp_path / "a.zip"), "source/./train/A/0.png", b"other")
     message = refused(archive, tmp_path)
-    assert "train/A/0.png (neither JPEG nor PNG)" in message or "another image of this name" in message
+    assert "train/A/0.png (none of JPEG, PNG, BMP, WebP, TIFF)" in message or "another image of this name" in message
 
 
 def test_a_name_that_is_not_utf_8_is_a_bad_file(dataset: Path, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_unreadable_images_are_counted_and_the_first_are_named_with_the_reason(d
         (dataset / "val" / "B" / f"{number}.png").write_bytes(whole[: len(whole) // 2])
     message = refused(dataset, tmp_path)
     assert "11 of 19 images cannot be used" in message
-    assert "train/A/2.png (empty file), train/A/3.png (neither JPEG nor PNG), train/B/4.png (" in message
+    assert "train/A/2.png (empty file), train/A/3.png (none of JPEG, PNG, BMP, WebP, TIFF), train/B/4.png (" in message
     assert message.endswith(" and 1 more; repair or remove them, or set them aside with --quarantine")
     assert "val/B/9.png" not in message
 
