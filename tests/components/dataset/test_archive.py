@@ -145,6 +145,20 @@ def test_a_tar_with_a_header_that_never_ends_is_refused_at_once(tmp_path: Path, 
     assert time.process_time() - began < 1
 
 
+def test_values_for_a_whole_tar_are_bounded(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    headers = (extended_header(tarfile.XGLTYPE, b"%d x%05d=1\n" % (11, number))[:1536] for number in range(200))
+    archive.write_bytes(b"".join(headers) + bytes(1024))
+    assert "refused, more than 100 values for the whole archive" in refused(archive, tmp_path)
+
+
+def test_headers_count_as_what_an_archive_unpacks_to(dataset: Path, tmp_path: Path) -> None:
+    header = extended_header(tarfile.XHDTYPE, b"60010 comment=" + b"x" * 59_995 + b"\n")[:-1024]
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(header * 100))
+    assert "refused, the archive unpacks to more than 200 times its size" in refused(archive, tmp_path)
+
+
 @pytest.mark.parametrize("sparse", [b"major=1", b"map=1,x"])
 def test_a_tar_with_a_sparse_file_is_refused(tmp_path: Path, sparse: bytes) -> None:
     archive = tmp_path / "a.tar"

@@ -52,6 +52,29 @@ def test_upper_case_endings_spaces_and_unicode_names_are_kept(tmp_path: Path) ->
         assert {path.name for path in (destination / "train" / "A").iterdir()} == set(names)
 
 
+def test_names_as_long_as_a_file_system_takes_them_are_kept(tmp_path: Path) -> None:
+    longest = "猫" * 83 + "ab"
+    source = make_dataset(tmp_path / "source", names=(f"{longest}.png", f"{longest}.bmp", f"{'7' * 251}.jpg"))
+    archive = tarred(source, tmp_path / "a.tgz")
+    destination = tmp_path / ("d" * 255)
+    assert fetch(str(archive), destination).counts == {place: 3 for place in ALL}
+    names = {path.name for path in (destination / "train" / "A").iterdir()}
+    assert {f"{longest}.png", f"{'7' * 251}.jpg"} < names
+    assert all(name.endswith((".png", ".jpg")) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [("it's", "it-s"), ("猫狗", "猫狗"), ("-rf ", "rf"), ("a\nb\x1b", "a-b"), ("'", "dataset"), ("faces (1)", "faces (1)")],
+)
+def test_a_dataset_is_called_what_links_and_queries_can_hold(
+    dataset: Path, tmp_path: Path, name: str, plain: str
+) -> None:
+    assert fetch(str(dataset.rename(tmp_path / name)), tmp_path / "data").name == plain
+    long = (tmp_path / name).rename(tmp_path / ("x" * 250))
+    assert len(fetch(str(long), tmp_path / "other").name) == 100
+
+
 def test_without_validation_images_no_training_image_is_moved(tmp_path: Path) -> None:
     source = make_dataset(tmp_path / "source", places=("train/A", "train/B"))
     assert fetch(str(source), tmp_path / "data").counts == ALL | {"val/A": 0, "val/B": 0}
