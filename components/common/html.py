@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 
 import jinja2
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dualgan.errors import BadInput
+from dualgan.pictures import MAX_SAMPLE_PIXELS, BadPicture, open_picture
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Pictures up to so many pixels a side keep their pixels when they are enlarged.
@@ -49,10 +50,9 @@ def memory(size: int | None) -> str:
 def read_picture(path: Path) -> Image.Image:
     """The picture as RGB. Raises BadInput if the file is missing or no whole picture."""
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise BadInput(f"{path}: not a readable picture ({error}); draw the samples anew") from None
+        return open_picture(path, MAX_SAMPLE_PIXELS)
+    except BadPicture as error:
+        raise BadInput(f"{path}: not a readable picture ({error.reason}); draw the samples anew") from None
 
 
 def picture_tag(image: Image.Image, description: str) -> str:

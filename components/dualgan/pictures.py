@@ -40,6 +40,8 @@ from dualgan.errors import BadInput, DualGANError, first_line
 DECODER = 2
 # A quarter of a GiB as RGB; Pillow's own default.
 MAX_PIXELS = 89_478_485
+# A sample picture has the model's side.
+MAX_SAMPLE_PIXELS = 1 << 24
 # Each scan of a JPEG goes over the whole picture; real ones have up to 12.
 MAX_SCANS = 100
 MAX_JPEG_BYTES = 1 << 28

@@ -25,6 +25,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional
 
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
 from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
+from dualgan.names import MAX_FILE_NAME_BYTES
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
@@ -73,6 +74,10 @@ class Sample(NamedTuple):
     image: str
     kind: str
     path: Path
+
+
+# So long a name leaves room for each of SAMPLE_KINDS and the ending.
+MAX_IMAGE_NAME_BYTES = MAX_FILE_NAME_BYTES - len("-real_A.png")
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:
