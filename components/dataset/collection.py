@@ -13,13 +13,13 @@ from components.common.errors import TransferBroken
 from components.dataset.archive import CHUNK, members
 from components.dataset.catalogue import CATALOGUE
 from components.dataset.images import ImageChecks
-from components.dataset.layout import Layout, find_layout, is_image_name
+from components.dataset.layout import Layout, find_layout
 from components.dataset.lock import Expectation, require
 from components.dataset.options import FetchOptions
 from components.dataset.sources import ARCHIVE_ENDINGS, Download, LocalArchive, LocalFolder, S3Location, plain_name
+from dualgan.dataset_folder import DESCRIPTION, is_image_name
 from dualgan.errors import BadInput, DualGANError
 
-MANIFEST = "dataset.json"
 # A dataset.json is some hundred bytes.
 MAX_MANIFEST = 1 << 20
 # A local folder may hold links in a circle.
@@ -166,12 +166,12 @@ def _collect_archive(
         for member in members(archive, work, options.limits, label):
             names.append(member.name)
             progress.advance(1)
-            if is_image_name(member.name):
+            if is_image_name(member.name.rpartition("/")[2]):
                 collection.add(member.name, member.chunks)
-            elif member.name.rpartition("/")[2] == MANIFEST:
+            elif member.name.rpartition("/")[2] == DESCRIPTION:
                 manifests[member.name] = next(member.chunks, b"")
     layout = find_layout(names, label)
-    return Collected(layout, sha256, read_manifest(manifests.get(layout.root + MANIFEST, b"")))
+    return Collected(layout, sha256, read_manifest(manifests.get(layout.root + DESCRIPTION, b"")))
 
 
 def _collect_folder(wanted: LocalFolder, collection: ImageCollection) -> Collected:
@@ -182,7 +182,7 @@ def _collect_folder(wanted: LocalFolder, collection: ImageCollection) -> Collect
             with (wanted.path / name).open("rb", buffering=0) as file:
                 collection.add(name, iter(lambda: file.read(CHUNK), b""))
             progress.advance(1)
-    manifest = wanted.path / layout.root / MANIFEST
+    manifest = wanted.path / layout.root / DESCRIPTION
     return Collected(layout, None, read_manifest(manifest.read_bytes()) if manifest.is_file() else None)
 
 
@@ -234,6 +234,6 @@ def _collect_s3(
         raise BadInput(f"{label}: refused, its images have more than {limits.size} bytes")
     download_objects(client, bucket, objects, transfer, collection, options.transfer, label)
     with s3.failures(label, bucket):
-        manifest = below.get(layout.root + MANIFEST)
+        manifest = below.get(layout.root + DESCRIPTION)
         said = s3.read_object(client, bucket, manifest.key, MAX_MANIFEST) if manifest else b""
     return Collected(layout, None, read_manifest(said))

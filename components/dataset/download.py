@@ -275,7 +275,7 @@ def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
 
 
 def chunks_of(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield what has come as soon as it has: ``read`` would wait until a chunk is full, and lose it with the process."""
+    """Yield what has come at once: ``read`` would wait until a chunk is full, and lose it with the process."""
     while chunk := raw.read1(CHUNK):
         yield chunk
 
@@ -313,7 +313,7 @@ def download(url: str, folder: Path, options: TransferOptions, max_size: int, la
 def _skip_body_of_redirect(response: requests.Response, **_: object) -> None:
     if response.is_redirect:
         # requests would read all of it into memory before it goes where it is sent.
-        response._content = b""  # type: ignore[attr-defined]
+        response._content = b""
 
 
 def _checked(response: requests.Response, offset: int, label: str) -> Response:

@@ -128,7 +128,7 @@ def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
     All of a JPEG is read, but only an eighth of the pixels a side is computed.
     """
     with _decoding(source, max_pixels) as image:
-        facts = PictureFacts(*image.size, bits=_bits_of(image))
+        facts = PictureFacts(image.width, image.height, _bits_of(image))
         image.draft(None, (1, 1))
         image.load()
         return facts

@@ -88,23 +88,18 @@ def test_what_is_left_out_is_counted_in_a_line_with_the_reason(
     with caplog.at_level("INFO"):
         fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
     (line,) = (line for line in caplog.messages if line.startswith("taken"))
-    assert line.startswith("taken: 8 images; set aside: 1 in quarantine (1 empty file); ignored: 7 files (")
-    assert "3 no images by their endings, such as .gif, .txt" in line
-    assert "4 in folders that are not used, such as " in line and "test/A" in line and "train/A/more" in line
+    assert line.startswith("taken: 8 images; set aside: 1 in quarantine (1 empty file); ignored: 7 files: ")
+    assert "3 no images by their endings (.gif, .txt)" in line
+    assert "4 in folders that are not used (" in line and "test/A" in line and "train/A/more" in line
 
 
-def test_images_of_other_formats_become_png_files_and_a_jfif_is_a_jpeg(tmp_path: Path) -> None:
-    source = make_dataset(tmp_path / "source", names=("0.png", "b.bmp", "w.webp", "t.TIF", "t.tiff"))
-    with Image.open(source / "train" / "A" / "w.webp") as image:
-        webp = image.convert("RGB").tobytes()
-    photo = make_image(tmp_path / "photo.jpg").rename(source / "train" / "A" / "photo.jfif")
+def test_images_of_every_format_are_taken_as_they_are(tmp_path: Path) -> None:
+    names = ("0.png", "b.bmp", "w.webp", "t.TIF", "t.tiff", "photo.jpg")
+    source = make_dataset(tmp_path / "source", names=names)
+    (source / "train" / "A" / "photo.jpg").rename(source / "train" / "A" / "photo.jfif")
     description = fetch(str(source), tmp_path / "data")
-    assert description.digest == content_digest(tmp_path / "data")
-    names = {path.name for path in list_images(tmp_path / "data", "train", "A")}
-    assert names == {"0.png", "b.png", "w.png", "t.TIF.png", "t.tiff.png", "photo.jpg"}
-    assert (tmp_path / "data" / "train" / "A" / "photo.jpg").read_bytes() == photo.read_bytes()
-    with Image.open(tmp_path / "data" / "train" / "A" / "w.png") as image:
-        assert (image.format, image.mode, image.tobytes()) == ("PNG", "RGB", webp)
+    assert description.digest == content_digest(tmp_path / "data") == content_digest(source)
+    assert description.counts["train/A"] == len(names)
 
 
 def test_grey_of_more_than_8_bits_is_scaled_said_once_and_refused_if_it_has_no_range(
@@ -118,8 +113,6 @@ def test_grey_of_more_than_8_bits_is_scaled_said_once_and_refused_if_it_has_no_r
         fetch(str(source), tmp_path / "data")
     said = "more than 8 bits a value, scaled to 8 by the format's range: 2 images (deep.tif, deep2.png)"
     assert [line.replace("train/A/", "") for line in caplog.messages if "8 bits" in line] == [said]
-    with Image.open(tmp_path / "data" / "train" / "A" / "deep.png") as image:
-        assert (image.mode, image.getextrema()) == ("RGB", ((0, 255),) * 3)
     Image.new("F", (12, 8), 0.5).save(source / "train" / "A" / "float.tif")
     with pytest.raises(BadInput, match=r"train/A/float.tif \(pixels of Pillow's mode F: no range"):
         fetch(str(source), tmp_path / "other")
