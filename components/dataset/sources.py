@@ -1,5 +1,6 @@
 """What the user may name as a dataset's source, and what each form means."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
@@ -8,6 +9,7 @@ from components.common.s3 import parse_address
 from components.dataset.catalogue import CATALOGUE, nearest_names
 from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.errors import BadInput
+from dualgan.names import shortened
 
 FORMS = (
     ("NAME", "a dataset of the catalogue below"),
@@ -71,6 +73,10 @@ class Synthetic(NamedTuple):
     options: SyntheticOptions
 
 
+# What a dataset may be called: its name becomes part of titles, of names and queries in MLflow, and of links.
+NOT_IN_A_NAME = re.compile(r"^\W+|[^\w .,+@()=-]+")
+MAX_NAME = 100
+
 Source = Download | S3Location | LocalFolder | LocalArchive | Synthetic
 
 
@@ -93,10 +99,15 @@ def parse_source(text: str) -> Source:
     return _local(text)
 
 
+def plain_name(text: str) -> str:
+    """Return ``text`` as a dataset may be called: "it's" becomes "it-s", and what is long is shortened."""
+    return shortened(NOT_IN_A_NAME.sub("-", text).strip("- "), MAX_NAME)
+
+
 def parse_s3(text: str) -> S3Location:
     """Return what ``s3://bucket/key`` names. Raises BadInput for any other text."""
     address = parse_address(text)
-    name = _stem(PurePosixPath(address.key).name) or address.bucket
+    name = plain_name(_stem(PurePosixPath(address.key).name)) or address.bucket
     return S3Location(name, str(address), address.bucket, address.key)
 
 
@@ -108,7 +119,7 @@ def _url(text: str) -> Download:
         raise BadInput(f"{text}: not a URL ({error})") from None
     if not known:
         raise BadInput(f"{text}: a URL must begin with http://, https:// or s3:// and name a server")
-    name = _stem(unquote(PurePosixPath(url.path).name)) or str(url.hostname)
+    name = plain_name(_stem(unquote(PurePosixPath(url.path).name))) or str(url.hostname)
     return Download(name, _without_secrets(url), (text,), None, "")
 
 
@@ -121,9 +132,9 @@ def _without_secrets(url: SplitResult) -> str:
 def _local(text: str) -> LocalFolder | LocalArchive:
     path = Path(text).expanduser().resolve() if text else Path()
     if text and path.is_dir():
-        return LocalFolder(path.name or "dataset", str(path), path)
+        return LocalFolder(plain_name(path.name) or "dataset", str(path), path)
     if text and path.is_file():
-        return LocalArchive(_stem(path.name), str(path), path)
+        return LocalArchive(plain_name(_stem(path.name)) or "dataset", str(path), path)
     nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
     hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")

@@ -19,7 +19,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
 import numpy as np
 import PIL
@@ -114,17 +114,24 @@ def open_picture(source: Source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         return picture
 
 
-def checked_size(source: Source, max_pixels: int = MAX_PIXELS) -> Tuple[int, int]:
-    """Return a picture's width and height if ``open_picture`` can open it, else raise as it does.
+class PictureFacts(NamedTuple):
+    """The size of a picture in pixels, and how many bits a value has in its file."""
+
+    width: int
+    height: int
+    bits: int
+
+
+def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
+    """Return what a picture is if ``open_picture`` can open it, else raise as it does.
 
     All of a JPEG is read, but only an eighth of the pixels a side is computed.
     """
     with _decoding(source, max_pixels) as image:
-        size: Tuple[int, int] = image.size
-        _bits_of(image)
+        facts = PictureFacts(image.width, image.height, _bits_of(image))
         image.draft(None, (1, 1))
         image.load()
-        return size
+        return facts
 
 
 def check_pillow() -> None:

@@ -3,6 +3,7 @@ import ipaddress
 import json
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,6 +177,33 @@ def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_
     options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
     with pytest.raises(TransferBroken, match=r"too slow: \d+ bytes in 1 seconds, less than 1.04858e\+06 a second"):
         fetched(faulty, tmp_path / "data", options)
+
+
+def test_headers_that_come_drop_by_drop_are_given_up(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.usual = Answer(slow_header=30)
+    options = FetchOptions(transfer=TransferOptions(retries=1, idle_timeout=1))
+    began = time.monotonic()
+    with pytest.raises(TransferBroken, match="no whole answer came within 1 seconds"):
+        fetched(faulty, tmp_path / "data", options)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "much", "1, 2"])
+def test_a_length_that_is_none_is_not_believed(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, length: str
+) -> None:
+    faulty.usual = Answer(announces_length=False, headers=(("Content-Length", length),))
+    try:
+        assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+    except DualGANError as error:
+        assert "\n" not in str(error)
+
+
+def test_what_a_redirect_holds_is_not_read(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
+    target = faulty.url.replace("faces.zip", "other.zip")
+    faulty.answers.append(Answer(status=302, content=bytes(64 << 20), headers=(("Location", target),)))
+    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+    assert faulty.requests.sent < 32 << 20
 
 
 @pytest.mark.parametrize("announces_length", [True, False])
