@@ -142,6 +142,9 @@ class Bounds:
             raise BadInput("bounds max_..._ratio: must be 1 or more, for 1 means equal")
         if self.gross_loss_ratio < self.max_loss_ratio:
             raise BadInput(f"bound gross_loss_ratio: {self.gross_loss_ratio}: must not be below max_loss_ratio")
+        factors = {name: value for name, value in dataclasses.asdict(self).items() if "_factor" in name}
+        if min(factors.values()) <= 1:
+            raise BadInput(f"bound {min(factors, key=factors.__getitem__)}: must be above 1, for 1 means equal")
         if self.min_sharpness_ratio > 1:
             raise BadInput(f"bound min_sharpness_ratio: {self.min_sharpness_ratio}: must be 1 or less, 1 means equal")
 

@@ -87,11 +87,11 @@ def estimate_ratio(
     else:
         groups, freedom, scale = [of_reference, of_candidate], sum(runs) - 2, 1 / runs[0] + 1 / runs[1]
     if not freedom:
-        return RatioEstimate(math.exp(difference), runs)
+        return RatioEstimate(_exp(difference), runs)
     variance = sum(float(np.square(group - group.mean()).sum()) for group in groups) / freedom
     half = float(stats.t.ppf(1 - significance, freedom)) * math.sqrt(variance * scale)
-    interval = math.exp(difference - half), _exp(difference + half)
-    return RatioEstimate(math.exp(difference), runs, interval, _exp(math.sqrt(variance)) - 1)
+    interval = _exp(difference - half), _exp(difference + half)
+    return RatioEstimate(_exp(difference), runs, interval, _exp(math.sqrt(variance)) - 1)
 
 
 def bootstrap_ratio(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
-from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of
+from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, warn
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
 # Where the module cannot be found, TensorFlow goes without.
@@ -34,7 +34,7 @@ TRANSLATE_HELP = """Translate your own pictures with a trained run, or with a gr
 
 Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed. Each
 is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own name.
-OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 one or more could not be read."""
+OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 some could not be read."""
 
 VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
 
@@ -185,7 +185,7 @@ def translate(arguments: argparse.Namespace) -> int:
     done = translation.translate(generator, arguments.input, arguments.output, own_size, max_pixels)
     print(f"translated {done.translated} pictures in {arguments.output}; {translation.SHEET} there shows all")
     for problem in done.problems:
-        print(f"error: {problem}", file=sys.stderr)
+        warn(f"error: {problem}")
     return EXIT_BAD_INPUT if done.problems else 0
 
 

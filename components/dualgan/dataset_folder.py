@@ -68,10 +68,10 @@ def left_out(folder: Path) -> str:
     for directory, folders, names in os.walk(str(folder)):
         place = Path(directory)
         parts = place.relative_to(folder).parts
-        folders[:] = [name for name in folders if not name.startswith(".") and (parts or name != QUARANTINE)]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and (parts or name != QUARANTINE))
         rest += [
             (*parts, name)
-            for name in names
+            for name in sorted(names)
             if not ((place in used and is_image_name(name)) or name.startswith(".") or (*parts, name) == (DESCRIPTION,))
         ]
     return left_out_reasons(rest)

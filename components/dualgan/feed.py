@@ -11,7 +11,6 @@ more. The numbers depend on seed, step and data alone.
 """
 
 import math
-import sys
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -22,7 +21,7 @@ import numpy as np
 
 from dualgan import networks
 from dualgan.dataset_folder import DOMAINS, Description, checked_description, left_out, require_training_images
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, warn
 from dualgan.image_cache import decoded_images, default_cache_folder
 from dualgan.options import TrainOptions
 
@@ -116,7 +115,8 @@ class Prefetch:
 def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     """Return what dataset.json says of the dataset of ``options``, and the folder for its decoded images.
 
-    A line on standard error says what of the folder is not taken, and why. Raises BadInput if no dataset is named, if it cannot be trained on, or if its images have changed.
+    A line on standard error says what of the folder is not taken, and why. Raises BadInput if no dataset is named, if
+    it cannot be trained on, or if its images have changed.
     """
     if not options.data_dir:
         raise BadInput("--data_dir: name the dataset folder, which holds train/A and train/B")
@@ -124,7 +124,7 @@ def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     require_training_images(folder)
     rest = left_out(folder)
     if rest:
-        print(f"{folder}: not taken: {rest}", file=sys.stderr)
+        warn(f"{folder}: not taken: {rest}")
     return checked_description(folder), Path(options.cache_dir) if options.cache_dir else default_cache_folder()
 
 

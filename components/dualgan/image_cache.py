@@ -7,7 +7,6 @@ FILTER and DECODER. It is made by one run, while others that want it wait, and a
 import contextlib
 import fcntl
 import os
-import sys
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dualgan.dataset_folder import list_images, picture_names
+from dualgan.errors import warn
 from dualgan.pictures import DECODER, MAX_PIXELS, open_picture
 from dualgan.run_folder import whole_file
 
@@ -93,5 +93,5 @@ def _write(file: Path, paths: List[Path], size: int, channels: int, max_pixels: 
             scaled += "bits" in picture.info
             output.write(resized(picture, size, channels).tobytes())
     if scaled:
-        place = f"{paths[0].parent}: {scaled} of {len(paths)} images"
-        print(f"{place} are grey of more than 8 bits; they were scaled to 8 by their format's range", file=sys.stderr)
+        deep = f"{scaled} of {len(paths)} images are grey of more than 8 bits"
+        warn(f"{paths[0].parent}: {deep}; they were scaled to 8 by their format's range")

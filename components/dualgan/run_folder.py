@@ -65,7 +65,7 @@ def step_name(step: int) -> str:
 def step_of(name: str) -> Optional[int]:
     """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
     digits = name[len("step-") :] if name.startswith("step-") else ""
-    return int(digits) if digits.isdigit() else None
+    return int(digits) if digits.isdecimal() else None
 
 
 class Sample(NamedTuple):

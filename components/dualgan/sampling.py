@@ -78,11 +78,11 @@ def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -
         if index < pairs:
             inputs.append(SampleInput(names["A"][index], images["A"][index], images["B"][index]))
             continue
-        if longer == "B" and name in names["A"]:
-            name = shortened(name, MAX_IMAGE_NAME_BYTES - 2) + "-B"
+        is_taken = longer == "B" and name in names["A"]
+        own_name = shortened(name, MAX_IMAGE_NAME_BYTES, "-B") if is_taken else name
         blank = {domain: np.zeros_like(images[domain][0]) for domain in DOMAINS}
         blank[longer] = images[longer][index]
-        inputs.append(SampleInput(name, blank["A"], blank["B"], (longer,)))
+        inputs.append(SampleInput(own_name, blank["A"], blank["B"], (longer,)))
     return inputs
 
 

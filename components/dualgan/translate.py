@@ -6,7 +6,6 @@ A picture is squeezed to the model's size as the training images were, translate
 import base64
 import html
 import io
-import sys
 from pathlib import Path
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, TextIO, Tuple
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from PIL import Image
 
 from dualgan.dataset_folder import IMAGE_ENDINGS, images_in, left_out_reasons, picture_names
 from dualgan.devices import Device, open_device, open_recorded_device
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, warn
 from dualgan.image_cache import resized
 from dualgan.networks import network_shape
 from dualgan.options import recorded_options
@@ -139,7 +138,7 @@ def translate(
         raise BadInput(f"{output}: not empty; name an empty or new folder")
     files, rest = find_pictures(inputs)
     if rest:
-        print(f"not taken: {rest}", file=sys.stderr)
+        warn(f"not taken: {rest}")
     problems = []
     with whole_folder(output) as unfinished, tf.Graph().as_default() as graph:
         tf.import_graph_def(generator.graph, name="")

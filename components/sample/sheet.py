@@ -4,8 +4,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from components.common.html import environment, picture_tag, read_picture
+from components.common.html import environment, picture_tag
 from dualgan.errors import BadInput
+from dualgan.pictures import MAX_SAMPLE_PIXELS, open_picture
 from dualgan.run_folder import SAMPLE_KINDS, read_samples
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -30,7 +31,7 @@ def write_sheet(samples: Path, title: str, html: Path) -> None:
         raise BadInput(f"{samples}: no such folder; name a folder of sample pictures, such as RUN/samples/step-000100")
     rows: dict[str, dict[str, str]] = {}
     for image, kind, path in read_samples(samples):
-        tag = picture_tag(read_picture(path), f"{image}: {kind}")
+        tag = picture_tag(open_picture(path, MAX_SAMPLE_PIXELS), f"{image}: {kind}")
         rows.setdefault(image, {})[kind] = tag
     if not rows:
         raise BadInput(f"{samples}: no picture named {{image}}-{{kind}}.png, kind one of {', '.join(SAMPLE_KINDS)}")

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from pydantic_core import from_json
 
 from components.compare.axes.training import goal_loss, steps_to_loss
 from components.compare.bounds import Bounds
@@ -14,6 +13,7 @@ from components.compare.leg import LegRun
 from components.compare.measure import SPEED, Measured
 from components.compare.statistics import bootstrap_ratio, estimate_ratio, mean, ratio
 from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
+from dualgan.run_folder import read_events
 
 # As the power of GPUs (MLflow) and NPUs (npu-smi) is recorded in RUN_FOLDER.system.jsonl.
 POWER = re.compile(r"(gpu|npu)_\d+(_\d+)?_power_usage_watts")
@@ -144,14 +144,13 @@ def energy_joules(run: LegRun) -> float | None:
 
 
 def _power_samples(file: Path) -> list[tuple[float, float]]:
-    """Return (seconds since 1970, watts) of each line that reports power; broken lines are none."""
+    """Return (seconds since 1970, watts) of each line that reports power; none of a damaged file."""
     samples = []
-    for line in file.read_bytes().splitlines():
-        try:
-            event = from_json(line)
-            powers = [float(value) for name, value in event["metrics"].items() if POWER.fullmatch(name)]
-            if powers:
-                samples.append((float(event["time"]), sum(powers)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
+    try:
+        for event in read_events(file):
+            powers = [watts for name, watts in event.get("metrics", {}).items() if POWER.fullmatch(name)]
+            if powers and "time" in event:
+                samples.append((event["time"], sum(powers)))
+    except ValueError:
+        return []
     return samples
