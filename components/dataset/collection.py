@@ -58,12 +58,10 @@ class ImageCollection:
         # Names of a source may be too long, or there twice: numbers are not.
         file = self._folder / f"{self._count}{PurePosixPath(name).suffix.lower()}"
         self._count += 1
-        with file.open("xb", buffering=0) as target:
+        with file.open("xb") as target:
             for chunk in chunks:
                 sha256.update(chunk)
-                left = memoryview(chunk)
-                while left:
-                    left = left[target.write(left) :]
+                target.write(chunk)
         self.add_file(name, file, sha256.hexdigest())
 
     def add_file(self, name: str, file: Path, sha256: str) -> None:

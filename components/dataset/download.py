@@ -19,6 +19,7 @@ import requests
 import urllib3
 from pydantic import BaseModel
 
+from components.common.address import without_logins
 from components.common.console import Progress
 from components.common.errors import TransferBroken
 from components.dataset.options import TransferOptions
@@ -112,11 +113,10 @@ class PartialFile:
 
     def append(self, chunks: Iterator[bytes]) -> Iterator[int]:
         """Write ``chunks``; yields the length of each."""
-        with self.file.open("ab", buffering=0) as file:
+        with self.file.open("ab") as file:
             for chunk in chunks:
-                left = memoryview(chunk)
-                while left:
-                    left = left[file.write(left) :]
+                file.write(chunk)
+                file.flush()
                 self._count(chunk)
                 yield len(chunk)
 
@@ -347,7 +347,7 @@ def _failures(label: str, seconds: float) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.InvalidURL as error:
-        raise BadInput(f"{label}: not a URL ({error})") from None
+        raise BadInput(f"{label}: not a URL ({without_logins(str(error))})") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         innermost: BaseException = error
         # The HTTP libraries wrap an error several times.

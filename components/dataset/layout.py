@@ -10,6 +10,8 @@ from dualgan.errors import BadInput
 # A dataset may lie in a folder of its name, and that in another one.
 MAX_ROOT_DEPTH = 2
 PAIRED = "A|B"
+# Of {split}/{domain}/{image}.
+DEPTH = 3
 NEEDED = "a dataset holds images in train/A and train/B"
 
 Parts = tuple[str, ...]
@@ -58,7 +60,13 @@ def find_layout(names: Iterable[str], label: str) -> Layout:
     has_pairs = any(slot.split == "train" and slot.domain == PAIRED for slot in slots.values())
     if has_domains or not has_pairs:
         _require_domains(below, set(slots.values()), label)
-    chosen = {path: slot for path, slot in slots.items() if (slot.domain == PAIRED) != has_domains}
+    # As for the trainer, train/A comes before trainA.
+    nested = {(slot.split, slot.domain) for path, slot in slots.items() if len(path) == DEPTH}
+    chosen = {
+        path: slot
+        for path, slot in slots.items()
+        if (slot.domain == PAIRED) != has_domains and (len(path) == DEPTH or (slot.split, slot.domain) not in nested)
+    }
     splits = {slot.split for slot in chosen.values()}
     split_of = dict.fromkeys(SPLIT_NAMES["train"], "train")
     split_of |= dict.fromkeys([name for name in SPLIT_NAMES["val"] if name in splits][:1], "val")
@@ -74,7 +82,7 @@ def find_layout(names: Iterable[str], label: str) -> Layout:
 def _slot(path: Parts) -> Slot | None:
     """The slot of a path below the root, its split by the name that it has there."""
     names = [name for names in SPLIT_NAMES.values() for name in names]
-    if len(path) == 3 and path[0] in names and path[1] in DOMAINS:
+    if len(path) == DEPTH and path[0] in names and path[1] in DOMAINS:
         return Slot(*path)
     if len(path) == 2 and path[0] in names:
         return Slot(path[0], PAIRED, path[1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.common.console import Progress
 from components.common.errors import os_failure
-from components.common.s3 import Address, parse_address
+from components.common.s3 import S3Address, parse_address
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions
 from components.dataset.verify import verify
@@ -45,7 +45,7 @@ def mirror(source: str, target: str, options: FetchOptions | None = None) -> Des
         raise os_failure(error, Path(target)) from None
 
 
-def _upload(folder: Path, description: Description, address: Address, options: FetchOptions) -> Description:
+def _upload(folder: Path, description: Description, address: S3Address, options: FetchOptions) -> Description:
     # boto3 takes a second to import.
     from components.common import s3
     from components.dataset.collection import MAX_MANIFEST, read_manifest

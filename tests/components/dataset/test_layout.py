@@ -70,6 +70,11 @@ def test_validation_images_have_one_of_four_names_in_folders_or_as_cyclegan_has_
     assert fetch(str(source), tmp_path / "data").digest == content_digest(expected)
 
 
+def test_of_two_folders_of_one_domain_the_trainer_s_is_taken(dataset: Path, tmp_path: Path) -> None:
+    make_dataset(dataset, ("trainA", "valB"), names=("0.png", "2.png"))
+    assert fetch(str(dataset), tmp_path / "data").digest == content_digest(dataset)
+
+
 @VALIDATION
 def test_validation_pairs_have_one_of_four_names(tmp_path: Path, name: str) -> None:
     source = make_pairs(tmp_path / "facades", {"train": 2, name: 3})
