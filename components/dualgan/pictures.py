@@ -136,11 +136,6 @@ def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
         return facts
 
 
-def checked_size(source: Source, max_pixels: int = MAX_PIXELS) -> Tuple[int, int]:
-    """Return a picture's width and height if ``open_picture`` can open it, else raise as it does."""
-    return check_picture(source, max_pixels)[:2]
-
-
 def check_pillow() -> None:
     """Raise DualGANError if the installed Pillow is older than this software needs."""
     found = tuple(int(number) for number in re.findall(r"\d+", PIL.__version__)[:2])
