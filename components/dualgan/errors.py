@@ -88,6 +88,11 @@ def exit_code_of(perform: Callable[[List[str]], int], arguments: Sequence[str]) 
         return EXIT_BAD_INPUT if isinstance(error, OF_CONTENT) else EXIT_FAILED
 
 
+def warn(text: str) -> None:
+    """Print a line of warning on standard error."""
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
+
+
 def described(error: Exception) -> str:
     """Say in one line what went wrong; of an error that no code of ours explains, with its type and its place."""
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())

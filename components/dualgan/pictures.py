@@ -19,7 +19,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
 import numpy as np
 import PIL
@@ -40,6 +40,8 @@ from dualgan.errors import BadInput, DualGANError, first_line
 DECODER = 2
 # A quarter of a GiB as RGB; Pillow's own default.
 MAX_PIXELS = 89_478_485
+# A sample picture has the model's side.
+MAX_SAMPLE_PIXELS = 1 << 24
 # Each scan of a JPEG goes over the whole picture; real ones have up to 12.
 MAX_SCANS = 100
 MAX_JPEG_BYTES = 1 << 28
@@ -67,6 +69,8 @@ _TURNS = {
 }
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, (1,)
+# A table of all values of so many bits is small; more bits say nothing that 8 could hold.
+_TABLE_BITS = 16
 _ALPHA_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
 _MODES_OF_8_BITS = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", *_ALPHA_MODES)
 
@@ -112,17 +116,24 @@ def open_picture(source: Source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         return picture
 
 
-def checked_size(source: Source, max_pixels: int = MAX_PIXELS) -> Tuple[int, int]:
-    """Return a picture's width and height if ``open_picture`` can open it, else raise as it does.
+class PictureFacts(NamedTuple):
+    """The size of a picture in pixels, and how many bits a value has in its file."""
+
+    width: int
+    height: int
+    bits: int
+
+
+def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
+    """Return what a picture is if ``open_picture`` can open it, else raise as it does.
 
     All of a JPEG is read, but only an eighth of the pixels a side is computed.
     """
     with _decoding(source, max_pixels) as image:
-        size: Tuple[int, int] = image.size
-        _bits_of(image)
+        facts = PictureFacts(image.width, image.height, _bits_of(image))
         image.draft(None, (1, 1))
         image.load()
-        return size
+        return facts
 
 
 def check_pillow() -> None:
@@ -227,7 +238,9 @@ def _scaled(image: Any, bits: int) -> Tuple[Any, Any]:
     values = np.asarray(image)
     # Pillow holds unsigned numbers of 32 bits in signed ones.
     values = values.view(np.uint32) if values.dtype == np.int32 else values
-    grey = np.rint(values * (255.0 / (2**bits - 1))).astype(np.uint8)
+    shift = max(0, bits - _TABLE_BITS)
+    table = np.rint(np.linspace(0, 255, 2 ** (bits - shift))).astype(np.uint8)
+    grey = table[values >> shift]
     if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         grey = 255 - grey
     transparent = image.info.get("transparency")
@@ -239,7 +252,7 @@ def _in_srgb(image: Image.Image, profile: Any) -> Image.Image:
     """``image`` in mode RGB, its colours converted from the ICC profile ``profile`` (bytes) to sRGB."""
     if profile:
         # A damaged profile, or one of another kind of colour than the picture's, is passed over, as browsers do.
-        with contextlib.suppress(ImageCms.PyCMSError):
+        with contextlib.suppress(ImageCms.PyCMSError, ValueError):
             opened = ImageCms.getOpenProfile(io.BytesIO(profile))
             mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(opened.profile.xcolor_space.strip(), "")
             is_grey, is_cmyk = image.mode in ("1", "L", "LA", "La"), image.mode == "CMYK"
