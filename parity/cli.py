@@ -19,7 +19,7 @@ HERE, MLFLOW, PARTS = "On this machine", "MLflow", "Parts of a run"
 
 app = new_app(
     "Train DualGAN on an accelerator and on a reference, and say with evidence whether one is as good as the other.\n\n"
-    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C."
+    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C. --debug prints an error's traceback."
 )
 
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         if arguments[:1] in (["sync"], ["ui"]):
-            from components.tracking.lean import leave_out_data_libraries
+            from components.tracking.store import leave_out_data_libraries
 
             leave_out_data_libraries()
     return run_app(app, "parity", arguments)
@@ -63,7 +63,7 @@ def run(
     Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input.
     """
     from components.compare.verdict import EXIT_CODES
-    from components.tracking.reasons import without_credentials
+    from components.tracking.store import hand_over_login, resolve_tracking_uri
     from pipelines.local_run import LOCAL
     from pipelines.local_run import run as run_pipeline
     from pipelines.profile import load_profile
@@ -72,7 +72,7 @@ def run(
     parameters = {
         "dataset": chosen.source(dataset),
         "options": training_options(option or ()),
-        "tracking_uri": tracking_uri,
+        "tracking_uri": hand_over_login(tracking_uri),
         "experiment": experiment,
         "dataset_sha256": dataset_sha256,
         "quarantine": quarantine,
@@ -81,8 +81,8 @@ def run(
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {from_here(done.report)}")
     print(f"model: {done.model}")
-    server = without_credentials(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
-    print(f"curves, images and models in MLflow: {server or '`make ui`'}")
+    is_elsewhere = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    print(f"curves, images and models in MLflow: {resolve_tracking_uri(tracking_uri) if is_elsewhere else '`make ui`'}")
     return EXIT_CODES[done.verdict]
 
 
@@ -158,7 +158,7 @@ def sync(
     from tqdm import tqdm
 
     from components.tracking.placement import Placement, read_placement
-    from components.tracking.reasons import explain, without_credentials
+    from components.tracking.reasons import explain
     from components.tracking.sync import RunFolderSync
 
     given = Placement(
@@ -181,7 +181,7 @@ def sync(
     if syncing.run_id is None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
     else:
-        print(f"sent {sent} to run {syncing.run_id} at {without_credentials(syncing.tracking_uri)}")
+        print(f"sent {sent} to run {syncing.run_id} at {syncing.tracking_uri}")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from components.common.address import Address
 from dualgan.errors import BadInput
 from pipelines.profile import Profile
 
@@ -52,7 +53,7 @@ class Package:
         return {"pipeline_spec": dict(self.specification), "platform_spec": dict(self.platform)}
 
     def checked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """``parameters`` as they are. Raises BadInput for an unknown name or a value of another type."""
+        """``parameters`` as they are. Raises BadInput for an unknown name, a value of another type, or a login."""
         for name, value in parameters.items():
             kind = self.kinds.get(name)
             if kind is None:
@@ -60,6 +61,9 @@ class Package:
             fits = isinstance(value, KINDS[kind]) and (kind == "BOOLEAN" or not isinstance(value, bool))
             if not fits:
                 raise BadInput(f"parameter {name}: {value!r} is not of type {kind}")
+            address = Address(value) if isinstance(value, str) else Address("")
+            if address.scheme and address.password:
+                raise BadInput(f"parameter {name}: {address}: without its login, which KFP would show; use the secrets")
         return dict(parameters)
 
     def parsed(self, assignments: Iterable[str]) -> dict[str, Any]:

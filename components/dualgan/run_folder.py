@@ -23,6 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
+from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
+from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
+from dualgan.names import MAX_FILE_NAME_BYTES
+
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
 LOSS_METRICS = (
@@ -31,8 +35,14 @@ LOSS_METRICS = (
 )
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
-SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
+# Which pictures come from an image of A, and which from one of B.
+KINDS_FROM = {"A": ("real_A", "A2B", "A2B2A"), "B": ("real_B", "B2A", "B2A2B")}
+SAMPLE_KINDS = KINDS_FROM["A"] + KINDS_FROM["B"]
 Event = Dict[str, Any]
+MAX_EVENT_BYTES = 1 << 20
+MAX_STEP = 10**9
+# The end of the year 9999, where dates end.
+MAX_TIME = 253402300799.0
 
 
 class RunFolder:
@@ -57,7 +67,7 @@ def step_name(step: int) -> str:
 def step_of(name: str) -> Optional[int]:
     """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
     digits = name[len("step-") :] if name.startswith("step-") else ""
-    return int(digits) if digits.isdigit() else None
+    return int(digits) if digits.isdecimal() else None
 
 
 class Sample(NamedTuple):
@@ -66,6 +76,10 @@ class Sample(NamedTuple):
     image: str
     kind: str
     path: Path
+
+
+# So long a name leaves room for each of SAMPLE_KINDS and the ending.
+MAX_IMAGE_NAME_BYTES = MAX_FILE_NAME_BYTES - len("-real_A.png")
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:
@@ -85,19 +99,40 @@ def read_samples(folder: Path) -> List[Sample]:
 def read_events(path: Union[str, Path]) -> Iterator[Event]:
     """The events of a file in order. A last line that is still being written is left out.
 
-    Raises ValueError, naming file and line, for a line that is no JSON object.
+    Raises DamagedFile, naming file and line, for a line that is no event (see checked_event).
     """
-    with open(str(path), encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
+    with open(str(path), "rb") as file:
+        number = 0
+        while True:
+            line = file.readline(MAX_EVENT_BYTES)
+            number += 1
+            if not line.endswith(b"\n"):
+                if len(line) == MAX_EVENT_BYTES:
+                    raise DamagedFile(f"{path}:{number}: an event longer than {MAX_EVENT_BYTES} bytes")
                 return
-            try:
-                event = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: not a JSON object: {error}") from None
-            if not isinstance(event, dict) or "step" not in event:
-                raise ValueError(f"{path}:{number}: not an event: it has no step")
-            yield event
+            yield checked_event(parse_object(line, f"{path}:{number}"), f"{path}:{number}")
+
+
+def checked_event(event: Event, label: str) -> Event:
+    """Return ``event`` if it has a step and everything in it that this module's docstring names is of its type.
+
+    Losses and norms may be infinite or NaN: a training may go on with them. Raises DamagedFile, whose message begins
+    with ``label``.
+    """
+    whole_number(event.get("step"), f"{label}: step", 0, MAX_STEP)
+    finite_number(event.get("time", 0), f"{label}: time", 0, MAX_TIME)
+    finite_number(event.get("seconds", 0), f"{label}: seconds", 0)
+    whole_number(event.get("epoch", 0), f"{label}: epoch", 0, MAX_STEP)
+    if not isinstance(event.get("type", ""), str):
+        raise DamagedFile(f"{label}: type is no text")
+    for name in ("metrics", "update_norms"):
+        values = event.get(name, {})
+        if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
+            raise DamagedFile(f"{label}: {name} is no set of numbers by name")
+    feed = event.get("feed", [])
+    if not isinstance(feed, list) or not all(type(value) in (int, float) for value in feed):
+        raise DamagedFile(f"{label}: feed is no list of numbers")
+    return event
 
 
 def is_training_step(event: Event) -> bool:
@@ -113,14 +148,6 @@ def min_loss(events: Iterable[Event]) -> Optional[float]:
     values = [event["metrics"]["A_loss"] for event in events if is_training_step(event)]
     finite = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
     return min(finite) if finite else None
-
-
-def read_json(path: Union[str, Path]) -> Dict[str, Any]:
-    with open(str(path), encoding="utf-8") as file:
-        content = json.load(file)
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: not a JSON object")
-    return content
 
 
 def write_json(path: Union[str, Path], content: Any) -> None:

@@ -1,8 +1,9 @@
-"""The two frozen graphs as an MLflow model: code, signature, example and requirements."""
+"""The two generators as an MLflow model: frozen graphs, code, signature, example and requirements."""
 
 import contextlib
 import importlib.metadata
 import logging
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
+from components.train.leg import LegSettings
+from components.train.runtimes import python_of, trainer_environment, trainer_failure
+
 CODE = Path(__file__).with_name("served_model.py")
 DIRECTIONS = ("A2B", "B2A")
 TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu")
@@ -26,6 +30,20 @@ VALUES = {
     "resizing": "to height x width, Pillow's bilinear filter",
     "parameter direction": "A2B (default) or B2A",
 }
+
+
+def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
+    """Make the folder ``output`` with A2B.pb, B2A.pb and signature.json of the newest checkpoint of ``run``.
+
+    The runtime that trained the leg makes them. Raises BadInput or DualGANError, with the exporter's own line, if that
+    fails.
+    """
+    command = [str(python_of(leg.runtime)), "-m", "dualgan", "export", "--run_dir", str(run), "--output", str(output)]
+    answer = subprocess.run(
+        command, env=trainer_environment(leg.environment), capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
 
 
 def save_package(

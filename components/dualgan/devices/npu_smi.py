@@ -1,33 +1,49 @@
-"""The NPUs of this machine as `npu-smi info` lists them, and what their names say of them.
+"""The NPUs of this machine as `npu-smi info` lists them, what they do, and what their names say of them.
 
-Two rows a chip; the first names it and says whether it is well, the second ends with the memory in use and in all:
+Two rows a chip under two rows of column names, which differ between versions; the first names it and says whether it is
+well, the second has its place on the bus and ends with the memory in use and in all:
 
-    | npu-smi 21.0.2                       Version: 21.0.2          |
-    | NPU   Name           | Health        | Power(W)   Temp(C)     |
-    | Chip  Device         | Bus-Id        | AICore(%)  ...         |
-    | 0     910A           | OK            | 71.9       49          |
-    | 0     0              | 0000:C1:00.0  | 88         ...         |
+    | npu-smi 21.0.2                       Version: 21.0.2                                |
+    | NPU   Name    | Health        | Power(W)    Temp(C)           Hugepages-Usage(page) |
+    | Chip          | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)         |
+    | 0     910B3   | OK            | 93.2        46                0    / 0              |
+    | 0             | 0000:C1:00.0  | 27          0    / 0          3335 / 65536          |
+
+What is not understood is left out: a number that is missing is better than a training that knows none at all.
 """
 
 import re
-from typing import List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 from dualgan.devices.base import output_of
 
 VERSION = re.compile(r"npu-smi\s+(\S+)")
-BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:")
 MEMORY = re.compile(r"\d+\s*/\s*(\d+)")
+_VALUE = re.compile(r"\S+\s*/\s*\S+|\S+")
+# MLflow's megabyte is a million bytes, the tool's is 2**20.
+_MEGABYTES = 2**20 / 1e6
+_MEASURED = {
+    "AICore(%)": "utilization_percentage",
+    "Power(W)": "power_usage_watts",
+    "Temp(C)": "temperature_celsius",
+}
+# Of the HBM if the chip has one.
+_MEMORY_COLUMNS = ("HBM-Usage(MB)", "Memory-Usage(MB)")
 
 
 class Card(NamedTuple):
     """A chip.
 
-    name: such as "910A"; health: in the tool's words, "OK" or a complaint; memory_mebibytes: all that it has.
+    name: such as "910A"; health: in the tool's words, "OK" or a complaint; memory_mebibytes: all that it has;
+    number: what a program chooses it by; values: what it does now, by the names that MLflow gives those of a GPU, in
+    percent, MB (a million bytes), watts and degrees Celsius.
     """
 
     name: str
     health: str
     memory_mebibytes: Optional[int] = None
+    number: str = "0"
+    values: Dict[str, float] = {}  # noqa: RUF012 - never changed
 
 
 class Listing(NamedTuple):
@@ -43,20 +59,73 @@ def listing() -> Optional[Listing]:
     return None if output is None else parse(output)
 
 
+def metrics() -> Dict[str, float]:
+    """Return what every NPU of this machine does now, as ``npu_{number}_{name}``; {} if the tool does not say."""
+    found = listing()
+    cards = found.cards if found else []
+    return {f"npu_{card.number}_{name}": value for card in cards for name, value in card.values.items()}
+
+
 def parse(output: str) -> Listing:
-    """The listing in the tool's output; rows that are not understood are left out."""
+    """Return the listing in the tool's output; rows that are not understood are left out."""
     version = VERSION.search(output)
     cards: List[Card] = []
+    npu_columns: List[str] = []
+    chip_columns: List[str] = []
+    first: Optional[List[str]] = None
+    has_devices = False
     for line in output.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        identity = cells[0].split()
-        # The second row of a chip has its place on the bus here, 0000:C1:00.0, and other tables have more columns.
-        named = len(cells) == 3 and len(identity) == 2 and identity[0].isdecimal()
-        if named and cells[1] and ":" not in cells[1] and cells[1] not in ("NA", "N/A", "-"):
-            cards.append(Card(identity[1], cells[1]))
-        elif len(cells) == 3 and cards and BUS_ID.match(cells[1]) and MEMORY.search(cells[2]):
-            cards[-1] = cards[-1]._replace(memory_mebibytes=int(MEMORY.findall(cells[2])[-1]))
+        identity = cells[0].split() or [""]
+        if len(cells) != 3:
+            continue
+        if identity[0] == "NPU":
+            npu_columns = cells[2].split()
+        elif identity[0] == "Chip":
+            chip_columns, has_devices = cells[2].split(), len(identity) == 2
+        elif not identity[0].isdecimal():
+            continue
+        elif not _is_place(cells[1]):
+            first = [identity[0], cells[2]] if len(identity) == 2 and cells[1] else None
+            if first:
+                cards.append(Card(identity[1], cells[1], number=identity[0]))
+        elif first:
+            npu, npu_values = first
+            named = {**_named(npu_columns, npu_values), **_named(chip_columns, cells[2])}
+            memory = MEMORY.findall(cells[2])
+            number = npu if identity[0] == "0" else f"{npu}_{identity[0]}"
+            cards[-1] = cards[-1]._replace(
+                memory_mebibytes=int(memory[-1]) if memory else None,
+                number=identity[1] if has_devices and len(identity) == 2 else number,
+                values=_values(named),
+            )
+            first = None
     return Listing(version.group(1) if version else None, cards)
+
+
+def _is_place(state: str) -> bool:
+    """Whether a row's middle cell is the place on the bus; else it is a state of health."""
+    return ":" in state or state.upper() in ("NA", "N/A", "-")
+
+
+def _named(columns: List[str], values: str) -> Dict[str, str]:
+    found = _VALUE.findall(values)
+    return dict(zip(columns, found)) if len(found) == len(columns) else {}
+
+
+def _values(named: Dict[str, str]) -> Dict[str, float]:
+    found = {_MEASURED[column]: _number(text) for column, text in named.items() if column in _MEASURED}
+    for column in _MEMORY_COLUMNS:
+        used, _, total = (_number(part) for part in named.get(column, "").partition("/"))
+        if used is not None and total:
+            found["memory_usage_megabytes"] = round(used * _MEGABYTES, 1)
+            found["memory_usage_percentage"] = round(100 * used / total, 1)
+            break
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _number(text: str) -> Optional[float]:
+    return float(text) if re.match(r"\s*\d+(\.\d+)?\s*$", text) else None
 
 
 FIRST, A2, A3, LATER = "910", "A2", "A3", "950"

@@ -134,7 +134,7 @@ def test_options_that_are_no_json_are_named(tmp_path: Path, run: Callable[..., R
 
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "options.json: not a JSON object" in line
+    assert "options.json: not JSON" in line and "not written by the trainer" in line
 
 
 def test_ui_without_anything_tracked_says_what_to_do_first(tmp_path: Path, run: Callable[..., Result]) -> None:
