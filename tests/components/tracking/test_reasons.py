@@ -48,3 +48,31 @@ def test_a_password_is_in_no_message() -> None:
     assert "secret" not in reason(f"http://me:secret@127.0.0.1:{free_port()}")
     error = ValueError("bad answer from http://me:secret@mlflow/api\nmore")
     assert explain(error, "http://mlflow") == "http://mlflow: bad answer from http://mlflow/api"
+
+
+ARTIFACT = "500 Server Error: Internal Server Error for url: http://m/api/2.0/mlflow-artifacts/artifacts/1/f.png."
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        # What MLflow 3.17 answers if its S3 refuses checksums.
+        (f"{ARTIFACT} Response text: Internal Server Error", "AWS_REQUEST_CHECKSUM_CALCULATION=when_required"),
+        (
+            f'{ARTIFACT} Response text: {{"error_code": "X", "message": "no such bucket: b"}}',
+            "500 Server Error: no such bucket",
+        ),
+        (
+            "API request to endpoint /a failed with error code 503 != 200. Response body: 'busy'",
+            "error code 503: busy; ",
+        ),
+        ("(sqlite3.OperationalError) duplicate column name: creator\n[SQL: ALTER TABLE]", "half-made"),
+        ("(sqlite3.OperationalError) database or disk is full", "free some space"),
+        ("RESOURCE_ALREADY_EXISTS: Registered Model (name=a) already exists", "already exists"),
+        ("API request to endpoint /a failed with error code 500 != 200. Response body: '" + "x" * 10**6, "xxx..."),
+    ],
+)
+def test_a_message_has_the_server_s_own_reason_and_what_to_do(message: str, said: str) -> None:
+    line = explain(RuntimeError(message), "http://me:secret@m")
+    assert line.startswith("http://m: ") and said in line and "\n" not in line and len(line) < 1000
+    assert not line.startswith("http://m: no answer")
