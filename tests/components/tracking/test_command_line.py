@@ -201,7 +201,7 @@ def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_pr
 def test_a_login_of_the_tracking_uri_is_no_parameter_of_a_task(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {}
+    given: dict[str, object] = {}
 
     def no_pipeline(profile: object, parameters: dict[str, object], *_: object) -> None:
         given.update(parameters, username=os.environ["MLFLOW_TRACKING_USERNAME"])
