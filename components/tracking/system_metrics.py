@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from components.tracking.placement import SYSTEM_METRICS, neighbour
-from dualgan.devices import npu_smi
+from dualgan import npu_smi
 
 logger = logging.getLogger(__name__)
 
