@@ -19,7 +19,7 @@ HERE, MLFLOW, PARTS = "On this machine", "MLflow", "Parts of a run"
 
 app = new_app(
     "Train DualGAN on an accelerator and on a reference, and say with evidence whether one is as good as the other.\n\n"
-    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C."
+    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C. --debug prints an error's traceback."
 )
 
 

@@ -9,11 +9,12 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.common.s3 import parse_address
-from components.compare.bounds import bounds_from
+from components.compare.bounds import MAX_SEEDS, bounds_from
 from components.train.command import checked_options
 from components.train.leg import LegSettings
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
+from dualgan.options import parsed_options
 from pipelines.kubernetes_rules import (
     Cpu,
     DataKey,
@@ -36,8 +37,6 @@ def _fit_for_kubernetes(name: str) -> str:
     return name
 
 
-# As many as the component that compares has inputs for.
-MOST_SEEDS = 5
 LARGEST_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
@@ -168,7 +167,7 @@ class Profile(_Strict):
     reference: str | None = None
     recorded_reference: str | None = None
     legs: Annotated[tuple[LegProfile, ...], Field(min_length=1, max_length=2)]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)] = (0,)
     bounds: Mapping[str, float] = {}
     options: Mapping[str, Any] = {}
     secrets: tuple[Variables, ...] = ()
@@ -212,10 +211,12 @@ class Profile(_Strict):
             return self
         start = self.seeds[0] if first is None else first
         number = len(self.seeds) if count is None else count
-        if not 1 <= number <= MOST_SEEDS:
-            raise BadInput(f"--seeds {number}: must be from 1 to {MOST_SEEDS}")
-        if not 0 <= start <= LARGEST_SEED - number:
-            raise BadInput(f"--seed {start}: must be in [0, 2**32)")
+        if not 1 <= number <= MAX_SEEDS:
+            raise BadInput(f"--seeds {number}: must be from 1 to {MAX_SEEDS}")
+        last = LARGEST_SEED - number + 1
+        if not 0 <= start <= last:
+            of_several = f" for {number} seeds in a row" if number > 1 else ""
+            raise BadInput(f"--seed {start}: must be from 0 to {last}{of_several}")
         return self.model_copy(update={"seeds": tuple(range(start, start + number))})
 
     def source(self, given: str | None = None) -> str:
@@ -282,6 +283,7 @@ def load_profile(name: str) -> Profile:
         raise BadInput(f"{path}: {place}: {_message(first['type'], first['msg'])}") from None
     try:
         checked_options(profile.options)
+        profile = profile.model_copy(update={"options": parsed_options(profile.options)})
         bounds_from(profile.bounds)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

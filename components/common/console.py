@@ -1,4 +1,7 @@
-"""Lines about long work: a progress bar on a terminal, plain lines elsewhere."""
+"""Lines that people read: of results, of what was done, and of long work, which has a bar on a terminal.
+
+They may hold names and messages from outside, so what a terminal would obey is escaped here, where they are printed.
+"""
 
 import os
 import sys
@@ -8,6 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
+
+from dualgan.errors import printable
 
 LINE_SECONDS = 15.0
 BAR_SECONDS = 0.5
@@ -29,10 +34,10 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int | None, unit: str = "it", initial: int = 0) -> None:
-        self._title, self._total, self._unit, self._initial = title, total, unit, initial
+        self._title, self._total, self._unit, self._initial = printable(title), total, unit, initial
         self._done = initial
         self._lock = threading.Lock()
-        self._bar = tqdm(desc=title, **self._measure()) if sys.stderr.isatty() else None
+        self._bar = tqdm(desc=self._title, **self._measure()) if sys.stderr.isatty() else None
         often = float(os.environ.get(SECONDS_VARIABLE) or LINE_SECONDS)
         self._seconds = often if self._bar is None else BAR_SECONDS
         self._began = time.monotonic()
@@ -48,7 +53,7 @@ class Progress:
         self._next = now + self._seconds
         if self._bar is not None:
             self._bar.n = done
-            self._bar.set_postfix_str(text)
+            self._bar.set_postfix_str(printable(text))
             return
         _write(PASSING_MARK, f"{self._title}: {done}/{self._total} {text} after {now - self._began:.0f} s")
 
@@ -81,11 +86,16 @@ class Progress:
             self._bar.close()
 
 
+def print_line(text: str) -> None:
+    """Print a line of a command's result."""
+    _write("", text)
+
+
 def print_status(text: str) -> None:
     """Print a line on what was done."""
     _write(MARK, text)
 
 
 def _write(mark: str, text: str) -> None:
-    sys.stdout.write(f"{mark}{text}\n")
+    sys.stdout.write(f"{mark}{printable(text)}\n")
     sys.stdout.flush()

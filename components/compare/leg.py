@@ -10,12 +10,13 @@ from typing import Protocol
 
 from components.compare.history import LossHistory, read_history
 from components.compare.records import Options, Summary, read_options, read_summary
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, printable
 from dualgan.options import LEG_OPTIONS
+from dualgan.pictures import check_picture
 from dualgan.run_folder import RunFolder, read_samples, step_of
 
 # Legs name the pictures that are written, so a name is also a file name.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEVICES = {"cpu": "a CPU", "gpu": "a GPU", "npu": "an NPU"}
 
@@ -25,6 +26,9 @@ OWN_OPTIONS = frozenset({*LEG_OPTIONS, "run_dir", "data_dir", "cache_dir", "git_
 RUN_OPTIONS = frozenset({"seed"})
 
 ABSENT = "absent"
+
+# Sets of pictures are judged by patches of 7 x 7 pixels.
+MIN_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class LegRun:
 
     @property
     def seed(self) -> int:
-        return int(self.options.options.get("seed") or 0)
+        return self.options.seed
 
     @property
     def device(self) -> str:
@@ -145,6 +149,13 @@ def pairs(reference: LegRuns, candidate: LegRuns) -> list[tuple[LegRun, LegRun]]
     return [(by_seed[run.seed], run) for run in candidate.runs if run.seed in by_seed]
 
 
+def check_name(name: str, label: str = "leg") -> str:
+    """Return ``name`` if a leg may have it, else raise BadInput."""
+    if not NAME.fullmatch(name):
+        raise BadInput(f"{label} {name!r}: a name is at most 100 letters, digits and . _ -, such as gpu-v100")
+    return name
+
+
 def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None = None) -> None:
     """Raise BadInput unless the legs can be compared: each of its own name, ``reference`` among them.
 
@@ -157,8 +168,7 @@ def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None 
             "one is enough with a recorded reference"
         )
     for name in names:
-        if not NAME.fullmatch(name):
-            raise BadInput(f"leg {name!r}: a leg's name is made of letters, digits and . _ -, such as cpu-tf1")
+        check_name(name)
         if names.count(name) > 1:
             raise BadInput(f"leg {name!r}: two legs have this name; name each leg differently")
         if name == recorded:
@@ -210,7 +220,17 @@ def _read_samples(leg: str, source: Source, folder: RunFolder) -> dict[str, dict
         raise BadInput(f"leg {leg}: {source.samples}: no such folder of sample pictures")
     chosen = source.samples or _last_samples(folder)
     by_image: dict[str, dict[str, Path]] = {}
+    size = None
     for image, kind, path in read_samples(chosen) if chosen else []:
+        own = check_picture(path)[:2]
+        size = size or own
+        if printable(path.name) != path.name:
+            raise BadInput(f"{path}: a picture whose name cannot be shown; rename it")
+        if own != size or min(own) < MIN_SIDE:
+            raise BadInput(
+                f"{path}: {own[0]} x {own[1]} pixels; samples have {MIN_SIDE} a side or more, and all of a run as many"
+                f" (here {size[0]} x {size[1]}); draw them anew"
+            )
         by_image.setdefault(image, {})[kind] = path
     return by_image
 

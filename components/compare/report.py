@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.common.html import environment, memory, number, picture_tag, read_picture
+from components.common.html import environment, markdown_environment, memory, number, picture_tag
 from components.compare.axes.performance import energy_joules
 from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
@@ -16,6 +16,7 @@ from components.compare.leg import LegRun, LegRuns, own_options, shared_options
 from components.compare.measure import final_window
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
+from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,20 +40,48 @@ QUESTIONS = {
     AxisName.IMAGES: "Are the pictures as good?",
     AxisName.PERFORMANCE: "Is it as fast?",
 }
-# The two languages of ModelZoo's READMEs, by the file that each goes into.
-MARKDOWN = {"report.md": "en", "report.zh.md": "zh"}
-CHINESE_AXES = {
-    AxisName.FUNCTION: "功能",
-    AxisName.ARITHMETIC: "算术",
-    AxisName.TRAINING: "精度",
-    AxisName.IMAGES: "图像",
-    AxisName.PERFORMANCE: "性能",
-}
-CHINESE_VERDICTS = {
-    Verdict.PASS: "通过",
-    Verdict.FAIL: "不通过",
-    Verdict.INCONCLUSIVE: "无法判定",
-    Verdict.NOT_MEASURED: "未测量",
+# The words of the two languages of ModelZoo's READMEs, by the file that each goes into.
+MARKDOWN: dict[str, dict[str, str]] = {
+    "report.md": {name: name.replace("_", " ") for name in (*AxisName, *Verdict)}
+    | {
+        "title": "{} against {}: {}",
+        "axes": "Axis | Verdict | Reason",
+        "recorded": "recorded reference",
+        "reference": "reference",
+        "runs": "runs",
+        "note": "Note",
+        "caveat": "Weaker for",
+        "precision": "Precision",
+        "min_loss": "min loss is the lowest A_loss of a single training step.",
+        "speed": "Performance",
+        "sec_per_step": "sec/step is the median of single training steps.",
+        "pictures": "Images",
+        "missing": "missing",
+    },
+    "report.zh.md": {
+        AxisName.FUNCTION: "功能",
+        AxisName.ARITHMETIC: "算术",
+        AxisName.TRAINING: "精度",
+        AxisName.IMAGES: "图像",
+        AxisName.PERFORMANCE: "性能",
+        Verdict.PASS: "通过",
+        Verdict.FAIL: "不通过",
+        Verdict.INCONCLUSIVE: "无法判定",
+        Verdict.NOT_MEASURED: "未测量",
+        "title": "{} 对比 {}：{}",
+        "axes": "项目 | 结论 | 依据（英文）",
+        "recorded": "已记录的参考值",
+        "reference": "参考",
+        "runs": "训练次数",
+        "note": "注意",
+        "caveat": "证据不足之处",
+        "precision": "精度",
+        "min_loss": "min loss 为单个训练步中 A_loss 的最小值。",
+        "speed": "性能",
+        "sec_per_step": "sec/step 为单个训练步耗时（秒）的中位数。",
+        "pictures": "图像",
+        "missing": "缺失",
+    },
 }
 
 # Rows of the table of numbers: label, note, where the number stands in summary.json.
@@ -104,19 +133,20 @@ def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) 
     """
     for leg in legs:
         for kind, path in first_pictures(leg.first).items():
-            read_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
+            open_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
     (folder / "report.html").write_text(render_html(comparison, legs), encoding="utf-8")
-    for name, language in MARKDOWN.items():
-        (folder / name).write_text(render_markdown(comparison, legs, language), encoding="utf-8")
+    for name, words in MARKDOWN.items():
+        (folder / name).write_text(render_markdown(comparison, legs, words), encoding="utf-8")
 
 
 def render_html(comparison: Comparison, legs: Sequence[LegRuns]) -> str:
     """Return the whole page; ``legs`` as in write_report."""
     with_reference = comparison.recorded is None
-    return _render(
-        "report.html.j2",
-        comparison,
-        legs,
+    template = environment(TEMPLATES).get_template("report.html.j2")
+    return template.render(
+        comparison=comparison,
+        legs=legs,
+        dataset=legs[0].first.options.dataset,
         charts=_charts(legs),
         speeds=[(leg.name, _median(leg, "sec_per_step"), _median(leg, "sec_per_step_p95")) for leg in legs],
         rows=number_rows(legs),
@@ -133,36 +163,33 @@ def render_html(comparison: Comparison, legs: Sequence[LegRuns]) -> str:
     )
 
 
-def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], language: str) -> str:
+def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], words: Mapping[str, str]) -> str:
     """Return verdict, tables and pictures as a ModelZoo README shows them; the pictures lie beside the file.
 
     Args:
         comparison: What to report.
         legs: As in write_report.
-        language: "en" or "zh"; reasons and notes are English in both.
+        words: One of MARKDOWN; reasons and notes are English in both.
     """
     recorded = [comparison.recorded.values] if comparison.recorded else []
     losses, speeds = (
         [*(number(values.get(name)) for values in recorded), *(_cell(_numbers(leg, name)) for leg in legs)]
         for name in ("min_loss", "sec_per_step")
     )
-    return _render(
-        f"report.{language}.md.j2",
-        comparison,
-        legs,
-        pictures={leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs},
-        kinds=SAMPLE_KINDS,
-        heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
-        losses=losses,
-        speeds=speeds,
-        axis_names=CHINESE_AXES,
-        verdicts=CHINESE_VERDICTS,
+    return (
+        markdown_environment(TEMPLATES)
+        .get_template("report.md.j2")
+        .render(
+            comparison=comparison,
+            legs=legs,
+            pictures={leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs},
+            kinds=SAMPLE_KINDS,
+            heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
+            losses=losses,
+            speeds=speeds,
+            words=words,
+        )
     )
-
-
-def _render(template: str, comparison: Comparison, legs: Sequence[LegRuns], **more: Any) -> str:
-    page = environment(TEMPLATES).get_template(template)
-    return page.render(comparison=comparison, legs=legs, dataset=legs[0].first.options.dataset, **more)
 
 
 def _charts(legs: Sequence[LegRuns]) -> list[tuple[str, str, str]]:
@@ -262,7 +289,7 @@ def picture_rows(
 
 def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
     path = run.picture(image, kind)
-    return read_picture(path) if path else None
+    return open_picture(path) if path else None
 
 
 def _difference(reference: Image.Image | None, candidate: Image.Image | None) -> Image.Image | None:

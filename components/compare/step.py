@@ -43,10 +43,8 @@ def compare_and_log(
     """
     found = load_reference(recorded) if recorded else None
     comparison = compare(legs, reference, output, bounds_from(bounds or {}), found)
-    for name, axis in comparison.axes.items():
-        print_status(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
-    for caveat in comparison.caveats:
-        print_status(f"compare: weaker for: {caveat}")
+    for line in comparison.lines():
+        print_status(f"compare: {line}")
     candidates = join([leg.name for leg in legs if found or leg.name != reference])
     print_status(verdict_line(candidates, comparison.verdict, str(artifact_address(output) or output)))
     dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name

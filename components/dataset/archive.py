@@ -42,9 +42,11 @@ UNICODE_PATH = 0x7075
 UTF8_FLAG = 0x800
 # Small archives of very regular images are packed better than any ratio that tells a bomb.
 MIN_RATIO_SIZE = 1 << 20
-# Of a tar file's extended headers. tarfile reads them whole, and takes the square of a number's length for a number.
+# Of a tar file's extended headers. tarfile reads them whole, and takes the square of a number's length for a number,
+# which is in no name if it is longer than names are (CVE-2024-6232).
 MAX_HEADER = 64 << 10
-LONG_NUMBER = re.compile(rb"[0-9]{100}")
+LONG_NUMBER = re.compile(rb"[0-9]{256}")
+MAX_GLOBAL_VALUES = 100
 EXTENDED = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -200,8 +202,8 @@ def _utf8_name(member: zipfile.ZipInfo) -> str | None:
 class _TarStream:
     """The bytes of a tar file, read forward once, with a look ahead."""
 
-    def __init__(self, stream: BinaryIO, label: str) -> None:
-        self._stream, self.label = stream, label
+    def __init__(self, stream: BinaryIO, budget: Budget) -> None:
+        self._stream, self.budget, self.label = stream, budget, budget.label
         self._ahead, self._position = b"", 0
 
     def read(self, size: int) -> bytes:
@@ -234,8 +236,11 @@ class _TarInfo(tarfile.TarInfo):
             if not 0 <= self.size <= MAX_HEADER or LONG_NUMBER.search(stream.peek(self.size)):
                 raise BadInput(
                     f"{stream.label}: refused, a header of the archive exceeds {MAX_HEADER} bytes or holds a number "
-                    "of more than 99 digits"
+                    "of more than 255 digits"
                 )
+            if len(archive.pax_headers) > MAX_GLOBAL_VALUES:
+                raise BadInput(f"{stream.label}: refused, more than {MAX_GLOBAL_VALUES} values for the whole archive")
+            stream.budget.add(self.size)
             is_sparse = b"GNU.sparse." in stream.peek(self.size)
         else:
             is_sparse = self.type == tarfile.GNUTYPE_SPARSE
@@ -245,7 +250,7 @@ class _TarInfo(tarfile.TarInfo):
 
 
 def _tar_members(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
-    forward = cast(IO[bytes], _TarStream(stream, budget.label))
+    forward = cast(IO[bytes], _TarStream(stream, budget))
     with tarfile.TarFile(fileobj=forward, tarinfo=_TarInfo, errors="surrogateescape") as file:
         while (member := file.next()) is not None:
             # It would remember every member.

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, NamedTuple
@@ -14,17 +13,17 @@ from components.common.errors import TransferBroken
 from components.dataset.archive import CHUNK, members
 from components.dataset.catalogue import CATALOGUE
 from components.dataset.images import ImageChecks
-from components.dataset.layout import MAX_ROOT_DEPTH, Layout, find_layout, is_image_name
+from components.dataset.layout import Layout, find_layout
 from components.dataset.lock import Expectation, require
 from components.dataset.options import FetchOptions
-from components.dataset.sources import ARCHIVE_ENDINGS, Download, LocalArchive, LocalFolder, S3Location
+from components.dataset.sources import ARCHIVE_ENDINGS, Download, LocalArchive, LocalFolder, S3Location, plain_name
+from dualgan.dataset_folder import DESCRIPTION, is_image_name
 from dualgan.errors import BadInput, DualGANError
 
-MANIFEST = "dataset.json"
 # A dataset.json is some hundred bytes.
 MAX_MANIFEST = 1 << 20
-# What a dataset may be called: it becomes part of titles, of names in MLflow and of links.
-NAME = re.compile(r"\w[\w .,+@()=-]{0,99}")
+# A local folder may hold links in a circle.
+MAX_DEPTH = 12
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +43,13 @@ class CollectedImage(NamedTuple):
 
 
 class ImageCollection:
-    """Images that have been written, each once, as files in ``folder``.
+    """Images that have been written, each once, as files in ``folder``, and the ``checks`` that they undergo.
 
     ``images`` says which was added under which name; of two of one name it has both, in the order of their coming.
     """
 
     def __init__(self, folder: Path, checks: ImageChecks) -> None:
-        self._folder, self._checks, self._count = folder, checks, 0
+        self._folder, self.checks, self._count = folder, checks, 0
         self.images: dict[str, list[CollectedImage]] = {}
 
     def add(self, name: str, chunks: Iterable[bytes]) -> None:
@@ -59,22 +58,16 @@ class ImageCollection:
         # Names of a source may be too long, or there twice: numbers are not.
         file = self._folder / f"{self._count}{PurePosixPath(name).suffix.lower()}"
         self._count += 1
-        with file.open("xb", buffering=0) as target:
+        with file.open("xb") as target:
             for chunk in chunks:
                 sha256.update(chunk)
-                left = memoryview(chunk)
-                while left:
-                    left = left[target.write(left) :]
+                target.write(chunk)
         self.add_file(name, file, sha256.hexdigest())
 
     def add_file(self, name: str, file: Path, sha256: str) -> None:
         """Add an image that is in a file already."""
         self.images.setdefault(name, []).append(CollectedImage(file, sha256))
-        self._checks.submit(str(file))
-
-    def problems(self) -> dict[str, str]:
-        """Return why images cannot be used, by their files."""
-        return self._checks.problems()
+        self.checks.submit(str(file))
 
 
 class Collected(NamedTuple):
@@ -126,7 +119,7 @@ def name_of(manifest: Manifest | None, wanted: Download | S3Location | LocalArch
     """Return the name of a dataset: what its manifest says, unless that is no name or belongs to another dataset."""
     if manifest is None or manifest.name == wanted.name:
         return wanted.name
-    if not NAME.fullmatch(manifest.name):
+    if not manifest.name or manifest.name != plain_name(manifest.name):
         reason = "which is not a name of letters, digits, spaces and .,+@()=-_"
     elif manifest.name in CATALOGUE:
         reason = "which is a dataset of the catalogue"
@@ -171,28 +164,28 @@ def _collect_archive(
         for member in members(archive, work, options.limits, label):
             names.append(member.name)
             progress.advance(1)
-            if is_image_name(member.name):
+            if is_image_name(member.name.rpartition("/")[2]):
                 collection.add(member.name, member.chunks)
-            elif member.name.rpartition("/")[2] == MANIFEST:
+            elif member.name.rpartition("/")[2] == DESCRIPTION:
                 manifests[member.name] = next(member.chunks, b"")
     layout = find_layout(names, label)
-    return Collected(layout, sha256, read_manifest(manifests.get(layout.root + MANIFEST, b"")))
+    return Collected(layout, sha256, read_manifest(manifests.get(layout.root + DESCRIPTION, b"")))
 
 
 def _collect_folder(wanted: LocalFolder, collection: ImageCollection) -> Collected:
-    layout = find_layout(_names(wanted.path, "", MAX_ROOT_DEPTH + 2), wanted.source)
+    layout = find_layout(_names(wanted.path, "", MAX_DEPTH), wanted.source)
     log.info("copying %d images", len(layout.slots))
     with Progress("copying", len(layout.slots), "images") as progress:
         for name in layout.slots:
             with (wanted.path / name).open("rb", buffering=0) as file:
                 collection.add(name, iter(lambda: file.read(CHUNK), b""))
             progress.advance(1)
-    manifest = wanted.path / layout.root / MANIFEST
+    manifest = wanted.path / layout.root / DESCRIPTION
     return Collected(layout, None, read_manifest(manifest.read_bytes()) if manifest.is_file() else None)
 
 
 def _names(folder: Path, prefix: str, depth: int) -> Iterator[str]:
-    """The files of ``folder`` and its folders, these with a "/" at their end, as deep as a dataset may lie in it."""
+    """The files below ``folder``, and its folders with a "/" at their end, down to ``depth`` folders in each other."""
     for child in folder.iterdir():
         if child.is_dir():
             yield f"{prefix}{child.name}/"
@@ -212,10 +205,11 @@ def _collect_s3(
 ) -> Collected:
     """The archive of this key, else all objects below it."""
     # boto3 takes a second to import.
-    from components.dataset import s3
+    from components.common import s3
+    from components.dataset.s3 import download_archive, download_objects
 
     label, bucket, key, limits = wanted.source, wanted.bucket, wanted.key, options.limits
-    client = s3.client(options.transfer)
+    client = s3.client(options.transfer.retries, options.transfer.idle_timeout, options.transfer.jobs)
     prefix = f"{key}/" if key else ""
     with s3.failures(label, bucket):
         is_archive = key.lower().endswith(ARCHIVE_ENDINGS) and s3.object_at(client, bucket, key) is not None
@@ -229,15 +223,15 @@ def _collect_s3(
                 raise BadInput(f"{label}: nothing is there; check bucket and key")
             is_archive = True
     if is_archive:
-        archive, sha256 = s3.download_archive(client, bucket, key, transfer, options.transfer, limits.size, label)
+        archive, sha256 = download_archive(client, bucket, key, transfer, options.transfer, limits.size, label)
         require(expected, "sha256", sha256, label)
         return _collect_archive(archive, sha256, label, work, collection, options)
     layout = find_layout(below, label)
     objects = {name: below[name] for name in layout.slots}
     if sum(entry.size for entry in objects.values()) > limits.size:
         raise BadInput(f"{label}: refused, its images have more than {limits.size} bytes")
-    s3.download_objects(client, bucket, objects, transfer, collection, options.transfer, label)
+    download_objects(client, bucket, objects, transfer, collection, options.transfer, label)
     with s3.failures(label, bucket):
-        manifest = below.get(layout.root + MANIFEST)
+        manifest = below.get(layout.root + DESCRIPTION)
         said = s3.read_object(client, bucket, manifest.key, MAX_MANIFEST) if manifest else b""
     return Collected(layout, None, read_manifest(said))

@@ -3,20 +3,23 @@
 import contextlib
 import hashlib
 import logging
+import random
 import re
 import shutil
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import requests
-import tenacity
 import urllib3
 from pydantic import BaseModel
 
+from components.common.address import without_logins
 from components.common.console import Progress
 from components.common.errors import TransferBroken
 from components.dataset.options import TransferOptions
@@ -31,6 +34,8 @@ CONNECTION_SECONDS = 10.0
 TRY_AGAIN = (408, 425, 429)
 LENGTH = re.compile(r"\d{1,18}")
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +75,22 @@ class _Note(BaseModel):
     """What is written beside a file that has come in part: what it is a part of."""
 
     address: str
-    validator: str | None
-    total: int | None
+    validator: str | None = None
+    total: int | None = None
 
 
 class PartialFile:
-    """A file as far as it has come, in ``folder``, with its checksum so far; ``address`` is where it comes from."""
+    """A file as far as it has come, with its checksum so far; ``address`` is where it comes from."""
 
-    def __init__(self, folder: Path, address: str) -> None:
-        self.file, self._note_file = folder / "archive", folder / "archive.json"
-        self.note = _Note(address=hashlib.sha256(address.encode()).hexdigest(), validator=None, total=None)
+    def __init__(self, file: Path, address: str) -> None:
+        self.file, self._note_file = file, file.with_name(f"{file.name}.json")
+        self.note = _Note(address=hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest())
         self._sha256, self.size = hashlib.sha256(), 0
         with contextlib.suppress(OSError, ValueError):
             note = _Note.model_validate_json(self._note_file.read_bytes())
             if note.address == self.note.address:
-                with self.file.open("rb") as file:
-                    while chunk := file.read(CHUNK):
+                with self.file.open("rb") as content:
+                    while chunk := content.read(CHUNK):
                         self._count(chunk)
                 self.note = note
 
@@ -108,11 +113,10 @@ class PartialFile:
 
     def append(self, chunks: Iterator[bytes]) -> Iterator[int]:
         """Write ``chunks``; yields the length of each."""
-        with self.file.open("ab", buffering=0) as file:
+        with self.file.open("ab") as file:
             for chunk in chunks:
-                left = memoryview(chunk)
-                while left:
-                    left = left[file.write(left) :]
+                file.write(chunk)
+                file.flush()
                 self._count(chunk)
                 yield len(chunk)
 
@@ -140,62 +144,62 @@ class RateLimit:
             self._began, self._bytes = now, 0
 
 
-def resume(partial: PartialFile, open_range: OpenRange, options: TransferOptions, max_size: int, label: str) -> str:
+class MaxSize(NamedTuple):
+    """The most bytes that a transfer may bring, and who says so."""
+
+    size: int
+    said_by: str = "--max-size"
+
+
+def resume(
+    partial: PartialFile,
+    open_range: OpenRange,
+    options: TransferOptions,
+    max_size: MaxSize,
+    label: str,
+    count: Callable[[int], None] | None = None,
+) -> str:
     """Go on with ``partial`` until it is whole, and return its SHA-256 (hex).
 
-    Raises TransferBroken if the server brings nothing new for as long as ``options`` say, BadInput if it is larger than
-    ``max_size`` bytes, DualGANError if the disk is too small, and what ``open_range`` raises. ``label`` is how messages
-    name it.
+    Args:
+        partial: What has come so far.
+        open_range: Asks the server for more.
+        options: When to give up.
+        max_size: Of the whole file.
+        label: How messages name it.
+        count: Told of each chunk's size, if the file is one of several; else this limits the rate and shows progress.
+
+    Raises:
+        TransferBroken: The server brings nothing new, or too little, for as long as ``options`` say.
+        BadInput: The file is larger than ``max_size``.
+        DualGANError: The disk is too small, or what ``open_range`` raises.
     """
-    log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
-    most, newest, rate = partial.size, time.monotonic(), RateLimit(label, options)
-
-    def receive(attempt: tenacity.RetryCallState) -> None:
-        nonlocal most, newest
+    rate = RateLimit(label, options)
+    most, newest, retries = partial.size, time.monotonic(), 0
+    while True:
         try:
-            for size in _receive(partial, open_range, max_size, label):
+            for length in _receive(partial, open_range, max_size, label, is_shown=count is None):
+                (count or rate.count)(length)
                 newest = time.monotonic()
-                rate.count(size)
+                # Retries are counted in a row: one that brings something new begins a new row.
                 if partial.size > most:
-                    # Retries are counted in a row: one that brings something new begins a new row.
-                    most, attempt.attempt_number = partial.size, 1
-        except ContentChanged:
-            partial.begin(None, None)
-            raise
-
-    backoff = tenacity.wait_exponential_jitter(multiplier=FIRST_DELAY, max=MAX_DELAY, jitter=FIRST_DELAY / 2)
-
-    def wait(attempt: tenacity.RetryCallState) -> float:
-        return max(backoff(attempt), getattr(_error(attempt), "retry_after", 0.0))
-
-    def stop(attempt: tenacity.RetryCallState) -> bool:
-        idle = time.monotonic() + attempt.upcoming_sleep - newest
-        return attempt.attempt_number > options.retries or idle > options.idle_timeout
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TransientError),
-        wait=wait,
-        stop=stop,
-        before_sleep=lambda attempt: log.info(
-            "%s: %s; trying again in %.1f seconds", label, _error(attempt), attempt.upcoming_sleep
-        ),
-        reraise=True,
-    )
-    try:
-        for attempt in retrying:
-            with attempt:
-                receive(attempt.retry_state)
-    except TransientError as error:
-        kept = f"; the {partial.size} bytes that came are kept, the same command goes on" if partial.size else ""
-        raise TransferBroken(f"{label}: the download failed: {error}{kept}") from None
-    return partial.sha256
+                    most, retries = partial.size, 0
+            return partial.sha256
+        except TransientError as error:
+            if isinstance(error, ContentChanged):
+                partial.begin(None, None)
+            delay = min(FIRST_DELAY * 2**retries, MAX_DELAY) + random.uniform(0, FIRST_DELAY / 2)
+            delay, retries = max(delay, error.retry_after), retries + 1
+            if retries > options.retries or time.monotonic() + delay - newest > options.idle_timeout:
+                kept = f"; the {partial.size} bytes that came are kept, the same command goes on"
+                raise TransferBroken(f"{label}: the download failed: {error}{kept if partial.size else ''}") from None
+            log.info("%s: %s; trying again in %.1f seconds", label, error, delay)
+        time.sleep(delay)
 
 
-def _error(attempt: tenacity.RetryCallState) -> BaseException | None:
-    return attempt.outcome.exception() if attempt.outcome else None
-
-
-def _receive(partial: PartialFile, open_range: OpenRange, max_size: int, label: str) -> Iterator[int]:
+def _receive(
+    partial: PartialFile, open_range: OpenRange, max_size: MaxSize, label: str, is_shown: bool
+) -> Iterator[int]:
     overlap = min(OVERLAP, partial.size)
     with open_range(partial.size - overlap, partial.note.validator) as response:
         chunks = response.chunks
@@ -207,9 +211,11 @@ def _receive(partial: PartialFile, open_range: OpenRange, max_size: int, label: 
             partial.begin(response.validator, response.total)
         total = partial.note.total
         _require_room(partial, max_size, label)
-        with Progress("downloading", total, "B", initial=partial.size) as progress:
+        progress = Progress("downloading", total, "B", initial=partial.size) if is_shown else None
+        with progress or contextlib.nullcontext():
             for length in partial.append(chunks):
-                progress.advance(length)
+                if progress:
+                    progress.advance(length)
                 yield length
                 if total is not None and partial.size > total:
                     raise ContentChanged
@@ -239,13 +245,39 @@ def _behind(known: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _require_room(partial: PartialFile, max_size: int, label: str) -> None:
-    if max(partial.note.total or 0, partial.size) > max_size:
-        raise BadInput(f"{label}: refused, it has more than {max_size} bytes (--max-size)")
+def _require_room(partial: PartialFile, max_size: MaxSize, label: str) -> None:
+    if max(partial.note.total or 0, partial.size) > max_size.size:
+        raise BadInput(f"{label}: refused, it has more than {max_size.size} bytes ({max_size.said_by})")
     needed = (partial.note.total or 0) - partial.size
     free = shutil.disk_usage(partial.file.parent).free
     if needed > free:
         raise DualGANError(f"{label}: {needed} more bytes to download, no space left: the disk has {free}")
+
+
+def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """Return what ``ask`` returns. Raises TransientError if that takes longer.
+
+    A socket's own timeout begins anew with each byte, so that headers could come drop by drop for ever.
+    """
+    answer: Future[Answer] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except TimeoutError:
+        raise TransientError(f"no whole answer came within {seconds:g} seconds") from None
+
+
+def chunks_of(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield what has come at once: ``read`` would wait until a chunk is full, and lose it with the process."""
+    while chunk := raw.read1(CHUNK):
+        yield chunk
 
 
 def download(url: str, folder: Path, options: TransferOptions, max_size: int, label: str) -> tuple[Path, str]:
@@ -254,7 +286,7 @@ def download(url: str, folder: Path, options: TransferOptions, max_size: int, la
     What an earlier try left there is gone on with. Raises BadInput if the server says that the address is wrong (404
     and its like), and what ``resume`` raises.
     """
-    partial = PartialFile(folder, url)
+    partial = PartialFile(folder / "archive", url)
     seconds = options.idle_timeout / 2
 
     @contextmanager
@@ -266,10 +298,22 @@ def download(url: str, folder: Path, options: TransferOptions, max_size: int, la
             if validator and not validator.startswith("W/"):
                 headers["If-Range"] = validator
         timeouts = (min(CONNECTION_SECONDS, seconds), seconds)
-        with _failures(label, seconds), requests.get(url, stream=True, timeout=timeouts, headers=headers) as response:
+        hooks = {"response": _skip_body_of_redirect}
+
+        def ask() -> requests.Response:
+            return requests.get(url, stream=True, timeout=timeouts, headers=headers, hooks=hooks)
+
+        with _failures(label, seconds), within(options.idle_timeout, ask) as response:
             yield _checked(response, offset, label)
 
-    return partial.file, resume(partial, open_range, options, max_size, label)
+    log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
+    return partial.file, resume(partial, open_range, options, MaxSize(max_size), label)
+
+
+def _skip_body_of_redirect(response: requests.Response, **_: object) -> None:
+    if response.is_redirect:
+        # requests would read all of it into memory before it goes where it is sent.
+        response._content = b""
 
 
 def _checked(response: requests.Response, offset: int, label: str) -> Response:
@@ -278,20 +322,14 @@ def _checked(response: requests.Response, offset: int, label: str) -> Response:
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != offset:
             raise TransientError("the server answers with another part than the one asked for")
-        return Response(offset, int(found[2]) if found[2] != "*" else None, validator, _chunks(response))
+        return Response(offset, int(found[2]) if found[2] != "*" else None, validator, chunks_of(response.raw))
     if response.status_code == 416 and offset:
         # Less is there than there was: another file.
         raise ContentChanged
     if not response.ok:
         raise _refusal(response, label)
     length = response.headers.get("Content-Length", "")
-    return Response(0, int(length) if LENGTH.fullmatch(length) else None, validator, _chunks(response))
-
-
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    # What has come is written at once: read() would wait until a chunk is full, and lose it with the process.
-    while chunk := response.raw.read1(CHUNK):
-        yield chunk
+    return Response(0, int(length) if LENGTH.fullmatch(length) else None, validator, chunks_of(response.raw))
 
 
 def _refusal(response: requests.Response, label: str) -> Exception:
@@ -309,7 +347,7 @@ def _failures(label: str, seconds: float) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.InvalidURL as error:
-        raise BadInput(f"{label}: not a URL ({error})") from None
+        raise BadInput(f"{label}: not a URL ({without_logins(str(error))})") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         innermost: BaseException = error
         # The HTTP libraries wrap an error several times.

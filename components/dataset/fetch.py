@@ -18,6 +18,7 @@ from components.dataset.sources import Source, Synthetic, parse_source
 from components.dataset.verify import check
 from dualgan.dataset_folder import Description, content_digest, describe, image_counts
 from dualgan.errors import BadInput, DualGANError
+from dualgan.names import MAX_FILE_NAME_BYTES, shortened
 
 # Errors after which the same command can go on with what has been transferred.
 RESUMABLE = (TransferBroken, KeyboardInterrupt, SystemExit)
@@ -134,7 +135,7 @@ def _collect_and_place(
 
 
 def _beside(destination: Path, ending: str) -> Path:
-    return destination.with_name(f".{destination.name}{ending}")
+    return destination.with_name(shortened(f".{destination.name}", MAX_FILE_NAME_BYTES, ending))
 
 
 @contextlib.contextmanager

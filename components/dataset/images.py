@@ -3,7 +3,6 @@
 Decoding what anybody may have made is kept out of the process that fetches.
 """
 
-import io
 import multiprocessing
 import os
 import signal
@@ -12,92 +11,53 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
-
-from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from typing import NamedTuple
 
 from components.common.console import Progress
-from components.dataset.layout import CONVERTED_ENDINGS
 from components.dataset.options import Limits
+from dualgan.pictures import BadPicture, check_picture
 
 # So few images are checked sooner than a process starts; so many are sent to one at a time.
 BATCH = 64
 MAX_PROCESSES = 8
-READ_AT_ONCE = 1 << 20
-# Pillow's names of pixels of 8 bits; it would cut others off, not scale them.
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
-def open_image(file: BinaryIO, any_format: bool = False) -> ImageFile.ImageFile | None:
-    """Return the image that ``file`` holds by its first bytes, None for anything but a JPEG or PNG.
+class Checked(NamedTuple):
+    """Why a file cannot be used, "" if it can, and how many bits a value of the image has."""
 
-    Only Pillow's readers of these are tried, and with ``any_format`` those of BMP, WebP and TIFF. Pixels are not read.
+    problem: str
+    bits: int = 8
+
+
+def check_image(path: str, limits: Limits) -> Checked:
+    """Check a file with the decoder that training has.
+
+    Raises DualGANError if the fault is this machine's: a Pillow without a format, no memory.
     """
-    start = file.read(12)
-    file.seek(0)
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImagePlugin.PngImageFile(file)
-    if start.startswith(b"\xff\xd8\xff"):
-        return JpegImagePlugin.JpegImageFile(file)
-    if any_format and start.startswith(b"BM"):
-        return BmpImagePlugin.BmpImageFile(file)
-    if any_format and start.startswith(b"RIFF") and start.endswith(b"WEBP"):
-        return WebPImagePlugin.WebPImageFile(file)
-    if any_format and start.startswith((b"II*\0", b"MM\0*")):
-        return TiffImagePlugin.TiffImageFile(file)
-    return None
-
-
-def problem(path: str, limits: Limits) -> str:
-    """Return why the file cannot be used, "" if it can. Pillow's own verdict on it decides."""
     try:
-        with Path(path).open("rb", buffering=0) as file:
-            # A small file is read at once; of a large one Pillow reads what it needs.
-            start = file.read(READ_AT_ONCE)
-            if not start:
-                return "empty file"
-            file.seek(0)
-            if len(start) < READ_AT_ONCE:
-                return _problem(io.BytesIO(start), path.endswith(CONVERTED_ENDINGS), limits)
-            return _problem(io.BufferedReader(file), path.endswith(CONVERTED_ENDINGS), limits)
-    # Pillow's decoders raise errors of many kinds for a damaged file.
-    except Exception as error:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _problem(file: BinaryIO, any_format: bool, limits: Limits) -> str:
-    image = open_image(file, any_format)
-    if image is None:
-        return "neither JPEG, PNG, BMP, WebP nor TIFF" if any_format else "neither JPEG nor PNG"
-    width, height = image.size
-    if width * height > limits.pixels:
-        return f"{width}x{height} pixels, more than {limits.pixels}: a decompression bomb"
+        width, height, bits = check_picture(path, limits.pixels)
+    except BadPicture as error:
+        return Checked(error.reason)
     if min(width, height) < limits.side:
-        return f"{width}x{height} pixels, too small: less than {limits.side} a side"
-    if any_format and image.mode not in MODES:
-        return f"pixels of more than 8 bits (Pillow's mode {image.mode})"
-    # All of a JPEG is decoded, but only an eighth of the pixels a side is computed.
-    image.draft(None, (1, 1))
-    image.load()
-    return ""
+        return Checked(f"{width}x{height} pixels, too small: less than {limits.side} a side")
+    return Checked("", bits)
 
 
-def _problems(paths: Sequence[str], limits: Limits) -> list[str]:
+def _check_all(paths: Sequence[str], limits: Limits) -> list[Checked]:
     # What Pillow only warns of is no reason to refuse a file.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [problem(path, limits) for path in paths]
+        return [check_image(path, limits) for path in paths]
 
 
 class ImageChecks:
-    """Checks files while more of them are being written: ``submit`` what is written, then ask for ``problems``."""
+    """Checks files while more of them are being written: ``submit`` what is written, then ask for ``results``."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._waiting: list[str] = []
-        self._sent: list[tuple[list[str], Future[list[str]]]] = []
+        self._sent: list[tuple[list[str], Future[list[Checked]]]] = []
         self._pool = _pool(min(len(os.sched_getaffinity(0)), MAX_PROCESSES))
 
     def submit(self, file: str) -> None:
@@ -106,38 +66,37 @@ class ImageChecks:
             batch, self._waiting = self._waiting, []
             self._sent.append((batch, self._send(batch)))
 
-    def problems(self) -> dict[str, str]:
-        """Return why files cannot be used, of those submitted."""
-        found = {}
+    def results(self) -> dict[str, Checked]:
+        """Return what is known of each file submitted."""
         with Progress("checking", BATCH * len(self._sent) + len(self._waiting), "images") as progress:
-            for file, reason in self._answers():
+            found = {}
+            for file, checked in self._answers():
                 progress.advance(1)
-                if reason:
-                    found[file] = reason
-        return found
+                found[file] = checked
+            return found
 
-    def _answers(self) -> Iterator[tuple[str, str]]:
+    def _answers(self) -> Iterator[tuple[str, Checked]]:
         for batch, answer in self._sent:
             try:
-                reasons = answer.result()
+                checked = answer.result()
             except BrokenProcessPool:
                 # A decoder has crashed, perhaps on another batch: of this one each file is tried alone.
-                reasons = [self._check_alone(file) for file in batch]
-            yield from zip(batch, reasons, strict=True)
-        yield from zip(self._waiting, _problems(self._waiting, self._limits), strict=True)
+                checked = [self._check_alone(file) for file in batch]
+            yield from zip(batch, checked, strict=True)
+        yield from zip(self._waiting, _check_all(self._waiting, self.limits), strict=True)
 
-    def _check_alone(self, file: str) -> str:
+    def _check_alone(self, file: str) -> Checked:
         try:
             return self._send([file]).result()[0]
         except BrokenProcessPool:
-            return "decoding it ended the decoder"
+            return Checked("decoding it ended the decoder")
 
-    def _send(self, files: list[str]) -> "Future[list[str]]":
+    def _send(self, files: list[str]) -> "Future[list[Checked]]":
         try:
-            return self._pool.submit(_problems, files, self._limits)
+            return self._pool.submit(_check_all, files, self.limits)
         except BrokenProcessPool:
             self._pool = _pool(1)
-            return self._pool.submit(_problems, files, self._limits)
+            return self._pool.submit(_check_all, files, self.limits)
 
     def __enter__(self) -> "ImageChecks":
         return self

@@ -54,7 +54,7 @@ def verify(folder: Path, limits: Limits) -> Description:
             raise
         except DualGANError as error:
             description = error
-        problems = checks.problems()
+        problems = {file: checked.problem for file, checked in checks.results().items() if checked.problem}
     named = listed([(str(Path(image).relative_to(folder)), reason) for image, reason in sorted(problems.items())])
     if isinstance(description, DualGANError):
         raise description

@@ -6,6 +6,7 @@ import platform
 from typing import Any, Callable, Dict, Iterator
 
 from dualgan.errors import DualGANError, first_line
+from dualgan.interpreter import known_hole
 from dualgan.options import DEVICES
 
 LIBRARIES = {"tensorflow": "tensorflow", "numpy": "numpy", "pillow": "PIL"}
@@ -48,6 +49,9 @@ def _device(name: str) -> Dict[str, Any]:
 def _lines(content: Dict[str, Any]) -> Iterator[str]:
     for library, version in content["versions"].items():
         yield f"{library:<11} {version}"
+    hole = known_hole()
+    if hole:
+        yield f"{'python':<11} {hole}"
     for name, found in content["devices"].items():
         state = f"usable: {_details(found['description'])}" if found["usable"] else f"not usable: {found['reason']}"
         yield f"{name:<11} {state}"

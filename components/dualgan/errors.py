@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 import unicodedata
-from typing import Callable
+from typing import Callable, List, Sequence
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -17,7 +17,7 @@ EXIT_CANCELLED = 130
 EXIT_BROKEN_PIPE = 141
 # What a content that nobody foresaw makes of code: it is the input that was wrong.
 OF_CONTENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-DEBUG_VARIABLE = "DUALGAN_DEBUG"
+DEBUG_FLAG, DEBUG_VARIABLE = "--debug", "DUALGAN_DEBUG"
 MAX_MESSAGE = 500
 
 
@@ -61,15 +61,18 @@ class Interrupted(DualGANError):
     exit_code = EXIT_INTERRUPTED
 
 
-def exit_code_of(perform: Callable[[], int], debug: bool = False) -> int:
+def exit_code_of(perform: Callable[[List[str]], int], arguments: Sequence[str]) -> int:
     """Return the exit code of a command; an error becomes one line on standard error.
 
     Args:
-        perform: Does the command's work and returns its exit code.
-        debug: Whether to print an error's traceback too; DUALGAN_DEBUG=1 asks for it as well.
+        perform: Does the work that a command line asks for and returns its exit code.
+        arguments: The command line. ``--debug`` in it, which ``perform`` does not see, prints an error's traceback
+            too, as DUALGAN_DEBUG=1 does.
     """
+    rest = [argument for argument in arguments if argument != DEBUG_FLAG]
+    debug = len(rest) < len(arguments)
     try:
-        return perform()
+        return perform(rest)
     except KeyboardInterrupt:
         return EXIT_CANCELLED
     except BrokenPipeError:
@@ -85,6 +88,11 @@ def exit_code_of(perform: Callable[[], int], debug: bool = False) -> int:
         return EXIT_BAD_INPUT if isinstance(error, OF_CONTENT) else EXIT_FAILED
 
 
+def warn(text: str) -> None:
+    """Print a line of warning on standard error."""
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
+
+
 def described(error: Exception) -> str:
     """Say in one line what went wrong; of an error that no code of ours explains, with its type and its place."""
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
@@ -95,7 +103,7 @@ def described(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
     kind = type(error).__name__
-    return f"{kind}{place}{': ' + message[:MAX_MESSAGE] if message else ''}; {DEBUG_VARIABLE}=1 shows the traceback"
+    return f"{kind}{place}{': ' + message[:MAX_MESSAGE] if message else ''}; {DEBUG_FLAG} shows the traceback"
 
 
 def signal_name(number: int) -> str:

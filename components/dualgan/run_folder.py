@@ -25,6 +25,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional
 
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
 from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
+from dualgan.names import MAX_FILE_NAME_BYTES
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
@@ -34,7 +35,9 @@ LOSS_METRICS = (
 )
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
-SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
+# Which pictures come from an image of A, and which from one of B.
+KINDS_FROM = {"A": ("real_A", "A2B", "A2B2A"), "B": ("real_B", "B2A", "B2A2B")}
+SAMPLE_KINDS = KINDS_FROM["A"] + KINDS_FROM["B"]
 Event = Dict[str, Any]
 MAX_EVENT_BYTES = 1 << 20
 MAX_STEP = 10**9
@@ -64,7 +67,7 @@ def step_name(step: int) -> str:
 def step_of(name: str) -> Optional[int]:
     """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
     digits = name[len("step-") :] if name.startswith("step-") else ""
-    return int(digits) if digits.isdigit() else None
+    return int(digits) if digits.isdecimal() else None
 
 
 class Sample(NamedTuple):
@@ -73,6 +76,10 @@ class Sample(NamedTuple):
     image: str
     kind: str
     path: Path
+
+
+# So long a name leaves room for each of SAMPLE_KINDS and the ending.
+MAX_IMAGE_NAME_BYTES = MAX_FILE_NAME_BYTES - len("-real_A.png")
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:

@@ -33,7 +33,7 @@ from dualgan.feed import Batch, open_dataset, training_data
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions, from_dict, recorded_options
 from dualgan.run_folder import NETWORKS, RECONSTRUCTION_METRICS, RunFolder
-from dualgan.sampling import SampleInput, drawing, sample_inputs
+from dualgan.sampling import SampleInput, drawing, sample_pairs
 from dualgan.step import StepGraph, step_options, updates_generators
 from dualgan.subsample import ELEMENTS, Subsample
 from dualgan.taps import Probe, Prober, State, Subsamples, UnforcedRun
@@ -237,7 +237,7 @@ def record(wanted: Request, output: Path) -> Trace:
     dataset, cache = open_dataset(options)
     device = open_recorded_device(options)
     data = training_data(options, dataset.digest, cache)
-    pairs = sample_inputs(options, dataset.digest, cache, PAIRS)
+    pairs = sample_pairs(options, dataset.digest, cache, PAIRS)
     with tf.Graph().as_default() as tensorflow_graph:
         graph = StepGraph(step_options(options, device), device)
         prober = Prober(graph, drawing(graph, device))

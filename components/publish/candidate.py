@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, Field
-
-from components.compare.records import FiniteOrNone, Options, Summary, read_options, read_record, read_summary
+from components.compare.records import Options, Summary, read_options, read_summary
+from components.compare.result import Comparison
 from components.tracking.names import readable_key
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder
@@ -48,54 +46,14 @@ class Candidate:
         return size
 
 
-class _Bound(BaseModel):
-    max_loss_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _TrainingAxis(BaseModel):
-    bound: _Bound
-
-
-class _Axes(BaseModel):
-    training: _TrainingAxis
-
-
-class _Result(BaseModel):
-    min_loss: FiniteOrNone = None
-    steps: int | None = None
-
-
-class _Run(BaseModel):
-    result: _Result
-
-
-class _Leg(BaseModel):
-    runs: list[_Run] = []
-
-
-class _Comparison(BaseModel):
-    """What a candidate is judged by, of comparison.json."""
-
-    reference: str
-    candidates: list[str]
-    verdict: str
-    reason: str
-    axes: _Axes
-    legs: dict[str, _Leg] = {}
-
-
 def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
-    """Return the candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
+    """The candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
 
-    Raises:
-        BadInput: One of the two is missing, damaged, or of another leg; the message names the file.
-        DualGANError: The leg did not finish.
+    Raises BadInput, naming the file, where one of the two is missing, damaged, or of another leg; DualGANError where
+    the leg did not finish.
     """
     file = comparison / "comparison.json"
-    try:
-        found = read_record(file, _Comparison, f"{file}: no comparison", "; give the output folder of a comparison")
-    except OSError as error:
-        raise BadInput(f"{file}: no comparison ({error.strerror}); give the output folder of a comparison") from None
+    found = Comparison.read(file)
     leg = leg or (found.candidates[0] if len(found.candidates) == 1 else None)
     if leg not in found.candidates:
         raise BadInput(f"{file}: --leg {leg}: not among its candidates, {', '.join(found.candidates)}")
@@ -103,15 +61,21 @@ def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
     if summary is None or summary.status != "finished":
         state = summary.status if summary else "no summary.json"
         raise DualGANError(f"{run}: the leg {leg} did not finish ({state}); only a finished leg is published")
-    judged = [(one.result.min_loss, one.result.steps) for one in found.legs.get(leg, _Leg()).runs]
-    if (summary.min_loss, summary.steps) not in judged:
-        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in judged) or "no run"
+    _require_the_same_run(file, found, leg, summary)
+    bound = found.bounds.max_loss_ratio
+    return Candidate(leg, run, comparison, options, summary, found.verdict.value, found.reason, found.reference, bound)
+
+
+def _require_the_same_run(file: Path, comparison: Comparison, leg: str, summary: Summary) -> None:
+    """Raise BadInput unless the run is one of those of ``leg`` that were compared."""
+    judged = [run.result for run in comparison.legs[leg].runs] if leg in comparison.legs else []
+    found = [(result.get("min_loss"), result.get("steps")) for result in judged]
+    if (summary.min_loss, summary.steps) not in found:
+        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in found) or "no run"
         raise BadInput(
             f"{file}: its {leg} has {known}, the run folder min_loss {summary.min_loss} and {summary.steps} steps; "
             "give the run folder that was compared"
         )
-    bound = found.axes.training.bound.max_loss_ratio
-    return Candidate(leg, run, comparison, options, summary, found.verdict, found.reason, found.reference, bound)
 
 
 def model_name(dataset: str) -> str:
@@ -120,7 +84,7 @@ def model_name(dataset: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Return ``name`` if MLflow's registry and its searches take it. Raises BadInput for any other."""
+    """``name`` where MLflow's registry and its searches take it. Raises BadInput for any other."""
     if not name.strip() or any(character in name for character in "/:'\"\\\n"):
         raise BadInput(f"model name {name!r}: must be text without slashes, colons, quotes and line ends")
     return name

@@ -25,5 +25,6 @@ def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path,
         raise trainer_failure(leg.name, answer.returncode, answer.stderr)
     seed = int(read_json(RunFolder(run).options)["options"].get("seed") or 0)
     write_sheet(samples, f"DualGAN samples of leg {leg.name}, seed {seed}", sheet)
-    images = {sample.image for sample in read_samples(samples)}
-    print_status(f"sample {leg.name} seed {seed}: drew {len(images)} pairs of images")
+    kinds = [sample.kind for sample in read_samples(samples)]
+    drawn = f"drew {kinds.count('real_A')} images of A and {kinds.count('real_B')} of B"
+    print_status(f"sample {leg.name} seed {seed}: {drawn}")

@@ -1,10 +1,12 @@
 """Fetches that are killed, that run at the same time, and that meet a full disk."""
 
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -16,8 +18,8 @@ from components.dataset.images import BATCH
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
-from tests.components.dataset.program import finished, start_fetch, wait_until
 
+DEADLINE = 60.0
 KILLS = 20
 SECONDS_TO_END = 5.0
 # A fetch that kills itself when it has unpacked so many images, for nobody else could be sure to meet that moment.
@@ -41,10 +43,39 @@ fetch(source, destination)
 """
 
 
+def start_fetch(source: str, destination: Path, *options: str) -> subprocess.Popen[str]:
+    """A process that fetches; it records no checksums."""
+    arguments = ["fetch", source, str(destination), "--no-lock", *options]
+    return subprocess.Popen(
+        [sys.executable, "-m", "components.dataset", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What a process wrote that must succeed."""
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
+    return output
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for ``condition``, which must come while ``process`` still runs."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+@pytest.mark.stress
 def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
     faulty: FaultyServer, tmp_path: Path
 ) -> None:
@@ -82,7 +113,9 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("unpacked", [1, 40, 120])
+@pytest.mark.parametrize(
+    "unpacked", [pytest.param(1, marks=pytest.mark.stress), pytest.param(40, marks=pytest.mark.stress), 120]
+)
 def test_a_fetch_that_is_killed_while_it_unpacks_downloads_nothing_again(
     faulty: FaultyServer, tmp_path: Path, unpacked: int
 ) -> None:
@@ -185,6 +218,7 @@ def test_no_space_left_is_one_line_and_leaves_nothing(faulty: FaultyServer, tmp_
     assert everything_below(tmp_path) == before
 
 
+@pytest.mark.stress
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
     def peak(megabytes: int) -> int:
         """Of a fetch from an archive of so much, in MB."""

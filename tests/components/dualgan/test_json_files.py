@@ -78,24 +78,24 @@ def test_what_a_terminal_would_obey_is_escaped(capsys: pytest.CaptureFixture[str
     assert printable("猫 é\t👨‍👩‍👧\n") == "猫 é\t👨‍👩‍👧\n"
     assert printable("a\x1b[2J\x07\x9b\u202eb\u2028\ud800\r") == "a\\x1b[2J\\x07\\x9b\\u202eb\\u2028\\ud800\\r"
 
-    def fail() -> int:
+    def fail(_: list[str]) -> int:
         raise BadInput("x\x1b]0;owned\x07.zip: not\nthere")
 
-    assert exit_code_of(fail) == EXIT_BAD_INPUT
+    assert exit_code_of(fail, []) == EXIT_BAD_INPUT
     assert capsys.readouterr().err == "error: x\\x1b]0;owned\\x07.zip: not there\n"
 
 
 def test_an_error_that_nobody_expected_is_one_line_and_with_debug_its_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> int:
+    def fail(_: list[str]) -> int:
         return len({}["key"])
 
-    assert exit_code_of(fail) == EXIT_BAD_INPUT
+    assert exit_code_of(fail, []) == EXIT_BAD_INPUT
     line = capsys.readouterr().err
     assert line.startswith("error: KeyError at test_json_files.py:") and line.count("\n") == 1
-    assert exit_code_of(fail, debug=True) == EXIT_BAD_INPUT
+    assert exit_code_of(fail, ["--debug"]) == EXIT_BAD_INPUT
     assert "Traceback (most recent call last)" in capsys.readouterr().err
     monkeypatch.setenv("DUALGAN_DEBUG", "1")
-    exit_code_of(fail)
+    exit_code_of(fail, [])
     assert "Traceback" in capsys.readouterr().err

@@ -16,10 +16,6 @@ def test_the_command_line_says_the_same_as_the_options() -> None:
     assert from_arguments(parser().parse_args(command[3:])) == options
 
 
-def test_whole_numbers_that_come_as_floats_are_whole() -> None:
-    assert checked_options({"max_steps": 30.0}).max_steps == 30
-
-
 @pytest.mark.parametrize(
     ("options", "named"),
     [

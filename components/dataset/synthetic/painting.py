@@ -1,4 +1,4 @@
-"""Domain B of the synthetic dataset: a face in colour, softly shaded."""
+"""Paint a face in the colours of a palette, softly shaded."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,7 @@ from components.dataset.synthetic.face import Face, Points, Shapes, ellipse, sha
 
 Colour = tuple[int, int, int]
 
-SKINS = ((250, 220, 196), (241, 203, 172), (229, 184, 148), (208, 158, 118), (172, 120, 82), (128, 84, 58))
-HAIRS = ((34, 27, 26), (62, 40, 28), (98, 62, 36), (140, 88, 46), (196, 152, 88), (168, 72, 34), (150, 146, 142))
-IRISES = ((70, 44, 26), (96, 64, 34), (58, 98, 140), (72, 112, 82), (88, 96, 104))
-CLOTHES = ((56, 74, 110), (130, 50, 52), (64, 96, 80), (74, 64, 84), (196, 176, 140), (44, 44, 50), (188, 98, 60))
-WALLS = ((120, 158, 188), (150, 176, 150), (206, 178, 128), (178, 142, 160), (128, 132, 162), (196, 206, 212))
 LIGHT = (255, 248, 236)
-# Left, top, right and bottom of what stays of a painting: the head fills it as in a portrait dataset.
-CROP = np.array([0.055, 0.04, 0.945, 0.93])
 
 
 class Palette(NamedTuple):
@@ -63,31 +56,6 @@ class Painting:
         return [(int(x), int(y)) for x, y in np.rint(points * self.side).astype(np.int64)]
 
 
-def portrait(face: Face, random: RandomState, size: int) -> Image.Image:
-    """Return ``face`` painted, an RGB picture of ``size`` x ``size`` pixels."""
-    skin, hair, iris, clothes, wall = (
-        _mixed(colours[random.randint(len(colours))], tuple(random.randint(0, 256, 3)), 0.06)
-        for colours in (SKINS, HAIRS, IRISES, CLOTHES, WALLS)
-    )
-    y, x = np.mgrid[-0.5 : 0.5 : canvas_side(size) * 1j, -0.5 : 0.5 : canvas_side(size) * 1j]
-    angle, depth = random.uniform(0, 2 * np.pi), random.uniform(0, 0.38)
-    # Light that comes from a side, or from around the head.
-    shade = 0.5 + x * np.cos(angle) + y * np.sin(angle) if random.uniform() < 0.5 else np.hypot(x, y + 0.05) * 1.5
-    background = np.rint(np.array(wall) * (1 - depth * np.clip(shade, 0, 1)[:, :, None])).astype(np.uint8)
-    return reduced(paint(face, Palette(skin, hair, iris, clothes), Image.fromarray(background), random), size)
-
-
-def canvas_side(size: int) -> int:
-    """Return the side in pixels to paint a picture of ``size`` pixels at: three times as large, large ones less."""
-    return max(2 * size, min(3 * size, 512))
-
-
-def reduced(image: Image.Image, size: int) -> Image.Image:
-    """Return ``image`` without its margin, ``size`` x ``size`` pixels."""
-    left, top, right, bottom = CROP * image.width
-    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
-
-
 def paint(face: Face, colours: Palette, wall: Image.Image, random: RandomState) -> Image.Image:
     """Return ``wall`` with ``face`` painted on it."""
     painting, shapes = Painting(wall), shapes_of(face)
@@ -114,7 +82,7 @@ def _paint_hair(painting: Painting, edge: Points, strands: list[Points], colour:
         layer.line(strand, _dark(colour, random.uniform(0.75, 1.15)), 0.009)
         start = random.randint(len(strand) // 2 + 1)
         if random.uniform() < 0.65:
-            layer.line(strand[start : start + len(strand) // 3 + 2], _mixed(colour, LIGHT, 0.2), 0.008)
+            layer.line(strand[start : start + len(strand) // 3 + 2], mixed(colour, LIGHT, 0.2), 0.008)
     painting.image.paste(layer.image, mask=painting.mask(edge))
 
 
@@ -142,17 +110,17 @@ def _paint_head(painting: Painting, face: Face, shapes: Shapes, colours: Palette
     head = painting.mask(outline)
     painting.fill(np.add(outline, (light * 0.07, -0.025)), skin, 0.035, head)
     x, y = np.add(outline.mean(axis=0), (face.turn, 0))
-    painting.fill(ellipse(x + light * 0.07, y - 0.11, 0.1, 0.06), _mixed(skin, LIGHT, 0.32), 0.035, head)
+    painting.fill(ellipse(x + light * 0.07, y - 0.11, 0.1, 0.06), mixed(skin, LIGHT, 0.32), 0.035, head)
     for side in (-1, 1):
-        painting.fill(ellipse(x + side * 0.135, y + 0.1, 0.045, 0.03), _mixed(skin, colours.blush, 0.24), 0.025, head)
-    painting.fill(ellipse(x + light * 0.12, y + 0.065, 0.035, 0.02), _mixed(skin, LIGHT, 0.35), 0.018, head)
+        painting.fill(ellipse(x + side * 0.135, y + 0.1, 0.045, 0.03), mixed(skin, colours.blush, 0.24), 0.025, head)
+    painting.fill(ellipse(x + light * 0.12, y + 0.065, 0.035, 0.02), mixed(skin, LIGHT, 0.35), 0.018, head)
     if colours.outline:
         painting.line(outline, colours.outline, 0.007)
 
 
 def _paint_eyes(painting: Painting, face: Face, shapes: Shapes, colours: Palette) -> None:
     skin, radius = colours.skin, face.eye_opening * 0.95
-    iris = ((1.0, _dark(colours.iris, 0.8)), (0.7, _mixed(colours.iris, LIGHT, 0.18)), (0.45, (16, 12, 12)))
+    iris = ((1.0, _dark(colours.iris, 0.8)), (0.7, mixed(colours.iris, LIGHT, 0.18)), (0.45, (16, 12, 12)))
     for eye, lid, brow in zip(shapes["eye"], shapes["lid"], shapes["brow"], strict=True):
         x, y = eye.mean(axis=0)
         painting.fill(ellipse(x, y - 0.018, 0.065, 0.034), _dark(skin, 0.84), 0.014)
@@ -163,12 +131,12 @@ def _paint_eyes(painting: Painting, face: Face, shapes: Shapes, colours: Palette
         painting.line(lid, (38, 26, 24), 0.013)
         painting.line(np.add(lid, (0, -0.013)), _dark(skin, 0.58), 0.006)
         painting.fill(ellipse(x - radius * 0.35, y - radius * 0.35, 0.006, 0.006), (255, 255, 255), 0.0, opening)
-        painting.fill(brow, _mixed(_dark(colours.hair, 0.7), skin, 0.15), 0.002)
+        painting.fill(brow, mixed(_dark(colours.hair, 0.7), skin, 0.15), 0.002)
 
 
 def _paint_nose_and_mouth(painting: Painting, face: Face, shapes: Shapes, colours: Palette) -> None:
     (bridge,), (nose,), (mouth,), (upper, lower) = (shapes[name] for name in ("bridge", "nose", "mouth", "lips"))
-    skin, shiny, ridge = colours.skin, _mixed(colours.skin, LIGHT, 0.48), face.light * 0.008
+    skin, shiny, ridge = colours.skin, mixed(colours.skin, LIGHT, 0.48), face.light * 0.008
     flank = np.concatenate([bridge, np.subtract(bridge, (face.light * 0.025, 0))[::-1]])
     painting.fill(flank, _dark(skin, 0.75), 0.008, painting.mask(shapes["head"][0]))
     x, y = nose.mean(axis=0)
@@ -177,20 +145,20 @@ def _paint_nose_and_mouth(painting: Painting, face: Face, shapes: Shapes, colour
     painting.fill(np.concatenate([nose, np.add(nose[::-1], (0, 0.014))]), _dark(skin, 0.5), 0.004)
     for side in (-0.45, 0.45):
         painting.fill(ellipse(x + side * face.nose_width, y + 0.006, 0.009, 0.006), _dark(skin, 0.32), 0.002)
-    lips = _mixed(_mixed(skin, colours.blush, 0.4), colours.lips, 0.5)
+    lips = mixed(mixed(skin, colours.blush, 0.4), colours.lips, 0.5)
     x, y = mouth.mean(axis=0)
     painting.fill(ellipse(x, y + face.lip + 0.018, face.mouth_width * 0.55, 0.009), _dark(skin, 0.72), 0.008)
     painting.fill(upper, _dark(lips, 0.8), 0.002)
     painting.fill(lower, lips, 0.002)
-    painting.fill(ellipse(x, y + face.lip * 0.5, 0.02, 0.005), _mixed(lips, LIGHT, 0.4), 0.004, painting.mask(lower))
+    painting.fill(ellipse(x, y + face.lip * 0.5, 0.02, 0.005), mixed(lips, LIGHT, 0.4), 0.004, painting.mask(lower))
     painting.line(mouth, _dark(lips, 0.4), 0.007)
 
 
 def _dark(colour: Colour, factor: float) -> Colour:
-    return _mixed((0, 0, 0), colour, factor)
+    return mixed((0, 0, 0), colour, factor)
 
 
-def _mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """``first`` with ``share`` of ``second``."""
+def mixed(first: Colour, second: Colour, share: float) -> Colour:
+    """Return ``first`` with ``share`` of ``second``."""
     red, green, blue = np.rint(np.array(first) * (1 - share) + np.array(second) * share).clip(0, 255).astype(int)
     return int(red), int(green), int(blue)
