@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from components.train.commit import code_commit
+from components.train.code_version import code_commit
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
 from images.bases import load_bases

@@ -16,7 +16,7 @@ from components.preflight.component import image_preflight, preflight
 from components.publish.component import publish
 from components.replay.component import replay, trace
 from components.sample.component import sample
-from components.train.commit import code_commit
+from components.train.code_version import code_commit
 from components.train.component import train
 from pipelines.placement import equip
 from pipelines.profile import Profile, Resources
@@ -25,13 +25,14 @@ from pipelines.recipe import recipe_tags
 PIPELINE_NAME = "dualgan-parity"
 
 
-def build(profile: Profile, on_cluster: bool = False) -> Any:
+def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE_JOB_ID_PLACEHOLDER) -> Any:
     """Return the KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
 
     Args:
         profile: Its legs, images and resources.
         on_cluster: Whether its first tasks look for what the others need, and KFP tries a task again. A trainer that
             dies is started again within its task all the same.
+        run_id: What the run is called in MLflow.
     """
     legs = {leg.name: leg for leg in profile.legs}
 
@@ -44,7 +45,6 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
         dataset_sha256: str = "",
         quarantine: bool = False,
     ) -> None:
-        run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
         tracking = {"pipeline_run_id": run_id, "tracking_uri": tracking_uri, "experiment": experiment}
         fetched = _task("dataset", dataset_component.dataset, profile.image)(
             source=dataset, sha256=dataset_sha256, quarantine=quarantine
@@ -155,7 +155,12 @@ def _records(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _task(name: str, function: Callable[..., Any], image: str) -> Any:
-    """A component of ``function`` that runs in ``image``, which holds kfp, and is called ``name`` in the graph."""
+    """Return a component of ``function`` that runs in ``image``, which holds kfp, and is called ``name`` in the graph.
+
+    KFP's shell command, which leaves a folder in /tmp, gives way to a program of ours that runs the same executor.
+    """
     component = dsl.component(function, base_image=image, install_kfp_package=False)
     component.component_spec.name = name
+    container = component.component_spec.implementation.container
+    container.command = ["python3", "-m", "components.common.task", "kfp.dsl.executor_main", container.command[-1]]
     return component

@@ -10,8 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from components.common.s3 import parse_address
 from components.compare.bounds import bounds_from
-from components.train.command import checked_options
-from components.train.leg import LegSettings
+from components.train.leg import LegSettings, checked_options
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
 from dualgan.options import parsed_options

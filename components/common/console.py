@@ -1,5 +1,6 @@
 """Lines about long work: a progress bar on a terminal, plain lines elsewhere."""
 
+import json
 import os
 import sys
 import threading
@@ -11,9 +12,10 @@ from tqdm import tqdm
 
 LINE_SECONDS = 15.0
 BAR_SECONDS = 0.5
-# What a pipeline run shows of a task's output; the rest goes to its log. A passing line gives way to the next one.
-MARK = "» "
-PASSING_MARK = "… "
+# A file that gets each line as an event of JSON too, for whoever shows what a task's other output would hide.
+EVENTS_VARIABLE = "DUALGAN_EVENTS"
+# A line of progress gives way to the next one on a terminal.
+STATUS, PROGRESS = "status", "progress"
 # How often a task that runs under a terminal, but not at one, says how far it is.
 SECONDS_VARIABLE = "DUALGAN_PROGRESS_SECONDS"
 
@@ -50,7 +52,7 @@ class Progress:
             self._bar.n = done
             self._bar.set_postfix_str(text)
             return
-        _write(PASSING_MARK, f"{self._title}: {done}/{self._total} {text} after {now - self._began:.0f} s")
+        _write(PROGRESS, f"{self._title}: {done}/{self._total} {text} after {now - self._began:.0f} s")
 
     def advance(self, count: int) -> None:
         """Count ``count`` more; without a terminal a line with rate and remaining time appears now and then."""
@@ -64,7 +66,7 @@ class Progress:
                 seconds = now - self._began
                 measure = self._measure() | {"total": self._total or 0}
                 line = tqdm.format_meter(self._done, elapsed=seconds, prefix=self._title, bar_format=form, **measure)
-                _write(PASSING_MARK, line.strip())
+                _write(PROGRESS, line.strip())
 
     def _measure(self) -> dict[str, Any]:
         is_scaled = self._unit == "B"
@@ -83,9 +85,14 @@ class Progress:
 
 def print_status(text: str) -> None:
     """Print a line on what was done."""
-    _write(MARK, text)
+    _write(STATUS, text)
 
 
-def _write(mark: str, text: str) -> None:
-    sys.stdout.write(f"{mark}{text}\n")
+def _write(kind: str, text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+    events = os.environ.get(EVENTS_VARIABLE)
+    if events:
+        # In one write, so that lines of several processes do not mix.
+        with open(events, "ab", buffering=0) as file:
+            file.write(json.dumps({"kind": kind, "text": text}).encode() + b"\n")

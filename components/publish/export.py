@@ -1,10 +1,9 @@
 """The generators of a leg as frozen graphs, made by the runtime that trained it."""
 
-import subprocess
 from pathlib import Path
 
 from components.train.leg import LegSettings
-from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from components.train.trainer_process import require_success, run_dualgan
 
 
 def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
@@ -12,9 +11,4 @@ def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
 
     Raises BadInput or DualGANError with the exporter's own line where that fails.
     """
-    command = [str(python_of(leg.runtime)), "-m", "dualgan", "export", "--run_dir", str(run), "--output", str(output)]
-    answer = subprocess.run(
-        command, env=trainer_environment(leg.environment), capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    require_success(leg, run_dualgan(leg, ["export", "--run_dir", str(run), "--output", str(output)]))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from components.common.processes import Terminated
 from components.tracking.advice import how_to_send
 from components.tracking.follower import ENDED, EXIT_INCOMPLETE
 from components.tracking.placement import Placement, write_placement
@@ -40,10 +41,15 @@ def follow_in_background(
     placement = placement.with_environment()
     write_placement(run_folder, placement)
     process = _start(run_folder, placement, title, interval, patience)
+    last_words = ENDED
     try:
         yield
+    except Terminated:
+        # What the trainer could not say of its end any more is for whoever ends the whole pipeline.
+        last_words = ""
+        raise
     finally:
-        exit_code = _end(process, patience + SECONDS_TO_END)
+        exit_code = _end(process, last_words, patience + SECONDS_TO_END)
         if exit_code not in (0, EXIT_INCOMPLETE):
             report(
                 f"{title}: live tracking ended early (exit code {exit_code}); MLflow may lack a part of this run; "
@@ -67,12 +73,12 @@ def _start(
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def _end(process: "subprocess.Popen[str]", seconds: float) -> int:
+def _end(process: "subprocess.Popen[str]", last_words: str, seconds: float) -> int:
     """Let the process end in ``seconds``, or else kill it; its exit code."""
     try:
         # It may be gone already.
         with contextlib.suppress(BrokenPipeError):
-            process.communicate(f"{ENDED}\n", timeout=seconds)
+            process.communicate(f"{last_words}\n", timeout=seconds)
     except BaseException as error:
         process.kill()
         process.wait()

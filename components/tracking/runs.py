@@ -89,6 +89,14 @@ def leg_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -
     return _search(client, experiment_id, leg_filter(pipeline_run_id))
 
 
+def end_open_runs(client: "MlflowClient", pipeline_run_id: str) -> None:
+    """End the runs of a pipeline run, its own and its legs', that are still RUNNING, as KILLED."""
+    identifiers = [experiment.experiment_id for experiment in client.search_experiments()]
+    query = f"tags.pipeline_run_id = '{pipeline_run_id}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs(identifiers, query) if identifiers else ():
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
 def leg_filter(pipeline_run_id: str) -> str:
     """The search filter that finds a pipeline run's legs, in the API and in the user interface."""
     return f"tags.pipeline_run_id = '{pipeline_run_id}' and tags.leg != ''"

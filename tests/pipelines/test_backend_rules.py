@@ -12,7 +12,7 @@ from kfp import compiler, dsl
 
 from components.common.metadata import artifact_metadata
 from components.publish.publish import Published
-from components.train.figures import figures
+from components.train.train import figures
 from dualgan.dataset_folder import Description
 from pipelines.compile import compile_package
 from pipelines.placement import MAX_WAITING_SECONDS
