@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE
+from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
 from components.common.processes import Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
 from components.dataset.sources import parse_source
@@ -115,6 +115,7 @@ def resume(
     uri = resolve_tracking_uri(parameters.get("tracking_uri") or state.tracking_uri or None)
     changed = {"state": "running", "profile": state.profile.with_seeds(*seeds)}
     _end_abandoned(root)
+    print_status(f"going on with {folder}")
     return _run_in(folder, state.model_copy(update=changed), uri, runner)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from components.common.yaml_files import MAX_BYTES, parse_yaml_documents
 from dualgan.errors import BadInput
+from dualgan.json_files import read_bounded
 from pipelines.profile import Profile
 
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -94,11 +94,11 @@ def package_of(profile: Profile) -> Package:
 def read_package(file: Path) -> Package:
     """A package from its file. Raises BadInput where it is none."""
     try:
-        specification, *further = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        specification, *further = parse_yaml_documents(read_bounded(file, MAX_BYTES), str(file))
         if not isinstance(specification["pipelineInfo"]["name"], str) or "root" not in specification:
             raise KeyError("root")
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, KeyError, TypeError):
+    except (BadInput, ValueError, KeyError, TypeError):
         raise BadInput(f"{file}: no pipeline package; `parity compile` makes one") from None
     return Package(specification, further[0] if further else {})

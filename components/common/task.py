@@ -74,9 +74,11 @@ def _kill_all() -> None:
     """Kill all that descends from this process, and its own session with it."""
     import psutil
 
-    for process in psutil.Process().children(recursive=True):
+    found = psutil.Process().children(recursive=True)
+    for process in found:
         with contextlib.suppress(psutil.Error):
             process.kill()
+    psutil.wait_procs(found, timeout=0.5)
     os.killpg(0, signal.SIGKILL)
 
 
