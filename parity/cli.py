@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         if arguments[:1] in (["sync"], ["ui"]):
-            from components.tracking.lean import leave_out_data_libraries
+            from components.tracking.store import leave_out_data_libraries
 
             leave_out_data_libraries()
     return run_app(app, "parity", _with_newest(arguments))
@@ -87,7 +87,7 @@ def run(
     Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input; 130, 143, 129 after those signals.
     """
     from components.compare.verdict import EXIT_CODES
-    from components.tracking.reasons import without_credentials
+    from components.tracking.store import hand_over_login, resolve_tracking_uri
     from pipelines import local_run
     from pipelines.profile import load_profile
 
@@ -95,7 +95,7 @@ def run(
     parameters = {
         "dataset": chosen.source(dataset),
         "options": training_options(option or ()),
-        "tracking_uri": tracking_uri,
+        "tracking_uri": hand_over_login(tracking_uri),
         "experiment": experiment,
         "dataset_sha256": dataset_sha256,
         "quarantine": quarantine,
@@ -115,8 +115,8 @@ def run(
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {from_here(done.report)}")
     print(f"model: {done.model}")
-    server = without_credentials(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
-    print(f"curves, images and models in MLflow: {server or '`make ui`'}")
+    is_elsewhere = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    print(f"curves, images and models in MLflow: {resolve_tracking_uri(tracking_uri) if is_elsewhere else '`make ui`'}")
     return EXIT_CODES[done.verdict]
 
 
@@ -192,7 +192,7 @@ def sync(
     from tqdm import tqdm
 
     from components.tracking.placement import Placement, read_placement
-    from components.tracking.reasons import explain, without_credentials
+    from components.tracking.reasons import explain
     from components.tracking.sync import RunFolderSync
 
     given = Placement(
@@ -215,7 +215,7 @@ def sync(
     if syncing.run_id is None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
     else:
-        print(f"sent {sent} to run {syncing.run_id} at {without_credentials(syncing.tracking_uri)}")
+        print(f"sent {sent} to run {syncing.run_id} at {syncing.tracking_uri}")
     return 0
 
 

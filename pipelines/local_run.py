@@ -16,7 +16,7 @@ from components.common.processes import Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
 from components.dataset.sources import parse_source
 from components.preflight.preflight import Requirements, find_faults, require_none
-from components.tracking.store import database_of, has_password, resolve_tracking_uri
+from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri
 from components.train.leg import checked_options
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError, signal_name
@@ -75,15 +75,14 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
     profile, parameters = _prepared(profile, parameters, runner)
     _end_abandoned(root)
     folder = run_state.new_folder(root)
-    uri = parameters["tracking_uri"]
     state = RunState(
         run_id=run_state.new_run_id(folder),
         state="running",
         profile=profile,
         parameters=_without_address(parameters),
-        tracking_uri="" if has_password(uri) else uri,
+        tracking_uri=parameters["tracking_uri"],
     )
-    return _run_in(folder, state, uri, runner)
+    return _run_in(folder, state, runner)
 
 
 def resume(
@@ -112,11 +111,11 @@ def resume(
     folder = run_state.to_resume(root, name, profile, _without_address(parameters))
     state = run_state.read_state(folder)
     assert state, "to_resume has read it"
-    uri = resolve_tracking_uri(parameters.get("tracking_uri") or state.tracking_uri or None)
-    changed = {"state": "running", "profile": state.profile.with_seeds(*seeds)}
+    uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
+    changed = {"state": "running", "profile": state.profile.with_seeds(*seeds), "tracking_uri": uri}
     _end_abandoned(root)
     print_status(f"going on with {folder}")
-    return _run_in(folder, state.model_copy(update=changed), uri, runner)
+    return _run_in(folder, state.model_copy(update=changed), runner)
 
 
 def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> tuple[Profile, dict[str, Any]]:
@@ -126,7 +125,7 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
     source = profile.source(parameters.get("dataset"))
     check_parameters(source, {**profile.options, **parameters.get("options", {})})
     experiment = str(parameters.get("experiment", ""))
-    uri = resolve_tracking_uri(parameters.get("tracking_uri") or None)
+    uri = _tracking_uri(parameters.get("tracking_uri", ""))
     require_none(find_faults(Requirements(source, tracking_uri=uri, experiment=experiment)))
     prepared = {**parameters, "dataset": source, "tracking_uri": uri}
     if runner == "docker":
@@ -137,23 +136,28 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
     return profile, prepared
 
 
+def _tracking_uri(given: str) -> str:
+    """Return MLflow's address without its login, which the tasks have from the environment; "" if all of it is there."""
+    return hand_over_login(resolve_tracking_uri(given or None))
+
+
 def _without_address(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that tasks get: MLflow's address is in their environment, since it may hold a password."""
+    """Return the parameters that tasks get; they have MLflow's address from the environment."""
     return {name: value for name, value in parameters.items() if name != "tracking_uri"}
 
 
-def _run_in(folder: Path, state: RunState, uri: str, runner: Runner) -> LocalRun:
+def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
     with run_state.held(folder) as is_free:
         if not is_free:
             raise BadInput(f"{folder}: another process is at this run")
         run_state.write_state(folder, state)
         with terminations_raised(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             try:
-                failure = _execute(folder, state, uri, runner)
+                failure = _execute(folder, state, runner)
             except Terminated as ended:
                 # Whoever sends another signal than Ctrl-C's kills soon: what MLflow lacks then, the next run sends.
                 if ended.signum == signal.SIGINT:
-                    _end_tracking(uri, state.run_id)
+                    _end_tracking(folder, state)
                     run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
                 raise Stopped(ended.signum, folder) from None
         failed = bool(failure) and not any(folder.glob("*/publish-*"))
@@ -169,13 +173,13 @@ def _run_in(folder: Path, state: RunState, uri: str, runner: Runner) -> LocalRun
     return _result(folder, failure)
 
 
-def _execute(folder: Path, state: RunState, uri: str, runner: Runner) -> DualGANError | None:
+def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | None:
     """Run the pipeline; return why a task failed, if one did."""
     terminal = sys.stdout
     variables = {
         "PYTHONUNBUFFERED": "1",
         "XDG_CACHE_HOME": str(LOCAL / "cache"),
-        "MLFLOW_TRACKING_URI": uri,
+        **({"MLFLOW_TRACKING_URI": state.tracking_uri} if state.tracking_uri else {}),
         EVENTS_VARIABLE: str(folder / EVENTS_FILE),
         **({SECONDS_VARIABLE: str(BAR_SECONDS)} if terminal.isatty() else {}),
     }
@@ -195,7 +199,7 @@ def _execute(folder: Path, state: RunState, uri: str, runner: Runner) -> DualGAN
         if runner == "docker":
             from pipelines.containers import container_runner
 
-            parameters = {**state.parameters, "tracking_uri": uri}
+            parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
             running = container_runner(state.profile, parameters, folder, variables)
         tasks = Tasks(log.buffer)
         with running as kfp_runner, _environment(**variables), started_by(tasks):
@@ -221,20 +225,19 @@ def _environment(**variables: str) -> Iterator[None]:
 
 def _end_abandoned(root: Path) -> None:
     """End in MLflow what runs that were killed have left open."""
-    for _, state in run_state.abandoned(root):
-        _end_tracking(resolve_tracking_uri(state.tracking_uri or None), state.run_id)
+    for folder, state in run_state.abandoned(root):
+        _end_tracking(folder, state)
 
 
-def _end_tracking(uri: str, run_id: str) -> None:
-    """End a pipeline run's open runs in MLflow as KILLED; an MLflow that cannot be asked is no reason to fail."""
-    database = database_of(uri)
+def _end_tracking(folder: Path, state: RunState) -> None:
+    """End a run's open runs in MLflow as KILLED; an MLflow that cannot be asked is no reason to fail."""
+    database = database_of(_tracking_uri(state.tracking_uri))
     if database and not database.is_file():
         return
-    from components.tracking.runs import end_open_runs
-    from components.tracking.store import connect
+    from components.tracking.sync import end_interrupted
 
     with contextlib.suppress(Exception):
-        end_open_runs(connect(uri), run_id)
+        end_interrupted(folder)
 
 
 def _result(folder: Path, failure: DualGANError | None) -> LocalRun:

@@ -13,8 +13,8 @@ from typing import Any
 from components.dataset.sources import LocalFolder, S3Location, parse_source
 from components.publish.candidate import model_name
 from components.publish.promotion import CHAMPION
-from components.tracking.lookups import version_with_alias
 from components.tracking.reasons import explain
+from components.tracking.runs import version_with_alias
 from components.tracking.store import connect
 from components.train.code_version import code_digest
 from dualgan.errors import DualGANError

@@ -4,10 +4,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from components.common.address import Address
 from components.compare.verdict import Verdict, worst
 from components.compare.verdict_line import LoggedVerdict, verdict_in_log
 from components.tracking.links import comparison_url, ui_address
-from components.tracking.reasons import explain, without_credentials
+from components.tracking.reasons import explain
 from components.tracking.runs import pipeline_runs
 from components.tracking.store import connect
 from dualgan.errors import DualGANError
@@ -71,7 +72,7 @@ def _in_mlflow(run_id: str, tracking_uri: str | None) -> Judged:
     uri = tracking_uri or os.environ.get(TRACKING_VARIABLE)
     if not uri:
         raise DualGANError(f"MLflow was not asked: give --tracking-uri, or set {TRACKING_VARIABLE}")
-    shown = ui_address(uri) or without_credentials(uri)
+    shown = str(Address(uri)).rstrip("/")
     try:
         client = connect(uri)
         for experiment in client.search_experiments():

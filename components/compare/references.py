@@ -186,8 +186,8 @@ def _from_mlflow(run_id: str) -> Recorded:
     """Take the numbers of a run's summary, from the server of MLFLOW_TRACKING_URI, else from the local store."""
     from mlflow.exceptions import MlflowException
 
-    from components.tracking.lookups import find_run
-    from components.tracking.reasons import explain, without_credentials
+    from components.tracking.reasons import explain
+    from components.tracking.runs import find_run
     from components.tracking.store import connect, resolve_tracking_uri
 
     label = f"reference {MLFLOW}{run_id}"
@@ -199,7 +199,7 @@ def _from_mlflow(run_id: str) -> Recorded:
     except MlflowException as error:
         raise DualGANError(f"{label}: {explain(error, uri)}") from error
     if run is None:
-        raise BadInput(f"{label}: {without_credentials(uri)} has no such run that you may read")
+        raise BadInput(f"{label}: {uri} has no such run that you may read")
     tags, metrics = run.data.tags, run.data.metrics
     if "leg" not in tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs:
         raise BadInput(f"{label}: not the run of a leg that finished; name a leg's run")

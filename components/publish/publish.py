@@ -9,6 +9,7 @@ from typing import Any
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from components.common.address import Address
 from components.common.console import print_status
 from components.compare.verdict import join
 from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
@@ -25,12 +26,10 @@ from components.publish.registry import (
     register,
     standing_of,
 )
-from components.tracking.advice import artifact_address
+from components.tracking.comparison_view import log_comparison
 from components.tracking.links import model_url, run_url, ui_address
-from components.tracking.patience import patiently
-from components.tracking.pipeline_results import log_comparison
 from components.tracking.placement import Placement, leg_run, read_placement
-from components.tracking.reasons import without_credentials
+from components.tracking.reasons import artifact_address, patiently
 from components.tracking.runs import open_experiment, pipeline_runs
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
@@ -103,7 +102,7 @@ def publish(
         try:
             published = patiently(
                 lambda: _publish(candidate, place, graphs, registered, tags or {}, others),
-                str(place.tracking_uri),
+                resolve_tracking_uri(place.tracking_uri),
                 hours,
                 lambda text: print_status(f"publish: {text}"),
             )
@@ -164,7 +163,7 @@ def _publish(
         aliases=aliases,
         reason=f"{'champion' if promotion.champion else 'not made champion'}: {promotion.reason}",
         uri=f"models:/{name}@{CHAMPION if CHAMPION in aliases else CHALLENGER}",
-        tracking_uri=without_credentials(sync.tracking_uri),
+        tracking_uri=str(sync.tracking_uri),
         page=model_url(ui, name, str(version.version)) if ui else None,
     )
 
@@ -217,7 +216,7 @@ def _tags(candidate: Candidate, run: Run, parent: Run) -> dict[str, str]:
     }
 
 
-def _links(tracking_uri: str, run: Run, parent: Run) -> Mapping[str, str]:
+def _links(tracking_uri: Address, run: Run, parent: Run) -> Mapping[str, str]:
     ui = ui_address(tracking_uri)
     found = {"training": run, "comparison": parent}
     return {

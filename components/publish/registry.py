@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from components.publish.package import save_package
 from components.publish.promotion import LOSSES, Standing
-from components.tracking.lookups import version_with_alias
+from components.tracking.runs import version_with_alias
 from components.tracking.sync import DATASET_DIGEST_LENGTH
 
 STEP_TAG = "step"

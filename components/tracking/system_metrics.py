@@ -5,6 +5,7 @@ the samples go into a file beside the run folder, ``runs/gpu.system.jsonl`` of `
 MLflow by the same sync as the losses: an outage loses none.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -17,8 +18,8 @@ from typing import Any
 
 import psutil
 
-from components.tracking.neighbours import SYSTEM_METRICS, neighbour
 from components.tracking.npu_smi import is_installed, npu_metrics
+from components.tracking.placement import SYSTEM_METRICS, neighbour
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +34,17 @@ Source = Callable[[], dict[str, float]]
 
 
 def system_metrics_file(run_folder: Path) -> Path:
+    """Return the file beside a run folder that the samples go into."""
     return neighbour(run_folder, SYSTEM_METRICS)
 
 
 def is_switched_on() -> bool:
+    """Return whether MLflow's own variable does not switch them off."""
     return os.environ.get(SWITCH, "true").lower() not in ("false", "0")
 
 
 def sampling_interval() -> float:
-    """Seconds between two samples; MLflow's variable where it holds a number above zero."""
+    """Return the seconds between two samples: those of MLflow's variable if it holds a number above zero."""
     try:
         seconds = float(os.environ.get(INTERVAL_VARIABLE) or INTERVAL)
     except ValueError:
@@ -50,7 +53,7 @@ def sampling_interval() -> float:
 
 
 def sources() -> list[Source]:
-    """What can be measured on this machine."""
+    """Return what can be measured on this machine."""
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
@@ -78,6 +81,14 @@ def _of_monitor(monitor: Any) -> Source:
         return metrics
 
     return sample
+
+
+def recording(run_folder: Path) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which system metrics are recorded beside ``run_folder``, unless they are switched off."""
+    measured = sources() if is_switched_on() else []
+    if not measured:
+        return contextlib.nullcontext()
+    return SystemMetricsRecorder(system_metrics_file(run_folder), measured, sampling_interval())
 
 
 class SystemMetricsRecorder:

@@ -26,8 +26,7 @@ def train(
     from pathlib import Path
 
     from components.common.metadata import artifact_metadata
-    from components.tracking.neighbours import take_along
-    from components.tracking.placement import Placement
+    from components.tracking.placement import Placement, take_along
     from components.train.checkpoint_mirror import training_uri
     from components.train.leg import leg_settings
     from components.train.train import figures, train

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from components.tracking.role import Role
+from components.tracking.runs import Role
 from dualgan.errors import BadInput
 from dualgan.options import DEVICES, TrainOptions, from_dict, parsed_options
 

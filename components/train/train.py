@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.console import print_status
-from components.tracking.live import follow_in_background
+from components.tracking.follower import follow_in_background
 from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import mirrored
 from components.train.code_version import code_commit

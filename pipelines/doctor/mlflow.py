@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from components.tracking.reasons import without_credentials
+from components.common.address import Address
 from pipelines.doctor.check import FILL_IN, Check, Checks, Place, container, placeholder, secret
 from pipelines.doctor.cluster import Cluster, Unknown
 from pipelines.doctor.needs import Needs
@@ -40,7 +40,7 @@ def mlflow(cluster: Cluster, place: Place, needs: Needs) -> Checks:
 
 def _asked_there(cluster: Cluster, place: Place, needs: Needs, address: str, known: bool) -> Checks:
     """What the MLflow at an address of the cluster says: of a service to the API server, else to this machine."""
-    parts, label = urlsplit(address), without_credentials(address)
+    parts, label = urlsplit(address), str(Address(address))
     service, _, rest = (parts.hostname or "").partition(".")
     namespace = rest.removesuffix(".cluster.local").removesuffix(".svc") or place.runs
     if "." in namespace or not cluster.get("namespaces", namespace):
@@ -67,7 +67,7 @@ def _asked_from_here(cluster: Cluster, place: Place, needs: Needs, address: str)
     """What an MLflow says of its version and of the tasks' login; nothing if it is not to be reached from here."""
     if not address.startswith(("http://", "https://")):
         return
-    login, label = _login(cluster, place, needs), without_credentials(address)
+    login, label = _login(cluster, place, needs), str(Address(address))
     headers = urllib3.make_headers(basic_auth=login) if login else {}
     http = urllib3.PoolManager(retries=False, timeout=5.0, headers=headers)
     try:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
 from parity.cli import main

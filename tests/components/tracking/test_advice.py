@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.advice import artifact_address, how_to_send
-from components.tracking.follow import LiveTracking
+from components.tracking.follower import LiveTracking
 from components.tracking.placement import Placement
+from components.tracking.reasons import artifact_address, how_to_send
 from tests.components.tracking.folders import finished_run
 from tests.services import free_port
 
@@ -29,7 +29,7 @@ def test_what_lies_in_a_pod_has_the_address_of_its_artifact(path: str, address: 
 
 
 def test_live_tracking_that_sent_not_all_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.tracking.advice.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
+    monkeypatch.setattr("components.tracking.reasons.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
     said: list[str] = []
     folder = finished_run(tmp_path / "bucket" / "records")
     place = Placement(f"http://127.0.0.1:{free_port()}", pipeline_run_id="away", leg="npu")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from components.tracking.comparison_view import has_view, publish_view
 from components.tracking.links import comparison_url, ui_address, view_url
 from components.tracking.placement import Placement
 from components.tracking.runs import find_experiment
-from components.tracking.saved_view import has_view, publish_view
 from components.tracking.sync import RunFolderSync
 from tests.components.tracking.folders import finished_run
 

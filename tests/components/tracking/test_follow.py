@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follow import LiveTracking
+from components.tracking.follower import LiveTracking
 from components.tracking.placement import Placement, placement_file
 from components.tracking.runs import PARENT_TAG
 from parity.cli import main

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.follow import LiveTracking
+from components.tracking.follower import LiveTracking
 from components.tracking.placement import Placement
 from components.tracking.store import connect
 from components.tracking.system_metrics import SystemMetricsRecorder, system_metrics_file

@@ -12,8 +12,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follower import NICENESS
-from components.tracking.live import follow_in_background
+from components.tracking.follower import NICENESS, follow_in_background
 from components.tracking.placement import Placement, placement_file
 from components.tracking.store import connect, store_uri
 from components.tracking.system_metrics import system_metrics_file
@@ -116,7 +115,7 @@ def test_an_address_with_a_password_reaches_the_follower_and_no_file(tmp_path: P
 PARENT = """
 import pathlib, sys, time
 from components.tracking.follower import NICENESS
-from components.tracking.live import follow_in_background
+from components.tracking.follower import follow_in_background
 from components.tracking.placement import Placement
 with follow_in_background(pathlib.Path(sys.argv[1]), Placement(sys.argv[2], leg="cpu"), "train", print):
     print("following", flush=True)
@@ -144,9 +143,9 @@ def test_a_follower_ends_with_a_parent_that_is_killed_and_sends_what_there_is(tm
 def test_the_data_libraries_are_not_needed_to_follow(tmp_path: Path) -> None:
     code = (
         "import json, sys\n"
-        "from components.tracking.lean import leave_out_data_libraries\n"
+        "from components.tracking.store import leave_out_data_libraries\n"
         "leave_out_data_libraries()\n"
-        "import components.tracking.follow, components.tracking.system_metrics\n"
+        "import components.tracking.follower, components.tracking.system_metrics\n"
         "components.tracking.system_metrics.sources()\n"
         "print(json.dumps(sorted(name for name, module in sys.modules.items() if module)))"
     )

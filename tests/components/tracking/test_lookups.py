@@ -8,9 +8,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from components.tracking.lookups import find_run, version_with_alias
 from components.tracking.reasons import explain
-from components.tracking.runs import find_experiment, open_experiment
+from components.tracking.runs import find_experiment, find_run, open_experiment, version_with_alias
 from components.tracking.store import connect
 from tests.components.tracking.login_server import Login, LoginServer, login_server, variables
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
-from components.tracking.neighbours import take_along
-from components.tracking.placement import Placement, read_placement, write_placement
+from components.tracking.placement import Placement, read_placement, take_along, write_placement
 from components.tracking.sync import RunFolderSync
 from components.tracking.system_metrics import system_metrics_file
 from tests.components.tracking.folders import event_time, finished_run

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking import patience
-from components.tracking.patience import patiently
+from components.tracking import reasons
+from components.tracking.reasons import patiently
 from components.tracking.store import connect
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.guarded import NO_HOST, NO_LOGIN, Guard, Refusal
@@ -21,8 +21,8 @@ A_MOMENT = 0.5 / 3600
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(patience, "MAX_PAUSE", 0.2)
+    monkeypatch.setattr(reasons, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(reasons, "MAX_PAUSE", 0.2)
 
 
 def ask(address: str) -> Callable[[], list[str]]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun
 from components.tracking.sync import RunFolderSync

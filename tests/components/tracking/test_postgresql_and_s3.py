@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
 from components.tracking.ui import SERVER_ENVIRONMENT

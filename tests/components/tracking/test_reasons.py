@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from components.tracking.reasons import explain, without_credentials
+from components.tracking.reasons import explain
 from components.tracking.store import connect
 from tests.services import free_port
 
@@ -48,4 +48,3 @@ def test_a_password_is_in_no_message() -> None:
     assert "secret" not in reason(f"http://me:secret@127.0.0.1:{free_port()}")
     error = ValueError("bad answer from http://me:secret@mlflow/api\nmore")
     assert explain(error, "http://mlflow") == "http://mlflow: bad answer from http://mlflow/api"
-    assert without_credentials("http://me:secret@mlflow:5000/x") == "http://mlflow:5000/x"

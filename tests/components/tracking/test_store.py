@@ -5,8 +5,9 @@ from urllib.parse import quote
 import pytest
 from mlflow.tracking import MlflowClient
 
+from components.common.address import Address
 from components.tracking.placement import Placement
-from components.tracking.store import local_tracking_uri, resolve_tracking_uri, store_uri
+from components.tracking.store import local_store, resolve_tracking_uri, store_uri
 from components.tracking.sync import RunFolderSync
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, legs
@@ -15,14 +16,14 @@ from tests.components.tracking.observed import history, images, legs
 def test_the_tracking_uri_is_the_one_asked_for_then_the_variable_then_the_local_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert resolve_tracking_uri() == local_tracking_uri()
+    assert resolve_tracking_uri() == Address(store_uri(local_store()))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://variable")
-    assert resolve_tracking_uri() == "http://variable"
-    assert resolve_tracking_uri("http://asked-for") == "http://asked-for"
+    assert resolve_tracking_uri() == Address("http://variable")
+    assert resolve_tracking_uri("http://asked-for") == Address("http://asked-for")
 
 
 def test_the_local_store_lies_in_the_ignored_folder_of_the_working_tree(tmp_path: Path) -> None:
-    assert local_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/.local/mlflow/mlflow.db"
+    assert store_uri(local_store(tmp_path)) == f"sqlite:///{tmp_path}/.local/mlflow/mlflow.db"
 
 
 def test_what_was_written_without_a_server_is_served_with_its_images(
