@@ -22,7 +22,8 @@ HERE, MLFLOW, PARTS = "On this machine", "MLflow", "Parts of a run"
 
 app = new_app(
     "Train DualGAN on an accelerator and on a reference, and say with evidence whether one is as good as the other.\n\n"
-    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C. --debug prints an error's traceback."
+    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C. --debug prints an "
+    "error's traceback."
 )
 
 
@@ -71,9 +72,9 @@ def run(
         str | None,
         typer.Option(
             metavar="[RUN]",
-            help="Go on with a run of .local/runs, whose profile and options then count, or without RUN with the newest "
-            "unfinished one of this profile, dataset and options. What is finished is not done again; with --seeds, "
-            "what further seeds need is added.",
+            help="Go on with this run of .local/runs, whose profile and options then count; without RUN with the newest "
+            "unfinished one of this profile, dataset and options. What is finished is not done again; --seeds adds "
+            "what further seeds need.",
         ),
     ] = None,
 ) -> int:

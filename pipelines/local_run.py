@@ -137,7 +137,7 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
 
 
 def _tracking_uri(given: str) -> str:
-    """Return MLflow's address without its login, which the tasks have from the environment; "" if all of it is there."""
+    """Return MLflow's address without its login, which tasks have from the environment; "" if all of it is there."""
     return hand_over_login(resolve_tracking_uri(given or None))
 
 
@@ -201,7 +201,7 @@ def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | No
 
             parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
             running = container_runner(state.profile, parameters, folder, variables)
-        tasks = Tasks(log.buffer)
+        tasks = Tasks(log)
         with running as kfp_runner, _environment(**variables), started_by(tasks):
             local.init(runner=kfp_runner, pipeline_root=str(folder))
             try:

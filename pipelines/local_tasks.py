@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from components.common.console import STATUS
 from components.common.processes import child_process, exit_reason
@@ -38,7 +38,7 @@ class Tasks:
         failure: Why the newest task failed, None if it did not.
     """
 
-    log: BinaryIO
+    log: TextIO
     failure: DualGANError | None = None
 
     def run_process(self, full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
@@ -134,4 +134,3 @@ def _show_until(ended: threading.Event, file: Path, terminal: TextIO) -> None:
                     terminal.flush()
             if last:
                 return
-

@@ -1,7 +1,6 @@
 """Folders of runs on this machine: what each run is of, whether it goes on, and which one a later run takes up."""
 
 import contextlib
-import json
 import os
 import secrets
 import time
@@ -18,6 +17,7 @@ from dualgan.run_folder import read_json
 from pipelines.profile import Profile
 
 STATE_FILE, LOCK_FILE = "run.json", ".lock"
+SETTINGS = {"profile", "parameters"}
 State = Literal["running", "finished", "failed", "interrupted"]
 
 
@@ -41,11 +41,8 @@ class RunState(BaseModel):
 
     def is_of(self, profile: Profile, parameters: Mapping[str, Any]) -> bool:
         """Return whether this is a run of that profile, dataset and options."""
-        return _comparable(self.profile, self.parameters) == _comparable(profile, parameters)
-
-
-def _comparable(profile: Profile, parameters: Mapping[str, Any]) -> Any:
-    return json.loads(profile.model_dump_json()), json.loads(json.dumps(dict(parameters), sort_keys=True))
+        other = self.model_copy(update={"profile": profile, "parameters": dict(parameters)})
+        return self.model_dump_json(include=SETTINGS) == other.model_dump_json(include=SETTINGS)
 
 
 def new_folder(root: Path) -> Path:

@@ -74,7 +74,8 @@ def child_process(command: Sequence[str], margin: float = 0.0, **settings: Any) 
         settings: As subprocess.Popen takes them. With ``start_new_session=True``, whatever the process leaves running
             in its session is killed in the end.
     """
-    process = subprocess.Popen(command, preexec_fn=die_with_parent, **settings)
+    # After the fork it makes one call of the C library, and takes no lock.
+    process = subprocess.Popen(command, preexec_fn=die_with_parent, **settings)  # noqa: PLW1509
     try:
         yield process
     except BaseException as error:

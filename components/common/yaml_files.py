@@ -1,8 +1,11 @@
-"""YAML from outside: what JSON can hold and no more, bounded in size, depth and numbers, aliases counted as often as used."""
+"""YAML from outside: what JSON can hold and no more, within bounds of size, depth and numbers.
+
+An alias counts as all that it stands for, as often as it is used.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -10,7 +13,6 @@ from dualgan.errors import BadInput, first_line
 from dualgan.json_files import MAX_DEPTH, MAX_WHOLE_NUMBER, read_bounded
 
 MAX_BYTES = 4 << 20
-# An alias is cheap to write and may stand for all that came before it.
 MAX_VALUES = 200_000
 PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 
@@ -18,11 +20,11 @@ PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 class _PlainLoader(yaml.SafeLoader):
     """YAML without what JSON has no word for: a date is text, and sets, bytes and other tags are refused."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in PLAIN_TAGS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    yaml_constructors = {
+    yaml_constructors: ClassVar[dict[Any, Any]] = {
         tag: construct
         for tag, construct in yaml.SafeLoader.yaml_constructors.items()
         if tag is None or tag.rpartition(":")[2] in PLAIN_TAGS

@@ -26,6 +26,6 @@ def code_commit() -> str | None:
 
 
 def code_digest(folder: Path = TRAINER) -> str:
-    """Return a SHA-256 (hex) of names and contents of the Python files below ``folder``: the same in image and checkout."""
+    """Return a SHA-256 (hex) of the Python files below ``folder``, their names included: the same in any checkout."""
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.py")}
     return digest_of((name, hashlib.sha256(file.read_bytes()).hexdigest()) for name, file in sorted(files.items()))

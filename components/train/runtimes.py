@@ -12,6 +12,8 @@ WORKING_TREE = Path(__file__).resolve().parents[2]
 TF1_VENV = WORKING_TREE / ".venv-tf1"
 # Written into the environment last.
 READY = "ready"
+# What variables of S3 and MLflow begin with, passwords among them.
+KEYS = ("AWS_", "MLFLOW_", "KFP_")
 # A container image that holds the second runtime says with this where it is.
 TF1_VARIABLE = "DUALGAN_TF1_PYTHON"
 
@@ -38,10 +40,14 @@ def python_of(runtime: str) -> Path:
 
 
 def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a trainer process: this one's, where dualgan imports and output is not held back."""
+    """Return the environment of a trainer process: this one's without keys, and with what dualgan needs to import.
+
+    The trainer decodes pictures of strangers, and speaks with no server.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(KEYS)}
     paths = [str(WORKING_TREE / "components"), os.environ.get("PYTHONPATH", "")]
     return {
-        **os.environ,
+        **inherited,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",

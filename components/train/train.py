@@ -85,9 +85,10 @@ def split_off_model(run: Path, model: Path) -> None:
 def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dozen figures of a summary.json that a reader of a pipeline's page looks for; None if not measured."""
     losses, times = summary.get("final_loss") or {}, summary.get("time") or {}
-    same = ("steps", "epochs", "min_loss", "sec_per_step", "images_per_sec", "peak_memory_bytes", "peak_device_memory_bytes")
+    same = ("steps", "epochs", "min_loss", "sec_per_step", "images_per_sec")
+    memory = ("peak_memory_bytes", "peak_device_memory_bytes")
     return {
-        **{name: summary.get(name) for name in same},
+        **{name: summary.get(name) for name in (*same, *memory)},
         "final_A_loss": losses.get("A_loss"),
         "final_B_loss": losses.get("B_loss"),
         "seconds": times.get("total"),

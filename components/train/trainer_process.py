@@ -70,7 +70,7 @@ def trainer_failure(leg: str, answer: Answer) -> DualGANError:
 
 
 def require_success(leg: LegSettings, answer: Answer) -> str:
-    """Return what ``dualgan`` wrote to standard output. Raises BadInput or DualGANError, with its own line, if it failed."""
+    """Return what ``dualgan`` wrote to standard output. Raises DualGANError, with its own line, if it failed."""
     if answer.exit_code:
         raise trainer_failure(leg.name, answer)
     return answer.output

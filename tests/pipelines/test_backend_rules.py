@@ -15,7 +15,7 @@ from components.publish.publish import Published
 from components.train.train import figures
 from dualgan.dataset_folder import Description
 from pipelines.compile import compile_package
-from pipelines.placement import MAX_WAITING_SECONDS
+from pipelines.scheduling import MAX_WAITING_SECONDS
 from pipelines.profile import Profile, load_profile
 from pipelines.profiles import known_profiles
 from tests.pipelines.backend_rules import INJECTED, refused_output, refused_package

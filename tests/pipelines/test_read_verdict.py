@@ -9,11 +9,11 @@ from components.common.console import MARK
 from components.compare.verdict import Verdict
 from components.compare.verdict_line import verdict_in_log, verdict_line
 from components.tracking.store import connect
-from pipelines import verdict_of_run
+from pipelines import read_verdict_run
 from pipelines.kfp_api import KfpApi, endpoint
 from pipelines.package import read_package
 from pipelines.run_progress import newest_try
-from pipelines.verdict_of_run import verdict_in_logs
+from pipelines.read_verdict import verdict_in_logs
 from tests.pipelines.kfp_server import KfpServer
 from tests.pipelines.recorded_runs import PACKAGE, Answer, recorded
 from tests.services import free_port
