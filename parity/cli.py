@@ -72,9 +72,9 @@ def run(
         str | None,
         typer.Option(
             metavar="[RUN]",
-            help="Go on with this run of .local/runs, whose profile and options then count; without RUN with the newest "
-            "unfinished one of this profile, dataset and options. What is finished is not done again; --seeds adds "
-            "what further seeds need.",
+            help="Go on with this run of .local/runs, whose profile and options then count; without RUN with the "
+            "newest unfinished one of this profile, dataset and options. What is finished is not done again; --seeds "
+            "adds what further seeds need.",
         ),
     ] = None,
 ) -> int:

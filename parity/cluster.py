@@ -279,9 +279,9 @@ def _submit(
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Lost
+    from pipelines.read_verdict import read_verdict, verdict_in_logs
     from pipelines.submit import Submission, Waiting, page_of, wait
     from pipelines.submit import submit as submit_run
-    from pipelines.read_verdict import read_verdict, verdict_in_logs
 
     api, package = order.api, order.package
     run_id = submit_run(api, Submission(package, experiment_id, name, order.parameters, options.service_account))

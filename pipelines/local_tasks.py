@@ -85,7 +85,7 @@ def _failure(task: Path, exit_code: int) -> DualGANError:
         error = read_json(task / ERROR_FILE)
         return (BadInput if error["exit_code"] == EXIT_BAD_INPUT else DualGANError)(str(error["message"]))
     if exit_code == 0:
-        return DualGANError(f"task {task.name}: its container ended without leaving its results; run it again")
+        return DualGANError(f"task {task.name}: it ended without leaving its results; run it again")
     return DualGANError(f"task {task.name}: {exit_reason(exit_code)}")
 
 

@@ -19,9 +19,9 @@ from components.tracking.store import connect
 from components.train.code_version import code_digest
 from dualgan.errors import DualGANError
 from dualgan.run_folder import read_json
+from pipelines.fingerprint import BOUNDS_TAG, CODE_TAG, IMAGES_TAG, OPTIONS_TAG, PROFILE_TAG, fingerprint
 from pipelines.kfp_api import AlreadyThere, KfpApi
 from pipelines.profile import Profile
-from pipelines.fingerprint import BOUNDS_TAG, CODE_TAG, IMAGES_TAG, OPTIONS_TAG, PROFILE_TAG, fingerprint
 
 DIGEST_TAG = "dataset_digest"
 DAY = 86400.0

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -94,5 +95,5 @@ def _write(kind: str, text: str) -> None:
     events = os.environ.get(EVENTS_VARIABLE)
     if events:
         # In one write, so that lines of several processes do not mix.
-        with open(events, "ab", buffering=0) as file:
+        with Path(events).open("ab", buffering=0) as file:
             file.write(json.dumps({"kind": kind, "text": text}).encode() + b"\n")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from dualgan.errors import BadInput, first_line
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.json_files import MAX_DEPTH, MAX_WHOLE_NUMBER, read_bounded
 
 MAX_BYTES = 4 << 20
@@ -71,7 +71,7 @@ def parse_yaml_documents(content: str | bytes, label: str) -> list[Any]:
         raise BadInput(f"{label}: no YAML: nested deeper than {MAX_DEPTH}") from None
     except yaml.YAMLError as error:
         raise BadInput(f"{label}: no YAML: {' '.join(str(error).split())[:400]}") from None
-    except (ValueError, TypeError) as error:
+    except OF_CONTENT as error:
         raise BadInput(f"{label}: no YAML: {first_line(error)[:200]}") from None
     return found
 
