@@ -129,8 +129,8 @@ def compile_profile(
     seeds: Seeds = None,
 ) -> int:
     """Write the package of a profile's pipeline, which a cluster's KFP takes."""
-    from pipelines.compile import compile_package
     from pipelines.local_run import LOCAL
+    from pipelines.package import compile_package
     from pipelines.profile import load_profile
 
     chosen = load_profile(profile).with_seeds(seed, seeds)

@@ -176,8 +176,8 @@ def schedule(
     name: Annotated[str | None, typer.Option(help="Of the recurring run; default: the pipeline's.")] = None,
 ) -> int:
     """Make a recurring run of a profile's pipeline, enabled, one run at a time."""
-    from pipelines.schedule import CRON_FIELDS
-    from pipelines.schedule import schedule as make_recurring
+    from pipelines.submit import CRON_FIELDS
+    from pipelines.submit import schedule as make_recurring
 
     order = _order(options, None)
     if len(cron.split()) != CRON_FIELDS:
@@ -223,7 +223,7 @@ def doctor(
         raise BadInput("say --cluster; for the accelerators of this machine: dualgan doctor")
     # Kubernetes' client takes a second to import.
     from pipelines.doctor.check import Place
-    from pipelines.doctor.command import doctor as examine
+    from pipelines.doctor.checks import doctor as examine
 
     account = "pipeline-runner" if namespace == kfp_namespace else "default-editor"
     place = Place(

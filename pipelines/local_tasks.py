@@ -59,9 +59,12 @@ class Tasks:
 
     def _run(self, command: Sequence[str], run: Callable[[], int]) -> int:
         """Run a task unless the very same has been done; return its exit code, 1 if it left no results."""
-        executor_input = json.loads(command[command.index("--executor_input") + 1])
+        position = command.index("--executor_input") + 1
+        executor_input = json.loads(command[position])
         task = Path(executor_input["outputs"]["outputFile"]).parent
-        digest = hashlib.sha256(json.dumps(list(command)).encode()).hexdigest()
+        # KFP's order of names differs from process to process.
+        content = [*command[:position], executor_input, *command[position + 1 :]]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self.failure = None
         with contextlib.suppress(OSError, ValueError):
             if read_json(task / DONE_FILE)["command"] == digest and (task / OUTPUT_FILE).is_file():

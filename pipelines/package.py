@@ -1,6 +1,7 @@
 """A compiled package: what KFP's API takes of it, and its parameters with their types."""
 
 import json
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class Package:
 
 
 def package_of(profile: Profile) -> Package:
-    """The package that ``compile`` writes."""
+    """Return the package that ``compile_package`` writes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from google.protobuf import json_format
@@ -91,8 +92,23 @@ def package_of(profile: Profile) -> Package:
         return Package(json_format.MessageToDict(built.pipeline_spec), json_format.MessageToDict(built.platform_spec))
 
 
+def compile_package(profile: Profile, output: Path) -> None:
+    """Write the package of ``profile``'s pipeline, KFP's intermediate representation, whole or not at all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kfp import compiler
+
+        from pipelines.parity import build
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+            made = Path(folder) / "pipeline.yaml"
+            compiler.Compiler().compile(build(profile, on_cluster=True), str(made))
+            made.replace(output)
+
+
 def read_package(file: Path) -> Package:
-    """A package from its file. Raises BadInput where it is none."""
+    """Return a package from its file. Raises BadInput if it is none."""
     try:
         specification, *further = parse_yaml_documents(read_bounded(file, MAX_BYTES), str(file))
         if not isinstance(specification["pipelineInfo"]["name"], str) or "root" not in specification:

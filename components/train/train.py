@@ -65,6 +65,9 @@ def train(
     )
     place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
     title = f"train {leg.name} seed {seed}"
+    if model and RunFolder(model).checkpoints.is_dir() and not RunFolder(run).checkpoints.exists():
+        # An earlier try was ended just after its training: the trainer finds that there is nothing left to do.
+        shutil.move(RunFolder(model).checkpoints, RunFolder(run).checkpoints)
     with mirrored(run, checkpoint_uri, print_status), follow_in_background(run, place, title, print_status):
         run_trainer(leg, title, options, retries)
     if model:
