@@ -12,7 +12,7 @@ from components.common.s3 import client, failures, objects_below, parse_address
 from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
 from components.tracking.store import connect, database_of, resolve_tracking_uri
-from components.train.commit import code_commit
+from components.train.code_version import code_commit
 from dualgan.errors import BadInput, DualGANError
 
 # Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
