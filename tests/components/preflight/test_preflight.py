@@ -85,6 +85,13 @@ def test_on_a_cluster_a_store_that_only_the_pod_sees_is_a_fault(monkeypatch: pyt
     assert "set MLFLOW_TRACKING_URI" in fault
 
 
+def test_a_file_that_is_no_store_of_mlflow_is_a_fault_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look like one")
+    (fault,) = find_faults(Requirements("synthetic", tracking_uri=f"sqlite:///{tmp_path / 'notes.txt'}"))
+    assert "notes.txt: no store of MLflow" in str(fault)
+    assert find_faults(Requirements("synthetic", tracking_uri=f"sqlite:///{tmp_path / 'new.db'}")) == []
+
+
 @pytest.mark.parametrize(("revision", "fits"), [("aaaa", True), ("", True), ("bbbb", False)])
 def test_an_image_of_another_revision_is_refused_and_says_of_which(
     monkeypatch: pytest.MonkeyPatch, revision: str, fits: bool
