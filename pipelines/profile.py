@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.common.s3 import parse_address
+from components.common.yaml_files import read_yaml
 from components.compare.bounds import MAX_SEEDS, bounds_from
-from components.train.command import checked_options
-from components.train.leg import LegSettings
+from components.train.leg import LegSettings, checked_options
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
 from dualgan.options import parsed_options
@@ -272,11 +271,9 @@ def load_profile(name: str) -> Profile:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise BadInput(f"profile {name}: unknown; known are {', '.join(known_profiles())}, or give a .yaml file")
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         profile = Profile.model_validate({"name": path.stem, **content} if isinstance(content, dict) else content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: no YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "profile"

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.metadata
 import logging
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from components.train.leg import LegSettings
-from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from components.train.trainer_process import require_success, run_dualgan
 
 CODE = Path(__file__).with_name("served_model.py")
 DIRECTIONS = ("A2B", "B2A")
@@ -38,12 +37,7 @@ def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
     The runtime that trained the leg makes them. Raises BadInput or DualGANError, with the exporter's own line, if that
     fails.
     """
-    command = [str(python_of(leg.runtime)), "-m", "dualgan", "export", "--run_dir", str(run), "--output", str(output)]
-    answer = subprocess.run(
-        command, env=trainer_environment(leg.environment), capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    require_success(leg, run_dualgan(leg, ["export", "--run_dir", str(run), "--output", str(output)]))
 
 
 def save_package(

@@ -23,6 +23,7 @@ from components.tracking.events import as_number
 from components.tracking.images import key_and_step, stored_images
 from components.tracking.links import FLAT_ORDER
 from components.tracking.runs import (
+    TAG_LENGTH,
     PipelineRun,
     leg_filter,
     leg_runs,
@@ -37,7 +38,6 @@ from dualgan.json_files import read_json
 # At the artifact root: MLflow's page of common artifacts shows nothing that lies deeper.
 ARTIFACTS = ("comparison.json", "report.html", "report.md")
 IMAGE_PATTERN = "*.jpg"
-TAG_LENGTH = 8000
 
 VIEW_TAG_PREFIX = "mlflow.sharedViewState."
 CURVES = ("loss/A_loss", "loss/B_loss", "time/sec_per_step")

@@ -108,6 +108,12 @@ def database_of(tracking_uri: Address | str) -> Path | None:
     return Path(text.removeprefix(SQLITE)) if text.startswith(SQLITE) else None
 
 
+def require_store(tracking_uri: Address | str) -> None:
+    """Raise BadInput if a SQLite URI names a file that is there and no store of MLflow; of others nothing is asked."""
+    if database := database_of(tracking_uri):
+        _has_experiments(database)
+
+
 def artifact_location(tracking_uri: str) -> str | None:
     """Return where a new experiment keeps its artifacts: beside a SQLite file; None leaves it to the server."""
     database = database_of(tracking_uri)

@@ -1,6 +1,5 @@
 """The interface of a device, and what all devices share."""
 
-import subprocess
 from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Sequence
 
 from dualgan.errors import BadInput
@@ -19,15 +18,6 @@ class DeviceOptions(NamedTuple):
 
 
 DEFAULTS = DeviceOptions()
-
-
-def output_of(command: Sequence[str], seconds: float = 10.0) -> Optional[str]:
-    """Return what ``command`` prints; None if it is missing, fails or takes longer than ``seconds``."""
-    try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.decode("utf-8", "replace")
 
 
 class Device:

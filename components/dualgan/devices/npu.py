@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from dualgan.devices import cann, npu_environment, npu_options, npu_smi
+from dualgan import npu_smi
+from dualgan.devices import cann, npu_environment, npu_options
 from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
 from dualgan.devices.npu_options import checked_mode, require_cann
 from dualgan.errors import BadInput

@@ -10,8 +10,8 @@ from dualgan import options as train_options
 from dualgan.devices import cann, npu_options
 from dualgan.devices.npu import loss_scale
 from dualgan.devices.npu_options import PRECISION_MODES, checked_mode
-from dualgan.devices.npu_smi import Card
 from dualgan.errors import BadInput
+from dualgan.npu_smi import Card
 
 OLD = cann.Cann("5.0.4.alpha005", "21.0.2", Path("/usr/local/Ascend"))
 NEW = cann.Cann("7.0.0", "23.0.3", Path("/usr/local/Ascend"))
