@@ -17,8 +17,9 @@ from botocore.exceptions import ClientError
 from components.common.console import Progress
 from components.common.errors import TransferBroken
 from components.common.s3 import CHANGED, S3Object, code_of, failures, is_transient
-from components.dataset.download import (
-    CONTENT_RANGE,
+from components.dataset.download import CONTENT_RANGE
+from components.dataset.options import TransferOptions
+from components.dataset.transfer import (
     MaxSize,
     OpenRange,
     PartialFile,
@@ -29,7 +30,6 @@ from components.dataset.download import (
     resume,
     within,
 )
-from components.dataset.options import TransferOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

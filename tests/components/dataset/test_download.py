@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.common.errors import TransferBroken
 from components.dataset.catalogue import CATALOGUE, CatalogueEntry
-from components.dataset.download import OVERLAP
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions, Limits, TransferOptions
+from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer

@@ -13,7 +13,7 @@ from random import Random
 import psutil
 import pytest
 
-from components.dataset.download import CHUNK, OVERLAP
+from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped

@@ -12,11 +12,11 @@ from mypy_boto3_s3 import S3Client
 
 from components.common.errors import TransferBroken
 from components.common.s3 import client, objects_below
-from components.dataset.download import CHUNK, OVERLAP
 from components.dataset.fetch import fetch
 from components.dataset.mirror import mirror
 from components.dataset.options import FetchOptions, TransferOptions
 from components.dataset.s3 import download_objects
+from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.conftest import BUCKET
