@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.common.s3 import parse_address
-from components.compare.bounds import bounds_from
+from components.compare.bounds import MAX_SEEDS, bounds_from
 from components.train.command import checked_options
 from components.train.leg import LegSettings
 from components.train.runtimes import is_set_up, python_of
@@ -37,8 +37,6 @@ def _fit_for_kubernetes(name: str) -> str:
     return name
 
 
-# As many as the component that compares has inputs for.
-MOST_SEEDS = 5
 LARGEST_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
@@ -169,7 +167,7 @@ class Profile(_Strict):
     reference: str | None = None
     recorded_reference: str | None = None
     legs: Annotated[tuple[LegProfile, ...], Field(min_length=1, max_length=2)]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)] = (0,)
     bounds: Mapping[str, float] = {}
     options: Mapping[str, Any] = {}
     secrets: tuple[Variables, ...] = ()
@@ -213,8 +211,8 @@ class Profile(_Strict):
             return self
         start = self.seeds[0] if first is None else first
         number = len(self.seeds) if count is None else count
-        if not 1 <= number <= MOST_SEEDS:
-            raise BadInput(f"--seeds {number}: must be from 1 to {MOST_SEEDS}")
+        if not 1 <= number <= MAX_SEEDS:
+            raise BadInput(f"--seeds {number}: must be from 1 to {MAX_SEEDS}")
         last = LARGEST_SEED - number + 1
         if not 0 <= start <= last:
             of_several = f" for {number} seeds in a row" if number > 1 else ""

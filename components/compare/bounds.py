@@ -9,6 +9,9 @@ from components.compare.verdict import AxisName
 from dualgan.errors import BadInput
 from dualgan.replay_bounds import FLOAT16_PRODUCTS, FLOAT32
 
+# So many inputs has the pipeline's comparison for the runs of a leg.
+MAX_SEEDS = 10
+
 FUNCTION, ARITHMETIC, TRAINING, IMAGES, PERFORMANCE = AxisName
 
 

@@ -12,7 +12,7 @@ from components.compare.history import LossHistory, read_history
 from components.compare.records import Options, Summary, read_options, read_summary
 from dualgan.errors import BadInput, printable
 from dualgan.options import LEG_OPTIONS
-from dualgan.pictures import checked_size
+from dualgan.pictures import check_picture
 from dualgan.run_folder import RunFolder, read_samples, step_of
 
 # Legs name the pictures that are written, so a name is also a file name.
@@ -222,7 +222,7 @@ def _read_samples(leg: str, source: Source, folder: RunFolder) -> dict[str, dict
     by_image: dict[str, dict[str, Path]] = {}
     size = None
     for image, kind, path in read_samples(chosen) if chosen else []:
-        own = checked_size(path)
+        own = check_picture(path)[:2]
         size = size or own
         if printable(path.name) != path.name:
             raise BadInput(f"{path}: a picture whose name cannot be shown; rename it")

@@ -185,7 +185,7 @@ def translate(arguments: argparse.Namespace) -> int:
     done = translation.translate(generator, arguments.input, arguments.output, own_size, max_pixels)
     print(f"translated {done.translated} pictures in {arguments.output}; {translation.SHEET} there shows all")
     for problem in done.problems:
-        warn(f"error: {problem}")
+        warn(f"not translated: {problem}")
     return EXIT_BAD_INPUT if done.problems else 0
 
 

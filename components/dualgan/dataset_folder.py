@@ -43,7 +43,7 @@ def images_in(folder: Path) -> List[Path]:
     """Return the images of one folder, in an order that no file system, locale or normal form changes."""
     with os.scandir(str(folder)) as entries:
         names = [entry.name for entry in entries if is_image_name(entry.name) and entry.is_file()]
-    return [Path(folder) / name for name in sorted(names, key=lambda name: (_normal(name), os.fsencode(name)))]
+    return [Path(folder) / name for name in sorted(sorted(names), key=_normal)]
 
 
 def image_folder(folder: Path, split: str, domain: str) -> Optional[Path]:
@@ -100,10 +100,11 @@ def picture_names(paths: Sequence[Path]) -> List[str]:
 
     Names are unique, and short enough for run_folder.sample_path.
     """
-    counts = Counter(path.stem for path in paths)
+    stems = [path.stem for path in paths]
+    counts = Counter(stems)
     names: Dict[str, None] = {}
-    for path in paths:
-        wanted = name = path.stem if counts[path.stem] == 1 else path.name
+    for path, stem in zip(paths, stems):
+        wanted = name = stem if counts[stem] == 1 else path.name
         number = 1
         while name in names:
             number += 1

@@ -88,9 +88,9 @@ def exit_code_of(perform: Callable[[List[str]], int], arguments: Sequence[str]) 
         return EXIT_BAD_INPUT if isinstance(error, OF_CONTENT) else EXIT_FAILED
 
 
-def warn(message: str) -> None:
-    """Say in a line on standard error what a user should know."""
-    print(printable(message), file=sys.stderr)
+def warn(text: str) -> None:
+    """Print a line of warning on standard error."""
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def described(error: Exception) -> str:

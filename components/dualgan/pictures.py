@@ -69,6 +69,8 @@ _TURNS = {
 }
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, (1,)
+# A table of all values of so many bits is small; more bits say nothing that 8 could hold.
+_TABLE_BITS = 16
 _ALPHA_MODES = ("LA", "PA", "La", "RGBA", "RGBa")
 _MODES_OF_8_BITS = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", *_ALPHA_MODES)
 
@@ -132,11 +134,6 @@ def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
         image.draft(None, (1, 1))
         image.load()
         return facts
-
-
-def checked_size(source: Source, max_pixels: int = MAX_PIXELS) -> Tuple[int, int]:
-    """Return a picture's width and height if ``open_picture`` can open it, else raise as it does."""
-    return check_picture(source, max_pixels)[:2]
 
 
 def check_pillow() -> None:
@@ -241,7 +238,9 @@ def _scaled(image: Any, bits: int) -> Tuple[Any, Any]:
     values = np.asarray(image)
     # Pillow holds unsigned numbers of 32 bits in signed ones.
     values = values.view(np.uint32) if values.dtype == np.int32 else values
-    grey = np.rint(values * (255.0 / (2**bits - 1))).astype(np.uint8)
+    shift = max(0, bits - _TABLE_BITS)
+    table = np.rint(np.linspace(0, 255, 2 ** (bits - shift))).astype(np.uint8)
+    grey = table[values >> shift]
     if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         grey = 255 - grey
     transparent = image.info.get("transparency")
@@ -253,7 +252,7 @@ def _in_srgb(image: Image.Image, profile: Any) -> Image.Image:
     """``image`` in mode RGB, its colours converted from the ICC profile ``profile`` (bytes) to sRGB."""
     if profile:
         # A damaged profile, or one of another kind of colour than the picture's, is passed over, as browsers do.
-        with contextlib.suppress(ImageCms.PyCMSError):
+        with contextlib.suppress(ImageCms.PyCMSError, ValueError):
             opened = ImageCms.getOpenProfile(io.BytesIO(profile))
             mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(opened.profile.xcolor_space.strip(), "")
             is_grey, is_cmyk = image.mode in ("1", "L", "LA", "La"), image.mode == "CMYK"

@@ -35,7 +35,9 @@ LOSS_METRICS = (
 )
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
-SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
+# Which pictures come from an image of A, and which from one of B.
+KINDS_FROM = {"A": ("real_A", "A2B", "A2B2A"), "B": ("real_B", "B2A", "B2A2B")}
+SAMPLE_KINDS = KINDS_FROM["A"] + KINDS_FROM["B"]
 Event = Dict[str, Any]
 MAX_EVENT_BYTES = 1 << 20
 MAX_STEP = 10**9

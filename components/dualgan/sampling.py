@@ -22,8 +22,8 @@ from dualgan.options import TrainOptions, recorded_options
 from dualgan.pictures import open_picture
 from dualgan.replay_bounds import FILES
 from dualgan.run_folder import (
+    KINDS_FROM,
     MAX_IMAGE_NAME_BYTES,
-    SAMPLE_KINDS,
     RunFolder,
     read_json,
     read_samples,
@@ -41,10 +41,6 @@ GENERATORS = {"A2B": "A_g", "B2A": "B_g"}
 TRANSLATED = ("A2B", "A2B2A", "B2A", "B2A2B")
 # float32 images in [-1, 1], by "path/image/kind".
 Pictures = Dict[str, Any]
-
-
-# Which pictures come from an image of A, and which from one of B.
-KINDS_FROM = {"A": SAMPLE_KINDS[:3], "B": SAMPLE_KINDS[3:]}
 
 
 class SampleInput(NamedTuple):

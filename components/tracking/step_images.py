@@ -13,7 +13,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 from PIL import Image, ImageOps
 
-from dualgan.pictures import MAX_SAMPLE_PIXELS, open_picture
+from dualgan.errors import BadInput
 from dualgan.run_folder import Sample, read_samples
 
 IMAGES_IN_GRID = 4
@@ -78,8 +78,12 @@ def _upload(client: MlflowClient, run_id: str, picture: Path, name: str) -> None
     with tempfile.TemporaryDirectory() as folder:
         full = Path(folder) / name
         small = full.with_name(f"{full.stem}+compressed.webp")
-        _thumbnail(open_picture(picture, MAX_SAMPLE_PIXELS)).save(small)
         shutil.copyfile(picture, full)
+        try:
+            with Image.open(full) as image:
+                _thumbnail(image).save(small)
+        except OSError as error:
+            raise BadInput(f"{picture}: not a picture ({error}); sample again") from None
         # The full picture goes last: where it is whole, the thumbnail is there too.
         client.log_artifact(run_id, str(small), ARTIFACT_FOLDER)
         client.log_artifact(run_id, str(full), ARTIFACT_FOLDER)
@@ -89,4 +93,4 @@ def _thumbnail(image: Image.Image) -> Image.Image:
     # The grid draws a thumbnail in its own size: a small picture must show its pixels, not be a dot.
     grows = max(image.size) < THUMBNAIL_SIDE
     method = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
-    return ImageOps.contain(image, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), method)
+    return ImageOps.contain(image.convert("RGB"), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), method)

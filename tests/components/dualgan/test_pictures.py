@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, features
 
 from dualgan.errors import DualGANError
@@ -239,3 +241,30 @@ def test_every_runtime_s_pillow_sees_the_same_pixels(trainer: Trainer, tmp_path:
         env=trainer.environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert json.loads(answer.stdout) == [hashlib.sha256(open_picture(file).tobytes()).hexdigest() for file in files]
+
+
+def seeds() -> dict[str, bytes]:
+    options = {"PNG": {"icc_profile": profile("Odd!", swapped=True)}, "TIFF": {"compression": "tiff_lzw"}}
+    made = {kind: encoded(NOISE, kind, **options.get(kind, {})) for kind in ("PNG", "JPEG", "BMP", "WEBP", "TIFF")}
+    return {**made, "deep": encoded(Image.fromarray(RAMP), "PNG"), "scans": progressive(20), "grey": tiff(RAMP)}
+
+
+@pytest.mark.stress
+@settings(
+    max_examples=int(os.environ.get("DUALGAN_FUZZ_EXAMPLES", "2000")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(content=st.sampled_from(sorted(seeds().items())), changes=st.data())
+def test_a_damaged_file_is_a_picture_or_a_bad_one(content: tuple[str, bytes], changes: st.DataObject) -> None:
+    damaged = bytearray(content[1])
+    for place in changes.draw(st.lists(st.integers(0, len(damaged) - 1), min_size=1, max_size=8)):
+        damaged[place : place + changes.draw(st.integers(0, 2))] = changes.draw(st.binary(max_size=4))
+    answers = []
+    for function in (open_picture, check_picture):
+        try:
+            function(io.BytesIO(damaged))
+            answers.append("")
+        except BadPicture as error:
+            answers.append(error.reason)
+    assert bool(answers[0]) == bool(answers[1]), answers
