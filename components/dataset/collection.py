@@ -15,9 +15,10 @@ from components.dataset.catalogue import CATALOGUE
 from components.dataset.layout import Layout, find_layout
 from components.dataset.lock import Expectation, require
 from components.dataset.options import FetchOptions
-from components.dataset.sources import ARCHIVE_ENDINGS, Download, LocalArchive, LocalFolder, S3Location, plain_name
+from components.dataset.sources import ARCHIVE_ENDINGS, Download, LocalArchive, LocalFolder, S3Location
 from dualgan.dataset_folder import DESCRIPTION, is_image_name
 from dualgan.errors import BadInput, DualGANError
+from dualgan.names import plain_name
 
 # A dataset.json is some hundred bytes.
 MAX_MANIFEST = 1 << 20
