@@ -22,8 +22,6 @@ from dualgan.names import plain_name
 
 # A dataset.json is some hundred bytes.
 MAX_MANIFEST = 1 << 20
-# A local folder may hold links in a circle.
-MAX_DEPTH = 12
 
 NotDrawn = Download | S3Location | LocalArchive | LocalFolder
 
@@ -163,7 +161,7 @@ def _collect_archive(archive: Path, sha256: str, label: str, work: Path, options
 
 
 def _collect_folder(wanted: LocalFolder, work: Path) -> Collected:
-    layout = find_layout(_names(wanted.path, "", MAX_DEPTH), wanted.source)
+    layout = find_layout(_names(wanted.path), wanted.source)
     log.info("copying %d images", len(layout.slots))
     images = _Images(work / "images")
     with Progress("copying", len(layout.slots), "images") as progress:
@@ -176,13 +174,13 @@ def _collect_folder(wanted: LocalFolder, work: Path) -> Collected:
     return Collected(images.by_name, layout, None, read_manifest(said))
 
 
-def _names(folder: Path, prefix: str, depth: int) -> Iterator[str]:
-    """The files below ``folder``, and its folders with a "/" at their end, down to ``depth`` folders in each other."""
+def _names(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Iterator[str]:
+    """The files below ``folder``, and its folders with a "/" at their end; links in a circle are not followed."""
     for child in folder.iterdir():
         if child.is_dir():
             yield f"{prefix}{child.name}/"
-            if depth and not child.name.startswith("."):
-                yield from _names(child, f"{prefix}{child.name}/", depth - 1)
+            if not child.name.startswith(".") and not any(child.samefile(other) for other in (*above, folder)):
+                yield from _names(child, f"{prefix}{child.name}/", (*above, folder))
         elif child.is_file():
             yield f"{prefix}{child.name}"
 
