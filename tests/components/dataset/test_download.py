@@ -137,6 +137,15 @@ def test_a_server_that_stays_broken_is_one_line_of_failed_work(faulty: FaultySer
     assert not (tmp_path / "parent").exists()
 
 
+def test_a_server_that_asks_for_a_day_is_given_up_at_once(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.usual = Answer(status=503, headers=(("Retry-After", "86400"),))
+    began = time.monotonic()
+    with pytest.raises(TransferBroken, match="503 Service Unavailable"):
+        fetched(faulty, tmp_path / "data")
+    assert time.monotonic() - began < OPTIONS.transfer.idle_timeout
+    assert len(faulty.requests.starts) == 1
+
+
 def test_what_came_is_kept_for_the_next_call(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
     faulty.answers.append(Answer(cut_after=200_000))
     faulty.usual = Answer(status=500)

@@ -16,6 +16,7 @@ from components.dataset.options import FetchOptions, Limits
 from components.dataset.verify import verify
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
+from dualgan.pictures import MAX_PIXELS
 from tests.components.dataset.http_server import FaultyServer
 from tests.components.dataset.made import everything_below, make_image, make_noisy_image, zipped
 
@@ -171,6 +172,7 @@ def test_a_domain_without_a_usable_image_fails_even_with_quarantine(dataset: Pat
 
 
 def test_limits_of_images_are_options(dataset: Path, tmp_path: Path) -> None:
+    assert Limits().pixels == MAX_PIXELS
     with pytest.raises(BadInput, match=r"12x8 pixels, too small: less than 9 a side"):
         fetch(str(dataset), tmp_path / "data", FetchOptions(limits=Limits(side=9)))
     with pytest.raises(BadInput, match=r"12x8 pixels, more than 95: a decompression bomb"):
