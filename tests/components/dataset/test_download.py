@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.common.errors import TransferBroken
 from components.dataset.catalogue import CATALOGUE, CatalogueEntry
-from components.dataset.download import OVERLAP
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions, Limits, TransferOptions
+from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer
@@ -135,6 +135,15 @@ def test_a_server_that_stays_broken_is_one_line_of_failed_work(faulty: FaultySer
     assert error.value.exit_code == 1
     assert len(faulty.requests.starts) == 3
     assert not (tmp_path / "parent").exists()
+
+
+def test_a_server_that_asks_for_a_day_is_given_up_at_once(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.usual = Answer(status=503, headers=(("Retry-After", "86400"),))
+    began = time.monotonic()
+    with pytest.raises(TransferBroken, match="503 Service Unavailable"):
+        fetched(faulty, tmp_path / "data")
+    assert time.monotonic() - began < OPTIONS.transfer.idle_timeout
+    assert len(faulty.requests.starts) == 1
 
 
 def test_what_came_is_kept_for_the_next_call(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
