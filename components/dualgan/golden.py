@@ -176,7 +176,7 @@ def _build(recorded: Golden, mode: str, device: Device) -> Tuple[Any, Prober]:
 
 def _probes(recorded: Golden, device: Device, graph: Any, prober: Prober) -> List[Dict[str, Any]]:
     """The errors of each case."""
-    with graph.as_default(), tf.Session(config=device.session_config()) as session:
+    with graph.as_default(), device.open_session() as session:
         return [_errors(recorded, number, prober, session) for number in range(CASES)]
 
 

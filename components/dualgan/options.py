@@ -132,6 +132,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
         is_switch = option.type is bool
         shown = "" if is_switch or option.default == "" else f" (default: {option.default})"
         choices = option.metadata["choices"]
+        of_switch: Dict[str, Any] = {"nargs": "?", "const": True} if is_switch else {}
         parser.add_argument(
             flag_of(option.name),
             *OTHER_NAMES.get(option.name, ()),
@@ -140,7 +141,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
             choices=choices,
             metavar="True|False" if is_switch else None if choices else option.name.upper(),
             help=option.metadata["help"].replace("%", "%%") + shown,
-            **({"nargs": "?", "const": True} if is_switch else {}),
+            **of_switch,
         )
 
 
@@ -149,7 +150,7 @@ def parsed_options(given: Mapping[str, Any]) -> Dict[str, Any]:
 
     Args:
         given: Text as on a command line, or values of JSON or YAML: a whole number may come as a float, as Kubeflow
-            Pipelines hands it over, a text as a number (dataset_name: 2024), and npu_parameters as an object. A name may
+            Pipelines hands it over, a text as a number (dataset_name: 2024), and npu_parameters as an object. Names may
             be spelled as on a command line: image-size, epoch.
 
     Raises:
@@ -234,7 +235,7 @@ def validated(options: TrainOptions) -> TrainOptions:
         choices, value = option.metadata["choices"], getattr(options, option.name)
         # Bytes of a path that are no UTF-8 could not be written into a record.
         if option.type is str and value != value.encode("utf-8", "replace").decode("utf-8"):
-            raise BadInput(f"--{option.name} {ascii(value)}: not UTF-8; rename it")
+            raise BadInput(f"--{option.name} {value!a}: not UTF-8; rename it")
         if choices and value not in choices and value != option.default:
             raise BadInput(f"--{option.name} {value}: must be one of {', '.join(choices)}")
     check_loss_scale(options.loss_scale, options.step_mode == "one-run")

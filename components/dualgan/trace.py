@@ -243,7 +243,7 @@ def record(wanted: Request, output: Path) -> Trace:
         prober = Prober(graph, drawing(graph, device))
         checkpoints = Checkpoints(RunFolder(Path(options.run_dir)).checkpoints, 1) if wanted.checkpoint else None
         tensorflow_graph.finalize()
-        with tf.Session(config=device.session_config()) as session:
+        with device.open_session() as session:
             start, done = _start(session, prober, checkpoints, options)
             first = done + 1
             batches = [data.batch(step) for step in range(first, first + wanted.steps)]
