@@ -81,7 +81,7 @@ class TrainOptions:
     deterministic: bool = _option(False, "gpu, npu: operations give the same bits each time; slower")
     allow_tf32: bool = _option(False, "gpu: products may round factors to TensorFloat-32; faster")
     step_mode: str = _option("auto", "update critics and generators in one session.run or in two", STEP_MODES)
-    init_from: str = _option("", "start from a checkpoint of the original (its prefix), which trains on BGR colours")
+    init_from: str = _option("", "start from weights: a run folder, or a checkpoint (prefix or folder), also the original's")
     save_freq: int = _option(1000, "steps between checkpoints; 0: only the last step")
     keep_checkpoints: int = _option(3, "how many of the newest checkpoints to keep, beside the best")
     sample_freq: int = _option(500, "steps between sample pictures; 0: only the last step")
