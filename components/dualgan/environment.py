@@ -1,13 +1,15 @@
-"""The libraries that a training needs, and what is recorded of the environment that it runs in."""
+"""The environment of a training: the libraries that it needs, what is recorded of it, and its folders of this user."""
 
 import importlib
 import os
 import platform
 import re
+import tempfile
+from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from dualgan import __version__
-from dualgan.errors import BadInput, first_line, printable
+from dualgan.errors import BadInput, first_line, printable, warn
 
 
 class Library(NamedTuple):
@@ -100,3 +102,41 @@ def recorded_environment(device: Dict[str, Any], tensorflow: str, git_commit: st
         "git_commit": git_commit or None,
         "variables": {name: printable(os.environ[name]) for name in RECORDED_VARIABLES if name in os.environ},
     }
+
+
+def default_cache_folder() -> Path:
+    """Return the folder for what can be made again: XDG_CACHE_HOME's, else the home's; made if it is missing.
+
+    Where there is no home, or none to write to, as for an unknown user of a container, it is a temporary folder, and a
+    line on standard error says so. Raises BadInput if there is none either.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    folder = base / "dualgan"
+    try:
+        if not base.is_absolute():
+            raise OSError(0, "no home folder is known")
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(str(folder), os.W_OK | os.X_OK):
+            return folder
+        reason = "cannot be written to"
+    except OSError as error:
+        reason = str(error.strerror)
+    fallback = own_temporary_folder("dualgan-cache")
+    warn(f"{folder}: {reason}; decoded images are kept in {fallback}, --cache-dir names another folder")
+    return fallback
+
+
+def own_temporary_folder(name: str) -> Path:
+    """Return this user's temporary folder of that name, the same in each process; made if it is missing.
+
+    Raises BadInput if there is no temporary folder to write to.
+    """
+    try:
+        folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Somebody else's folder of that name would decide what is read here.
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not os.access(str(folder), os.W_OK | os.X_OK):
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    except OSError as error:
+        raise BadInput(f"no folder for temporary files can be written to ({error}); set TMPDIR to one") from None
+    return folder

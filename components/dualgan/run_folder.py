@@ -19,6 +19,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -98,8 +99,8 @@ def step_name(step: int) -> str:
 
 def step_of(name: str) -> Optional[int]:
     """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
-    digits = name[len("step-") :] if name.startswith("step-") else ""
-    return int(digits) if digits.isdigit() else None
+    found = re.match(r"step-(\d{1,12})$", name, re.ASCII)
+    return int(found.group(1)) if found else None
 
 
 class Sample(NamedTuple):
@@ -173,8 +174,8 @@ def min_loss(events: Iterable[Event]) -> Optional[float]:
     A_loss is the mean reconstruction error |A2B2A - real_A| of one batch, images in [-1, 1]. As the minimum of noisy
     single batches it flatters; the mean over the last steps (``final_loss``) is the better measure. NaN is skipped.
     """
-    values = [event["metrics"]["A_loss"] for event in events if is_training_step(event)]
-    finite = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+    values = [event["metrics"].get("A_loss", math.nan) for event in events if is_training_step(event)]
+    finite = [value for value in values if math.isfinite(value)]
     return min(finite) if finite else None
 
 

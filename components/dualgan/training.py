@@ -10,9 +10,9 @@ from dualgan.checkpoints import Checkpoints, saved_checkpoints
 from dualgan.dataset_folder import Description
 from dualgan.devices import Device, open_recorded_device
 from dualgan.environment import recorded_environment
-from dualgan.errors import BadInput, DualGANError, Interrupted, Termination, described, signal_name
+from dualgan.errors import OF_CONTENT, BadInput, DualGANError, Interrupted, Termination, described, signal_name
 from dualgan.feed import FeedSignature, Prefetch, TrainingData, open_dataset, training_data
-from dualgan.options import TrainOptions, contradictions, from_dict
+from dualgan.options import TrainOptions, contradictions, options_in
 from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
 from dualgan.step import StepGraph, load_variables, step_options
@@ -65,12 +65,9 @@ def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Descripti
         if not folder.is_new():
             raise BadInput(f"{folder.path}: neither empty nor a run folder; name another --run_dir")
         return False
-    try:
-        content = read_json(folder.options)
-        recorded = from_dict(content["options"])
-        digest = content["dataset"]["digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{folder.options}: not a run's options ({error}); name another --run_dir") from None
+    record = read_json(folder.options)
+    recorded, data = options_in(record, folder), record.get("dataset")
+    digest = str(data.get("digest")) if isinstance(data, dict) else ""
     different = contradictions(recorded, options)
     if different:
         raise BadInput(
@@ -285,5 +282,5 @@ def _is_finished(folder: RunFolder, last_step: int) -> bool:
     try:
         summary = read_json(folder.summary)
         return bool(summary["status"] == "finished" and summary["steps"] >= last_step)
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, *OF_CONTENT):
         return False

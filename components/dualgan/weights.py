@@ -1,7 +1,7 @@
 """States that no training made: initial weights, those of a checkpoint to start from, and drawn ones.
 
-A checkpoint to start from is one of the original, which has the same variable names and colours in BGR order, or of this
-software, in RGB order. The slots of this software's two optimisers tell them apart; they are not taken over.
+A checkpoint to start from is one of the original, which has the same variable names and colours in BGR order, or one of
+this software, in RGB order. The slots of this software's two optimisers tell them apart; they are not taken over.
 
 Drawn weights, optimiser averages and images follow from integers, so that a file need not hold them. A drawn state is
 as late in a training as can be: biases are not zero, and RMSProp's averages span many orders of magnitude. Nothing in

@@ -1,10 +1,9 @@
 """The environment that CANN and its adapter need: of one Ascend card, with folders that can be written to."""
 
 import os
-import tempfile
-from pathlib import Path
 from typing import MutableMapping
 
+from dualgan.environment import own_temporary_folder
 from dualgan.errors import BadInput
 
 # The adapter and the ports of DualGAN read these; any job number will do.
@@ -51,25 +50,12 @@ def prepare_folders(environment: MutableMapping[str, str]) -> None:
         folder = environment.get(name)
         if folder and not _is_writable(folder):
             raise BadInput(f"--device npu: {name}={folder}: no folder that this user may write to")
-    own = str(_own_folder())
+    own = str(own_temporary_folder("dualgan-ascend"))
     for name in FOLDER_VARIABLES:
         if not environment.get(name):
             environment[name] = own
     if not _is_writable(os.curdir):
         os.chdir(own)
-
-
-def _own_folder() -> Path:
-    """A folder of this user for temporary files, the same in each process, so that one's kernels serve the next."""
-    try:
-        folder = Path(tempfile.gettempdir()) / f"dualgan-ascend-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        # Somebody else's folder of that name would decide which kernels run here.
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not _is_writable(str(folder)):
-            folder = Path(tempfile.mkdtemp(prefix="dualgan-ascend-"))
-    except OSError as error:
-        raise BadInput(f"--device npu: CANN needs a folder to write to ({error}); set TMPDIR to one") from None
-    return folder
 
 
 def _is_writable(folder: str) -> bool:

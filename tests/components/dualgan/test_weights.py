@@ -108,9 +108,7 @@ def test_a_checkpoint_of_another_size_is_refused_by_the_variable_s_name(original
 
 
 @pytest.mark.parametrize("content", [b"", b"no index", b"\0" * 200, b"half"])
-def test_a_damaged_checkpoint_is_refused(
-    original: tuple[str, dict[str, Any]], tmp_path: Path, content: bytes
-) -> None:
+def test_a_damaged_checkpoint_is_refused(original: tuple[str, dict[str, Any]], tmp_path: Path, content: bytes) -> None:
     for file in Path(original[0]).parent.iterdir():
         shutil.copy(file, tmp_path)
     index = tmp_path / "DualNet.model-2.index"
