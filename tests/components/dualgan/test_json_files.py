@@ -91,8 +91,8 @@ def test_what_a_terminal_would_obey_is_escaped(capsys: pytest.CaptureFixture[str
 def test_an_error_that_nobody_expected_is_one_line_and_with_debug_its_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: list[str]) -> int:
-        return int([][1])
+    def fail(arguments: list[str]) -> int:
+        return len(arguments[0])
 
     assert exit_code_of(fail, []) == EXIT_BAD_INPUT
     line = capsys.readouterr().err
