@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from components.common.address import without_logins
 from components.compare.leg import ABSENT, OWN_OPTIONS, RUN_OPTIONS, Leg, LegRuns, Source, differing_options, read_leg
 from components.compare.measure import ALL, Measured, measure
 from components.compare.records import read_record, validate
