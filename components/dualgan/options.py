@@ -234,7 +234,7 @@ def validated(options: TrainOptions) -> TrainOptions:
         choices, value = option.metadata["choices"], getattr(options, option.name)
         # Bytes of a path that are no UTF-8 could not be written into a record.
         if option.type is str and value != value.encode("utf-8", "replace").decode("utf-8"):
-            raise BadInput(f"--{option.name} {ascii(value)}: not UTF-8; rename it")
+            raise BadInput(f"--{option.name} {value!a}: not UTF-8; rename it")
         if choices and value not in choices and value != option.default:
             raise BadInput(f"--{option.name} {value}: must be one of {', '.join(choices)}")
     check_loss_scale(options.loss_scale, options.step_mode == "one-run")
