@@ -109,7 +109,9 @@ def test_the_report_names_the_options_that_differ_and_the_bounds(output: Path) -
     assert "min sharpness ratio" in text
 
 
-HOSTILE = "<script>alert(1)</script> ![p](//x.example/p) [l](http://x.example) `c` **b** | c \x1b]0;t\x07\x9b1m \u202er\nx"
+HOSTILE = (
+    "<script>alert(1)</script> ![p](//x.example/p) [l](http://x.example) `c` **b** | c \x1b]0;t\x07\x9b1m \u202er\nx"
+)
 
 
 def test_what_a_run_says_becomes_no_markup_no_link_and_nothing_that_a_terminal_obeys(
