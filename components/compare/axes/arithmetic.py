@@ -183,22 +183,16 @@ def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Boun
 
 def replay_bounds(bounds: Bounds, rounded_products: bool) -> ReplayBounds:
     """Return the bounds of a replay, ``rounded_products`` if the device rounds the factors of products by design."""
-    free = {"free_term": bounds.max_replay_loss_error, "free_update": bounds.max_replay_update_factor}
-    if rounded_products:
-        return FLOAT16_PRODUCTS._replace(
-            layer=bounds.max_layer_error_rounded,
-            gradient=bounds.max_gradient_error_rounded,
-            update_size=bounds.max_update_factor_rounded,
-            term=bounds.max_loss_error_rounded,
-            **free,
-        )
-    return FLOAT32._replace(
-        layer=bounds.max_layer_error,
-        gradient=bounds.max_gradient_error,
-        small_gradient=bounds.max_gradient_error,
-        update_size=bounds.max_update_factor,
-        term=bounds.max_loss_error,
-        **free,
+    suffix = "_rounded" if rounded_products else ""
+    gradient = getattr(bounds, f"max_gradient_error{suffix}")
+    defaults = FLOAT16_PRODUCTS if rounded_products else FLOAT32._replace(small_gradient=gradient)
+    return defaults._replace(
+        layer=getattr(bounds, f"max_layer_error{suffix}"),
+        gradient=gradient,
+        update_size=getattr(bounds, f"max_update_factor{suffix}"),
+        term=getattr(bounds, f"max_loss_error{suffix}"),
+        free_term=bounds.max_replay_loss_error,
+        free_update=bounds.max_replay_update_factor,
     )
 
 
