@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -86,9 +86,9 @@ class Progress:
             self._bar.close()
 
 
-def print_line(text: str) -> None:
-    """Print a line of a command's result."""
-    _write("", text)
+def print_line(text: object, file: TextIO | None = None, flush: bool = True) -> None:
+    """Print a line of a command's result; the commands of parity have it in place of ``print``."""
+    print(printable(str(text)), file=file, flush=flush)
 
 
 def print_status(text: str) -> None:
