@@ -47,10 +47,11 @@ class Candidate:
 
 
 def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
-    """The candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
+    """Return the candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
 
-    Raises BadInput, naming the file, where one of the two is missing, damaged, or of another leg; DualGANError where
-    the leg did not finish.
+    Raises:
+        BadInput: One of the two is missing, damaged, or of another leg; the message names the file.
+        DualGANError: The leg did not finish.
     """
     file = comparison / "comparison.json"
     found = Comparison.read(file)
@@ -84,7 +85,7 @@ def model_name(dataset: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """``name`` where MLflow's registry and its searches take it. Raises BadInput for any other."""
+    """Return ``name`` if MLflow's registry and its searches take it. Raises BadInput for any other."""
     if not name.strip() or any(character in name for character in "/:'\"\\\n"):
         raise BadInput(f"model name {name!r}: must be text without slashes, colons, quotes and line ends")
     return name

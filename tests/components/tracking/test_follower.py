@@ -87,7 +87,7 @@ def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
         finished_run(folder)
 
     reason, end = capfd.readouterr().out.splitlines()
-    assert reason.startswith(f"» train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
+    assert reason.startswith(f"train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
     assert f"`parity sync {folder}` sends it" in end
 
 
