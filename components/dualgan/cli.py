@@ -93,11 +93,6 @@ def parser() -> train_options.Parser:
     trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
     trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
     trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
-    trace.add_argument(
-        "--probe-steps", type=int, nargs="+", metavar="N",
-        help="which of the steps, from 1, to look into beside the first; the whole state before each is kept "
-        "(default: the last, with small networks)",
-    )  # fmt: skip
 
     replay = command("replay", help="do a trace's steps again and compare", description=REPLAY_HELP)
     replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")

@@ -262,13 +262,20 @@ _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
 ]
 
 
-def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
-    """The options that a resumed run must not change but would, as "name: recorded -> given"."""
-    return [
+def require_same(recorded: TrainOptions, given: TrainOptions, heading: str, advice: str) -> None:
+    """Raise BadInput, naming them, if ``given`` changes options that a run which goes on must not change.
+
+    Args:
+        heading: What the message says before the options, such as "runs/a: holds a run with other options".
+        advice: What it says behind them.
+    """
+    different = [
         f"{option.name}: {getattr(recorded, option.name)} -> {getattr(given, option.name)}"
         for option in fields(TrainOptions)
         if option.name not in CHANGEABLE and getattr(recorded, option.name) != getattr(given, option.name)
     ]
+    if different:
+        raise BadInput(f"{heading} ({'; '.join(different)}); {advice}")
 
 
 def recorded_options(folder: RunFolder) -> TrainOptions:
