@@ -1,11 +1,11 @@
-"""Errors that a command line turns into one line and an exit code."""
+"""How a command ends: errors, which a command line turns into one line and an exit code, and signals."""
 
 import os
 import signal
 import sys
 import traceback
 import unicodedata
-from typing import Callable, List, Sequence
+from typing import Any, Callable, List, Sequence
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -88,6 +88,11 @@ def exit_code_of(perform: Callable[[List[str]], int], arguments: Sequence[str]) 
         return EXIT_BAD_INPUT if isinstance(error, OF_CONTENT) else EXIT_FAILED
 
 
+def warn(text: str) -> None:
+    """Print a line of warning on standard error."""
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
+
+
 def described(error: Exception) -> str:
     """Say in one line what went wrong; of an error that no code of ours explains, with its type and its place."""
     message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
@@ -107,3 +112,29 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+class Termination:
+    """SIGTERM and Ctrl-C while a training goes on: noted, for it to stop where it can be continued.
+
+    While ``at_once`` is set, the first signal raises Interrupted where the program is.
+    """
+
+    def __init__(self) -> None:
+        self.received: List[int] = []
+        self.at_once = True
+
+    def __enter__(self) -> "Termination":
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: Any) -> None:
+        self.received.append(number)
+        if self.at_once:
+            # Only the first: what it stops must be able to end.
+            self.at_once = False
+            raise Interrupted(f"stopped by {signal_name(number)}; the same command goes on from there")

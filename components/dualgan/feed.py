@@ -21,8 +21,9 @@ import numpy as np
 
 from dualgan import networks
 from dualgan.dataset_folder import Description, checked_description, require_training_images
+from dualgan.environment import default_cache_folder
 from dualgan.errors import BadInput
-from dualgan.image_cache import decoded_images, default_cache_folder
+from dualgan.image_cache import decoded_images
 from dualgan.options import TrainOptions
 
 
