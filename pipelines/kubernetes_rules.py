@@ -44,7 +44,7 @@ def is_pinned(image: str) -> bool:
 
 
 def _is_positive(text: str) -> bool:
-    return parse_quantity(text.replace("K", "k") if text.endswith("K") else text) > 0
+    return bool(parse_quantity(text.replace("K", "k") if text.endswith("K") else text) > 0)
 
 
 CHARACTERS = "letters, digits, '-', '_' and '.'"

@@ -1,11 +1,11 @@
 """What each task asks a cluster for: resources, nodes, a user, time, another try, credentials."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from kfp import kubernetes
 
-from pipelines.profile import Profile, Resources
+from pipelines.profile import Profile, Resources, Variables
 
 # What a task may speak with, and how the variables begin that it then needs.
 S3, MLFLOW = "s3", "mlflow"
@@ -60,10 +60,10 @@ def apply_defaults(task: Any, profile: Profile, resources: Resources, servers: C
     task.set_caching_options(False)
     kubernetes.add_pod_label(task, *LABEL)
     for secret in profile.secrets:
-        if variables := _needed(secret.variables, servers):
+        if variables := _needed(secret, task.name, servers):
             kubernetes.use_secret_as_env(task, secret.name, variables, optional=secret.optional)
     for config in profile.config_maps:
-        if variables := _needed(config.variables, servers):
+        if variables := _needed(config, task.name, servers):
             kubernetes.use_config_map_as_env(task, config.name, variables, optional=config.optional)
     if profile.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
@@ -72,10 +72,12 @@ def apply_defaults(task: Any, profile: Profile, resources: Resources, servers: C
         task.set_retry(retries, BACK_OFF, BACK_OFF_FACTOR, f"{window}s")
 
 
-def _needed(variables: Mapping[str, str], servers: Collection[str]) -> dict[str, str]:
-    """The variables for ``servers``, and those that are for none of SERVERS, which every task has."""
+def _needed(stated: Variables, task: str, servers: Collection[str]) -> dict[str, str]:
+    """The variables for ``servers``, and those that are for none of SERVERS, which every task has; or as stated."""
+    if stated.tasks is not None:
+        return dict(stated.variables) if task.split("-", maxsplit=1)[0] in stated.tasks else {}
     left_out = tuple(prefix for server, prefix in SERVERS.items() if server not in servers)
-    return {key: name for key, name in variables.items() if not name.startswith(left_out)}
+    return {key: name for key, name in stated.variables.items() if not name.startswith(left_out)}
 
 
 def retry_window(retries: int, time_limit: int) -> int:

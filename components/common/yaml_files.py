@@ -20,7 +20,7 @@ PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 class _PlainLoader(yaml.SafeLoader):
     """YAML without what JSON has no word for: a date is text, and sets, bytes and other tags are refused."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in PLAIN_TAGS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

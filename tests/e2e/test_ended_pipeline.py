@@ -36,7 +36,7 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             # As a shell starts it, even if the tests themselves run in the background.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
 
     def until(self, happened: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -137,7 +137,7 @@ def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(tmp_path:
 
 
 def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(tmp_path: Path) -> None:
-    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+    specification, _ = compiled("ascend910-vs-gpu", tmp_path)
     for name, task in specification["root"]["dag"]["tasks"].items():
         assert not task["cachingOptions"].get("enableCache")
         # Somebody waits for what the first tasks say.
@@ -172,6 +172,15 @@ def test_each_task_gets_the_keys_of_the_servers_that_it_speaks_with_and_no_other
         variables = {pair["envVar"] for one in pod.get("configMapAsEnv", []) for pair in one["keyToEnv"]}
         assert ("MLFLOW_TRACKING_URI" in variables) == (wanted[kind] >= MLFLOW_KEYS), task
         assert ("AWS_ENDPOINT_URL" in variables) == (wanted[kind] >= S3_KEYS), task
+
+
+def test_a_profile_may_say_which_tasks_get_a_secret() -> None:
+    profile = load_profile("gpu")
+    stated = profile.secrets[0].model_copy(update={"tasks": ("compare", "publish")})
+    package = package_of(profile.model_copy(update={"secrets": (stated,)}))
+    pods = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    given = {name for name, pod in pods.items() if pod.get("secretAsEnv")}
+    assert given == {"exec-compare-gpu-with-record", "exec-publish-gpu"}
 
 
 def test_a_package_is_the_same_byte_for_byte_and_is_what_is_submitted(tmp_path: Path) -> None:

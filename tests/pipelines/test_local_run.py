@@ -32,10 +32,10 @@ def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]
     # Nothing was tracked, so there is nothing to end.
     monkeypatch.setattr(local_run, "_end_tracking", lambda *_: None)
 
-    def after(tasks: Execute, *resumed: str, **parameters: Any) -> Any:
+    def after(tasks: Execute, resumed: str | None = None, **parameters: Any) -> Any:
         monkeypatch.setattr(local_run, "_execute", lambda folder, *_: tasks(folder / "tasks"))
-        if resumed:
-            return resume(*resumed, load_profile("local"), parameters, root=tmp_path)
+        if resumed is not None:
+            return resume(resumed, load_profile("local"), parameters, root=tmp_path)
         return run(load_profile("local"), parameters, tmp_path)
 
     return after

@@ -9,8 +9,8 @@ import pytest
 
 from components.tracking.store import connect
 from components.train.code_version import code_digest
-from pipelines.profile import Profile, load_profile
 from pipelines.fingerprint import fingerprint
+from pipelines.profile import Profile, load_profile
 from pipelines.retrain import DAY, Champion, decide
 from tests.pipelines.kfp_server import KfpServer
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
-from dualgan.devices.cann import Cann, Version
+from dualgan.devices.npu_machine import Cann, Version
 from dualgan.errors import BadInput
 from dualgan.npu_smi import A2, A3, Card, generation, is_newer_than_910
 

@@ -52,7 +52,11 @@ def test_what_is_out_of_bounds_is_one_line_and_takes_no_time(content: str | byte
 
 
 def test_a_date_is_text_an_alias_is_what_it_stands_for_and_a_merge_key_is_a_key() -> None:
-    assert parse_yaml("a: 2026-11-27\nb: &b {c: 1.5}\nd: *b", "") == {"a": "2026-11-27", "b": {"c": 1.5}, "d": {"c": 1.5}}
+    assert parse_yaml("a: 2026-11-27\nb: &b {c: 1.5}\nd: *b", "") == {
+        "a": "2026-11-27",
+        "b": {"c": 1.5},
+        "d": {"c": 1.5},
+    }
     assert parse_yaml(MERGE_BOMB, "")["b"] == {"<<": [{"x": 1}, {"x": 1}]}
     assert parse_yaml("", "") is None
 

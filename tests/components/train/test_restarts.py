@@ -84,4 +84,3 @@ def test_bad_input_is_not_tried_again(
     with pytest.raises(BadInput, match="sees no GPU"):
         train(LegSettings("gpu", "tf2", "gpu", "candidate", {}, TINY), dataset, tmp_path / "run", retries=3)
     assert "goes on" not in capsys.readouterr().out
-
