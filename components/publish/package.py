@@ -3,7 +3,6 @@
 import contextlib
 import importlib.metadata
 import logging
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 from components.train.leg import LegSettings
-from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from components.train.trainer_process import require_success, run_dualgan
 
 CODE = Path(__file__).with_name("served_model.py")
 DIRECTIONS = ("A2B", "B2A")
@@ -38,12 +37,7 @@ def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
     The runtime that trained the leg makes them. Raises BadInput or DualGANError, with the exporter's own line, if that
     fails.
     """
-    command = [str(python_of(leg.runtime)), "-m", "dualgan", "export", "--run_dir", str(run), "--output", str(output)]
-    answer = subprocess.run(
-        command, env=trainer_environment(leg.environment), capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    require_success(leg, run_dualgan(leg, ["export", "--run_dir", str(run), "--output", str(output)]))
 
 
 def save_package(
@@ -87,7 +81,7 @@ def _quiet() -> Iterator[None]:
 
 
 def model_signature(signature: Mapping[str, Any]) -> ModelSignature:
-    """uint8 [N, S, S, C] to the same. Where the domains have different channels, any number of them is let in."""
+    """Return uint8 [N, S, S, C] to the same. If the domains have different channels, any number of them is let in."""
     height, width = signature["input"]["height"], signature["input"]["width"]
     channels = {count for graph in signature["graphs"].values() for count in graph.values()}
     shape = (-1, height, width, channels.pop() if len(channels) == 1 else -1)
@@ -96,7 +90,7 @@ def model_signature(signature: Mapping[str, Any]) -> ModelSignature:
 
 
 def example_image(signature: Mapping[str, Any]) -> Any:
-    """A small image of the right shape: shades from black to white."""
+    """Return a small image of the right shape: shades from black to white."""
     height, width = signature["input"]["height"], signature["input"]["width"]
     channels = signature["graphs"][f"{DIRECTIONS[0]}.pb"]["input_channels"]
     shades = np.linspace(0, 255, width).astype(np.uint8)
@@ -104,7 +98,7 @@ def example_image(signature: Mapping[str, Any]) -> Any:
 
 
 def requirements() -> list[str]:
-    """What serving needs, in the versions that are installed here."""
+    """Return what serving needs, in the versions that are installed here."""
     found = [f"mlflow=={mlflow.__version__}", f"numpy=={np.__version__}"]
     for package in TENSORFLOW_PACKAGES:
         try:

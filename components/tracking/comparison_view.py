@@ -23,6 +23,7 @@ from components.tracking.events import as_number
 from components.tracking.images import key_and_step, stored_images
 from components.tracking.links import FLAT_ORDER
 from components.tracking.runs import (
+    TAG_LENGTH,
     PipelineRun,
     leg_filter,
     leg_runs,
@@ -40,7 +41,6 @@ IMAGE_PATTERN = "*.jpg"
 # Before a candidate's name: the tag of its verdict.
 CANDIDATE = "candidate."
 WORST_FIRST = ("fail", "inconclusive", "pass")
-TAG_LENGTH = 8000
 
 VIEW_TAG_PREFIX = "mlflow.sharedViewState."
 CURVES = ("loss/A_loss", "loss/B_loss", "time/sec_per_step")

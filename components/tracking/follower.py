@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from components.common.processes import Terminated
 from components.tracking.placement import Placement, read_placement, write_placement
 from components.tracking.reasons import how_to_send, reason_of
 from components.tracking.store import TRACKING_VARIABLE, WORKING_TREE, leave_out_data_libraries, resolve_tracking_uri
@@ -70,10 +71,15 @@ def follow_in_background(
     environment = {**os.environ, **variables}
     # A session of its own: Ctrl-C stops the trainer, and the follower sends what that wrote last.
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, text=True, start_new_session=True)
+    last_words = ENDED
     try:
         yield
+    except Terminated:
+        # What the trainer could not say of its end any more is for whoever ends the whole pipeline.
+        last_words = ""
+        raise
     finally:
-        exit_code = _end(process, patience + SECONDS_TO_END)
+        exit_code = _end(process, last_words, patience + SECONDS_TO_END)
         if exit_code not in (0, EXIT_INCOMPLETE):
             report(
                 f"{title}: live tracking ended early (exit code {exit_code}); MLflow may lack a part of this run; "
@@ -81,12 +87,12 @@ def follow_in_background(
             )
 
 
-def _end(process: "subprocess.Popen[str]", seconds: float) -> int:
+def _end(process: "subprocess.Popen[str]", last_words: str, seconds: float) -> int:
     """Let the process end in ``seconds``, or else kill it; return its exit code."""
     try:
         # It may be gone already.
         with contextlib.suppress(BrokenPipeError):
-            process.communicate(f"{ENDED}\n", timeout=seconds)
+            process.communicate(f"{last_words}\n", timeout=seconds)
     except BaseException as error:
         process.kill()
         process.wait()

@@ -12,10 +12,10 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 from PIL import Image, ImageOps
 
-from components.sample.sheet import write_sheet
+from components.common.sheet import write_sheet
 from components.tracking.names import readable_key
-from dualgan.errors import BadInput
 from dualgan.names import MAX_FILE_NAME_BYTES
+from dualgan.pictures import MAX_SAMPLE_PIXELS, open_picture
 from dualgan.run_folder import SAMPLE_KINDS, Sample, read_samples
 
 IMAGES_IN_GRID = 4
@@ -79,7 +79,7 @@ def send_step_images(
         stored: What the run has.
 
     Raises:
-        BadInput: A picture cannot be read.
+        BadPicture: A picture cannot be read.
     """
     sent = 0
     for sample in grid_samples(folder):
@@ -101,12 +101,8 @@ def _upload(client: MlflowClient, run_id: str, picture: Path, name: str) -> None
     with tempfile.TemporaryDirectory() as folder:
         full = Path(folder) / name
         small = full.with_name(f"{full.stem}{_THUMBNAIL}")
+        _thumbnail(open_picture(picture, MAX_SAMPLE_PIXELS)).save(small)
         shutil.copyfile(picture, full)
-        try:
-            with Image.open(full) as image:
-                _thumbnail(image).save(small)
-        except OSError as error:
-            raise BadInput(f"{picture}: not a picture ({error}); sample again") from None
         # The full picture goes last: if it is whole, the thumbnail is there too.
         client.log_artifact(run_id, str(small), ARTIFACT_FOLDER)
         client.log_artifact(run_id, str(full), ARTIFACT_FOLDER)
@@ -116,7 +112,7 @@ def _thumbnail(image: Image.Image) -> Image.Image:
     # The grid draws a thumbnail in its own size: a small picture must show its pixels, not be a dot.
     grows = max(image.size) < THUMBNAIL_SIDE
     method = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
-    return ImageOps.contain(image.convert("RGB"), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), method)
+    return ImageOps.contain(image, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), method)
 
 
 def send_final_artifacts(client: MlflowClient, run_id: str, samples: Path, title: str) -> int:
@@ -126,7 +122,7 @@ def send_final_artifacts(client: MlflowClient, run_id: str, samples: Path, title
     the run has with the same size is not sent again.
 
     Raises:
-        BadInput: A picture cannot be read.
+        BadPicture: A picture cannot be read.
     """
     pictures = read_samples(samples)
     if not pictures:

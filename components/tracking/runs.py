@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Role = Literal["reference", "candidate"]
 PARENT_TAG = "mlflow.parentRunId"
+# Limit of MLflow's REST API.
+TAG_LENGTH = 8000
 NOT_THERE, NOT_ALLOWED = "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"
 
 
@@ -277,4 +279,4 @@ def environment_tags(options: Mapping[str, Any], runtime: str | None) -> dict[st
         "dataset": dataset.get("name"),
         "dataset_digest": dataset.get("digest"),
     }
-    return {name: str(value) for name, value in found.items() if value is not None}
+    return {name: str(value)[:TAG_LENGTH] for name, value in found.items() if value is not None}

@@ -16,7 +16,7 @@ from components.tracking.store import connect
 from parity.cli import main
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import images, only_leg
-from tests.components.tracking.test_pipeline_results import comparison_folder
+from tests.components.tracking.test_comparison_view import comparison_folder
 from tests.manifests.mlflow_server import ADMIN, Server, deployment_and_variables, server_process
 from tests.manifests.rendered import ROOT
 from tests.services import Database, postgresql_database, s3_client, s3_service

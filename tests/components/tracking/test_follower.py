@@ -1,8 +1,9 @@
-"""The process that follows a run folder while the training process writes it."""
+"""Following a run folder while the training process writes it: from a process of its own, which runs LiveTracking."""
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,12 +13,14 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follower import NICENESS, follow_in_background
+from components.tracking.follower import NICENESS, LiveTracking, follow_in_background
 from components.tracking.placement import Placement, placement_file
+from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
 from components.tracking.system_metrics import system_metrics_file
-from tests.components.tracking.folders import finished_run
-from tests.components.tracking.observed import history, images, only_leg
+from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
+from tests.components.tracking.guarded import AWAY, Guard
+from tests.components.tracking.observed import history, images, legs, only_leg
 from tests.services import free_port
 
 SECONDS = 120.0
@@ -84,7 +87,7 @@ def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
         finished_run(folder)
 
     reason, end = capfd.readouterr().out.splitlines()
-    assert reason.startswith(f"» train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
+    assert reason.startswith(f"train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
     assert f"`parity sync {folder}` sends it" in end
 
 
@@ -156,3 +159,101 @@ def test_the_data_libraries_are_not_needed_to_follow(tmp_path: Path) -> None:
     loaded = set(json.loads(answer.stdout))
     assert "mlflow" in loaded
     assert not loaded & {"numpy", "pandas", "pyarrow", "scipy", "tensorflow", "kfp"}
+
+
+def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = legs(client, pipeline_run_id)
+        if found and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"step {step} of {pipeline_run_id} did not reach MLflow")
+
+
+def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwards(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    folder = tmp_path / "run"
+    with LiveTracking(folder, place(server, "live"), interval=0.1) as tracking:
+        begin(folder)
+        for last in (5, 10, 15):
+            train(folder, last - 4, last)
+            wait_until_tracked(client, "live", last)
+        append(folder, timing(15))
+        sample(folder, 15)
+        finish(folder, 15)
+
+    run = only_leg(client, "live")
+    assert (tracking.complete, tracking.failures, tracking.run_id) == (True, 0, run.info.run_id)
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
+    assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
+    assert len(images(client, run)) == 12
+    assert run.info.status == "FINISHED"
+
+
+def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    folder = tmp_path / "run"
+    with (
+        Guard(server) as guard,
+        LiveTracking(folder, place(guard.address, "outage"), interval=0.1) as tracking,
+    ):
+        guard.refusal = AWAY
+        begin(folder)
+        train(folder, 1, 5)
+        for first in (6, 11, 16):
+            guard.refusal = None
+            wait_until_tracked(client, "outage", first - 1)
+            guard.refusal = AWAY
+            train(folder, first, first + 4)
+            seen = tracking.failures
+            while tracking.failures == seen:
+                time.sleep(0.05)
+        sample(folder, 20)
+        finish(folder, 20)
+        guard.refusal = None
+
+    assert tracking.complete
+    run = only_leg(client, "outage")
+    for metric in ("A_loss", "B_loss", "d_loss"):
+        assert [point[0] for point in history(client, run, f"loss/{metric}")] == list(range(1, 21))
+    assert len(images(client, run)) == 12
+
+
+def test_a_trainer_that_dies_leaves_a_failed_run(tmp_path: Path, server: str, client: MlflowClient) -> None:
+    folder = tmp_path / "run"
+    with LiveTracking(folder, place(server, "killed"), interval=0.1) as tracking:
+        begin(folder)
+        train(folder, 1, 3)
+
+    assert tracking.complete
+    assert only_leg(client, "killed").info.status == "FAILED"
+
+
+def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "run")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with LiveTracking(folder, place(uri, "silent"), interval=60, patience=0.5) as tracking:
+            pass
+        assert time.monotonic() - began < 3
+    assert not tracking.complete
+
+
+def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
+    tmp_path: Path, server: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    injected = client.create_run(client.create_experiment("of-the-platform")).info.run_id
+    for leg in ("gpu", "npu"):
+        with LiveTracking(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), interval=0.1):
+            finished_run(tmp_path / leg)
+        # From here on, as KFP's MLflow plugin does for one task and not for another.
+        monkeypatch.setenv("MLFLOW_RUN_ID", injected)
+
+    runs = legs(client, "injected")
+    assert sorted(run.data.tags["leg"] for run in runs) == ["gpu", "npu"]
+    assert len({(run.info.experiment_id, run.data.tags[PARENT_TAG]) for run in runs}) == 1
+    assert client.get_run(injected).data.metrics == {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualgan.devices.npu_smi import Card, Listing, generation, is_newer_than_910, metrics, parse, product_type
+from dualgan.npu_smi import Card, Listing, generation, is_newer_than_910, metrics, parse, product_type
 
 OUTPUTS = Path(__file__).parent / "npu_smi_outputs"
 MEGABYTES = 2**20 / 1e6

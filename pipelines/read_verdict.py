@@ -21,15 +21,15 @@ COMPARISON_TASK = "compare-"
 
 
 @dataclass(frozen=True)
-class Judged:
+class FoundVerdict:
     """A verdict, and where more is: ``source`` says in a line where it was read."""
 
     verdict: Verdict
     source: str
 
 
-def verdict_of(api: KfpApi, run_id: str, package: Package, tracking_uri: str | None) -> Judged:
-    """The verdict of KFP's run ``run_id``: MLflow's, or that of the run's comparisons if MLflow has none.
+def read_verdict(api: KfpApi, run_id: str, package: Package, tracking_uri: str | None) -> FoundVerdict:
+    """Return the verdict of KFP's run ``run_id``: MLflow's, or that of the run's comparisons if MLflow has none.
 
     Raises:
         DualGANError: It cannot be known; the reasons are said.
@@ -40,7 +40,7 @@ def verdict_of(api: KfpApi, run_id: str, package: Package, tracking_uri: str | N
         logged = verdict_in_logs(api, run_id, package)
         if logged is None:
             raise DualGANError(f"{error}; nor do the logs of its comparisons say one") from None
-        return Judged(logged.verdict, f"its comparison, kept at {logged.address} ({error})")
+        return FoundVerdict(logged.verdict, f"its comparison, kept at {logged.address} ({error})")
 
 
 def verdict_in_logs(api: KfpApi, run_id: str, package: Package) -> LoggedVerdict | None:
@@ -68,7 +68,7 @@ def _logged(api: KfpApi, run: Any, task: str) -> LoggedVerdict | None:
         return None
 
 
-def _in_mlflow(run_id: str, tracking_uri: str | None) -> Judged:
+def _in_mlflow(run_id: str, tracking_uri: str | None) -> FoundVerdict:
     uri = tracking_uri or os.environ.get(TRACKING_VARIABLE)
     if not uri:
         raise DualGANError(f"MLflow was not asked: give --tracking-uri, or set {TRACKING_VARIABLE}")
@@ -81,7 +81,7 @@ def _in_mlflow(run_id: str, tracking_uri: str | None) -> Judged:
             if found:
                 ui = ui_address(uri)
                 page = comparison_url(ui, experiment.experiment_id, run_id) if ui else shown
-                return Judged(worst(found), f"MLflow, with curves and images: {page}")
+                return FoundVerdict(worst(found), f"MLflow, with curves and images: {page}")
     except Exception as error:
         # MLflow raises whatever its client, its server or the network had to say.
         raise DualGANError(f"MLflow's cannot be read: {explain(error, uri)}") from None

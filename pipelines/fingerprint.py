@@ -11,8 +11,8 @@ PROFILE_TAG, IMAGES_TAG, BOUNDS_TAG, OPTIONS_TAG = "profile", "images_digest", "
 CODE_TAG = "code_digest"
 
 
-def recipe_tags(profile: Profile) -> dict[str, str]:
-    """Tags of a model version: the profile's name, and checksums of its images, bounds and training options."""
+def fingerprint(profile: Profile) -> dict[str, str]:
+    """Return tags of a model version: the profile's name, and checksums of its images, bounds and training options."""
     images = {"": profile.image, **{leg.name: leg.image or profile.image for leg in profile.legs}}
     options = {"options": dict(profile.options), "seeds": list(profile.seeds)}
     environments = {leg.name: [leg.runtime, leg.device, dict(leg.environment)] for leg in profile.legs}

@@ -5,15 +5,14 @@ from collections.abc import Callable
 import kfp_server_api
 import pytest
 
-from components.common.console import MARK
 from components.compare.verdict import Verdict
 from components.compare.verdict_line import verdict_in_log, verdict_line
 from components.tracking.store import connect
-from pipelines import verdict_of_run
+from pipelines import read_verdict as verdict_module
 from pipelines.kfp_api import KfpApi, endpoint
 from pipelines.package import read_package
+from pipelines.read_verdict import verdict_in_logs
 from pipelines.run_progress import newest_try
-from pipelines.verdict_of_run import verdict_in_logs
 from tests.pipelines.kfp_server import KfpServer
 from tests.pipelines.recorded_runs import PACKAGE, Answer, recorded
 from tests.services import free_port
@@ -27,7 +26,7 @@ ADDRESS = "s3://bucket/kfp/dualgan-parity-real/run-1/compare-fake-npu-with-plain
 def log_of(verdict: Verdict) -> str:
     """A log as KFP keeps it: lines of the launcher around those of the task."""
     line = verdict_line("fake-npu", verdict, ADDRESS)
-    return f"I1127 main.go: Setting log level to: '1'\n{MARK}compare: function pass\n{MARK}{line}\nI1127 uploaded\n"
+    return f"I1127 main.go: Setting log level to: '1'\ncompare: function pass\n{line}\nI1127 uploaded\n"
 
 
 def node_of(answer: Answer, task: str) -> str:
@@ -104,7 +103,7 @@ def test_of_two_comparisons_both_must_say_theirs_and_the_worse_counts(
 ) -> None:
     # The recorded run has one: its replay stands in for another.
     other = "replay-fake-npu"
-    monkeypatch.setattr(verdict_of_run, "COMPARISON_TASK", ("compare-", "replay-"))
+    monkeypatch.setattr(verdict_module, "COMPARISON_TASK", ("compare-", "replay-"))
     answer = recorded("succeeded")
     kfp.recorded, kfp.runs["run-1"] = [answer], {}
     api, package = KfpApi(endpoint(kfp.url, None)), read_package(PACKAGE)
