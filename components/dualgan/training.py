@@ -12,7 +12,7 @@ from dualgan.devices import Device, open_recorded_device
 from dualgan.environment import recorded_environment
 from dualgan.errors import OF_CONTENT, BadInput, DualGANError, Interrupted, Termination, described, signal_name
 from dualgan.feed import FeedSignature, Prefetch, TrainingData, open_dataset, training_data
-from dualgan.options import TrainOptions, contradictions, options_in
+from dualgan.options import TrainOptions, options_in, require_same
 from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
 from dualgan.step import StepGraph, load_variables, step_options
@@ -68,12 +68,8 @@ def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Descripti
     record = read_json(folder.options)
     recorded, data = options_in(record, folder), record.get("dataset")
     digest = str(data.get("digest")) if isinstance(data, dict) else ""
-    different = contradictions(recorded, options)
-    if different:
-        raise BadInput(
-            f"{folder.path}: holds a run with other options ({'; '.join(different)}); give the same or name another "
-            "--run_dir"
-        )
+    heading = f"{folder.path}: holds a run with other options"
+    require_same(recorded, options, heading, "give the same or name another --run_dir")
     if digest != dataset.digest:
         raise BadInput(
             f"{folder.path}: holds a run on other data (digest {digest[:12]} -> {dataset.digest[:12]}); "

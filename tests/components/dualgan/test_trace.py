@@ -29,7 +29,7 @@ def trainers(request: pytest.FixtureRequest) -> Mapping[str, Trainer]:
     missing = [name for name in RUNTIMES if not is_set_up(name)]
     if missing:
         (pytest.fail if request.config.getoption("--skip-nothing") else pytest.skip)(f"not set up: {missing}")
-    return {name: Trainer(python_of(name), trainer_environment({})) for name in RUNTIMES}
+    return {name: Trainer(python_of(name), trainer_environment({}), in_process=name == "tf2") for name in RUNTIMES}
 
 
 @pytest.fixture(scope="session")

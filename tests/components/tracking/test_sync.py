@@ -239,21 +239,21 @@ def test_what_an_interrupted_pipeline_left_open_is_killed_and_runs_again_if_it_g
     finished, killed = finished_run(tmp_path / "run" / "train-gpu"), begin(tmp_path / "run" / "train-npu")
     train(killed, 1, 5)
     for folder, leg in ((finished, "gpu"), (killed, "npu")):
-        write_placement(folder, place(server, "killed", leg))
+        write_placement(folder, place(server, "killed-pipeline", leg))
         RunFolderSync(folder, read_placement(folder)).step()
     begin(tmp_path / "run" / "not-followed")
 
     assert end_interrupted(tmp_path / "run") == 2
     assert end_interrupted(tmp_path / "run") == 0
 
-    assert {run.data.tags["leg"]: run.info.status for run in legs(client, "killed")} == {
+    assert {run.data.tags["leg"]: run.info.status for run in legs(client, "killed-pipeline")} == {
         "gpu": "FINISHED",
         "npu": "KILLED",
     }
-    assert [run.info.status for run in parents(client, "killed")] == ["KILLED"]
+    assert [run.info.status for run in parents(client, "killed-pipeline")] == ["KILLED"]
     train(killed, 6, 7)
     RunFolderSync(killed, read_placement(killed)).step()
-    assert [run.info.status for run in parents(client, "killed")] == ["RUNNING"]
+    assert [run.info.status for run in parents(client, "killed-pipeline")] == ["RUNNING"]
 
 
 def test_a_training_that_is_no_part_of_a_pipeline_ends_its_parent(
