@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from components.common.address import without_logins
 from components.compare.leg import ABSENT, OWN_OPTIONS, RUN_OPTIONS, Leg, LegRuns, Source, differing_options, read_leg
 from components.compare.measure import ALL, Measured, measure
 from components.compare.records import read_record, validate
@@ -200,7 +199,7 @@ def _from_mlflow(run_id: str) -> Recorded:
     except DualGANError:
         raise
     except Exception as error:
-        raise DualGANError(without_logins(f"{label}: {explain(error, uri)}")) from None
+        raise DualGANError(f"{label}: {explain(error, uri)}") from None
     if run is None:
         raise BadInput(f"{label}: {uri} has no such run that you may read")
     tags, metrics, ended = run.data.tags, run.data.metrics, (run.info.end_time or 0) / 1000
