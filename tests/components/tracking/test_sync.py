@@ -10,7 +10,7 @@ from components.tracking.placement import Placement, read_placement, write_place
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync, Sent, end_interrupted
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import BadInput
 from dualgan.run_folder import SAMPLE_KINDS, RunFolder
 from tests.components.tracking.folders import (
     METRICS,
@@ -289,16 +289,6 @@ def test_more_points_than_one_request_takes_all_arrive(tmp_path: Path, store: Pa
     client = connect(store_uri(store))
     run = only_leg(client, "many")
     assert [point[0] for point in history(client, run, "loss/B_loss")] == list(range(1, 1101))
-
-
-def test_a_deleted_experiment_is_said_with_the_way_to_restore_it(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    experiment_id = client.create_experiment("deleted")
-    client.delete_experiment(experiment_id)
-
-    with pytest.raises(DualGANError, match=f"restore --experiment-id {experiment_id}"):
-        RunFolderSync(finished_run(tmp_path / "run"), Placement(server, experiment="deleted")).step()
 
 
 @pytest.mark.parametrize(
