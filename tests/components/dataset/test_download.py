@@ -174,9 +174,13 @@ def test_a_silent_server_is_given_up(faulty: FaultyServer, tmp_path: Path) -> No
         fetched(faulty, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=100, idle_timeout=2)))
 
 
-def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_path: Path) -> None:
-    faulty.usual = Answer(pause=0.2)
+@pytest.mark.parametrize("has_part", [False, True])
+def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_path: Path, has_part: bool) -> None:
+    # What is asked for again of a part that is there is 64 KiB: it must not come for ever either.
+    faulty.usual = Answer(pause=0.4 if has_part else 0.2)
     options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
+    if has_part:
+        faulty.answers.append(Answer(cut_after=200_000))
     with pytest.raises(TransferBroken, match=r"too slow: \d+ bytes in 1 seconds, less than 1.04858e\+06 a second"):
         fetched(faulty, tmp_path / "data", options)
 
