@@ -66,7 +66,7 @@ class Checkpoints:
 
     def _remove_old(self) -> None:
         found = saved_checkpoints(self._folder)
-        known = [checkpoint for checkpoint in found if checkpoint.loss is not None and math.isfinite(checkpoint.loss)]
+        known = [checkpoint for checkpoint in found if checkpoint.loss is not None]
         best = min(known, key=lambda checkpoint: checkpoint.loss or 0.0) if known else None
         for checkpoint in found[: -self._keep]:
             if checkpoint != best:
@@ -84,7 +84,7 @@ def saved_checkpoints(folder: Path) -> List[Checkpoint]:
             loss = read_json(path / "checkpoint.json").get("loss")
         except (OSError, ValueError):
             loss = None
-        found.append(Checkpoint(path, step, loss))
+        found.append(Checkpoint(path, step, loss if isinstance(loss, float) and math.isfinite(loss) else None))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 

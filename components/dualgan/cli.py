@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
+from dualgan.environment import require_libraries
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, warn
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
@@ -258,6 +259,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         given = parser().parse_args(texts)
         if not os.access(os.curdir, os.W_OK):
             make_paths_absolute(given)
+        if given.command != "doctor":
+            require_libraries()
         return COMMANDS[given.command](given)
 
     return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)

@@ -21,7 +21,6 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
-import numpy as np
 import PIL
 from PIL import (
     BmpImagePlugin,
@@ -235,6 +234,9 @@ def _bits_of(image: Any) -> int:
 
 def _scaled(image: Any, bits: int) -> Tuple[Any, Any]:
     """Grey of 8 bits from grey of more, and its mask of what is opaque, None if all is."""
+    # Not above: what sends pictures to MLflow beside a training does without NumPy.
+    import numpy as np
+
     values = np.asarray(image)
     # Pillow holds unsigned numbers of 32 bits in signed ones.
     values = values.view(np.uint32) if values.dtype == np.int32 else values

@@ -168,7 +168,7 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
         prober = Prober(graph, drawing(graph, device))
         tensorflow_graph.finalize()
         _check_fits(recorded, prober, file)
-        with tf.Session(config=device.session_config()) as session:
+        with device.open_session() as session:
             prober.load_state(session, recorded.starts[0].state(recorded.options))
             unforced = prober.run_unforced(session, recorded.first_step, recorded.batches)
             probes = [_errors_of_probe(recorded, number, prober, session) for number in range(len(recorded.probes))]

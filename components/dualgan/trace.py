@@ -28,11 +28,13 @@ from dualgan import files
 from dualgan import options as train_options
 from dualgan.checkpoints import Checkpoints
 from dualgan.devices import Device, open_recorded_device
-from dualgan.errors import BadInput, first_line
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import Batch, open_dataset, training_data
+from dualgan.json_files import whole_number
+from dualgan.names import MAX_FILE_NAME_BYTES
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions, from_dict, recorded_options
-from dualgan.run_folder import NETWORKS, RECONSTRUCTION_METRICS, RunFolder
+from dualgan.run_folder import MAX_STEP, NETWORKS, RECONSTRUCTION_METRICS, RunFolder
 from dualgan.sampling import SampleInput, drawing, sample_pairs
 from dualgan.step import StepGraph, step_options, updates_generators
 from dualgan.subsample import ELEMENTS, Subsample
@@ -117,14 +119,15 @@ def load_trace(path: Path) -> Trace:
     try:
         trace = _trace(meta, arrays)
         _check(trace)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, BadInput) as error:
+    except (*OF_CONTENT, BadInput) as error:
         raise BadInput(f"{path}: a damaged trace ({first_line(error)}); record it anew") from None
     return trace
 
 
 def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     fed = [arrays.get("batch/" + field) for field in Batch._fields]
-    steps = range(meta["steps"])
+    steps = range(whole_number(meta["steps"], "steps", 1, len(arrays["batch/A"])))
+    first_step = whole_number(meta["first_step"], "first_step", 1, MAX_STEP)
 
     def below(prefix: str) -> Dict[str, Any]:
         return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
@@ -146,8 +149,8 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     return Trace(
         from_dict(meta["options"]),
         meta["dataset_digest"],
-        Origin(**meta["origin"]),
-        meta["first_step"],
+        _origin(**meta["origin"]),
+        first_step,
         [Batch(*[None if values is None else values[index] for values in fed]) for index in steps],
         [SampleInput(*pair) for pair in zip(meta["pairs"], arrays["pair/A"], arrays["pair/B"])],
         [Start(kind, below(f"state/{number}/")) for number, (_, kind) in enumerate(meta["probes"])],
@@ -156,9 +159,21 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     )
 
 
+def _origin(tensorflow: str, device: Dict[str, Any], step_mode: str) -> Origin:
+    if not (isinstance(device["kind"], str) and isinstance(device["name"], str)):
+        raise ValueError("what recorded it has no name")
+    return Origin(str(tensorflow), device, str(step_mode))
+
+
 def _check(trace: Trace) -> None:
     """Raise ValueError if something is missing or of another shape than the options say."""
     options = trace.options
+    for pair in trace.pairs:
+        # Files are called so while they are drawn.
+        if not 0 < len(pair.name) <= MAX_FILE_NAME_BYTES or pair.name != Path(pair.name).name:
+            raise ValueError(f"{pair.name[:MAX_FILE_NAME_BYTES]!r} is no name of an image")
+    if not {start.kind for start in trace.starts} <= {INITIAL, LATE, STORED}:
+        raise ValueError("a probe of another state")
     for domain in "AB":
         shape = (options.image_size, options.image_size, getattr(options, domain + "_channels"))
         for images in [getattr(pair, domain) for pair in trace.pairs]:
@@ -243,7 +258,7 @@ def record(wanted: Request, output: Path) -> Trace:
         prober = Prober(graph, drawing(graph, device))
         checkpoints = Checkpoints(RunFolder(Path(options.run_dir)).checkpoints, 1) if wanted.checkpoint else None
         tensorflow_graph.finalize()
-        with tf.Session(config=device.session_config()) as session:
+        with device.open_session() as session:
             start, done = _start(session, prober, checkpoints, options)
             first = done + 1
             batches = [data.batch(step) for step in range(first, first + wanted.steps)]
