@@ -4,8 +4,8 @@ The digest is ``dualgan.dataset_folder.content_digest``: SHA-256 over one line a
 ``{split}/{domain}/{name}`` (the name in Unicode's normal form C), a NUL and the SHA-256 of its bytes, splits and
 domains in the order of SPLITS and DOMAINS, names by their UTF-8 bytes. So it covers content and names, but neither
 source, archive form, order, times, permissions, machine nor anything else that lies in the folder. What is made of the
-bytes (orientation, transparency, colour profile, depth) is ``dualgan.pictures.DECODER``'s, and halves of pairs are written
-as it shows them: another decoder gives them another digest.
+bytes (orientation, transparency, colour profile, depth) is ``dualgan.pictures.DECODER``'s to say; halves of pairs are
+written as it shows them, so another decoder gives them another digest.
 """
 
 import hashlib
