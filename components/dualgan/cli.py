@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
+from dualgan.environment import require_libraries
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, warn
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
@@ -113,11 +114,6 @@ def parser() -> train_options.Parser:
     trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
     trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
     trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
-    trace.add_argument(
-        "--probe-steps", type=int, nargs="+", metavar="N",
-        help="which of the steps, from 1, to look into beside the first; the whole state before each is kept "
-        "(default: the last, with small networks)",
-    )  # fmt: skip
 
     replay = command("replay", help="do a trace's steps again and compare", description=REPLAY_HELP)
     replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
@@ -258,6 +254,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         given = parser().parse_args(texts)
         if not os.access(os.curdir, os.W_OK):
             make_paths_absolute(given)
+        if given.command != "doctor":
+            require_libraries()
         return COMMANDS[given.command](given)
 
     return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)

@@ -1,11 +1,11 @@
-"""Errors that a command line turns into one line and an exit code."""
+"""How a command ends: errors, which a command line turns into one line and an exit code, and signals."""
 
 import os
 import signal
 import sys
 import traceback
 import unicodedata
-from typing import Callable, List, Sequence
+from typing import Any, Callable, List, Sequence
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -112,3 +112,29 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+class Termination:
+    """SIGTERM and Ctrl-C while a training goes on: noted, for it to stop where it can be continued.
+
+    While ``at_once`` is set, the first signal raises Interrupted where the program is.
+    """
+
+    def __init__(self) -> None:
+        self.received: List[int] = []
+        self.at_once = True
+
+    def __enter__(self) -> "Termination":
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: Any) -> None:
+        self.received.append(number)
+        if self.at_once:
+            # Only the first: what it stops must be able to end.
+            self.at_once = False
+            raise Interrupted(f"stopped by {signal_name(number)}; the same command goes on from there")

@@ -21,8 +21,9 @@ import numpy as np
 
 from dualgan import networks
 from dualgan.dataset_folder import DOMAINS, Description, checked_description, left_out, require_training_images
+from dualgan.environment import default_cache_folder
 from dualgan.errors import BadInput, warn
-from dualgan.image_cache import decoded_images, default_cache_folder
+from dualgan.image_cache import decoded_images
 from dualgan.options import TrainOptions
 
 

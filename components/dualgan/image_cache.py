@@ -6,7 +6,6 @@ FILTER and DECODER. It is made by one run, while others that want it wait, and a
 
 import contextlib
 import fcntl
-import os
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -21,10 +20,6 @@ from dualgan.run_folder import whole_file
 MODES = {1: "L", 3: "RGB"}
 # How images are resized: Pillow's, which averages over all pixels that become one when it makes an image smaller.
 FILTER = "bilinear"
-
-
-def default_cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "dualgan"
 
 
 def resized(picture: Image.Image, size: int, channels: int) -> Any:

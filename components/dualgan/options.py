@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
-from dualgan.errors import BadInput
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.run_folder import RunFolder, read_json
 
 DEVICES = ("cpu", "gpu", "npu")
@@ -82,7 +82,7 @@ class TrainOptions:
     deterministic: bool = _option(False, "gpu, npu: operations give the same bits each time; slower")
     allow_tf32: bool = _option(False, "gpu: products may round factors to TensorFloat-32; faster")
     step_mode: str = _option("auto", "update critics and generators in one session.run or in two", STEP_MODES)
-    init_from: str = _option("", "start from a checkpoint of the original (its prefix), which trains on BGR colours")
+    init_from: str = _option("", "start from the weights of a run folder or of a checkpoint, the original's included")
     save_freq: int = _option(1000, "steps between checkpoints; 0: only the last step")
     keep_checkpoints: int = _option(3, "how many of the newest checkpoints to keep, beside the best")
     sample_freq: int = _option(500, "steps between sample pictures; 0: only the last step")
@@ -134,6 +134,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
         is_switch = option.type is bool
         shown = "" if is_switch or option.default == "" else f" (default: {option.default})"
         choices = option.metadata["choices"]
+        of_switch: Dict[str, Any] = {"nargs": "?", "const": True} if is_switch else {}
         parser.add_argument(
             flag_of(option.name),
             *OTHER_NAMES.get(option.name, ()),
@@ -142,7 +143,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
             choices=choices,
             metavar="True|False" if is_switch else None if choices else option.name.upper(),
             help=option.metadata["help"].replace("%", "%%") + shown,
-            **({"nargs": "?", "const": True} if is_switch else {}),
+            **of_switch,
         )
 
 
@@ -151,7 +152,7 @@ def parsed_options(given: Mapping[str, Any]) -> Dict[str, Any]:
 
     Args:
         given: Text as on a command line, or values of JSON or YAML: a whole number may come as a float, as Kubeflow
-            Pipelines hands it over, a text as a number (dataset_name: 2024), and npu_parameters as an object. A name may
+            Pipelines hands it over, a text as a number (dataset_name: 2024), and npu_parameters as an object. Names may
             be spelled as on a command line: image-size, epoch.
 
     Raises:
@@ -269,20 +270,32 @@ _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
 ]
 
 
-def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
-    """The options that a resumed run must not change but would, as "name: recorded -> given"."""
-    return [
+def require_same(recorded: TrainOptions, given: TrainOptions, heading: str, advice: str) -> None:
+    """Raise BadInput, naming them, if ``given`` changes options that a run which goes on must not change.
+
+    Args:
+        heading: What the message says before the options, such as "runs/a: holds a run with other options".
+        advice: What it says behind them.
+    """
+    different = [
         f"{option.name}: {getattr(recorded, option.name)} -> {getattr(given, option.name)}"
         for option in fields(TrainOptions)
         if option.name not in CHANGEABLE and getattr(recorded, option.name) != getattr(given, option.name)
     ]
+    if different:
+        raise BadInput(f"{heading} ({'; '.join(different)}); {advice}")
 
 
 def recorded_options(folder: RunFolder) -> TrainOptions:
     """Return the options of a run. Raises BadInput if ``folder`` is no run folder or its options.json is damaged."""
     if not folder.options.is_file():
         raise BadInput(f"{folder.path}: no run folder (it has no options.json)")
+    return options_in(read_json(folder.options), folder)
+
+
+def options_in(record: Mapping[str, Any], folder: RunFolder) -> TrainOptions:
+    """Return the options in the content of options.json of ``folder``. Raises BadInput if they are damaged."""
     try:
-        return from_dict(read_json(folder.options)["options"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{folder.options}: damaged ({error!r})") from None
+        return from_dict(record["options"])
+    except (*OF_CONTENT, BadInput) as error:
+        raise BadInput(f"{folder.options}: damaged, or of another version ({first_line(error)})") from None

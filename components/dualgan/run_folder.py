@@ -3,6 +3,7 @@
     options.json         every option resolved, and under "environment" what ran it
     events.jsonl         one JSON object a line
     checkpoint/step-000100/
+    .lock                held by the trainer that works in the folder
     samples/step-000100/{image name}-{real_A,A2B,A2B2A,real_B,B2A,B2A2B}.png
     summary.json         the result
 
@@ -13,9 +14,12 @@ An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics":
 Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
 """
 
+import fcntl
 import json
 import math
 import os
+import platform
+import re
 import shutil
 import tempfile
 import time
@@ -23,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
 
+from dualgan.errors import BadInput, warn
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
 from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
 from dualgan.names import MAX_FILE_NAME_BYTES
@@ -39,6 +44,8 @@ EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrup
 KINDS_FROM = {"A": ("real_A", "A2B", "A2B2A"), "B": ("real_B", "B2A", "B2A2B")}
 SAMPLE_KINDS = KINDS_FROM["A"] + KINDS_FROM["B"]
 Event = Dict[str, Any]
+# Of the text that says who has a lock.
+MAX_HOLDER = 200
 MAX_EVENT_BYTES = 1 << 20
 MAX_STEP = 10**9
 # The end of the year 9999, where dates end.
@@ -55,9 +62,38 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.checkpoints = path / "checkpoint"
         self.samples = path / "samples"
+        self._lock = path / ".lock"
 
     def samples_of(self, step: int) -> Path:
         return self.samples / step_name(step)
+
+    def is_new(self) -> bool:
+        """Whether there is nothing yet, but for the lock of a trainer that came no further."""
+        return not self.path.exists() or (self.path.is_dir() and all(p == self._lock for p in self.path.iterdir()))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainers out of the folder, which is made if it is missing.
+
+        The lock ends with the process that has it, whatever ends that. Where the file system has no locks, a line on
+        standard error says so. Raises BadInput if another trainer has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read(MAX_HOLDER).strip() or "unknown"
+                raise BadInput(
+                    f"{self.path}: another trainer works in it ({holder}); wait for it, or name another --run_dir"
+                ) from None
+            except OSError as error:
+                warn(f"{self.path}: no lock can be had there ({error.strerror}); let no second trainer work in it")
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+            yield
 
 
 def step_name(step: int) -> str:
@@ -66,8 +102,8 @@ def step_name(step: int) -> str:
 
 def step_of(name: str) -> Optional[int]:
     """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
-    digits = name[len("step-") :] if name.startswith("step-") else ""
-    return int(digits) if digits.isdecimal() else None
+    found = re.match(r"step-(\d{1,12})$", name, re.ASCII)
+    return int(found.group(1)) if found else None
 
 
 class Sample(NamedTuple):
@@ -145,8 +181,8 @@ def min_loss(events: Iterable[Event]) -> Optional[float]:
     A_loss is the mean reconstruction error |A2B2A - real_A| of one batch, images in [-1, 1]. As the minimum of noisy
     single batches it flatters; the mean over the last steps (``final_loss``) is the better measure. NaN is skipped.
     """
-    values = [event["metrics"]["A_loss"] for event in events if is_training_step(event)]
-    finite = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+    values = [event["metrics"].get("A_loss", math.nan) for event in events if is_training_step(event)]
+    finite = [value for value in values if math.isfinite(value)]
     return min(finite) if finite else None
 
 
@@ -189,10 +225,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 class EventLog:
-    """Appends events, each flushed as one line."""
+    """Appends events, each flushed as one line, and first drops a torn last line that a killed process left."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(str(path), "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._path = path
+        self._file = path.open("ab")
+        whole = self._file.tell()
+        with open(str(path), "rb") as file:
+            file.seek(max(0, whole - MAX_EVENT_BYTES))
+            tail = file.read()
+        self._file.truncate(whole - len(tail) + tail.rfind(b"\n") + 1)
 
     def training_step(self, step: int, **content: Any) -> None:
         self._write(dict({"step": step, "time": time.time()}, **content))
@@ -202,8 +244,16 @@ class EventLog:
         self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))
 
     def _write(self, event: Event) -> None:
-        self._file.write(json.dumps(event) + "\n")
+        self._file.write(_line_of(event))
         self._file.flush()
+
+    def cut_after(self, step: int) -> None:
+        """Drop the events later than ``step``: a run that goes on from a checkpoint does those steps again."""
+        remaining = [event for event in read_events(self._path) if event["step"] <= step]
+        self.close()
+        with whole_file(self._path) as file:
+            file.writelines(map(_line_of, remaining))
+        self._file = self._path.open("ab")
 
     def flush_to_disk(self) -> None:
         os.fsync(self._file.fileno())
@@ -212,11 +262,5 @@ class EventLog:
         self._file.close()
 
 
-def cut_after(path: Path, step: int) -> None:
-    """Drop the events later than ``step``, and a torn last line.
-
-    A run that goes on from a checkpoint does those steps again.
-    """
-    remaining = [event for event in read_events(path) if event["step"] <= step] if path.is_file() else []
-    with whole_file(path) as file:
-        file.writelines((json.dumps(event) + "\n").encode("utf-8") for event in remaining)
+def _line_of(event: Event) -> bytes:
+    return (json.dumps(event) + "\n").encode("utf-8")

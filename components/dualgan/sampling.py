@@ -132,7 +132,7 @@ def sample(
         drawing = SampleGraph(shape, list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
-        with tf.Session(config=device.session_config()) as session:
+        with device.open_session() as session:
             checkpoint, _ = checkpoints.restore_newest(session)
             if checkpoint is None:
                 raise BadInput(f"{folder.checkpoints}: no checkpoint to draw with; train first")
@@ -244,7 +244,7 @@ def _exported(graph: StepGraph, device: Device, weights: Mapping[str, Any], pair
         definition = frozen_generator(graph.options.shape, weights, prefix)
         with tf.Graph().as_default():
             tf.import_graph_def(definition, name="")
-            with tf.Session(config=device.session_config()) as session:
+            with device.open_session() as session:
                 for pair in pairs:
                     image = normalised(getattr(pair, kind[0])[np.newaxis])
                     (found[f"exported/{pair.name}/{kind}"],) = session.run(f"{OUTPUT}:0", {f"{INPUT}:0": image})

@@ -3,6 +3,7 @@
 A device that is asked for and not there is an error, never a silent fall-back to the CPU.
 """
 
+import importlib
 from typing import Any, Optional
 
 from dualgan.devices.base import Device, DeviceOptions
@@ -23,20 +24,12 @@ def open_device(name: str, threads: int = 0, options: Optional[DeviceOptions] = 
 
     Raises BadInput, saying what was looked for, if it is not there, and for an option that does not fit it.
     """
-    options = options or DeviceOptions()
-    if name == "cpu":
-        from dualgan.devices.cpu import Cpu
-
-        return Cpu(threads, options)
-    if name == "gpu":
-        from dualgan.devices.gpu import Gpu
-
-        return Gpu(threads, options)
-    if name == "npu":
-        from dualgan.devices.npu import Npu
-
-        return Npu(threads, options)
-    raise BadInput(f"device {name}: must be one of {', '.join(DEVICES)}")
+    if name not in DEVICES:
+        raise BadInput(f"device {name}: must be one of {', '.join(DEVICES)}")
+    # A module of its own each: one device's libraries are not another's.
+    module = importlib.import_module(f"dualgan.devices.{name}")
+    device: Device = getattr(module, name.capitalize())(threads, options or DeviceOptions())
+    return device
 
 
 def open_recorded_device(options: TrainOptions, name: Optional[str] = None) -> Device:

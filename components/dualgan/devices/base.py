@@ -1,11 +1,12 @@
 """The interface of a device, and what all devices share."""
 
 import subprocess
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Sequence
+from contextlib import contextmanager
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence
 
 from dualgan.errors import BadInput
 from dualgan.layers import Kernels
-from dualgan.tensorflow_v1 import RewriterConfig, tf
+from dualgan.tensorflow_v1 import RewriterConfig, operations_explained, tf
 
 
 class DeviceOptions(NamedTuple):
@@ -61,6 +62,12 @@ class Device:
         # Fused operations exist on some devices and versions only; without them the arithmetic is the same on all.
         config.graph_options.rewrite_options.remapping = RewriterConfig.OFF
         return config
+
+    @contextmanager
+    def open_session(self) -> Iterator[Any]:
+        """Yield a session for the present default graph. An operation that fails in it is a DualGANError."""
+        with operations_explained(), tf.Session(config=self.session_config()) as session:
+            yield session
 
     def wrap_optimizer(self, optimizer: Any) -> Any:
         """Return what ``optimizer`` must become on this device."""

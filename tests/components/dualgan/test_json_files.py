@@ -50,16 +50,19 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 GOOD = {"step": 1, "time": 1.0, "seconds": 0.1, "epoch": 0, "metrics": {"A_loss": 0.5}}
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        *({"step": value} for value in (None, "1", 1.5, -1, True, 10**12, float("inf"), [1])),
-        *({"time": value} for value in ("now", -1, 1e300, float("nan"), None)),
-        *({"metrics": value} for value in ([], {"A_loss": "0.1"}, {"A_loss": None}, {"A_loss": [0.1]}, "x")),
-        *({"feed": value} for value in ({}, ["1"], [[1.0]])),
-        *({"seconds": "1"}, {"epoch": 0.5}, {"update_norms": [1]}, {"type": 7}),
-    ],
-)
+WRONG: dict[str, list[object]] = {
+    "step": [None, "1", 1.5, -1, True, 10**12, float("inf"), [1]],
+    "time": ["now", -1, 1e300, float("nan"), None],
+    "metrics": [[], {"A_loss": "0.1"}, {"A_loss": None}, {"A_loss": [0.1]}, "x"],
+    "feed": [{}, ["1"], [[1.0]]],
+    "seconds": ["1"],
+    "epoch": [0.5],
+    "update_norms": [[1]],
+    "type": [7],
+}
+
+
+@pytest.mark.parametrize("wrong", [{name: value} for name, values in WRONG.items() for value in values])
 def test_an_event_of_other_types_is_named_by_its_line(tmp_path: Path, wrong: dict[str, object]) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text(json.dumps(GOOD) + "\n" + json.dumps({**GOOD, **wrong}) + "\n")
@@ -88,12 +91,12 @@ def test_what_a_terminal_would_obey_is_escaped(capsys: pytest.CaptureFixture[str
 def test_an_error_that_nobody_expected_is_one_line_and_with_debug_its_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: list[str]) -> int:
-        return len({}["key"])
+    def fail(arguments: list[str]) -> int:
+        return len(arguments[0])
 
     assert exit_code_of(fail, []) == EXIT_BAD_INPUT
     line = capsys.readouterr().err
-    assert line.startswith("error: KeyError at test_json_files.py:") and line.count("\n") == 1
+    assert line.startswith("error: IndexError at test_json_files.py:") and line.count("\n") == 1
     assert exit_code_of(fail, ["--debug"]) == EXIT_BAD_INPUT
     assert "Traceback (most recent call last)" in capsys.readouterr().err
     monkeypatch.setenv("DUALGAN_DEBUG", "1")

@@ -15,7 +15,7 @@ import pytest
 from components.train.runtimes import WORKING_TREE
 from dualgan.cli import parser as dualgan_parser
 from dualgan.devices import npu_options
-from dualgan.devices.cann import Cann
+from dualgan.devices.npu_machine import Cann
 from dualgan.options import PRECISION_MODES
 from tests.components.dualgan.devices.double import double_environment, npu_trainer
 from tests.components.dualgan.trainer import SMALL
