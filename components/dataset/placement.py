@@ -20,8 +20,10 @@ import numpy as np
 from PIL import Image
 
 from components.common.console import Progress
-from components.dataset.collection import CollectedImage, ImageCollection
-from components.dataset.layout import PAIRED, Layout, Slot
+from components.dataset.collection import Collected, CollectedImage
+from components.dataset.images import check_images
+from components.dataset.layout import PAIRED, Slot
+from components.dataset.options import FetchOptions, Limits
 from dualgan import dataset_folder
 from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS, MAX_EXAMPLES, QUARANTINE, SPLITS, picture_names
 from dualgan.errors import BadInput, printable
@@ -75,16 +77,15 @@ class _Sorted(NamedTuple):
     deep: list[str]
 
 
-def place_images(
-    collection: ImageCollection, layout: Layout, folder: Path, label: str, quarantine: bool
-) -> PlacedImages:
-    """Move the images of ``layout`` to their places in ``folder``; paired images are cut into PNG files.
+def place_images(collected: Collected, folder: Path, label: str, options: FetchOptions) -> PlacedImages:
+    """Check images and move them to their places in ``folder``; paired images are cut into PNG files.
 
-    Images that cannot be used are logged, each by name with the reason; then BadInput is raised, or, with
-    ``quarantine``, they are moved to ``folder``/quarantine, with the reasons in reasons.json. ``label`` is how messages
-    name the source.
+    Images that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
+    ``folder``/quarantine, with the reasons in reasons.json, if that is an option. ``label`` is how messages name the
+    source.
     """
-    good, bad, digest_of_all, deep = _sorted_out(collection, layout)
+    layout = collected.layout
+    good, bad, digest_of_all, deep = _sorted_out(collected, options.limits)
     total = len(good) + len(bad)
     for split in {slot.split for slot in layout.slots.values()}:
         for domain in DOMAINS:
@@ -93,13 +94,13 @@ def place_images(
     for slot in placed:
         good[slot].file.rename(folder / str(slot))
     pairs = {slot: image.file for slot, image in good.items() if slot.domain == PAIRED}
-    for slot, halves in _cut_all(pairs, folder, collection.checks.limits.pixels):
+    for slot, halves in _cut_all(pairs, folder, options.limits.pixels):
         if isinstance(halves, str):
             bad.append(BadImage(f"{slot.split}/{slot.name}", halves, pairs[slot]))
         else:
             placed |= halves
     if bad:
-        _report(bad, total, folder, label, quarantine)
+        _report(bad, total, folder, label, options.quarantine)
     counted = Counter(f"{slot.split}/{slot.domain}" for slot in placed)
     for domain in DOMAINS:
         if not counted[f"train/{domain}"]:
@@ -113,14 +114,16 @@ def place_images(
     return PlacedImages(counts, digest_of(placed), digest_of_all)
 
 
-def _sorted_out(collection: ImageCollection, layout: Layout) -> _Sorted:
-    checked = collection.checks.results()
+def _sorted_out(collected: Collected, limits: Limits) -> _Sorted:
+    root, slots, _ = collected.layout
+    files = [str(image.file) for name in slots for image in collected.images.get(name, ())]
+    checked = check_images(files, limits)
     good: dict[Slot, CollectedImage] = {}
     everything: dict[Slot, str] = {}
     bad, deep = [], []
-    for name, slot in layout.slots.items():
-        shown, reason = name.removeprefix(layout.root), _bad_name(slot.name)
-        for image in collection.images.get(name, ()):
+    for name, slot in slots.items():
+        shown, reason = name.removeprefix(root), _bad_name(slot.name)
+        for image in collected.images.get(name, ()):
             verdict = checked[str(image.file)]
             if not reason and slot.domain != PAIRED:
                 everything.setdefault(slot, image.sha256)

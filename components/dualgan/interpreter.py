@@ -1,10 +1,10 @@
 """Faults of Python itself that somebody who hands in a file can use."""
 
 import sys
-from typing import Tuple
+from typing import Dict, Tuple
 
 # The patch release of each minor version whose tarfile has no CVE-2024-6232: headers that take hours to read.
-MENDED = {(3, 8): 20, (3, 9): 20, (3, 10): 15, (3, 11): 10, (3, 12): 6}
+MENDED: Dict[Tuple[int, ...], int] = {(3, 8): 20, (3, 9): 20, (3, 10): 15, (3, 11): 10, (3, 12): 6}
 
 
 def known_hole(version: Tuple[int, ...] = sys.version_info[:3]) -> str:

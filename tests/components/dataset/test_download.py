@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.common.errors import TransferBroken
 from components.dataset.catalogue import CATALOGUE, CatalogueEntry
-from components.dataset.download import OVERLAP
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions, Limits, TransferOptions
+from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer
@@ -137,6 +137,15 @@ def test_a_server_that_stays_broken_is_one_line_of_failed_work(faulty: FaultySer
     assert not (tmp_path / "parent").exists()
 
 
+def test_a_server_that_asks_for_a_day_is_given_up_at_once(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.usual = Answer(status=503, headers=(("Retry-After", "86400"),))
+    began = time.monotonic()
+    with pytest.raises(TransferBroken, match="503 Service Unavailable"):
+        fetched(faulty, tmp_path / "data")
+    assert time.monotonic() - began < OPTIONS.transfer.idle_timeout
+    assert len(faulty.requests.starts) == 1
+
+
 def test_what_came_is_kept_for_the_next_call(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
     faulty.answers.append(Answer(cut_after=200_000))
     faulty.usual = Answer(status=500)
@@ -165,9 +174,13 @@ def test_a_silent_server_is_given_up(faulty: FaultyServer, tmp_path: Path) -> No
         fetched(faulty, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=100, idle_timeout=2)))
 
 
-def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_path: Path) -> None:
-    faulty.usual = Answer(pause=0.2)
+@pytest.mark.parametrize("has_part", [False, True])
+def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_path: Path, has_part: bool) -> None:
+    # What is asked for again of a part that is there is 64 KiB: it must not come for ever either.
+    faulty.usual = Answer(pause=0.4 if has_part else 0.2)
     options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
+    if has_part:
+        faulty.answers.append(Answer(cut_after=200_000))
     with pytest.raises(TransferBroken, match=r"too slow: \d+ bytes in 1 seconds, less than 1.04858e\+06 a second"):
         fetched(faulty, tmp_path / "data", options)
 

@@ -70,6 +70,18 @@ def test_validation_images_have_one_of_four_names_in_folders_or_as_cyclegan_has_
     assert fetch(str(source), tmp_path / "data").digest == content_digest(expected)
 
 
+def test_links_in_a_circle_end_and_what_lies_deep_is_counted(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for place in ("train/one", "val/two", "train/A/three"):
+        (dataset / place).symlink_to(dataset)
+    digest = content_digest(dataset)
+    make_image(dataset / "train" / "A" / "a" / "b" / "c" / "d" / "e" / "deep.png")
+    with caplog.at_level("INFO"):
+        assert fetch(str(dataset), tmp_path / "data").digest == digest
+    assert "ignored: 1 files: 1 in folders that are not used (train/A/a/b/c/d/e)" in caplog.messages[-1]
+
+
 def test_of_two_folders_of_one_domain_the_trainer_s_is_taken(dataset: Path, tmp_path: Path) -> None:
     make_dataset(dataset, ("trainA", "valB"), names=("0.png", "2.png"))
     assert fetch(str(dataset), tmp_path / "data").digest == content_digest(dataset)
