@@ -203,7 +203,7 @@ def test_a_limit_of_pixels_is_the_given_one_and_not_pillow_s(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("module", "attribute", "value", "message"),
     [
-        (PIL, "__version__", "8.4.0", "Pillow 8.4.0 is too old; install Pillow 9.1 or later"),
+        (PIL, "__version__", "8.4.0", "pillow 8.4.0 is too old: 9.1 or newer is needed"),
         (features, "check", lambda feature: feature != "webp", "this Pillow was built without WebP"),
     ],
 )
