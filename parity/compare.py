@@ -44,7 +44,9 @@ def compare_legs(
     ] = None,
     replay: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE|NAME=FILE", help="What `dualgan replay` wrote on the candidate's device; repeatable."),
+        typer.Option(
+            metavar="FILE|NAME=FILE", help="What `dualgan replay` wrote on the candidate's device; repeatable."
+        ),
     ] = None,
     bound: Annotated[
         list[str] | None,

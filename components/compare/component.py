@@ -68,18 +68,13 @@ def compare(
     from pathlib import Path
 
     from components.common.metadata import artifact_metadata
-    from components.compare.leg import HasPath, Leg, leg_of
+    from components.compare.leg import leg_of
     from components.compare.step import compare_and_log
     from components.tracking.placement import Placement
 
-    inputs, numbers = dict(locals()), range(1, 11)
-
-    def leg_called(side: str, name: str, replay: HasPath | None = None) -> Leg:
-        records, samples = ([inputs[f"{side}_{kind}_{number}"] for number in numbers] for kind in ("records", "samples"))
-        return leg_of(name, records, samples, replay)
-
-    legs = [] if recorded else [leg_called("reference", reference)]
-    legs.append(leg_called("candidate", candidate, replay))
+    artifacts = dict(locals())
+    legs = [] if recorded else [leg_of(reference, "reference", artifacts)]
+    legs.append(leg_of(candidate, "candidate", artifacts, replay))
     result = compare_and_log(
         legs,
         reference,

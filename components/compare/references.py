@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from components.common.address import Address, without_logins
 from components.compare.leg import ABSENT, OWN_OPTIONS, RUN_OPTIONS, Leg, LegRuns, Source, differing_options, read_leg
 from components.compare.measure import ALL, Measured, measure
 from components.compare.records import read_record, validate
@@ -187,8 +186,8 @@ def record(name: str, sources: Sequence[Source], source: str) -> Recorded:
 
 def _from_mlflow(run_id: str) -> Recorded:
     """Take the numbers of a run's summary, from the server of MLFLOW_TRACKING_URI, else from the local store."""
-    from components.tracking.lookups import find_run
     from components.tracking.reasons import explain
+    from components.tracking.runs import find_run
     from components.tracking.store import connect, resolve_tracking_uri
 
     label = f"reference {MLFLOW}{run_id}"
@@ -200,9 +199,9 @@ def _from_mlflow(run_id: str) -> Recorded:
     except DualGANError:
         raise
     except Exception as error:
-        raise DualGANError(without_logins(f"{label}: {explain(error, uri)}")) from None
+        raise DualGANError(f"{label}: {explain(error, uri)}") from None
     if run is None:
-        raise BadInput(f"{label}: {Address(uri)} has no such run that you may read")
+        raise BadInput(f"{label}: {uri} has no such run that you may read")
     tags, metrics, ended = run.data.tags, run.data.metrics, (run.info.end_time or 0) / 1000
     if "leg" not in tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs or not 0 < ended < MAX_TIME:
         raise BadInput(f"{label}: not the run of a leg that finished; name a leg's run")

@@ -13,10 +13,9 @@ from components.compare.references import load_reference
 from components.compare.result import Comparison
 from components.compare.verdict import join
 from components.compare.verdict_line import verdict_line
-from components.tracking.advice import artifact_address
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.placement import Placement
-from components.tracking.reasons import explain
+from components.tracking.reasons import artifact_address, explain
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import DualGANError

@@ -21,7 +21,6 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
-import numpy as np
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -33,7 +32,7 @@ from PIL import (
     features,
 )
 
-from dualgan.environment import require_libraries
+from dualgan.environment import PILLOW, require_libraries
 from dualgan.errors import BadInput, DualGANError, first_line
 
 # Keys what is cached of decoded pictures: a change here that changes any picture's pixels needs another number.
@@ -138,7 +137,7 @@ def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
 @contextlib.contextmanager
 def _decoding(source: Source, max_pixels: int) -> Iterator[Any]:
     """Yield the Pillow image of ``source``, not yet decoded; errors in the block become those of open_picture."""
-    require_libraries()
+    require_libraries([PILLOW])
     name = source if isinstance(source, (str, Path)) else getattr(source, "name", "picture")
     try:
         with _opened(source) as file:
@@ -226,6 +225,9 @@ def _bits_of(image: Any) -> int:
 
 def _scaled(image: Any, bits: int) -> Tuple[Any, Any]:
     """Grey of 8 bits from grey of more, and its mask of what is opaque, None if all is."""
+    # Not above: what sends pictures to MLflow beside a training does without NumPy.
+    import numpy as np
+
     values = np.asarray(image)
     # Pillow holds unsigned numbers of 32 bits in signed ones.
     values = values.view(np.uint32) if values.dtype == np.int32 else values

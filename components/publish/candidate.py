@@ -1,13 +1,16 @@
 """What is published: a leg that finished, and the comparison that it was judged by."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.compare.records import Options, Summary, read_options, read_summary
 from components.compare.result import Comparison
+from components.tracking.names import readable_key
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder
+
+# MLflow keeps 256 characters.
+MAX_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,10 @@ class Candidate:
 
     @property
     def image_size(self) -> int:
-        return int(self.options.options["image_size"])
+        size = self.options.options.get("image_size")
+        if not isinstance(size, int):
+            raise BadInput(f"{RunFolder(self.run).options}: image_size {size!r} is no whole number; train the leg anew")
+        return size
 
 
 def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
@@ -73,8 +79,8 @@ def _require_the_same_run(file: Path, comparison: Comparison, leg: str, summary:
 
 
 def model_name(dataset: str) -> str:
-    """The registered model of a dataset: MLflow allows neither slash nor colon in the name."""
-    return f"dualgan-{re.sub(r'[^0-9A-Za-z_.-]+', '-', dataset)}"
+    """Return the name of a dataset's registered model, which no other dataset's has."""
+    return f"dualgan-{readable_key(dataset, MAX_NAME_BYTES, plain='_.-')}"
 
 
 def checked_name(name: str) -> str:

@@ -18,10 +18,10 @@ SMOOTHED_SHARE = 20
 def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
     """Hold the losses of all runs against the reference's, both ways: two one-sided tests of each one's ratio.
 
-    A loss fails if its whole interval is beyond ``bounds.max_loss_ratio``; min_loss, and any loss of one run a leg, if it
-    is beyond ``bounds.gross_loss_ratio``. For a pass the whole intervals of JUDGED_LOSSES have to be within; against a
-    record, of all that it has. Not measured if any loss of any run is not finite: a mean without that step would be no
-    evidence.
+    A loss fails if its whole interval is beyond ``bounds.max_loss_ratio``; min_loss, and any loss of one run a leg, if
+    it is beyond ``bounds.gross_loss_ratio``. A pass needs the whole intervals of JUDGED_LOSSES within; against a
+    record, those of all that it has. Not measured if any loss of any run is not finite: a mean without that step would
+    be no evidence.
     """
     for side in (reference, candidate):
         if side.leg and side.leg.unusable:
@@ -82,7 +82,10 @@ def _within_margin(
         if one.interval is None or ends[name][0] < limits[0] or ends[name][1] > limits[1]
     }
     if not undecided:
-        return Verdict.PASS, f"{candidate}'s losses are within {margin:.3f} times {reference.name}'s ({_listed(judged)})."
+        return (
+            Verdict.PASS,
+            f"{candidate}'s losses are within {margin:.3f} times {reference.name}'s ({_listed(judged)}).",
+        )
     has_spread = all(one.interval for one in undecided.values())
     why = "The seeds scatter too much" if has_spread else "One run a leg is weak evidence, and not enough"
     further = [
@@ -98,7 +101,8 @@ def _listed(estimates: Mapping[str, RatioEstimate]) -> str:
     of_reference, of_candidate = next(iter(estimates.values())).runs
     runs = f"{of_reference} seeds a leg" if of_reference == of_candidate else f"{of_reference} and {of_candidate} runs"
     ratios = [
-        f"{in_words(name)} {one.ratio:.3f}" + (f", {one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else "")
+        f"{in_words(name)} {one.ratio:.3f}"
+        + (f", {one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else "")
         for name, one in estimates.items()
     ]
     return f"{join(ratios)}; {runs if max(of_reference, of_candidate) > 1 else 'one run a leg'}"

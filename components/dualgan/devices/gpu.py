@@ -6,8 +6,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
 
-from dualgan.devices.base import DEFAULTS, Device, DeviceOptions, output_of
+from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
 from dualgan.errors import BadInput
+from dualgan.programs import output_of
 from dualgan.tensorflow_v1 import tf
 
 FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")

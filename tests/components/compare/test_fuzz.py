@@ -28,17 +28,20 @@ from tests.components.compare.test_arithmetic import replay_content
 from tests.components.run_folders import STARTED, write_run
 
 SECONDS = float(os.environ.get("DUALGAN_FUZZ_SECONDS", "60"))
-NAMES = ("options.json", "summary.json", "events.jsonl", "replay.json", "reference.json", "comparison.json", "power", "png")
-
-VALUES = st.one_of(
-    st.sampled_from(
-        [None, True, False, "", "\ud800", "\x1b[31m", [], {}, [[]], {"a": []}, "x" * 20_000, "²", "npu", "classic"]
-        + [math.nan, math.inf, -math.inf, 0, -1, 2**31, 2**63 - 1, 2**64, 10**400, 0.5, 1e-320, 1e308, -1e308]
-    ),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=20),
+NAMES = (
+    "options.json",
+    "summary.json",
+    "events.jsonl",
+    "replay.json",
+    "reference.json",
+    "comparison.json",
+    "power",
+    "png",
 )
+
+NUMBERS = (math.nan, math.inf, -math.inf, 0, -1, 2**31, 2**63 - 1, 2**64, 10**400, 0.5, 1e-320, 1e308, -1e308)
+OTHERS = (None, True, False, "", "\ud800", "\x1b[31m", [], {}, [[]], {"a": []}, "x" * 20_000, "²", "npu", "classic")
+VALUES = st.one_of(st.sampled_from([*NUMBERS, *OTHERS]), st.integers(), st.floats(), st.text(max_size=20))
 # Python's json neither writes nor parses what is nested that deep.
 DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
 
@@ -95,7 +98,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         events = [json.loads(line) for line in RunFolder(run).events.read_text().splitlines()]
         for event in events:
             if "epoch" in event:
-                event |= {"feed": [1.0, 2.0, 1.0, 2.0], "update_norms": dict.fromkeys(("A_g", "B_g", "A_d", "B_d"), 0.1)}
+                event |= {
+                    "feed": [1.0, 2.0, 1.0, 2.0],
+                    "update_norms": dict.fromkeys(("A_g", "B_g", "A_d", "B_d"), 0.1),
+                }
         RunFolder(run).events.write_text("".join(json.dumps(event) + "\n" for event in events))
     write_json(folder / "replay.json", replay_content())
     write_json(folder / "reference.json", record("old", [Source(gpu)], "a test").model_dump(mode="json"))
@@ -170,7 +176,9 @@ NOT_OPENED: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("kind", NOT_OPENED)
-@pytest.mark.parametrize("name", ["options.json", "summary.json", "events.jsonl", "replay.json", "comparison.json", "png"])
+@pytest.mark.parametrize(
+    "name", ["options.json", "summary.json", "events.jsonl", "replay.json", "comparison.json", "png"]
+)
 def test_what_is_no_file_is_refused_and_not_waited_for(name: str, kind: str, artifacts: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(artifacts, tmp_path / "copy"))
     file_called(name, folder).unlink()

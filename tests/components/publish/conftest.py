@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.publish.export import export_graphs
+from components.publish.package import export_graphs
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import RunFolder, read_json, write_json
