@@ -244,7 +244,10 @@ def test_every_runtime_s_pillow_sees_the_same_pixels(trainer: Trainer, tmp_path:
 
 
 def seeds() -> dict[str, bytes]:
-    options = {"PNG": {"icc_profile": profile("Odd!", swapped=True)}, "TIFF": {"compression": "tiff_lzw"}}
+    options: dict[str, dict[str, Any]] = {
+        "PNG": {"icc_profile": profile("Odd!", swapped=True)},
+        "TIFF": {"compression": "tiff_lzw"},
+    }
     made = {kind: encoded(NOISE, kind, **options.get(kind, {})) for kind in ("PNG", "JPEG", "BMP", "WEBP", "TIFF")}
     return {**made, "deep": encoded(Image.fromarray(RAMP), "PNG"), "scans": progressive(20), "grey": tiff(RAMP)}
 
