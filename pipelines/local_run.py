@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from pipelines.run_state import RunState
 
 LOCAL = WORKING_TREE / ".local"
 Runner = Literal["subprocess", "docker"]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EVENTS_FILE, LOG_FILE = "events.jsonl", "log.txt"
 
 
@@ -211,7 +213,7 @@ def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | No
             try:
                 build(state.profile, run_id=state.run_id)(**state.parameters)
             except RuntimeError as error:
-                return tasks.failure or DualGANError(str(error))
+                return tasks.failure or DualGANError(f"KFP: {COLOUR.sub('', str(error))}")
     return None
 
 
