@@ -46,7 +46,12 @@ def test_a_child_is_gone_with_its_parent_however_that_ends(signum: int) -> None:
 
 
 # A task whose main thread heeds no signal, and the process that started it.
-DEAF = "def f():\n    import ctypes, signal\n    signal.pthread_sigmask(signal.SIG_BLOCK, [15])\n    ctypes.CDLL(None).sleep(600)\n"
+DEAF = """
+def f():
+    import ctypes, signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    ctypes.CDLL(None).sleep(600)
+"""
 TASK = ["-m", "components.common.task", "kfp.dsl.executor_main", DEAF, "--executor_input", '{"outputs": {}}']
 PARENT_OF_TASK = f"""
 import os, sys
