@@ -50,9 +50,17 @@ DEAF = """
 def f():
     import ctypes, signal
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    print("deaf", flush=True)
     ctypes.CDLL(None).sleep(600)
 """
-TASK = ["-m", "components.common.task", "kfp.dsl.executor_main", DEAF, "--executor_input", '{"outputs": {}}']
+TASK = [
+    "-m",
+    "components.common.task",
+    "kfp.dsl.executor_main",
+    DEAF,
+    "--executor_input",
+    '{"inputs": {}, "outputs": {"outputFile": "/"}}',
+]
 PARENT_OF_TASK = f"""
 import os, sys
 from components.common.processes import child_process
@@ -67,12 +75,8 @@ def test_a_task_is_gone_in_seconds_after_its_run_was_killed_even_if_it_heeds_no_
     with subprocess.Popen([sys.executable, "-c", PARENT_OF_TASK], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
         task = int(run.stdout.readline())
-        # Until it has reset the signal that comes with its parent's end.
-        deadline = time.monotonic() + SECONDS
-        while len(psutil.Process(task).threads()) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(2)
+        while run.stdout.readline().strip() != "deaf":
+            assert run.poll() is None and psutil.Process(task).status() != psutil.STATUS_ZOMBIE
         run.kill()
     assert is_gone(task, 5.0)
 
