@@ -170,7 +170,8 @@ def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
         ending: run_state.State = "failed" if failure else "finished"
         run_state.write_state(folder, state.model_copy(update={"state": ending}))
     if failure and failed:
-        if isinstance(failure, BadInput) and not any(folder.glob("*/train-*/records/summary.json")):
+        trained = [name for name in ("summary.json", "checkpoint") if any(folder.glob(f"*/train-*/records/{name}"))]
+        if isinstance(failure, BadInput) and not trained:
             _remove(folder)
             raise failure
         if isinstance(failure, BadInput):
