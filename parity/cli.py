@@ -230,8 +230,11 @@ def ui(
     """Serve the local MLflow store and print the address of the comparison page."""
     from components.tracking.store import local_store
     from components.tracking.ui import newest_comparison, serve
+    from pipelines.local_run import LOCAL, end_abandoned
 
     chosen = store or local_store()
+    # What it shows as running does run.
+    end_abandoned(LOCAL)
     # Started in a script's background, Python would leave SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -75,7 +75,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
             raised: by then the verdict is known.
     """
     profile, parameters = _prepared(profile, parameters, runner)
-    _end_abandoned(root)
+    end_abandoned(root)
     folder = run_state.new_folder(root)
     state = RunState(
         run_id=run_state.new_run_id(folder),
@@ -117,7 +117,7 @@ def resume(
     uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
     profile = state.profile.with_seeds(*seeds)
     changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
-    _end_abandoned(root)
+    end_abandoned(root)
     print_status(f"going on with {folder}")
     return _run_in(folder, state.model_copy(update=changed), runner)
 
@@ -230,7 +230,7 @@ def _environment(**variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _end_abandoned(root: Path) -> None:
+def end_abandoned(root: Path) -> None:
     """End what runs that were killed have left open in MLflow, and the containers that they left."""
     for folder, state in run_state.abandoned(root):
         if state.runner == "docker":
