@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -18,6 +19,12 @@ def is_there(tool: str) -> bool:
     if not shutil.which(TOOLS[tool]):
         return False
     return tool != "docker" or not subprocess.run(["docker", "version"], capture_output=True, check=False).returncode
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what it puts into the background with SIGINT ignored, and every process started from here on would
+    # inherit that: tests of Ctrl-C would wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from components.common.html import read_picture
 from components.compare.leg import LegRun
+from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 Picture = NDArray[np.float64]
@@ -32,8 +32,8 @@ OUTPUTS = {"real_A": ("A2B", "A2B2A"), "real_B": ("B2A", "B2A2B")}
 
 
 def read_pixels(path: Path) -> Picture:
-    """Read a picture. Raises BadInput if the file is missing or no whole picture."""
-    return np.asarray(read_picture(path), dtype=np.float64)
+    """Read a picture. Raises BadInput as open_picture does."""
+    return np.asarray(open_picture(path), dtype=np.float64)
 
 
 def pictures_of(run: LegRun, *kinds: str) -> Iterator[tuple[Picture, ...]]:

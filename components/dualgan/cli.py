@@ -1,4 +1,4 @@
-"""The command `dualgan`: train, sample, export, verify, trace, replay, doctor."""
+"""The command `dualgan`: train, sample, translate, export, verify, trace, replay, doctor."""
 
 import argparse
 import atexit
@@ -11,7 +11,7 @@ from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
 from dualgan.environment import require_libraries
-from dualgan.errors import BadInput, exit_code_of
+from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, warn
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
 # Where the module cannot be found, TensorFlow goes without.
@@ -30,6 +30,12 @@ TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
 The run folder holds options.json, events.jsonl (losses of every step), checkpoint/, samples/ and summary.json.
 Started again with the same options, a run that was stopped goes on from its newest checkpoint.
 Exit codes: 0 finished, 1 failed, 2 wrong input, 75 stopped by a signal after saving."""
+
+TRANSLATE_HELP = """Translate your own pictures with a trained run, or with a graph that `export` has written.
+
+Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed. Each
+is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own name.
+OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 some could not be read."""
 
 VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
 
@@ -75,6 +81,21 @@ def parser() -> train_options.Parser:
     sample.add_argument("--count", type=int, default=0, help="how many images (default: 0, all)")
     sample.add_argument("--device", choices=train_options.DEVICES, help="default: the device trained on")
     sample.add_argument("--cache-dir", type=Path, help="folder for decoded images")
+
+    translate = command("translate", help="translate your own pictures", description=TRANSLATE_HELP)
+    model = translate.add_mutually_exclusive_group(required=True)
+    model.add_argument("--run-dir", type=Path, help="run folder with a checkpoint")
+    model.add_argument("--pb", type=Path, help="exported graph (A2B.pb), or the folder that `export` has made")
+    translate.add_argument("--input", type=Path, nargs="+", required=True, help="pictures, or flat folders of them")
+    translate.add_argument("--direction", choices=("A2B", "B2A"), help="from which domain to which")
+    translate.add_argument("--output", required=True, type=Path, help="folder to make")
+    translate.add_argument(
+        "--model-size", action="store_true", help="write pictures at the model's size, not their own"
+    )
+    translate.add_argument(
+        "--device", choices=train_options.DEVICES, help="default: the device trained on; cpu for --pb"
+    )
+    train_options.add_options(translate, ["max_pixels"])
 
     export = commands.add_parser("export", help="write a trained run's generators as frozen graphs, A2B.pb and B2A.pb")
     export.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
@@ -128,8 +149,8 @@ def draw_validation_images(arguments: argparse.Namespace) -> int:
     run_dir = Path(arguments.run_dir)
     output = getattr(arguments, "output", run_dir / "test")
     folders = [Path(folder) if folder else None for folder in (arguments.data_dir, arguments.cache_dir)]
-    count = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
-    print(f"drew {count} pairs of images in {output}")
+    drawn = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
+    print(f"drew {drawn['A']} images of A and {drawn['B']} of B in {output}")
     return 0
 
 
@@ -143,6 +164,25 @@ def train(arguments: argparse.Namespace) -> int:
     summary = start_training(options)
     print("{status} after {steps} steps: min_loss {min_loss}, sec_per_step {sec_per_step}".format(**summary))
     return 0
+
+
+def translate(arguments: argparse.Namespace) -> int:
+    from dualgan import translate as translation
+    from dualgan.pictures import MAX_PIXELS
+
+    direction, device = arguments.direction, arguments.device
+    if arguments.pb:
+        generator = translation.exported_generator(arguments.pb, direction, device)
+    elif direction is None:
+        raise BadInput("--direction: say A2B or B2A")
+    else:
+        generator = translation.generator_of_run(arguments.run_dir, direction, device)
+    own_size, max_pixels = not arguments.model_size, arguments.max_pixels or MAX_PIXELS
+    done = translation.translate(generator, arguments.input, arguments.output, own_size, max_pixels)
+    print(f"translated {done.translated} pictures in {arguments.output}; {translation.SHEET} there shows all")
+    for problem in done.problems:
+        warn(f"not translated: {problem}")
+    return EXIT_BAD_INPUT if done.problems else 0
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -193,6 +233,7 @@ NPU_ADAPTERS = ("npu_bridge", "npu_device")
 COMMANDS = {
     "train": train,
     "sample": draw_validation_images,
+    "translate": translate,
     "export": export,
     "verify": verify,
     "trace": trace,

@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
 from dualgan.environment import LIBRARIES, library_faults, version_of
 from dualgan.errors import BadInput, first_line
+from dualgan.interpreter import known_hole
 from dualgan.options import DEVICES
 
 
@@ -64,6 +65,9 @@ def _device(name: str, faults: Sequence[str]) -> Dict[str, Any]:
 def _lines(content: Dict[str, Any]) -> Iterator[str]:
     for library, version in content["versions"].items():
         yield f"{library:<11} {version}"
+    hole = known_hole()
+    if hole:
+        yield f"{'python':<11} {hole}"
     for name, found in content["devices"].items():
         state = f"usable: {_details(found['description'])}" if found["usable"] else f"not usable: {found['reason']}"
         yield f"{name:<11} {state}"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -28,7 +29,7 @@ PRESETS: Dict[str, Dict[str, Any]] = {
 # What a resumed run may change: nothing that was computed so far depends on it.
 CHANGEABLE = frozenset(
     ("run_dir", "data_dir", "dataset_name", "cache_dir", "train_epochs", "max_steps", "save_freq", "sample_freq")
-    + ("sample_images", "log_freq", "keep_checkpoints", "on_nan", "git_commit")
+    + ("sample_images", "log_freq", "keep_checkpoints", "on_nan", "max_pixels", "git_commit")
 )
 # Names that the original has for an option besides.
 OTHER_NAMES = {"train_epochs": ("--epoch",)}
@@ -46,7 +47,7 @@ def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = Non
 class TrainOptions:
     """Every option of ``dualgan train``; the names are those of the references if they have one."""
 
-    data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/*.{jpg,jpeg,png}")
+    data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/ with .jpg, .png, ... images, or {train,test}{A,B}/")
     run_dir: str = _option("", "run folder to write; if it holds an unfinished run, that run goes on")
     dataset_name: str = _option("", "name of the dataset in records; default: what dataset.json says")
     train_epochs: int = _option(100, "epochs; one is min(images of A, images of B) // batch_size steps")
@@ -88,6 +89,7 @@ class TrainOptions:
     sample_images: int = _option(4, "how many validation images to draw as samples")
     log_freq: int = _option(0, "steps between lines of progress on a pipe; 0: a line every 15 seconds")
     on_nan: str = _option("stop", "what a loss that is not finite does: stop the run, or only be recorded", ON_NAN)
+    max_pixels: int = _option(89_478_485, "an image with more pixels is refused; fetch has the same limit")
     cache_dir: str = _option("", "folder for decoded images; default: $XDG_CACHE_HOME/dualgan or ~/.cache/dualgan")
     git_commit: str = _option("", "commit of the code, for the record")
 
@@ -218,7 +220,11 @@ def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
 def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
     """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
     preset = PRESETS[arguments.preset] if arguments.preset else {}
-    return validated(TrainOptions(**{**preset, **given_options(arguments)}))
+    given = given_options(arguments)
+    if given.get("data_dir"):
+        # The record tells others, and this run when it goes on, where the data are.
+        given["data_dir"] = os.path.abspath(given["data_dir"])
+    return validated(TrainOptions(**{**preset, **given}))
 
 
 def from_dict(values: Mapping[str, Any]) -> TrainOptions:
@@ -257,7 +263,11 @@ def check_loss_scale(loss_scale: str, one_run: bool) -> None:
 
 
 _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
-    (("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints"), lambda n: n >= 1, "at least 1"),
+    (
+        ("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints", "max_pixels"),
+        lambda n: n >= 1,
+        "at least 1",
+    ),
     (("max_steps", "save_freq", "sample_freq", "sample_images", "log_freq", "threads"), lambda n: n >= 0, "0 or more"),
     (("lambda_A", "lambda_B"), lambda x: 0 <= x < float("inf"), "a number from 0 up"),
     (("lr", "clip_value"), lambda x: 0 < x < float("inf"), "a positive number"),

@@ -30,6 +30,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional
 from dualgan.errors import BadInput, warn
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
 from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
+from dualgan.names import MAX_FILE_NAME_BYTES, shortened
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
@@ -39,7 +40,9 @@ LOSS_METRICS = (
 )
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
-SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
+# Which pictures come from an image of A, and which from one of B.
+KINDS_FROM = {"A": ("real_A", "A2B", "A2B2A"), "B": ("real_B", "B2A", "B2A2B")}
+SAMPLE_KINDS = KINDS_FROM["A"] + KINDS_FROM["B"]
 Event = Dict[str, Any]
 # Of the text that says who has a lock.
 MAX_HOLDER = 200
@@ -109,6 +112,10 @@ class Sample(NamedTuple):
     image: str
     kind: str
     path: Path
+
+
+# So long a name leaves room for each of SAMPLE_KINDS and the ending.
+MAX_IMAGE_NAME_BYTES = MAX_FILE_NAME_BYTES - len("-real_A.png")
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:
@@ -188,7 +195,7 @@ def write_json(path: Union[str, Path], content: Any) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes its place at ``path``, on disk and whole, if the block ends without an error."""
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=shortened(path.name, 200, "."), suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -35,7 +35,7 @@ from dualgan.names import MAX_FILE_NAME_BYTES
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions, from_dict, recorded_options
 from dualgan.run_folder import MAX_STEP, NETWORKS, RECONSTRUCTION_METRICS, RunFolder
-from dualgan.sampling import SampleInput, sample_inputs
+from dualgan.sampling import SampleInput, sample_pairs
 from dualgan.step import updates_generators
 from dualgan.subsample import ELEMENTS, Subsample
 from dualgan.taps import Probe, Prober, State, Subsamples, UnforcedRun, open_prober
@@ -232,7 +232,7 @@ def request(arguments: argparse.Namespace) -> Request:
 
 def _as_run(arguments: argparse.Namespace, given: TrainOptions) -> TrainOptions:
     run = recorded_options(RunFolder(Path(given.run_dir)))
-    chosen = train_options.given_options(arguments)
+    chosen = {name: value for name, value in given.as_dict().items() if getattr(arguments, name) is not None}
     own = {name: value for name, value in chosen.items() if name in train_options.LEG_OPTIONS}
     options = train_options.validated(dataclasses.replace(run, **own))
     wanted = dataclasses.replace(options, **chosen)
@@ -248,7 +248,7 @@ def record(wanted: Request, output: Path) -> Trace:
     dataset, cache = open_dataset(options)
     device = open_recorded_device(options)
     data = training_data(options, dataset.digest, cache)
-    pairs = sample_inputs(options, dataset.digest, cache, PAIRS)
+    pairs = sample_pairs(options, dataset.digest, cache, PAIRS)
     with open_prober(options, device) as (prober, session):
         start, first = _start(wanted, prober)
         batches = [data.batch(step) for step in range(first, first + wanted.steps)]

@@ -1,4 +1,4 @@
-"""The two frozen graphs as an MLflow model: code, signature, example and requirements."""
+"""The two generators as an MLflow model: frozen graphs, code, signature, example and requirements."""
 
 import contextlib
 import importlib.metadata
@@ -15,6 +15,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
+from components.train.leg import LegSettings
+from components.train.trainer_process import require_success, run_dualgan
+
 CODE = Path(__file__).with_name("served_model.py")
 DIRECTIONS = ("A2B", "B2A")
 TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu")
@@ -26,6 +29,15 @@ VALUES = {
     "resizing": "to height x width, Pillow's bilinear filter",
     "parameter direction": "A2B (default) or B2A",
 }
+
+
+def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
+    """Make the folder ``output`` with A2B.pb, B2A.pb and signature.json of the newest checkpoint of ``run``.
+
+    The runtime that trained the leg makes them. Raises BadInput or DualGANError, with the exporter's own line, if that
+    fails.
+    """
+    require_success(leg, run_dualgan(leg, ["export", "--run_dir", str(run), "--output", str(output)]))
 
 
 def save_package(

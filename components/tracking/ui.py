@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
+from components.tracking.comparison_view import has_view, view_key
 from components.tracking.links import comparison_url, view_url
-from components.tracking.saved_view import has_view, view_key
 from components.tracking.store import connect, store_uri
 from dualgan.errors import BadInput, DualGANError
 

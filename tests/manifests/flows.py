@@ -55,8 +55,8 @@ def _allows_peer(peers: list[Object] | None, namespace: str, pod: Pod | None) ->
     if peers is None:
         return True
     if pod is None:
-        return False
-    for peer in peers:
+        return any("ipBlock" in peer for peer in peers)
+    for peer in (peer for peer in peers if "ipBlock" not in peer):
         selector = peer.get("namespaceSelector")
         same = pod.namespace == namespace if selector is None else _matches(selector, _namespace_labels(pod.namespace))
         if same and _matches(peer.get("podSelector", {}), dict(pod.labels)):

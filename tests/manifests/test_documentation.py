@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.placement import ARCHITECTURE
 from pipelines.profile import load_profile
+from pipelines.scheduling import ARCHITECTURE
 from tests.manifests.rendered import MANIFESTS, OVERLAYS, ROOT, example_secrets, of_kind, rendered
 from tests.parity.parsing import parse
 

@@ -197,9 +197,10 @@ def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str
         *((mlflow, *places(url)) for url in _addresses(objects, "mlflow")),
         *((retrain, *places(url)) for url in _addresses(objects, "dualgan-parity-retrain")),
         *((pod, mlflow, 5000) for pod in (task, KFP_API_SERVER)),
-        *((pod, DNS, 53) for pod in (mlflow, retrain)),
+        *((pod, DNS, 53) for pod in (mlflow, retrain, task)),
+        *((task, target, port) for target, port in ((SEAWEEDFS, 8333), (KFP_API_SERVER, 8887), (None, 443))),
     ]
-    assert len(wanted) == 9
+    assert len(wanted) == 13
     for source, target, port in wanted:
         assert admitted(objects, source, target, port), f"{source} to {target}, port {port}"
 
@@ -208,6 +209,8 @@ def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str
         (stranger, mlflow, 5000),
         (stranger, task, 8080),
         (task, task, 2222),
+        (task, None, 25),
+        (task, Pod("default", ()), 8080),
         (mlflow, KFP_API_SERVER, 8888),
         (mlflow, None, 80),
         (retrain, None, 80),

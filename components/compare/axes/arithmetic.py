@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from components.compare.bounds import Bounds
 from components.compare.leg import OWN_OPTIONS, RUN_OPTIONS, LegRuns
 from components.compare.records import read_record
-from components.compare.verdict import AxisResult, Number, Verdict, not_measured
+from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 from dualgan.errors import BadInput
 from dualgan.options import CHANGEABLE
 from dualgan.replay_bounds import (
+    CRITICS,
     FLOAT16_PRODUCTS,
     FLOAT32,
+    GENERATORS,
     STEADY_TERMS,
     Check,
     ReplayBounds,
@@ -23,6 +25,7 @@ from dualgan.replay_bounds import (
     rounds_products,
     worst_checks,
 )
+from dualgan.run_folder import NETWORKS
 
 HOW = "`dualgan trace` on the reference and `dualgan replay` on the candidate's device measure it"
 
@@ -87,10 +90,20 @@ class Probe(_Record):
     drawn: bool
     pictures: list[TensorErrors] = Field(min_length=1)
     layers: list[TensorErrors] = Field(min_length=1)
-    gradients: list[TensorErrors] = Field(min_length=1)
-    updates: list[TensorErrors] = Field(min_length=1)
+    gradients: list[TensorErrors]
+    updates: list[TensorErrors]
     update_sizes: dict[str, float]
     terms: dict[str, float]
+
+    @model_validator(mode="after")
+    def _has_every_network(self) -> Self:
+        for networks in (CRITICS, GENERATORS):
+            for errors in (self.gradients, self.updates):
+                if not any(error.name.startswith(networks) for error in errors):
+                    raise ValueError(f"damaged: it has no variable of {join(networks)}")
+        if not set(NETWORKS) <= set(self.update_sizes):
+            raise ValueError(f"damaged: it has not the updates of {join(NETWORKS)}")
+        return self
 
 
 class FreeRun(_Record):
@@ -119,6 +132,8 @@ class Replay(_Record):
         losses = [self.free_run.terms.get(name, []) for name in STEADY_TERMS]
         if any(len(values) != self.steps for values in (*losses, *self.free_run.update_sizes.values())):
             raise ValueError(f"damaged: it has not {self.steps} steps")
+        if all(probe.drawn for probe in self.probes):
+            raise ValueError("damaged: no step of it is from the trace's own weights")
         return self
 
 

@@ -1,6 +1,5 @@
 """The interface of a device, and what all devices share."""
 
-import subprocess
 from contextlib import contextmanager
 from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence
 
@@ -8,15 +7,6 @@ from dualgan.errors import BadInput
 from dualgan.layers import Kernels
 from dualgan.options import DEVICE_OPTIONS, TrainOptions
 from dualgan.tensorflow_v1 import RewriterConfig, operations_explained, tf
-
-
-def output_of(command: Sequence[str], seconds: float = 10.0) -> Optional[str]:
-    """Return what ``command`` prints; None if it is missing, fails or takes longer than ``seconds``."""
-    try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.decode("utf-8", "replace")
 
 
 class Device:

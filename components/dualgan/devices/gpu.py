@@ -6,9 +6,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
 
-from dualgan.devices.base import Device, output_of
+from dualgan.devices.base import Device
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
+from dualgan.programs import output_of
 from dualgan.tensorflow_v1 import tf
 
 FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")

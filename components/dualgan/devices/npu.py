@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+from dualgan import npu_smi
 from dualgan.devices import npu_machine, npu_options
 from dualgan.devices.base import Device
 from dualgan.devices.npu_options import checked_mode, require_cann
@@ -121,10 +122,10 @@ class Npu(Device):
         npu_machine.prepare_single_card(os.environ)
         npu_machine.prepare_folders(os.environ)
         self._cann = npu_machine.installed()
-        self._listing = npu_machine.listing() or npu_machine.Listing(None, [])
+        self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
         self._card = self._listing.cards[0] if self._listing.cards else None
-        if npu_machine.is_newer_than_910(self._card):
-            os.environ.setdefault(npu_machine.HF32_VARIABLE, "0")
+        if npu_smi.is_newer_than_910(self._card):
+            os.environ.setdefault(npu_smi.HF32_VARIABLE, "0")
         self._npu_init = load_adapter(self._package)
         if not self._card and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
@@ -134,8 +135,8 @@ class Npu(Device):
         if self._loss_scale is not None and not hasattr(self._npu_init, "NPULossScaleOptimizer"):
             raise BadInput(f"--loss_scale {self._loss_scale}: the adapter for TensorFlow 2.6.5 has none; leave it off")
         self._precision_mode = checked_mode(options.precision_mode, self._cann, self._card)
-        hf32 = os.environ.get(npu_machine.HF32_VARIABLE) != "0"
-        self.matmul_input_dtype = npu_machine.product_type(self._precision_mode, hf32)
+        hf32 = os.environ.get(npu_smi.HF32_VARIABLE) != "0"
+        self.matmul_input_dtype = npu_smi.product_type(self._precision_mode, hf32)
         if self._cann.number is None or self._cann.number < WORK_PATH_SINCE:
             # CANN's own fallback is the current folder.
             parameters.setdefault("debug_dir", os.environ["ASCEND_WORK_PATH"])
@@ -183,7 +184,7 @@ class Npu(Device):
         return {
             "kind": self.kind,
             "name": f"Ascend {self._card.name.replace('Ascend', '')}" if self._card else "Ascend NPU",
-            "generation": npu_machine.generation(self._card),
+            "generation": npu_smi.generation(self._card),
             "memory_mebibytes": self._card.memory_mebibytes if self._card else None,
             "count": len(cards) or None,
             "health": cards[0].health if cards else None,

@@ -17,7 +17,7 @@ from components.tracking.sync import RunFolderSync
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
-from tests.components.run_folders import write_leg
+from tests.components.run_folders import write_leg, write_run
 from tests.components.tracking.conftest import database, no_tracking_variables, store
 
 __all__ = ["database", "no_tracking_variables", "store"]
@@ -225,3 +225,14 @@ def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypat
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
     with pytest.raises(BadInput, match=r"reference mlflow:0123: sqlite:.* has no such run"):
         load_reference("mlflow:0123")
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_login(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["compare", "--reference", "mlflow:0123", str(write_run(tmp_path / "run"))]) == 1
+    error = capsys.readouterr().err
+    assert "reference mlflow:0123: http://127.0.0.1:9: no answer" in error
+    assert "secret" not in error and "someone" not in error

@@ -7,7 +7,7 @@ import pytest
 
 from components.sample.sheet import write_sheet
 from dualgan.errors import BadInput
-from dualgan.run_folder import SAMPLE_KINDS, sample_path
+from dualgan.run_folder import KINDS_FROM, SAMPLE_KINDS, sample_path
 from tests.components.run_folders import write_samples
 
 
@@ -37,6 +37,15 @@ def test_a_missing_picture_is_said_to_be_missing(tmp_path: Path) -> None:
     sample_path(samples, "val-001", "B2A").unlink()
     write_sheet(samples, "Samples", tmp_path / "sheet.html")
     assert (tmp_path / "sheet.html").read_text().count("missing</span>") == 1
+
+
+def test_a_domain_that_has_fewer_images_has_no_pictures_in_the_last_rows(tmp_path: Path) -> None:
+    samples = write_samples(tmp_path / "step-000100", images=2)
+    for kind in KINDS_FROM["B"]:
+        sample_path(samples, "val-002", kind).unlink()
+    write_sheet(samples, "Samples", tmp_path / "sheet.html")
+    page = (tmp_path / "sheet.html").read_text()
+    assert page.count("<img ") == 9 and "missing" not in page
 
 
 def test_the_title_cannot_become_markup(tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def train(folder: Path, first: int, last: int, attempt: int = 0) -> None:
     append(folder, *[training_step(step, attempt) for step in range(first, last + 1)])
 
 
-def sample(folder: Path, step: int, images: int = 1, shade: int = 90) -> None:
+def sample(folder: Path, step: int, images: int = 1, shade: int = 90, name: str = "") -> None:
     target = RunFolder(folder).samples_of(step)
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for number in range(images):
         for place, kind in enumerate(SAMPLE_KINDS):
             picture = Image.new("RGB", (40, 40), (shade, 40 * place, number))
-            picture.save(sample_path(target, f"{number:04d}", kind))
+            picture.save(sample_path(target, name or f"{number:04d}", kind))
     append(folder, typed("sample", step))
 
 

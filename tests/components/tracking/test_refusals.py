@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follow import LiveTracking
+from components.tracking.follower import LiveTracking
 from components.tracking.placement import Placement
 from dualgan.run_folder import RunFolder
 from parity.cli import main

@@ -1,10 +1,8 @@
 """From a mapping of options, as KFP hands it over, to the trainer's command line."""
 
-from pathlib import Path
-
 import pytest
 
-from components.train.command import checked_options, train_command
+from components.train.leg import checked_options, train_arguments
 from dualgan.cli import parser
 from dualgan.errors import BadInput
 from dualgan.options import from_arguments
@@ -12,8 +10,7 @@ from dualgan.options import from_arguments
 
 def test_the_command_line_says_the_same_as_the_options() -> None:
     options = checked_options({"image_size": 64.0, "lr": 2e-4, "flip": True, "GAN_type": "wgan", "n_critic": 5})
-    command = train_command(Path("python"), options)
-    assert from_arguments(parser().parse_args(command[3:])) == options
+    assert from_arguments(parser().parse_args(train_arguments(options))) == options
 
 
 @pytest.mark.parametrize(

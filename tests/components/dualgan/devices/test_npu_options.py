@@ -9,9 +9,10 @@ import pytest
 from dualgan import options as train_options
 from dualgan.devices import npu_options
 from dualgan.devices.npu import loss_scale
-from dualgan.devices.npu_machine import Cann, Card
+from dualgan.devices.npu_machine import Cann
 from dualgan.devices.npu_options import PRECISION_MODES, checked_mode
 from dualgan.errors import BadInput
+from dualgan.npu_smi import Card
 
 OLD = Cann("5.0.4.alpha005", "21.0.2", Path("/usr/local/Ascend"))
 NEW = Cann("7.0.0", "23.0.3", Path("/usr/local/Ascend"))
