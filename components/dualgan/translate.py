@@ -143,7 +143,7 @@ def translate(
     with whole_folder(output) as unfinished, tf.Graph().as_default() as graph:
         tf.import_graph_def(generator.graph, name="")
         graph.finalize()
-        with tf.Session(config=generator.device.session_config()) as session:
+        with generator.device.open_session() as session:
             run = session.make_callable(f"{OUTPUT}:0", feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
             with open(str(unfinished / SHEET), "w", encoding="utf-8") as sheet:
                 sheet.write(SHEET_START.format(title="Translated pictures"))
