@@ -74,7 +74,8 @@ def download_objects(
         address = f"s3://{bucket}/{entry.key}"
         if partial.note.total != entry.size or partial.size != entry.size:
             max_size = MaxSize(entry.size, "what the bucket's list says")
-            resume(partial, _ranges(client, bucket, entry.key, options), options, max_size, address, count)
+            shared = rate, progress
+            resume(partial, _ranges(client, bucket, entry.key, options), options, max_size, address, shared)
         if partial.size != entry.size:
             raise TransferBroken(f"{address}: changed while it was transferred; try again")
         return partial
@@ -85,11 +86,6 @@ def download_objects(
         ThreadPoolExecutor(options.jobs) as pool,
         Progress("downloading", total, "B") as progress,
     ):
-
-        def count(size: int) -> None:
-            rate.count(size)
-            progress.advance(size)
-
         asked = {name: pool.submit(bring, name, entry) for name, entry in objects.items()}
         try:
             for answer in as_completed(asked.values()):

@@ -117,22 +117,25 @@ class PartialFile:
 
 
 class RateLimit:
-    """The least that a transfer must bring: ``count`` raises TransferBroken when it is too slow for too long."""
+    """The least that a transfer must bring, or several together."""
 
     def __init__(self, label: str, options: TransferOptions) -> None:
         self._label, self._options = label, options
         self._began, self._bytes = time.monotonic(), 0
 
-    def count(self, size: int) -> None:
-        now = time.monotonic()
-        self._bytes += size
-        if (seconds := now - self._began) >= self._options.idle_timeout:
-            if self._bytes < self._options.min_rate * seconds:
-                raise TransferBroken(
-                    f"{self._label}: the transfer is too slow: {self._bytes} bytes in {seconds:.0f} seconds, "
-                    f"less than {self._options.min_rate:g} a second; the same command goes on"
-                )
-            self._began, self._bytes = now, 0
+    def watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield ``chunks``. Raises TransferBroken when they come too slowly for too long."""
+        for chunk in chunks:
+            now = time.monotonic()
+            self._bytes += len(chunk)
+            if (seconds := now - self._began) >= self._options.idle_timeout:
+                if self._bytes < self._options.min_rate * seconds:
+                    raise TransferBroken(
+                        f"{self._label}: the transfer is too slow: {self._bytes} bytes in {seconds:.0f} seconds, "
+                        f"less than {self._options.min_rate:g} a second; the same command goes on"
+                    )
+                self._began, self._bytes = now, 0
+            yield chunk
 
 
 class MaxSize(NamedTuple):
@@ -148,7 +151,7 @@ def resume(
     options: TransferOptions,
     max_size: MaxSize,
     label: str,
-    count: Callable[[int], None] | None = None,
+    shared: tuple[RateLimit, Progress] | None = None,
 ) -> str:
     """Go on with ``partial`` until it is whole, and return its SHA-256 (hex).
 
@@ -158,19 +161,18 @@ def resume(
         options: When to give up.
         max_size: Of the whole file.
         label: How messages name it.
-        count: Told of each chunk's size, if the file is one of several; else this limits the rate and shows progress.
+        shared: The limit and the display of several transfers that this is one of.
 
     Raises:
         TransferBroken: The server brings nothing new, or too little, for as long as ``options`` say.
         BadInput: The file is larger than ``max_size``.
         DualGANError: The disk is too small, or what ``open_range`` raises.
     """
-    rate = RateLimit(label, options)
+    rate, progress = shared or (RateLimit(label, options), None)
     most, newest, retries = partial.size, time.monotonic(), 0
     while True:
         try:
-            for length in _receive(partial, open_range, max_size, label, is_shown=count is None):
-                (count or rate.count)(length)
+            for _ in _receive(partial, open_range, max_size, label, rate, progress):
                 newest = time.monotonic()
                 # Retries are counted in a row: one that brings something new begins a new row.
                 if partial.size > most:
@@ -189,11 +191,11 @@ def resume(
 
 
 def _receive(
-    partial: PartialFile, open_range: OpenRange, max_size: MaxSize, label: str, is_shown: bool
-) -> Iterator[int]:
+    partial: PartialFile, open_range: OpenRange, max_size: MaxSize, label: str, rate: RateLimit, shown: Progress | None
+) -> Iterator[None]:
     overlap = min(OVERLAP, partial.size)
     with open_range(partial.size - overlap, partial.note.validator) as response:
-        chunks = response.chunks
+        chunks = rate.watched(response.chunks)
         totals = {response.total, partial.note.total} - {None}
         is_same = response.validator == partial.note.validator and len(totals) <= 1
         if partial.size and response.offset == partial.size - overlap and is_same:
@@ -204,12 +206,15 @@ def _receive(
             partial.begin(response.validator, response.total)
         total = partial.note.total
         _require_room(partial, max_size, label)
-        progress = Progress("downloading", total, "B", initial=partial.size) if is_shown else None
-        with progress or contextlib.nullcontext():
+        own = (
+            Progress("downloading", total, "B", initial=partial.size)
+            if shown is None
+            else contextlib.nullcontext(shown)
+        )
+        with own as progress:
             for length in partial.append(chunks):
-                if progress:
-                    progress.advance(length)
-                yield length
+                progress.advance(length)
+                yield
                 if total is not None and partial.size > total:
                     raise ContentChanged
                 if total is None:

@@ -22,11 +22,9 @@ class Library(NamedTuple):
     since: str
 
 
-LIBRARIES = (
-    Library("numpy", "numpy", since="1.16"),
-    # Since then filters are Image.Resampling's.
-    Library("pillow", "PIL", since="9.1"),
-)
+# Since then filters are Image.Resampling's.
+PILLOW = Library("pillow", "PIL", since="9.1")
+LIBRARIES = (Library("numpy", "numpy", since="1.16"), PILLOW)
 PROTOBUF_FAULT = "Descriptors cannot"
 
 # What changes the arithmetic, the speed or the card of a training, by name: others, such as TF_TOKEN_... or TF_VAR_...,
@@ -66,9 +64,9 @@ def version_of(module: str) -> str:
         raise BadInput(f"{module} cannot be imported: {import_fault(error)}") from error
 
 
-def library_faults() -> List[str]:
+def library_faults(libraries: Sequence[Library] = LIBRARIES) -> List[str]:
     """Return a line on each library that is missing, broken, or of a version that cannot be used."""
-    return [fault for fault in map(_fault, LIBRARIES) if fault is not None]
+    return [fault for fault in map(_fault, libraries) if fault is not None]
 
 
 def _fault(library: Library) -> Optional[str]:
@@ -86,9 +84,9 @@ def _numbers(version: str) -> List[int]:
     return [int(digits) for digits in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
-def require_libraries() -> None:
+def require_libraries(libraries: Sequence[Library] = LIBRARIES) -> None:
     """Raise BadInput, naming the first one, if a library cannot be used: its faults must not look like the data's."""
-    for fault in library_faults():
+    for fault in library_faults(libraries):
         raise BadInput(f"{fault}; `dualgan doctor` lists what is here")
 
 

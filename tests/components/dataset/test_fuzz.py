@@ -11,6 +11,7 @@ import os
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions, Limits
 from components.dataset.verify import check
-from dualgan.dataset_folder import content_digest, image_counts
+from dualgan.dataset_folder import Description, content_digest, image_counts
 from dualgan.errors import DualGANError
 from dualgan.names import plain_name
 from tests.components.dataset.made import everything_below, make_dataset, make_image
@@ -134,12 +135,13 @@ def test_any_description_is_read_or_refused_in_one_line(description: bytes) -> N
         lock = Path(scratch) / "datasets.lock"
         lock.write_bytes(description)
         options = FetchOptions(lock=lock)
-        for attempt in (
+        attempts: list[Callable[[], Description]] = [
             lambda: fetch(str(folder), Path(scratch) / "data"),
             lambda: check(folder),
             lambda: fetch(str(folder), folder),
             lambda: fetch("http://127.0.0.1:1/a.zip", folder, options),
-        ):
+        ]
+        for attempt in attempts:
             try:
                 assert plain_name(attempt().name)
             except DualGANError as error:
