@@ -195,7 +195,7 @@ def sync(
 
     from components.tracking.placement import Placement, read_placement
     from components.tracking.reasons import explain
-    from components.tracking.sync import RunFolderSync
+    from components.tracking.sync import KILLED, RunFolderSync, is_abandoned
 
     given = Placement(
         tracking_uri=tracking_uri, experiment=experiment, pipeline_run_id=pipeline_run_id, leg=leg, role=role
@@ -207,9 +207,9 @@ def sync(
         def show(position: int) -> None:
             bar.update(position - bar.n)
 
-        syncing = RunFolderSync(folder.path, placement, on_progress=show)
+        syncing = RunFolderSync(folder.path, placement, on_progress=show, dead_is=KILLED)
         try:
-            sent = syncing.step()
+            sent = syncing.step(ended=is_abandoned(folder.path))
         except DualGANError:
             raise
         except Exception as error:

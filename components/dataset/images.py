@@ -1,4 +1,4 @@
-"""Whether files are whole images of a sensible size: checked in processes of their own.
+"""Whether files are whole images of a sensible size, checked with the decoder that training has.
 
 Decoding what anybody may have made is kept out of the process that fetches.
 """
@@ -9,9 +9,8 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from types import TracebackType
 from typing import NamedTuple
 
 from components.common.console import Progress
@@ -30,11 +29,27 @@ class Checked(NamedTuple):
     bits: int = 8
 
 
-def check_image(path: str, limits: Limits) -> Checked:
-    """Check a file with the decoder that training has.
+def check_images(paths: Sequence[str], limits: Limits) -> dict[str, Checked]:
+    """Check image files, and return what is known of each by its path.
 
     Raises DualGANError if the fault is this machine's: a Pillow without a format, no memory.
     """
+    with Progress("checking", len(paths), "images") as progress:
+        found = {}
+        for path, checked in _check_all(paths, limits) if len(paths) <= BATCH else _in_processes(paths, limits):
+            found[path] = checked
+            progress.advance(1)
+        return found
+
+
+def _check_all(paths: Sequence[str], limits: Limits) -> list[tuple[str, Checked]]:
+    # What Pillow only warns of is no reason to refuse a file.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [(path, _check(path, limits)) for path in paths]
+
+
+def _check(path: str, limits: Limits) -> Checked:
     try:
         width, height, bits = check_picture(path, limits.pixels)
     except BadPicture as error:
@@ -44,70 +59,34 @@ def check_image(path: str, limits: Limits) -> Checked:
     return Checked("", bits)
 
 
-def _check_all(paths: Sequence[str], limits: Limits) -> list[Checked]:
-    # What Pillow only warns of is no reason to refuse a file.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [check_image(path, limits) for path in paths]
-
-
-class ImageChecks:
-    """Checks files while more of them are being written: ``submit`` what is written, then ask for ``results``."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._waiting: list[str] = []
-        self._sent: list[tuple[list[str], Future[list[Checked]]]] = []
-        self._pool = _pool(min(len(os.sched_getaffinity(0)), MAX_PROCESSES))
-
-    def submit(self, file: str) -> None:
-        self._waiting.append(file)
-        if len(self._waiting) == BATCH:
-            batch, self._waiting = self._waiting, []
-            self._sent.append((batch, self._send(batch)))
-
-    def results(self) -> dict[str, Checked]:
-        """Return what is known of each file submitted."""
-        with Progress("checking", BATCH * len(self._sent) + len(self._waiting), "images") as progress:
-            found = {}
-            for file, checked in self._answers():
-                progress.advance(1)
-                found[file] = checked
-            return found
-
-    def _answers(self) -> Iterator[tuple[str, Checked]]:
-        for batch, answer in self._sent:
+def _in_processes(paths: Sequence[str], limits: Limits) -> Iterator[tuple[str, Checked]]:
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    pool = _pool(min(len(os.sched_getaffinity(0)), MAX_PROCESSES))
+    try:
+        answers = [pool.submit(_check_all, batch, limits) for batch in batches]
+        for batch, answer in zip(batches, answers, strict=True):
             try:
-                checked = answer.result()
+                yield from answer.result()
             except BrokenProcessPool:
                 # A decoder has crashed, perhaps on another batch: of this one each file is tried alone.
-                checked = [self._check_alone(file) for file in batch]
-            yield from zip(batch, checked, strict=True)
-        yield from zip(self._waiting, _check_all(self._waiting, self.limits), strict=True)
+                yield from _one_by_one(batch, limits)
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise
 
-    def _check_alone(self, file: str) -> Checked:
+
+def _one_by_one(paths: Sequence[str], limits: Limits) -> Iterator[tuple[str, Checked]]:
+    pool = _pool(1)
+    for path in paths:
         try:
-            return self._send([file]).result()[0]
+            yield path, pool.submit(_check, path, limits).result()
         except BrokenProcessPool:
-            return Checked("decoding it ended the decoder")
-
-    def _send(self, files: list[str]) -> "Future[list[Checked]]":
-        try:
-            return self._pool.submit(_check_all, files, self.limits)
-        except BrokenProcessPool:
-            self._pool = _pool(1)
-            return self._pool.submit(_check_all, files, self.limits)
-
-    def __enter__(self) -> "ImageChecks":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
-        if kind is not None:
-            for process in multiprocessing.active_children():
-                process.kill()
+            yield path, Checked("decoding it ended the decoder")
+            pool = _pool(1)
+    pool.shutdown()
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:

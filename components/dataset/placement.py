@@ -3,7 +3,9 @@
 The digest is ``dualgan.dataset_folder.content_digest``: SHA-256 over one line an image, its place
 ``{split}/{domain}/{name}`` (the name in Unicode's normal form C), a NUL and the SHA-256 of its bytes, splits and
 domains in the order of SPLITS and DOMAINS, names by their UTF-8 bytes. So it covers content and names, but neither
-source, archive form, order, times, permissions, machine nor anything else that lies in the folder.
+source, archive form, order, times, permissions, machine nor anything else that lies in the folder. What is made of the
+bytes (orientation, transparency, colour profile, depth) is ``dualgan.pictures.DECODER``'s to say; halves of pairs are
+written as it shows them, so another decoder gives them another digest.
 """
 
 import hashlib
@@ -19,9 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.common.console import Progress
-from components.dataset.collection import CollectedImage, ImageCollection
-from components.dataset.layout import PAIRED, Layout, Slot
+from components.common.console import Progress, print_status
+from components.dataset.collection import Collected, CollectedImage
+from components.dataset.images import check_images
+from components.dataset.layout import PAIRED, Slot
+from components.dataset.options import FetchOptions, Limits
 from dualgan import dataset_folder
 from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS, MAX_EXAMPLES, QUARANTINE, SPLITS, picture_names
 from dualgan.errors import BadInput, printable
@@ -75,16 +79,15 @@ class _Sorted(NamedTuple):
     deep: list[str]
 
 
-def place_images(
-    collection: ImageCollection, layout: Layout, folder: Path, label: str, quarantine: bool
-) -> PlacedImages:
-    """Move the images of ``layout`` to their places in ``folder``; paired images are cut into PNG files.
+def place_images(collected: Collected, folder: Path, label: str, options: FetchOptions) -> PlacedImages:
+    """Check images and move them to their places in ``folder``; paired images are cut into PNG files.
 
-    Images that cannot be used are logged, each by name with the reason; then BadInput is raised, or, with
-    ``quarantine``, they are moved to ``folder``/quarantine, with the reasons in reasons.json. ``label`` is how messages
-    name the source.
+    Images that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
+    ``folder``/quarantine, with the reasons in reasons.json, if that is an option. ``label`` is how messages name the
+    source.
     """
-    good, bad, digest_of_all, deep = _sorted_out(collection, layout)
+    layout = collected.layout
+    good, bad, digest_of_all, deep = _sorted_out(collected, options.limits)
     total = len(good) + len(bad)
     for split in {slot.split for slot in layout.slots.values()}:
         for domain in DOMAINS:
@@ -93,34 +96,36 @@ def place_images(
     for slot in placed:
         good[slot].file.rename(folder / str(slot))
     pairs = {slot: image.file for slot, image in good.items() if slot.domain == PAIRED}
-    for slot, halves in _cut_all(pairs, folder, collection.checks.limits.pixels):
+    for slot, halves in _cut_all(pairs, folder, options.limits.pixels):
         if isinstance(halves, str):
             bad.append(BadImage(f"{slot.split}/{slot.name}", halves, pairs[slot]))
         else:
             placed |= halves
     if bad:
-        _report(bad, total, folder, label, quarantine)
+        _report(bad, total, folder, label, options.quarantine)
     counted = Counter(f"{slot.split}/{slot.domain}" for slot in placed)
     for domain in DOMAINS:
         if not counted[f"train/{domain}"]:
             raise BadInput(f"{label}: no usable image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
     if deep:
-        log.info("more than 8 bits a value, scaled to 8 by the format's range: %d images (%s)", *_examples(deep))
+        print_status(f"more than 8 bits a value, scaled to 8 by the format's range: {_examples(deep)}")
     reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(image.reason for image in bad).most_common())
     aside = f"{len(bad)} in {QUARANTINE} ({reasons})" if bad else "none"
-    log.info("taken: %d images; set aside: %s; ignored: %s", total - len(bad), aside, layout.ignored or "none")
+    print_status(f"taken: {total - len(bad)} images; set aside: {aside}; ignored: {layout.ignored or 'none'}")
     counts = {f"{split}/{domain}": counted[f"{split}/{domain}"] for split in SPLITS for domain in DOMAINS}
     return PlacedImages(counts, digest_of(placed), digest_of_all)
 
 
-def _sorted_out(collection: ImageCollection, layout: Layout) -> _Sorted:
-    checked = collection.checks.results()
+def _sorted_out(collected: Collected, limits: Limits) -> _Sorted:
+    root, slots, _ = collected.layout
+    files = [str(image.file) for name in slots for image in collected.images.get(name, ())]
+    checked = check_images(files, limits)
     good: dict[Slot, CollectedImage] = {}
     everything: dict[Slot, str] = {}
     bad, deep = [], []
-    for name, slot in layout.slots.items():
-        shown, reason = name.removeprefix(layout.root), _bad_name(slot.name)
-        for image in collection.images.get(name, ()):
+    for name, slot in slots.items():
+        shown, reason = name.removeprefix(root), _bad_name(slot.name)
+        for image in collected.images.get(name, ()):
             verdict = checked[str(image.file)]
             if not reason and slot.domain != PAIRED:
                 everything.setdefault(slot, image.sha256)
@@ -133,9 +138,9 @@ def _sorted_out(collection: ImageCollection, layout: Layout) -> _Sorted:
     return _Sorted(good, bad, digest_of(everything), deep)
 
 
-def _examples(names: list[str]) -> tuple[int, str]:
+def _examples(names: list[str]) -> str:
     more = ", ..." if len(names) > MAX_EXAMPLES else ""
-    return len(names), ", ".join(map(_on_one_line, names[:MAX_EXAMPLES])) + more
+    return f"{len(names)} images ({', '.join(map(_on_one_line, names[:MAX_EXAMPLES]))}{more})"
 
 
 def _cut_all(pairs: Mapping[Slot, Path], folder: Path, max_pixels: int) -> Iterator[tuple[Slot, dict[Slot, str] | str]]:

@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 from components.common.console import Progress
 from components.common.errors import TransferBroken
 from components.common.s3 import CHANGED, S3Object, code_of, failures, is_transient
-from components.dataset.collection import ImageCollection
-from components.dataset.download import (
-    CONTENT_RANGE,
+from components.dataset.download import CONTENT_RANGE
+from components.dataset.options import TransferOptions
+from components.dataset.transfer import (
     MaxSize,
     OpenRange,
     PartialFile,
@@ -30,7 +30,6 @@ from components.dataset.download import (
     resume,
     within,
 )
-from components.dataset.options import TransferOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,28 +57,28 @@ def download_objects(
     bucket: str,
     objects: Mapping[str, S3Object],
     folder: Path,
-    collection: ImageCollection,
     options: TransferOptions,
     label: str,
-) -> None:
-    """Put ``objects``, by the names that they get, into ``collection``, as files in ``folder``.
+) -> dict[str, PartialFile]:
+    """Return ``objects``, by the names that they get, as files in ``folder``.
 
     What an earlier try left there is gone on with. Raises what ``failures`` and ``resume`` do.
     """
     log.info("downloading %d objects of %s", len(objects), label)
     rate = RateLimit(label, options)
 
-    def bring(name: str, entry: S3Object) -> tuple[str, Path, str]:
+    def bring(name: str, entry: S3Object) -> PartialFile:
         identity = f"{entry.key}\0{entry.etag}"
         number = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
         partial = PartialFile(folder / f"{number}{Path(name).suffix.lower()}", identity)
         address = f"s3://{bucket}/{entry.key}"
         if partial.note.total != entry.size or partial.size != entry.size:
             max_size = MaxSize(entry.size, "what the bucket's list says")
-            resume(partial, _ranges(client, bucket, entry.key, options), options, max_size, address, count)
+            shared = rate, progress
+            resume(partial, _ranges(client, bucket, entry.key, options), options, max_size, address, shared)
         if partial.size != entry.size:
             raise TransferBroken(f"{address}: changed while it was transferred; try again")
-        return name, partial.file, partial.sha256
+        return partial
 
     total = sum(entry.size for entry in objects.values())
     with (
@@ -87,15 +86,11 @@ def download_objects(
         ThreadPoolExecutor(options.jobs) as pool,
         Progress("downloading", total, "B") as progress,
     ):
-
-        def count(size: int) -> None:
-            rate.count(size)
-            progress.advance(size)
-
-        asked = [pool.submit(bring, name, entry) for name, entry in objects.items()]
+        asked = {name: pool.submit(bring, name, entry) for name, entry in objects.items()}
         try:
-            for answer in as_completed(asked):
-                collection.add_file(*answer.result())
+            for answer in as_completed(asked.values()):
+                answer.result()
+            return {name: answer.result() for name, answer in asked.items()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

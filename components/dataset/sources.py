@@ -1,6 +1,5 @@
 """What the user may name as a dataset's source, and what each form means."""
 
-import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -10,7 +9,7 @@ from components.common.s3 import parse_address
 from components.dataset.catalogue import CATALOGUE, nearest_names
 from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.errors import BadInput
-from dualgan.names import shortened
+from dualgan.names import plain_name
 
 FORMS = (
     ("NAME", "a dataset of the catalogue below"),
@@ -74,10 +73,6 @@ class Synthetic(NamedTuple):
     options: SyntheticOptions
 
 
-# What a dataset may be called: its name becomes part of titles, of names and queries in MLflow, and of links.
-NOT_IN_A_NAME = re.compile(r"^\W+|[^\w .,+@()=-]+")
-MAX_NAME = 100
-
 Source = Download | S3Location | LocalFolder | LocalArchive | Synthetic
 
 
@@ -98,11 +93,6 @@ def parse_source(text: str) -> Source:
         entry = CATALOGUE[text]
         return Download(entry.name, entry.name, entry.urls, entry.sha256, entry.advice)
     return _local(text)
-
-
-def plain_name(text: str) -> str:
-    """Return ``text`` as a dataset may be called: "it's" becomes "it-s", and what is long is shortened."""
-    return shortened(NOT_IN_A_NAME.sub("-", text).strip("- "), MAX_NAME)
 
 
 def parse_s3(text: str) -> S3Location:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan.errors import BadInput
-from dualgan.names import shortened
+from dualgan.names import plain_name, shortened
 from dualgan.run_folder import MAX_IMAGE_NAME_BYTES, read_json
 
 SPLITS = ("train", "val")
@@ -168,10 +168,15 @@ def describe(folder: Path) -> Description:
     """
     file = Path(folder) / DESCRIPTION
     if not file.is_file():
-        return Description(Path(folder).name, str(folder), image_counts(folder), content_digest(folder))
+        name = plain_name(Path(folder).resolve().name) or "dataset"
+        return Description(name, str(folder), image_counts(folder), content_digest(folder))
     try:
         content = read_json(file)
-        return Description(content["name"], content["source"], dict(content["counts"]), content["digest"])
+        texts = [content[key] for key in ("name", "source", "digest")]
+        counts = dict(content["counts"])
+        if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in counts.values()):
+            raise ValueError("name, source and digest are texts, counts are whole numbers")
+        return Description(plain_name(texts[0]) or "dataset", texts[1], counts, texts[2])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file}: not a dataset description ({error!r}); fetch the dataset anew") from None
 

@@ -21,7 +21,6 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
-import PIL
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -33,6 +32,7 @@ from PIL import (
     features,
 )
 
+from dualgan.environment import PILLOW, require_libraries
 from dualgan.errors import BadInput, DualGANError, first_line
 
 # Keys what is cached of decoded pictures: a change here that changes any picture's pixels needs another number.
@@ -44,7 +44,6 @@ MAX_SAMPLE_PIXELS = 1 << 24
 # Each scan of a JPEG goes over the whole picture; real ones have up to 12.
 MAX_SCANS = 100
 MAX_JPEG_BYTES = 1 << 28
-MIN_PILLOW = (9, 1)
 
 FORMATS: Dict[str, Tuple[bytes, str, Callable[[BinaryIO], Any]]] = {
     "JPEG": (rb"\xff\xd8\xff", "jpg", JpegImagePlugin.JpegImageFile),
@@ -135,18 +134,10 @@ def check_picture(source: Source, max_pixels: int = MAX_PIXELS) -> PictureFacts:
         return facts
 
 
-def check_pillow() -> None:
-    """Raise DualGANError if the installed Pillow is older than this software needs."""
-    found = tuple(int(number) for number in re.findall(r"\d+", PIL.__version__)[:2])
-    if found < MIN_PILLOW:
-        wanted = ".".join(str(number) for number in MIN_PILLOW)
-        raise DualGANError(f"Pillow {PIL.__version__} is too old; install Pillow {wanted} or later")
-
-
 @contextlib.contextmanager
 def _decoding(source: Source, max_pixels: int) -> Iterator[Any]:
     """Yield the Pillow image of ``source``, not yet decoded; errors in the block become those of open_picture."""
-    check_pillow()
+    require_libraries([PILLOW])
     name = source if isinstance(source, (str, Path)) else getattr(source, "name", "picture")
     try:
         with _opened(source) as file:

@@ -30,7 +30,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional
 from dualgan.errors import BadInput, warn
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
 from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
-from dualgan.names import MAX_FILE_NAME_BYTES
+from dualgan.names import MAX_FILE_NAME_BYTES, shortened
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
@@ -195,7 +195,7 @@ def write_json(path: Union[str, Path], content: Any) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes its place at ``path``, on disk and whole, if the block ends without an error."""
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=shortened(path.name, 200, "."), suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

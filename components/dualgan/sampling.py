@@ -67,18 +67,19 @@ def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -
     for domain in DOMAINS:
         split = "val" if list_images(Path(options.data_dir), "val", domain) else "train"
         images[domain], names[domain] = domain_images(options, split, domain, digest, cache)
-    pairs = min(map(len, names.values()))
     longer = max(DOMAINS, key=lambda domain: len(names[domain]))
-    inputs = []
-    for index, name in enumerate(names[longer][: count or None]):
-        if index < pairs:
-            inputs.append(SampleInput(names["A"][index], images["A"][index], images["B"][index]))
-            continue
-        is_taken = longer == "B" and name in names["A"]
-        own_name = shortened(name, MAX_IMAGE_NAME_BYTES, "-B") if is_taken else name
-        blank = {domain: np.zeros_like(images[domain][0]) for domain in DOMAINS}
-        blank[longer] = images[longer][index]
-        inputs.append(SampleInput(own_name, blank["A"], blank["B"], (longer,)))
+    total = min(count or len(names[longer]), len(names[longer]))
+    pairs = min(total, *map(len, names.values()))
+    inputs = [SampleInput(names["A"][index], images["A"][index], images["B"][index]) for index in range(pairs)]
+    blanks = {domain: np.zeros_like(images[domain][0]) for domain in DOMAINS}
+    taken = set(names["A"][:pairs])
+    for index in range(pairs, total):
+        name = names[longer][index]
+        while name in taken:
+            name = shortened(name, MAX_IMAGE_NAME_BYTES, "-" + longer)
+        taken.add(name)
+        alone = dict(blanks, **{longer: images[longer][index]})
+        inputs.append(SampleInput(name, alone["A"], alone["B"], (longer,)))
     return inputs
 
 

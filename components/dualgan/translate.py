@@ -6,8 +6,9 @@ A picture is squeezed to the model's size as the training images were, translate
 import base64
 import html
 import io
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, TextIO, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple
 from urllib.parse import quote
 
 import numpy as np
@@ -140,33 +141,40 @@ def translate(
     if rest:
         warn(f"not taken: {rest}")
     problems = []
-    with whole_folder(output) as unfinished, tf.Graph().as_default() as graph:
-        tf.import_graph_def(generator.graph, name="")
-        graph.finalize()
-        with tf.Session(config=generator.device.session_config()) as session:
-            run = session.make_callable(f"{OUTPUT}:0", feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
-            with open(str(unfinished / SHEET), "w", encoding="utf-8") as sheet:
-                sheet.write(SHEET_START.format(title="Translated pictures"))
-                for file, name in zip(files, picture_names(files)):
-                    try:
-                        picture = open_picture(file, max_pixels)
-                    except BadPicture as error:
-                        problems.append(str(error))
-                        continue
-                    translation = _translated(picture, generator, run)
-                    if own_size:
-                        translation = translation.resize(picture.size, Image.Resampling.BICUBIC)
-                    translation.save(str(unfinished / f"{name}.png"))
-                    _add_row(sheet, f"{name}.png", picture, translation)
-                sheet.write("</table></body></html>\n")
+    with whole_folder(output) as unfinished, _translator(generator) as translated:
+        with open(str(unfinished / SHEET), "w", encoding="utf-8") as sheet:
+            sheet.write(SHEET_START.format(title="Translated pictures"))
+            for file, name in zip(files, picture_names(files)):
+                try:
+                    picture = open_picture(file, max_pixels)
+                except BadPicture as error:
+                    problems.append(str(error))
+                    continue
+                translation = translated(picture)
+                if own_size:
+                    translation = translation.resize(picture.size, Image.Resampling.BICUBIC)
+                translation.save(str(unfinished / f"{name}.png"))
+                _add_row(sheet, f"{name}.png", picture, translation)
+            sheet.write("</table></body></html>\n")
         if len(problems) == len(files):
             raise BadInput(f"none of {len(files)} pictures can be read: {problems[0]}")
     return Outcome(len(files) - len(problems), problems)
 
 
-def _translated(picture: Image.Image, generator: Generator, run: Callable[..., Any]) -> Image.Image:
-    pixels = resized(picture, generator.size, generator.channels)
-    return to_picture(run(normalised(pixels)[np.newaxis])[0])
+@contextmanager
+def _translator(generator: Generator) -> Iterator[Callable[[Image.Image], Image.Image]]:
+    """Yield a function that translates an RGB picture, at the model's size."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(generator.graph, name="")
+        graph.finalize()
+        with generator.device.open_session() as session:
+            run = session.make_callable(f"{OUTPUT}:0", feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
+
+            def translated(picture: Image.Image) -> Image.Image:
+                pixels = resized(picture, generator.size, generator.channels)
+                return to_picture(run(normalised(pixels)[np.newaxis])[0])
+
+            yield translated
 
 
 def _add_row(sheet: TextIO, name: str, picture: Image.Image, translation: Image.Image) -> None:

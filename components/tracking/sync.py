@@ -5,7 +5,9 @@ of images), so nothing is sent twice, whoever sent it and however that ended. A 
 by name and step: where a resumed training writes steps again, the points that were sent first stay.
 """
 
+import fcntl
 import json
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,9 @@ PARAMS_PER_BATCH = 100
 PARAM_LENGTH = 6000
 MAX_STEPS = 2**53
 DATASET_DIGEST_LENGTH = 36
+
+# What the trainer holds while it works in a run folder; its text ends with the machine's name.
+TRAINER_LOCK, MAX_HOLDER = ".lock", 1000
 
 # In MLflow's words.
 GONE = "must be in the 'active' state"
@@ -306,6 +311,19 @@ class RunFolderSync:
             return read_json(file)
         except DamagedFile as error:
             raise BadInput(f"{error}; it was not written by the trainer") from None
+
+
+def is_abandoned(run_folder: Path) -> bool:
+    """Return whether a trainer worked in the folder and none does any more: its lock ends with its process.
+
+    False if that cannot be told, as of a folder that was copied from another machine.
+    """
+    try:
+        with (run_folder / TRAINER_LOCK).open(encoding="utf-8", errors="replace") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return file.read(MAX_HOLDER).strip().endswith(f" on {platform.node()}")
+    except OSError:
+        return False
 
 
 def end_interrupted(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""An Ascend machine: CANN (Huawei's libraries) and the driver that are installed, and what they need."""
+"""An Ascend machine: CANN (Huawei's libraries) and the driver that are installed, and what they need of a process."""
 
 import os
 import re

@@ -8,7 +8,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from mypy_boto3_s3 import S3Client
 
-from components.dataset import download
+from components.dataset import transfer
 from tests.components.dataset.http_server import FaultyServer
 from tests.components.dataset.made import make_dataset, noise, zipped
 
@@ -25,7 +25,7 @@ def dataset(tmp_path: Path) -> Path:
 def faulty(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
     """A server of ``dataset`` as a zip file of about 400 kB; between tries nobody waits long."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(transfer, "FIRST_DELAY", 0.01)
     (dataset / "noise.bin").write_bytes(noise(400_000))
     archive = zipped(dataset, tmp_path / "served.zip")
     server = FaultyServer(archive.read_bytes())

@@ -13,8 +13,7 @@ from random import Random
 import psutil
 import pytest
 
-from components.dataset.download import CHUNK, OVERLAP
-from components.dataset.images import BATCH
+from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
@@ -22,24 +21,28 @@ from tests.components.dataset.made import everything_below, make_dataset, make_n
 DEADLINE = 60.0
 KILLS = 20
 SECONDS_TO_END = 5.0
-# A fetch that kills itself when it has unpacked so many images, for nobody else could be sure to meet that moment.
+# A fetch that kills itself when it has unpacked so many images, or checked so many, for nobody else could be sure to
+# meet that moment.
 KILLING = """
 import multiprocessing, os, signal, sys
 from pathlib import Path
-from components.dataset.collection import ImageCollection as Collection
+from components.common.console import Progress
 from components.dataset.fetch import fetch
 
-limit, source, destination = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-add = Collection.add
+title, limit, source, destination = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+advance, done = Progress.advance, 0
 
-def add_or_die(self, name, chunks):
-    add(self, name, chunks)
-    if len(self.images) == limit:
+def advance_or_die(self, count):
+    global done
+    advance(self, count)
+    done += self._title == title
+    if done == limit:
         print(*[process.pid for process in multiprocessing.active_children()], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-Collection.add = add_or_die
-fetch(source, destination)
+Progress.advance = advance_or_die
+if __name__ == "__main__":
+    fetch(source, destination)
 """
 
 
@@ -114,21 +117,20 @@ def runs(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "unpacked", [pytest.param(1, marks=pytest.mark.stress), pytest.param(40, marks=pytest.mark.stress), 120]
+    ("title", "limit"), [pytest.param("unpacking", 100, marks=pytest.mark.stress), ("checking", 1)]
 )
-def test_a_fetch_that_is_killed_while_it_unpacks_downloads_nothing_again(
-    faulty: FaultyServer, tmp_path: Path, unpacked: int
+def test_a_fetch_that_is_killed_while_it_unpacks_or_checks_downloads_nothing_again(
+    faulty: FaultyServer, tmp_path: Path, title: str, limit: int
 ) -> None:
     source = make_dataset(tmp_path / "large", ("train/A", "train/B"))
     for number in range(200):
         make_noisy_image(source / "train" / "A" / f"{number}.png", number, 16, 16)
     faulty.content = zipped(source, tmp_path / "large.zip").read_bytes()
-    command = [sys.executable, "-c", KILLING, str(unpacked), faulty.url, str(tmp_path / "data")]
+    command = [sys.executable, "-c", KILLING, title, str(limit), faulty.url, str(tmp_path / "data")]
     killed = subprocess.run(command, check=False, timeout=60, stdout=subprocess.PIPE, text=True)
     assert killed.returncode == -signal.SIGKILL
     checking = [int(pid) for pid in killed.stdout.splitlines()[-1].split()]
-    assert bool(checking) == (unpacked > BATCH)
-    assert len(list((tmp_path / ".data.fetch" / "images").rglob("*.*"))) == unpacked
+    assert bool(checking) == (title == "checking")
     assert not (tmp_path / "data").exists()
     finished(start_fetch(faulty.url, tmp_path / "data"))
     assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]

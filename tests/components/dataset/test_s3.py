@@ -12,13 +12,11 @@ from mypy_boto3_s3 import S3Client
 
 from components.common.errors import TransferBroken
 from components.common.s3 import client, objects_below
-from components.dataset.collection import ImageCollection
-from components.dataset.download import CHUNK, OVERLAP
 from components.dataset.fetch import fetch
-from components.dataset.images import ImageChecks
 from components.dataset.mirror import mirror
-from components.dataset.options import FetchOptions, Limits, TransferOptions
+from components.dataset.options import FetchOptions, TransferOptions
 from components.dataset.s3 import download_objects
+from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.conftest import BUCKET
@@ -136,9 +134,8 @@ def test_an_object_larger_than_the_list_says_is_not_written(s3: S3Client, tmp_pa
     s3.put_object(Bucket=BUCKET, Key="a.png", Body=noise(300_000))
     (entry,) = objects_below(s3, BUCKET, "a.png")
     claimed = {"a.png": entry._replace(size=1000)}
-    with ImageChecks(Limits()) as checks, pytest.raises(BadInput, match="more than 1000 bytes"):
-        collection = ImageCollection(tmp_path, checks)
-        download_objects(s3, BUCKET, claimed, tmp_path, collection, TransferOptions(), "s3://team")
+    with pytest.raises(BadInput, match="more than 1000 bytes"):
+        download_objects(s3, BUCKET, claimed, tmp_path, TransferOptions(), "s3://team")
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1000
 
 

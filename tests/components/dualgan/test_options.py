@@ -1,5 +1,7 @@
 """The command line takes the references' names and spellings."""
 
+from pathlib import Path
+
 import pytest
 
 from dualgan import options as train_options
@@ -17,6 +19,11 @@ def test_the_references_spellings_are_understood() -> None:
     assert options_of("--flip").flip and options_of("--flip", "True").flip
     assert not options_of("--flip", "False").flip and not options_of().flip
     assert options_of("--dataset_name", "facades", "--log_freq", "10").log_freq == 10
+
+
+def test_a_relative_data_dir_is_recorded_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert options_of("--data_dir", "faces").data_dir == str(tmp_path / "faces")
 
 
 def test_presets_are_the_ascend_scripts_and_give_way_to_options() -> None:

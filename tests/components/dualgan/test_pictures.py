@@ -203,7 +203,7 @@ def test_a_limit_of_pixels_is_the_given_one_and_not_pillow_s(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("module", "attribute", "value", "message"),
     [
-        (PIL, "__version__", "8.4.0", "Pillow 8.4.0 is too old; install Pillow 9.1 or later"),
+        (PIL, "__version__", "8.4.0", "pillow 8.4.0 is too old: 9.1 or newer is needed"),
         (features, "check", lambda feature: feature != "webp", "this Pillow was built without WebP"),
     ],
 )
@@ -244,7 +244,10 @@ def test_every_runtime_s_pillow_sees_the_same_pixels(trainer: Trainer, tmp_path:
 
 
 def seeds() -> dict[str, bytes]:
-    options = {"PNG": {"icc_profile": profile("Odd!", swapped=True)}, "TIFF": {"compression": "tiff_lzw"}}
+    options: dict[str, dict[str, Any]] = {
+        "PNG": {"icc_profile": profile("Odd!", swapped=True)},
+        "TIFF": {"compression": "tiff_lzw"},
+    }
     made = {kind: encoded(NOISE, kind, **options.get(kind, {})) for kind in ("PNG", "JPEG", "BMP", "WEBP", "TIFF")}
     return {**made, "deep": encoded(Image.fromarray(RAMP), "PNG"), "scans": progressive(20), "grey": tiff(RAMP)}
 

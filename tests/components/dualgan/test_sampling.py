@@ -82,6 +82,8 @@ def test_each_domain_is_drawn_whole(trained: Path, dataset: Path, tmp_path: Path
     output = tmp_path / "drawn"
     assert sample(trained / "run", output, copy, cache_dir=tmp_path / "cache") == {longer: 3, shorter: 1}
     drawn = read_samples(output)
+    # Of B there is an image called as the pair is, after A's.
+    assert {sample.image for sample in drawn} == {"A": {"x", "y", "z"}, "B": {"y", "y-B", "z"}}[longer]
     kinds = [sample.kind for sample in drawn]
     assert [kinds.count(f"real_{domain}") for domain in (longer, shorter)] == [3, 1]
     assert [kinds.count(f"{longer}2{shorter}"), kinds.count(f"{shorter}2{longer}")] == [3, 1]

@@ -10,7 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking.comparison_view import has_view, log_comparison, publish_view
-from components.tracking.links import comparison_url, ui_address, view_url
+from components.tracking.links import comparison_url, view_url
 from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun, find_experiment
 from components.tracking.sync import RunFolderSync
@@ -147,8 +147,3 @@ def test_the_saved_view_opens_with_the_curves_and_the_images_of_both_legs(
     assert ">Curves<" in text
     assert ">Images<" in text
     assert "A2B/猫_-" in text
-
-
-def test_the_address_of_a_server_is_shown_without_its_password() -> None:
-    assert ui_address("https://me:secret@mlflow.example:5000/") == "https://mlflow.example:5000"
-    assert ui_address("sqlite:////data/mlflow.db") is None

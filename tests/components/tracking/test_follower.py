@@ -222,16 +222,6 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
     assert len(images(client, run)) == 12
 
 
-def test_a_trainer_that_dies_leaves_a_failed_run(tmp_path: Path, server: str, client: MlflowClient) -> None:
-    folder = tmp_path / "run"
-    with LiveTracking(folder, place(server, "killed"), interval=0.1) as tracking:
-        begin(folder)
-        train(folder, 1, 3)
-
-    assert tracking.complete
-    assert only_leg(client, "killed").info.status == "FAILED"
-
-
 def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:
     folder = finished_run(tmp_path / "run")
     with socket.create_server(("127.0.0.1", 0)) as silent:

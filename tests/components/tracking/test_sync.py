@@ -9,9 +9,10 @@ from components.tracking.events import START, events_after
 from components.tracking.placement import Placement, read_placement, write_placement
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
-from components.tracking.sync import RunFolderSync, Sent, end_interrupted
-from dualgan.errors import BadInput, DualGANError
+from components.tracking.sync import RunFolderSync, Sent, end_interrupted, is_abandoned
+from dualgan.errors import BadInput
 from dualgan.run_folder import SAMPLE_KINDS, RunFolder
+from parity.cli import main
 from tests.components.tracking.folders import (
     METRICS,
     append,
@@ -256,6 +257,26 @@ def test_what_an_interrupted_pipeline_left_open_is_killed_and_runs_again_if_it_g
     assert [run.info.status for run in parents(client, "killed-pipeline")] == ["RUNNING"]
 
 
+def test_a_training_whose_trainer_is_gone_is_killed_by_the_next_sync(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    folder = begin(tmp_path / "run")
+    train(folder, 1, 5)
+    command = ["sync", str(folder), "--tracking-uri", server, "--pipeline-run-id", "gone"]
+    assert not is_abandoned(folder)
+    with RunFolder(folder).locked():
+        assert not is_abandoned(folder)
+        assert main(command) == 0
+        statuses = [only_leg(client, "gone").info.status]
+
+    assert is_abandoned(folder)
+    assert main(command) == 0
+    statuses.append(only_leg(client, "gone").info.status)
+    assert statuses == ["RUNNING", "KILLED"]
+    (folder / ".lock").write_text("process 1 on another-machine\n")
+    assert not is_abandoned(folder)
+
+
 def test_a_training_that_is_no_part_of_a_pipeline_ends_its_parent(
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
@@ -289,16 +310,6 @@ def test_more_points_than_one_request_takes_all_arrive(tmp_path: Path, store: Pa
     client = connect(store_uri(store))
     run = only_leg(client, "many")
     assert [point[0] for point in history(client, run, "loss/B_loss")] == list(range(1, 1101))
-
-
-def test_a_deleted_experiment_is_said_with_the_way_to_restore_it(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    experiment_id = client.create_experiment("deleted")
-    client.delete_experiment(experiment_id)
-
-    with pytest.raises(DualGANError, match=f"restore --experiment-id {experiment_id}"):
-        RunFolderSync(finished_run(tmp_path / "run"), Placement(server, experiment="deleted")).step()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is on an Ascend machine is read as its installers write it, and made what one card needs."""
+"""CANN's version is read as its installers write it, and a process gets what one card needs."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,7 @@ from pathlib import Path
 import pytest
 
 from dualgan.devices import npu_machine
-from dualgan.devices.npu_machine import (
-    FOLDER_VARIABLES,
-    prepare_folders,
-    prepare_single_card,
-)
+from dualgan.devices.npu_machine import FOLDER_VARIABLES, prepare_folders, prepare_single_card
 from dualgan.errors import BadInput
 
 
