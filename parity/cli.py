@@ -36,17 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from components.tracking.store import leave_out_data_libraries
 
             leave_out_data_libraries()
-    return run_app(app, "parity", _with_newest(arguments))
+    return run_app(app, "parity", with_newest(arguments))
 
 
-def _with_newest(arguments: Sequence[str]) -> list[str]:
+def with_newest(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with a value after a --resume that has none, which typer's options cannot do without."""
-    following = [*arguments[1:], "-"]
-    pairs = zip(arguments, following, strict=True)
-    return [
-        text for one, next_one in pairs
-        for text in ([one, NEWEST] if one == "--resume" and next_one.startswith("-") else [one])
-    ]  # fmt: skip
+    found = []
+    for position, text in enumerate(arguments):
+        found.append(text)
+        if text == "--resume" and (position + 1 == len(arguments) or arguments[position + 1].startswith("-")):
+            found.append(NEWEST)
+    return found
 
 
 @command(app, "run", HERE, "parity run --dataset facades --option max_steps=5000")
@@ -231,8 +231,11 @@ def ui(
     """Serve the local MLflow store and print the address of the comparison page."""
     from components.tracking.store import local_store
     from components.tracking.ui import newest_comparison, serve
+    from pipelines.local_run import LOCAL, end_abandoned
 
     chosen = store or local_store()
+    # What it shows as running does run.
+    end_abandoned(LOCAL)
     # Started in a script's background, Python would leave SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from pipelines.run_state import RunState
 
 LOCAL = WORKING_TREE / ".local"
 Runner = Literal["subprocess", "docker"]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EVENTS_FILE, LOG_FILE = "events.jsonl", "log.txt"
 
 
@@ -73,7 +75,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
             raised: by then the verdict is known.
     """
     profile, parameters = _prepared(profile, parameters, runner)
-    _end_abandoned(root)
+    end_abandoned(root)
     folder = run_state.new_folder(root)
     state = RunState(
         run_id=run_state.new_run_id(folder),
@@ -115,7 +117,7 @@ def resume(
     uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
     profile = state.profile.with_seeds(*seeds)
     changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
-    _end_abandoned(root)
+    end_abandoned(root)
     print_status(f"going on with {folder}")
     return _run_in(folder, state.model_copy(update=changed), runner)
 
@@ -168,7 +170,8 @@ def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
         ending: run_state.State = "failed" if failure else "finished"
         run_state.write_state(folder, state.model_copy(update={"state": ending}))
     if failure and failed:
-        if isinstance(failure, BadInput) and not any(folder.glob("*/train-*/records/summary.json")):
+        trained = [name for name in ("summary.json", "checkpoint") if any(folder.glob(f"*/train-*/records/{name}"))]
+        if isinstance(failure, BadInput) and not trained:
             _remove(folder)
             raise failure
         if isinstance(failure, BadInput):
@@ -211,7 +214,7 @@ def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | No
             try:
                 build(state.profile, run_id=state.run_id)(**state.parameters)
             except RuntimeError as error:
-                return tasks.failure or DualGANError(str(error))
+                return tasks.failure or DualGANError(f"KFP: {COLOUR.sub('', str(error))}")
     return None
 
 
@@ -227,7 +230,7 @@ def _environment(**variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _end_abandoned(root: Path) -> None:
+def end_abandoned(root: Path) -> None:
     """End what runs that were killed have left open in MLflow, and the containers that they left."""
     for folder, state in run_state.abandoned(root):
         if state.runner == "docker":

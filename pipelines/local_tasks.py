@@ -46,6 +46,8 @@ class Tasks:
 
         def run() -> int:
             environment = {**os.environ, **(env_vars or {}), PARENT_VARIABLE: str(os.getpid())}
+            # What KFP has said comes before what the task says.
+            self.log.flush()
             # A session of its own: a terminal's Ctrl-C comes to the run, which then ends its task.
             settings: dict[str, Any] = {"env": environment, "stdout": self.log, "stderr": self.log}
             with child_process(full_command, margin=1.0, start_new_session=True, **settings) as process:

@@ -23,6 +23,7 @@ from dualgan.errors import EXIT_FAILED, described
 # The process id of the run on this machine that a task belongs to.
 PARENT_VARIABLE = "DUALGAN_PARENT"
 ERROR_FILE = "error.json"
+POLL_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -53,6 +54,7 @@ def _ending_in_time() -> Iterator[None]:
     die_with_parent(signal.SIGTERM)
     if os.getppid() != parent:
         raise Terminated(signal.SIGTERM)
+    threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
     try:
         with terminations_raised(signal.SIGINT, signal.SIGTERM, on_first=_kill_all_later):
             yield
@@ -60,6 +62,14 @@ def _ending_in_time() -> Iterator[None]:
         if os.getppid() != parent:
             # Nobody is there to end what this task may have left.
             _kill_all()
+
+
+def _watch(parent: int) -> None:
+    """End in time when ``parent`` is gone, even if the main thread is in a call that no signal interrupts."""
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    _kill_all_later(signal.SIGTERM)
 
 
 def _kill_all_later(signum: int) -> None:

@@ -92,6 +92,24 @@ def test_any_other_task_that_fails_ends_the_run_and_names_the_log(after: Callabl
         after(failed_to_compare)
 
 
+@pytest.mark.parametrize("trained", [None, "summary.json", "checkpoint/step-000010/model.index"])
+def test_bad_input_leaves_nothing_but_what_was_trained_before(
+    after: Callable[..., Any], tmp_path: Path, trained: str | None
+) -> None:
+    def refused(folder: Path) -> DualGANError:
+        (folder / "dataset").mkdir(parents=True)
+        if trained:
+            file = folder / "train-a-seed-0" / "records" / trained
+            file.parent.mkdir(parents=True)
+            file.touch()
+        return BadInput("1.png: no image")
+
+    with pytest.raises(BadInput, match=r"1\.png: no image"):
+        after(refused)
+    assert bool(list(tmp_path.glob("runs/*/tasks/train-*"))) == bool(trained)
+    assert trained or not list(tmp_path.glob("*"))
+
+
 def test_runs_of_the_same_second_have_folders_of_their_own(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,42 @@ def test_a_child_is_gone_with_its_parent_however_that_ends(signum: int) -> None:
     assert is_gone(child)
 
 
+# A task whose main thread heeds no signal, and the process that started it.
+DEAF = """
+def f():
+    import ctypes, signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    print("deaf", flush=True)
+    ctypes.CDLL(None).sleep(600)
+"""
+TASK = [
+    "-m",
+    "components.common.task",
+    "kfp.dsl.executor_main",
+    DEAF,
+    "--executor_input",
+    '{"inputs": {}, "outputs": {"outputFile": "/"}}',
+]
+PARENT_OF_TASK = f"""
+import os, sys
+from components.common.processes import child_process
+os.environ["DUALGAN_PARENT"] = str(os.getpid())
+with child_process([sys.executable, *{TASK!r}, "--function_to_execute", "f"], start_new_session=True) as child:
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+def test_a_task_is_gone_in_seconds_after_its_run_was_killed_even_if_it_heeds_no_signal() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT_OF_TASK], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        task = int(run.stdout.readline())
+        while run.stdout.readline().strip() != "deaf":
+            assert run.poll() is None and psutil.Process(task).status() != psutil.STATUS_ZOMBIE
+        run.kill()
+    assert is_gone(task, 5.0)
+
+
 def test_what_a_child_leaves_running_in_its_session_ends_with_it() -> None:
     start = f"import subprocess, sys; print(subprocess.Popen({SLEEP!r}).pid, flush=True)"
     with child_process([sys.executable, "-c", start], start_new_session=True, stdout=subprocess.PIPE) as child:
