@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from components.common.cli import command, new_app, run_app, training_options
+from components.common.console import print_line as print
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
 from parity import cluster, compare, dataset
 from parity.options import PROFILE_HELP, Dataset, Profile, Role, Runtime, Seed, Seeds, TrainingOptions, from_here

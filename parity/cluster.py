@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.common.cli import command, training_options
+from components.common.console import print_line as print
 from dualgan.errors import BadInput, DualGANError
 from parity.options import PROFILE_HELP, Dataset, Profile, Seed, Seeds, TrainingOptions
 

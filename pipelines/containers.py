@@ -106,11 +106,11 @@ def container_runner(
             environment={**passed_on, **variables, "HOME": "/tmp"},
         )
     finally:
-        _remove_containers(client, folder)
+        remove_containers(client, folder)
 
 
-def _remove_containers(client: docker.DockerClient, folder: Path) -> None:
-    """End what runs still: someone pressed Ctrl-C, and KFP leaves its containers to themselves."""
+def remove_containers(client: docker.DockerClient, folder: Path) -> None:
+    """End what runs still: a signal ended the run, and KFP leaves its containers to themselves."""
     label = f"{LABEL}={folder}"
     # The engine removes the last task's container itself, and may be about to: what is listed need not be there next.
     for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):

@@ -81,6 +81,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
         profile=profile,
         parameters=_without_address(parameters),
         tracking_uri=parameters["tracking_uri"],
+        runner=runner,
     )
     return _run_in(folder, state, runner)
 
@@ -112,7 +113,8 @@ def resume(
     state = run_state.read_state(folder)
     assert state, "to_resume has read it"
     uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
-    changed = {"state": "running", "profile": state.profile.with_seeds(*seeds), "tracking_uri": uri}
+    profile = state.profile.with_seeds(*seeds)
+    changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
     _end_abandoned(root)
     print_status(f"going on with {folder}")
     return _run_in(folder, state.model_copy(update=changed), runner)
@@ -161,6 +163,8 @@ def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
                     run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
                 raise Stopped(ended.signum, folder) from None
         failed = bool(failure) and not any(folder.glob("*/publish-*"))
+        if failed:
+            _end_tracking(folder, state)
         ending: run_state.State = "failed" if failure else "finished"
         run_state.write_state(folder, state.model_copy(update={"state": ending}))
     if failure and failed:
@@ -224,8 +228,13 @@ def _environment(**variables: str) -> Iterator[None]:
 
 
 def _end_abandoned(root: Path) -> None:
-    """End in MLflow what runs that were killed have left open."""
+    """End what runs that were killed have left open in MLflow, and the containers that they left."""
     for folder, state in run_state.abandoned(root):
+        if state.runner == "docker":
+            from pipelines.containers import connect_to_engine, remove_containers
+
+            with contextlib.suppress(DualGANError):
+                remove_containers(connect_to_engine(), folder.resolve())
         _end_tracking(folder, state)
 
 

@@ -29,6 +29,7 @@ class RunState(BaseModel):
         profile: All of the profile, its seeds included.
         parameters: The pipeline's, without MLflow's address, which may hold a password.
         tracking_uri: MLflow's address; "" if it holds a password.
+        runner: "subprocess" or "docker".
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -38,6 +39,7 @@ class RunState(BaseModel):
     profile: Profile
     parameters: dict[str, Any]
     tracking_uri: str = ""
+    runner: str = "subprocess"
 
     def is_of(self, profile: Profile, parameters: Mapping[str, Any]) -> bool:
         """Return whether this is a run of that profile, dataset and options."""

@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -89,9 +89,9 @@ class Progress:
             self._bar.close()
 
 
-def print_line(text: str) -> None:
-    """Print a line of a command's result."""
-    _write(None, text)
+def print_line(text: object, file: TextIO | None = None, flush: bool = True) -> None:
+    """Print a line of a command's result; the commands of parity have it in place of ``print``."""
+    print(printable(str(text)), file=file, flush=flush)
 
 
 def print_status(text: str) -> None:
@@ -99,11 +99,11 @@ def print_status(text: str) -> None:
     _write(STATUS, text)
 
 
-def _write(kind: str | None, text: str) -> None:
+def _write(kind: str, text: str) -> None:
     sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
     events = os.environ.get(EVENTS_VARIABLE)
-    if events and kind:
+    if events:
         # In one write, so that lines of several processes do not mix.
         with Path(events).open("ab", buffering=0) as file:
             file.write(json.dumps({"kind": kind, "text": text}).encode() + b"\n")

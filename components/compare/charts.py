@@ -94,12 +94,9 @@ def _extremes(values: Floats) -> NDArray[np.intp]:
     """Return the places of the lowest and highest value of each of MAX_POINTS / 2 stretches, in order."""
     if len(values) <= MAX_POINTS:
         return np.arange(len(values))
-    places: set[int] = set()
-    for stretch in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
-        part = values[stretch]
-        # Of a stretch with a NaN both are the first NaN.
-        places |= {int(stretch[part.argmin()]), int(stretch[part.argmax()])}
-    return np.array(sorted(places))
+    stretches = np.array_split(np.arange(len(values)), MAX_POINTS // 2)
+    # Of a stretch with a NaN both are the first NaN.
+    return np.unique([part[end(values[part])] for part in stretches for end in (np.argmin, np.argmax)])
 
 
 def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:

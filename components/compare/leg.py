@@ -30,6 +30,8 @@ ABSENT = "absent"
 
 # Sets of pictures are judged by patches of 7 x 7 pixels.
 MIN_SIDE = 8
+# Several pictures are in memory at a time, 24 bytes a pixel.
+MAX_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -222,10 +224,10 @@ def _read_samples(leg: str, source: Source, folder: RunFolder) -> dict[str, dict
         size = size or own
         if printable(path.name) != path.name:
             raise BadInput(f"{path}: a picture whose name cannot be shown; rename it")
-        if own != size or min(own) < MIN_SIDE:
+        if own != size or min(own) < MIN_SIDE or max(own) > MAX_SIDE:
             raise BadInput(
-                f"{path}: {own[0]} x {own[1]} pixels; samples have {MIN_SIDE} a side or more, and all of a run as many"
-                f" (here {size[0]} x {size[1]}); draw them anew"
+                f"{path}: {own[0]} x {own[1]} pixels; samples have {MIN_SIDE} to {MAX_SIDE} a side, and all of a run as "
+                f"many (here {size[0]} x {size[1]}); draw them anew"
             )
         by_image.setdefault(image, {})[kind] = path
     return by_image

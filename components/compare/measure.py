@@ -157,8 +157,10 @@ def _image_measures(run: LegRun) -> dict[str, float | None]:
         errors = [mean_difference(drawn, real) / LEVELS_PER_UNIT for drawn, real in pictures_of(run, kind, source)]
         values[f"{kind}_error"] = mean(errors)
     for kind, target in TARGETS.items():
-        drawn, real = ([picture for (picture,) in pictures_of(run, wanted)] for wanted in (kind, target))
-        detail, own = (mean([fine_energy(picture) for picture in pictures]) for pictures in (real, drawn))
+        energies = [[fine_energy(picture) for (picture,) in pictures_of(run, wanted)] for wanted in (kind, target)]
+        own, detail = map(mean, energies)
         values[f"{kind}_sharpness"] = own / detail if own is not None and detail else None
-        values[f"{kind}_distance"] = sliced_distance(drawn, real) if drawn and real else None
+        drawn, real = ((picture for (picture,) in pictures_of(run, wanted)) for wanted in (kind, target))
+        number = len(energies[0]), len(energies[1])
+        values[f"{kind}_distance"] = sliced_distance(drawn, real, number) if all(number) else None
     return values

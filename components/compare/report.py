@@ -152,7 +152,8 @@ def _number(run: LegRun, name: str) -> float | None:
     value: Any = run.summary.model_dump() if run.summary else None
     for key in name.split("."):
         value = value.get(key) if value else None
-    return round(value / 2**20) if name == "peak_memory_bytes" and value else value
+    found: float | None = round(value / 2**20) if name == "peak_memory_bytes" and value else value
+    return found
 
 
 def _median(leg: LegRuns, name: str) -> float | None:

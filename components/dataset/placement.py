@@ -3,7 +3,9 @@
 The digest is ``dualgan.dataset_folder.content_digest``: SHA-256 over one line an image, its place
 ``{split}/{domain}/{name}`` (the name in Unicode's normal form C), a NUL and the SHA-256 of its bytes, splits and
 domains in the order of SPLITS and DOMAINS, names by their UTF-8 bytes. So it covers content and names, but neither
-source, archive form, order, times, permissions, machine nor anything else that lies in the folder.
+source, archive form, order, times, permissions, machine nor anything else that lies in the folder. What is made of the
+bytes (orientation, transparency, colour profile, depth) is ``dualgan.pictures.DECODER``'s to say; halves of pairs are
+written as it shows them, so another decoder gives them another digest.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.common.console import Progress
+from components.common.console import Progress, print_status
 from components.dataset.collection import Collected, CollectedImage
 from components.dataset.images import check_images
 from components.dataset.layout import PAIRED, Slot
@@ -106,10 +108,10 @@ def place_images(collected: Collected, folder: Path, label: str, options: FetchO
         if not counted[f"train/{domain}"]:
             raise BadInput(f"{label}: no usable image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
     if deep:
-        log.info("more than 8 bits a value, scaled to 8 by the format's range: %d images (%s)", *_examples(deep))
+        print_status(f"more than 8 bits a value, scaled to 8 by the format's range: {_examples(deep)}")
     reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(image.reason for image in bad).most_common())
     aside = f"{len(bad)} in {QUARANTINE} ({reasons})" if bad else "none"
-    log.info("taken: %d images; set aside: %s; ignored: %s", total - len(bad), aside, layout.ignored or "none")
+    print_status(f"taken: {total - len(bad)} images; set aside: {aside}; ignored: {layout.ignored or 'none'}")
     counts = {f"{split}/{domain}": counted[f"{split}/{domain}"] for split in SPLITS for domain in DOMAINS}
     return PlacedImages(counts, digest_of(placed), digest_of_all)
 
@@ -136,9 +138,9 @@ def _sorted_out(collected: Collected, limits: Limits) -> _Sorted:
     return _Sorted(good, bad, digest_of(everything), deep)
 
 
-def _examples(names: list[str]) -> tuple[int, str]:
+def _examples(names: list[str]) -> str:
     more = ", ..." if len(names) > MAX_EXAMPLES else ""
-    return len(names), ", ".join(map(_on_one_line, names[:MAX_EXAMPLES])) + more
+    return f"{len(names)} images ({', '.join(map(_on_one_line, names[:MAX_EXAMPLES]))}{more})"
 
 
 def _cut_all(pairs: Mapping[Slot, Path], folder: Path, max_pixels: int) -> Iterator[tuple[Slot, dict[Slot, str] | str]]:

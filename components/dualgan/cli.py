@@ -103,7 +103,7 @@ def parser() -> train_options.Parser:
 
     verify = command("verify", help="do steps of the original again", description=VERIFY_HELP)
     verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
-    train_options.add_options(verify, train_options.DEVICE_OPTIONS)
+    train_options.add_options(verify, ("device", *train_options.DEVICE_OPTIONS))
     verify.add_argument(
         "--step-mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
         help="update critics and generators in one session.run, in two, or check both (default)",
@@ -194,11 +194,13 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    from dualgan.devices import device_options, open_device
+    from dualgan.devices import open_recorded_device
     from dualgan.golden import verify as verify_files
 
     modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
-    device = open_device(arguments.device or "cpu", options=device_options(arguments))
+    given = train_options.given_options(arguments)
+    del given["step_mode"]
+    device = open_recorded_device(train_options.from_dict(given))
     return verify_files(arguments.files, device, modes, print)
 
 
@@ -214,9 +216,9 @@ def trace(arguments: argparse.Namespace) -> int:
 def replay(arguments: argparse.Namespace) -> int:
     from dualgan.replay import Leg, replay_and_tell
 
-    given = {name: getattr(arguments, name) for name in train_options.LEG_OPTIONS}
-    leg = Leg(arguments.run_dir, {name: value for name, value in given.items() if value is not None})
-    return replay_and_tell(arguments.trace, leg, arguments.output, print)
+    given = train_options.given_options(arguments)
+    given.pop("run_dir", None)
+    return replay_and_tell(arguments.trace, Leg(arguments.run_dir, given), arguments.output, print)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -33,10 +33,10 @@ CHANGEABLE = frozenset(
 )
 # Names that the original has for an option besides.
 OTHER_NAMES = {"train_epochs": ("--epoch",)}
-# Those that set up the device, for commands that compute without training.
-DEVICE_OPTIONS = ("device", "precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
+# Those that mean something on some devices only.
+DEVICE_OPTIONS = ("precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
 # What belongs to a leg, not to the experiment: where and how it computes.
-LEG_OPTIONS = (*DEVICE_OPTIONS, "threads", "step_mode")
+LEG_OPTIONS = ("device", *DEVICE_OPTIONS, "threads", "step_mode")
 
 
 def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = None) -> Any:
@@ -211,13 +211,20 @@ def _text(value: Any) -> Optional[str]:
     return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
 
 
+def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
+    """Return the training options that a command line gives, by name."""
+    found = {option.name: getattr(arguments, option.name, None) for option in fields(TrainOptions)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
     """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
     preset = PRESETS[arguments.preset] if arguments.preset else {}
-    given = {option.name: getattr(arguments, option.name) for option in fields(TrainOptions)}
+    given = given_options(arguments)
     # The record tells others, and this run when it goes on, where the data are.
-    given["data_dir"] = given["data_dir"] and os.path.abspath(given["data_dir"])
-    return validated(TrainOptions(**{**preset, **{name: value for name, value in given.items() if value is not None}}))
+    if given.get("data_dir"):
+        given["data_dir"] = os.path.abspath(given["data_dir"])
+    return validated(TrainOptions(**{**preset, **given}))
 
 
 def from_dict(values: Mapping[str, Any]) -> TrainOptions:

@@ -47,10 +47,11 @@ class Candidate:
 
 
 def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
-    """The candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
+    """Return the candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
 
-    Raises BadInput, naming the file, where one of the two is missing, damaged, or of another leg; DualGANError where
-    the leg did not finish.
+    Raises:
+        BadInput: One of the two is missing, damaged, or of another leg; the message names the file.
+        DualGANError: The leg did not finish.
     """
     file = comparison / "comparison.json"
     found = Comparison.read(file)
@@ -61,21 +62,16 @@ def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
     if summary is None or summary.status != "finished":
         state = summary.status if summary else "no summary.json"
         raise DualGANError(f"{run}: the leg {leg} did not finish ({state}); only a finished leg is published")
-    _require_the_same_run(file, found, leg, summary)
-    bound = found.bounds.max_loss_ratio
-    return Candidate(leg, run, comparison, options, summary, found.verdict.value, found.reason, found.reference, bound)
-
-
-def _require_the_same_run(file: Path, comparison: Comparison, leg: str, summary: Summary) -> None:
-    """Raise BadInput unless the run is one of those of ``leg`` that were compared."""
-    judged = [run.result for run in comparison.legs[leg].runs] if leg in comparison.legs else []
-    found = [(result.get("min_loss"), result.get("steps")) for result in judged]
-    if (summary.min_loss, summary.steps) not in found:
-        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in found) or "no run"
+    runs = found.legs[leg].runs if leg in found.legs else ()
+    judged = [(one.result.get("min_loss"), one.result.get("steps")) for one in runs]
+    if (summary.min_loss, summary.steps) not in judged:
+        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in judged) or "no run"
         raise BadInput(
             f"{file}: its {leg} has {known}, the run folder min_loss {summary.min_loss} and {summary.steps} steps; "
             "give the run folder that was compared"
         )
+    bound = found.bounds.max_loss_ratio
+    return Candidate(leg, run, comparison, options, summary, found.verdict.value, found.reason, found.reference, bound)
 
 
 def model_name(dataset: str) -> str:
@@ -84,7 +80,7 @@ def model_name(dataset: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """``name`` where MLflow's registry and its searches take it. Raises BadInput for any other."""
+    """Return ``name`` if MLflow's registry and its searches take it. Raises BadInput for any other."""
     if not name.strip() or any(character in name for character in "/:'\"\\\n"):
         raise BadInput(f"model name {name!r}: must be text without slashes, colons, quotes and line ends")
     return name

@@ -81,7 +81,7 @@ def _quiet() -> Iterator[None]:
 
 
 def model_signature(signature: Mapping[str, Any]) -> ModelSignature:
-    """uint8 [N, S, S, C] to the same. Where the domains have different channels, any number of them is let in."""
+    """Return uint8 [N, S, S, C] to the same. If the domains have different channels, any number of them is let in."""
     height, width = signature["input"]["height"], signature["input"]["width"]
     channels = {count for graph in signature["graphs"].values() for count in graph.values()}
     shape = (-1, height, width, channels.pop() if len(channels) == 1 else -1)
@@ -90,7 +90,7 @@ def model_signature(signature: Mapping[str, Any]) -> ModelSignature:
 
 
 def example_image(signature: Mapping[str, Any]) -> Any:
-    """A small image of the right shape: shades from black to white."""
+    """Return a small image of the right shape: shades from black to white."""
     height, width = signature["input"]["height"], signature["input"]["width"]
     channels = signature["graphs"][f"{DIRECTIONS[0]}.pb"]["input_channels"]
     shades = np.linspace(0, 255, width).astype(np.uint8)
@@ -98,7 +98,7 @@ def example_image(signature: Mapping[str, Any]) -> Any:
 
 
 def requirements() -> list[str]:
-    """What serving needs, in the versions that are installed here."""
+    """Return what serving needs, in the versions that are installed here."""
     found = [f"mlflow=={mlflow.__version__}", f"numpy=={np.__version__}"]
     for package in TENSORFLOW_PACKAGES:
         try:

@@ -24,7 +24,7 @@ from components.publish.registry import (
     register,
     standing_of,
 )
-from components.tracking.comparison_view import log_comparison
+from components.tracking.comparison_view import CANDIDATE, log_comparison
 from components.tracking.links import model_url, run_url, ui_address
 from components.tracking.placement import Placement, read_placement
 from components.tracking.reasons import artifact_address, patiently
@@ -178,7 +178,7 @@ def _comparison_run(client: MlflowClient, candidate: Candidate, pipeline: Pipeli
     """
     experiment_id = open_experiment(client, pipeline.experiment)
     for run in pipeline_runs(client, experiment_id, pipeline.pipeline_run_id):
-        if run.data.tags.get("verdict") == candidate.verdict and not renew:
+        if run.data.tags.get(f"{CANDIDATE}{candidate.leg}") == candidate.verdict and not renew:
             return run
     return client.get_run(log_comparison(client, pipeline, candidate.comparison))
 

@@ -31,4 +31,3 @@ def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None
     found = read_json(replay)["departures"]
     first = f"the first is {found[0]['what']} {found[0]['name']} at step {found[0]['step']}" if found else ""
     print_status(f"replay {leg.name}: " + (f"{len(found)} bounds exceeded, {first}" if found else "all bounds hold"))
-

@@ -11,7 +11,7 @@ import math
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ from dualgan.json_files import read_json
 # At the artifact root: MLflow's page of common artifacts shows nothing that lies deeper.
 ARTIFACTS = ("comparison.json", "report.html", "report.md")
 IMAGE_PATTERN = "*.jpg"
+# Before a candidate's name: the tag of its verdict.
+CANDIDATE = "candidate."
+WORST_FIRST = ("fail", "inconclusive", "pass")
 
 VIEW_TAG_PREFIX = "mlflow.sharedViewState."
 CURVES = ("loss/A_loss", "loss/B_loss", "time/sec_per_step")
@@ -57,6 +60,7 @@ class _Comparison(BaseModel):
 
     verdict: str
     axes: dict[str, _Axis]
+    candidates: list[str] = []
 
 
 def log_comparison(client: MlflowClient, pipeline: PipelineRun, folder: Path) -> str:
@@ -87,7 +91,7 @@ def log_comparison(client: MlflowClient, pipeline: PipelineRun, folder: Path) ->
             client.log_artifact(run_id, str(file))
     publish_view(client, experiment_id, pipeline.pipeline_run_id)
     # Last, and of them the verdict: by that a run is known to have the whole comparison.
-    set_missing_tags(client, parent, dict(_tags(comparison)))
+    set_missing_tags(client, parent, dict(_tags(comparison, client.get_run(run_id).data.tags)))
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -115,12 +119,17 @@ def _metrics(comparison: _Comparison, timestamp: int) -> Iterator[Metric]:
                     yield Metric(f"{prefix}/{axis_name}/{name}", number, timestamp, 0)
 
 
-def _tags(comparison: _Comparison) -> Iterator[tuple[str, str]]:
+def _tags(comparison: _Comparison, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield tags; ``known`` are the run's: of several comparisons, each of a candidate, the worst verdict decides."""
     for name, axis in comparison.axes.items():
         yield f"verdict.{name}", str(axis.verdict)
         if axis.reason:
             yield f"verdict.{name}.reason", axis.reason[:TAG_LENGTH]
-    yield "verdict", comparison.verdict
+    own = {f"{CANDIDATE}{name}": comparison.verdict for name in comparison.candidates}
+    yield from own.items()
+    others = [verdict for name, verdict in known.items() if name.startswith(CANDIDATE) and name not in own]
+    found = {comparison.verdict, *others}
+    yield "verdict", next((verdict for verdict in WORST_FIRST if verdict in found), comparison.verdict)
 
 
 def view_key(pipeline_run_id: str) -> str:

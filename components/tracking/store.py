@@ -138,7 +138,7 @@ def connect(tracking_uri: Address | str) -> "MlflowClient":
         rest_utils._get_http_response_with_retries = _with_deadline(request)
     database = database_of(tracking_uri)
     if database:
-        _set_up(database)
+        set_up(database)
     return MlflowClient(tracking_uri=_log_in(Address(tracking_uri)).reveal())
 
 
@@ -182,7 +182,7 @@ def _size(data: Any) -> int:
         return len(data) if isinstance(data, str | bytes) else 0
 
 
-def _set_up(database: Path) -> None:
+def set_up(database: Path) -> None:
     """Make MLflow's tables in a new store: whole, by one process, or not at all.
 
     MLflow makes them in dozens of steps, and can go on with none that was interrupted. A store that has not even the

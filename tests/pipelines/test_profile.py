@@ -1,11 +1,16 @@
 """Profiles: what is refused, and what a leg is where its runtime is missing."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.compare.bounds import MAX_SEEDS
+from components.compare.component import compare
+from components.publish.component import publish
 from components.train import runtimes
 from dualgan.errors import BadInput
 from pipelines.profile import load_profile
@@ -99,7 +104,14 @@ def test_the_command_line_chooses_how_many_seeds_from_which_on(tmp_path: Path) -
     assert profile.with_seeds(9, None).seeds == (9, 10)
 
 
-@pytest.mark.parametrize(("first", "count"), [(None, 0), (None, 6), (-1, None), (2**32, 1)])
+@pytest.mark.parametrize("component", [compare, publish])
+@pytest.mark.parametrize("side", ["candidate", "reference"])
+def test_what_judges_and_publishes_has_inputs_for_as_many_seeds(component: Callable[..., str], side: str) -> None:
+    inputs = [name for name in inspect.signature(component).parameters if name.startswith(f"{side}_records_")]
+    assert len(inputs) == MAX_SEEDS
+
+
+@pytest.mark.parametrize(("first", "count"), [(None, 0), (None, 11), (-1, None), (2**32, 1)])
 def test_seeds_that_no_trainer_or_comparison_takes_are_refused(
     tmp_path: Path, first: int | None, count: int | None
 ) -> None:

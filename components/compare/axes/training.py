@@ -87,13 +87,13 @@ def _within_margin(
             f"{candidate}'s losses are within {margin:.3f} times {reference.name}'s ({_listed(judged)}).",
         )
     has_spread = all(one.interval for one in undecided.values())
-    why = "The seeds scatter too much" if has_spread else "One run a leg is weak evidence, and not enough"
+    why = "the seeds scatter too much" if has_spread else "one run a leg is weak evidence"
     further = [
         (one, further_seeds(one, limits, paired, bounds.significance, not reference.leg)) for one in undecided.values()
     ]
     return Verdict.INCONCLUSIVE, (
-        f"{why} to tell whether {candidate}'s losses are within {margin:.3f} times {reference.name}'s "
-        f"({_listed(undecided)}): {more_seeds(further, not reference.leg)}."
+        f"Whether {candidate}'s losses are within {margin:.3f} times {reference.name}'s is not decided "
+        f"({_listed(undecided)}): {why}; {more_seeds(further, not reference.leg)}."
     )
 
 

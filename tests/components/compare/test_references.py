@@ -11,8 +11,10 @@ from components.compare.judge import compare
 from components.compare.references import Recorded, known_references, load_reference
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
+from components.tracking.comparison_view import log_comparison
 from components.tracking.placement import Placement
-from components.tracking.store import store_uri
+from components.tracking.runs import PipelineRun
+from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, write_json
@@ -236,3 +238,17 @@ def test_a_server_that_does_not_answer_is_named_without_its_login(
     error = capsys.readouterr().err
     assert "reference mlflow:0123: http://127.0.0.1:9: no answer" in error
     assert "secret" not in error and "someone" not in error
+
+
+@pytest.mark.parametrize("order", [(1.4, 1.0), (1.0, 1.4)])
+def test_of_two_candidates_of_one_pipeline_run_the_worse_one_is_the_verdict_in_mlflow(
+    recorded: Path, store: Path, tmp_path: Path, order: tuple[float, float]
+) -> None:
+    client = connect(store_uri(store))
+    for factor in order:
+        name = f"npu-{factor}"
+        leg = write_leg(name, tmp_path / name, noise=2, loss_factor=factor)
+        compare([leg], None, tmp_path / f"{name}-output", recorded=load_reference(str(recorded)))
+        run = client.get_run(log_comparison(client, PipelineRun("shapes", "two"), tmp_path / f"{name}-output"))
+    assert run.data.tags["verdict"] == "fail"
+    assert (run.data.tags["candidate.npu-1.0"], run.data.tags["candidate.npu-1.4"]) == ("pass", "fail")

@@ -4,6 +4,7 @@ import ipaddress
 import socket
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,32 @@ def fetched(server: FaultyServer, destination: Path, options: FetchOptions = OPT
     return fetch(server.url, destination, options).digest
 
 
-def test_a_broken_connection_is_gone_on_with(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
-    faulty.answers.extend([Answer(cut_after=150_000), Answer(cut_after=100_000), Answer(cut_after=90_000)])
+CUT = Answer(cut_after=150_000)
+WITHOUT_TAG, WEAK = replace(CUT, etag=None), replace(CUT, etag='W/"weak"')
+LATER = [0, 150_000 - OVERLAP]
+
+
+@pytest.mark.parametrize(
+    ("answers", "usual", "starts"),
+    [
+        ([CUT, Answer(cut_after=100_000)], Answer(), [*LATER, 250_000 - 2 * OVERLAP]),
+        ([WITHOUT_TAG], Answer(etag=None), LATER),
+        ([WEAK], Answer(etag='W/"weak"'), LATER),
+        ([CUT], Answer(resumes=False), [0, 0]),
+        ([], Answer(announces_length=False), [0]),
+        *(
+            ([Answer(status=status, headers=(("Retry-After", "0"),)), Answer(status=status)], Answer(), [0, 0, 0])
+            for status in (500, 502, 503, 429, 408)
+        ),
+    ],
+)
+def test_a_download_goes_on_whatever_ends_a_connection_and_however_the_server_resumes(
+    faulty: FaultyServer, dataset: Path, tmp_path: Path, answers: list[Answer], usual: Answer, starts: list[int]
+) -> None:
+    faulty.answers.extend(answers)
+    faulty.usual = usual
     assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
-    first, *later = faulty.requests.starts
-    assert first == 0
-    assert later == [150_000 - OVERLAP, 250_000 - 2 * OVERLAP, 340_000 - 3 * OVERLAP]
+    assert faulty.requests.starts == starts
 
 
 def test_more_breaks_than_retries_are_borne_as_long_as_each_try_brings_something(
@@ -76,54 +97,23 @@ def test_more_breaks_than_retries_are_borne_as_long_as_each_try_brings_something
     assert len(faulty.requests.starts) > 10
 
 
-def test_a_server_that_does_not_resume_is_asked_for_the_whole_again(
-    faulty: FaultyServer, dataset: Path, tmp_path: Path
-) -> None:
-    faulty.answers.append(Answer(cut_after=150_000))
-    faulty.usual = Answer(resumes=False)
-    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
-
-
-@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_strong_etag_the_end_of_what_is_there_is_compared(
-    faulty: FaultyServer, dataset: Path, tmp_path: Path, etag: str | None
-) -> None:
-    faulty.answers.append(Answer(cut_after=150_000, etag=etag))
-    faulty.usual = Answer(etag=etag)
-    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
-    assert faulty.requests.starts == [0, 150_000 - OVERLAP]
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (Answer(), Answer(etag='"second"')),
-        (Answer(), Answer(etag='"second"', heeds_conditions=False)),
-        (Answer(etag=None), Answer(etag=None)),
-        (Answer(etag='W/"1"'), Answer(etag='W/"2"')),
+        (CUT, Answer(etag='"second"')),
+        (CUT, Answer(etag='"second"', heeds_conditions=False)),
+        (WITHOUT_TAG, Answer(etag=None)),
+        (WEAK, Answer(etag='W/"2"')),
+        (replace(WITHOUT_TAG, cut_after=700_000), Answer(etag=None)),
     ],
 )
-def test_a_file_that_changes_on_the_server_is_fetched_anew(
+def test_a_file_that_changes_on_the_server_or_gets_shorter_is_fetched_anew(
     faulty: FaultyServer, dataset: Path, tmp_path: Path, before: Answer, after: Answer
 ) -> None:
-    older = bytes(len(faulty.content))
-    faulty.answers.append(Answer(content=older, etag=before.etag, cut_after=150_000))
+    is_longer = (before.cut_after or 0) > len(faulty.content)
+    older = faulty.content + bytes(1 << 20) if is_longer else bytes(len(faulty.content))
+    faulty.answers.append(replace(before, content=older))
     faulty.usual = after
-    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
-
-
-def test_a_shorter_file_on_the_server_is_fetched_anew(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
-    longer = faulty.content + bytes(1 << 20)
-    faulty.answers.append(Answer(content=longer, etag=None, cut_after=len(faulty.content) + OVERLAP + 100_000))
-    faulty.usual = Answer(etag=None)
-    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
-
-
-@pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-def test_an_answer_that_may_be_better_next_time_is_asked_for_again(
-    faulty: FaultyServer, dataset: Path, tmp_path: Path, status: int
-) -> None:
-    faulty.answers.extend([Answer(status=status, headers=(("Retry-After", "0"),)), Answer(status=status)])
     assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
 
 
@@ -219,11 +209,6 @@ def test_a_download_beyond_max_size_is_refused(faulty: FaultyServer, tmp_path: P
         fetched(faulty, tmp_path / "out" / "data", FetchOptions(limits=Limits(size=200_000)))
     assert faulty.requests.sent < len(faulty.content) or not announces_length
     assert not (tmp_path / "out").exists()
-
-
-def test_a_length_that_is_not_announced_is_borne(faulty: FaultyServer, dataset: Path, tmp_path: Path) -> None:
-    faulty.usual = Answer(announces_length=False)
-    assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
 
 
 def free_port() -> int:

@@ -71,15 +71,14 @@ def test_validation_images_have_one_of_four_names_in_folders_or_as_cyclegan_has_
 
 
 def test_links_in_a_circle_end_and_what_lies_deep_is_counted(
-    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for place in ("train/one", "val/two", "train/A/three"):
         (dataset / place).symlink_to(dataset)
     digest = content_digest(dataset)
     make_image(dataset / "train" / "A" / "a" / "b" / "c" / "d" / "e" / "deep.png")
-    with caplog.at_level("INFO"):
-        assert fetch(str(dataset), tmp_path / "data").digest == digest
-    assert "ignored: 1 files: 1 in folders that are not used (train/A/a/b/c/d/e)" in caplog.messages[-1]
+    assert fetch(str(dataset), tmp_path / "data").digest == digest
+    assert "ignored: 1 files: 1 in folders that are not used (train/A/a/b/c/d/e)" in capsys.readouterr().out
 
 
 def test_of_two_folders_of_one_domain_the_trainer_s_is_taken(dataset: Path, tmp_path: Path) -> None:
@@ -95,16 +94,15 @@ def test_validation_pairs_have_one_of_four_names(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize("as_archive", [False, True])
 def test_what_is_left_out_is_counted_in_a_line_with_the_reason(
-    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, as_archive: bool
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_archive: bool
 ) -> None:
     make_dataset(dataset, ("test/A", "train/A/more"))
     for name in ("notes.txt", "a.gif", "b.gif", ".DS_Store"):
         (dataset / "train" / "A" / name).write_bytes(b"junk")
     (dataset / "train" / "B" / "bad.png").write_bytes(b"")
     source = zipped(dataset, tmp_path / "a.zip") if as_archive else dataset
-    with caplog.at_level("INFO"):
-        fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
-    (line,) = (line for line in caplog.messages if line.startswith("taken"))
+    fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("taken"))
     assert line.startswith("taken: 8 images; set aside: 1 in quarantine (1 empty file); ignored: 7 files: ")
     assert "3 no images by their endings (.gif, .txt)" in line
     assert "4 in folders that are not used (" in line and "test/A" in line and "train/A/more" in line
@@ -120,16 +118,15 @@ def test_images_of_every_format_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 def test_grey_of_more_than_8_bits_is_scaled_said_once_and_refused_if_it_has_no_range(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = make_dataset(tmp_path / "source", names=("0.png",))
     ramp = Image.fromarray(np.arange(96, dtype=np.uint16).reshape(8, 12) * 689)
     for name in ("deep.tif", "deep2.png"):
         ramp.save(source / "train" / "A" / name)
-    with caplog.at_level("INFO"):
-        fetch(str(source), tmp_path / "data")
+    fetch(str(source), tmp_path / "data")
     said = "more than 8 bits a value, scaled to 8 by the format's range: 2 images (deep.tif, deep2.png)"
-    assert [line.replace("train/A/", "") for line in caplog.messages if "8 bits" in line] == [said]
+    assert [line.replace("train/A/", "") for line in capsys.readouterr().out.splitlines() if "8 bits" in line] == [said]
     Image.new("F", (12, 8), 0.5).save(source / "train" / "A" / "float.tif")
     with pytest.raises(BadInput, match=r"train/A/float.tif \(pixels of Pillow's mode F: no range"):
         fetch(str(source), tmp_path / "other")

@@ -6,7 +6,6 @@ import pytest
 
 from dualgan import options as train_options
 from dualgan.cli import parser
-from dualgan.devices import DeviceOptions, device_options
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions, from_dict
 
@@ -31,13 +30,6 @@ def test_presets_are_the_ascend_scripts_and_give_way_to_options() -> None:
     assert options_of("--preset", "full").train_epochs == 100
     assert options_of("--preset", "performance").train_epochs == 1
     assert options_of("--preset", "performance", "--train_epochs", "2").train_epochs == 2
-
-
-def test_a_device_s_own_options_have_one_default() -> None:
-    assert device_options(options_of()) == DeviceOptions()
-    assert device_options(options_of("--deterministic", "--loss_scale", "1024")) == DeviceOptions(
-        deterministic=True, loss_scale="1024"
-    )
 
 
 def test_losses_are_scaled_in_two_runs_only() -> None:

@@ -116,18 +116,6 @@ def test_the_model_shows_the_metrics_of_its_run_and_of_its_comparison_and_the_ru
     assert only_leg(client, "p1").info.status == "FINISHED"
 
 
-def test_a_run_that_the_environment_names_for_another_step_is_left_alone(
-    run: Path, comparison: Path, publish: Publish, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = client.create_run(client.create_experiment("of-the-platform")).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", other)
-
-    assert publish(run, comparison, "--pipeline-run-id", "p1").returncode == 0
-
-    assert only_leg(client, "p1").info.run_id != other
-    assert client.get_run(other).data.metrics == {}
-
-
 def test_published_twice_it_is_one_version(run: Path, comparison: Path, publish: Publish, client: MlflowClient) -> None:
     first, second = (publish(run, comparison) for _ in range(2))
 

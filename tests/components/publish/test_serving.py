@@ -69,6 +69,7 @@ def refusal(address: str, content: Any) -> str:
     return refused.value.read().decode()
 
 
+@pytest.mark.system
 def test_an_image_is_answered_with_the_image_that_the_trainer_drew(trained: Path, address: str) -> None:
     pictures = {
         sample.kind: np.asarray(Image.open(sample.path)) for sample in read_samples(RunFolder(trained).samples_of(12))

@@ -85,13 +85,13 @@ def finish(folder: Path, steps: int, status: str = "finished") -> None:
     write_json(RunFolder(folder).summary, summary)
 
 
-def finished_run(folder: Path, seed: int = 3, shade: int = 90) -> Path:
+def finished_run(folder: Path, seed: int = 3, shade: int = 90, name: str = "") -> Path:
     """20 steps, timing after 10 and 20, samples of one image after step 20."""
     begin(folder, seed)
     train(folder, 1, 10)
     append(folder, timing(10))
     train(folder, 11, 20)
     append(folder, timing(20))
-    sample(folder, 20, shade=shade)
+    sample(folder, 20, shade=shade, name=name)
     finish(folder, 20)
     return folder

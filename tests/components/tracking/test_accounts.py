@@ -13,6 +13,8 @@ from components.tracking.runs import find_experiment, find_run, open_experiment,
 from components.tracking.store import connect
 from tests.components.tracking.login_server import Login, LoginServer, login_server, variables
 
+pytestmark = pytest.mark.system
+
 TASKS, STRANGER = "tasks", "stranger"
 
 

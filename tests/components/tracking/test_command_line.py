@@ -170,6 +170,7 @@ def test_the_local_server_answers_to_the_names_of_this_machine_and_of_a_tunnel_t
     assert found == status
 
 
+@pytest.mark.system
 def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_processes(
     tmp_path: Path,
     store: Path,

@@ -19,7 +19,7 @@ from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
 from components.tracking.system_metrics import system_metrics_file
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
-from tests.components.tracking.link import Link
+from tests.components.tracking.guarded import AWAY, Guard
 from tests.components.tracking.observed import history, images, legs, only_leg
 from tests.services import free_port
 
@@ -87,7 +87,7 @@ def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
         finished_run(folder)
 
     reason, end = capfd.readouterr().out.splitlines()
-    assert reason.startswith(f"» train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
+    assert reason.startswith(f"train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
     assert f"`parity sync {folder}` sends it" in end
 
 
@@ -197,38 +197,29 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
 ) -> None:
     folder = tmp_path / "run"
     with (
-        Link(server) as link,
-        LiveTracking(folder, place(link.address, "outage"), interval=0.1) as tracking,
+        Guard(server) as guard,
+        LiveTracking(folder, place(guard.address, "outage"), interval=0.1) as tracking,
     ):
+        guard.refusal = AWAY
         begin(folder)
         train(folder, 1, 5)
         for first in (6, 11, 16):
-            link.mend()
+            guard.refusal = None
             wait_until_tracked(client, "outage", first - 1)
-            link.cut()
+            guard.refusal = AWAY
             train(folder, first, first + 4)
             seen = tracking.failures
             while tracking.failures == seen:
                 time.sleep(0.05)
         sample(folder, 20)
         finish(folder, 20)
-        link.mend()
+        guard.refusal = None
 
     assert tracking.complete
     run = only_leg(client, "outage")
     for metric in ("A_loss", "B_loss", "d_loss"):
         assert [point[0] for point in history(client, run, f"loss/{metric}")] == list(range(1, 21))
     assert len(images(client, run)) == 12
-
-
-def test_a_trainer_that_dies_leaves_a_failed_run(tmp_path: Path, server: str, client: MlflowClient) -> None:
-    folder = tmp_path / "run"
-    with LiveTracking(folder, place(server, "killed"), interval=0.1) as tracking:
-        begin(folder)
-        train(folder, 1, 3)
-
-    assert tracking.complete
-    assert only_leg(client, "killed").info.status == "FAILED"
 
 
 def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:

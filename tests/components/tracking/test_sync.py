@@ -10,7 +10,7 @@ from components.tracking.placement import Placement, read_placement, write_place
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync, Sent, end_interrupted
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import BadInput
 from dualgan.run_folder import SAMPLE_KINDS, RunFolder
 from tests.components.tracking.folders import (
     METRICS,
@@ -239,21 +239,21 @@ def test_what_an_interrupted_pipeline_left_open_is_killed_and_runs_again_if_it_g
     finished, killed = finished_run(tmp_path / "run" / "train-gpu"), begin(tmp_path / "run" / "train-npu")
     train(killed, 1, 5)
     for folder, leg in ((finished, "gpu"), (killed, "npu")):
-        write_placement(folder, place(server, "killed", leg))
+        write_placement(folder, place(server, "killed-pipeline", leg))
         RunFolderSync(folder, read_placement(folder)).step()
     begin(tmp_path / "run" / "not-followed")
 
     assert end_interrupted(tmp_path / "run") == 2
     assert end_interrupted(tmp_path / "run") == 0
 
-    assert {run.data.tags["leg"]: run.info.status for run in legs(client, "killed")} == {
+    assert {run.data.tags["leg"]: run.info.status for run in legs(client, "killed-pipeline")} == {
         "gpu": "FINISHED",
         "npu": "KILLED",
     }
-    assert [run.info.status for run in parents(client, "killed")] == ["KILLED"]
+    assert [run.info.status for run in parents(client, "killed-pipeline")] == ["KILLED"]
     train(killed, 6, 7)
     RunFolderSync(killed, read_placement(killed)).step()
-    assert [run.info.status for run in parents(client, "killed")] == ["RUNNING"]
+    assert [run.info.status for run in parents(client, "killed-pipeline")] == ["RUNNING"]
 
 
 def test_a_training_that_is_no_part_of_a_pipeline_ends_its_parent(
@@ -289,16 +289,6 @@ def test_more_points_than_one_request_takes_all_arrive(tmp_path: Path, store: Pa
     client = connect(store_uri(store))
     run = only_leg(client, "many")
     assert [point[0] for point in history(client, run, "loss/B_loss")] == list(range(1, 1101))
-
-
-def test_a_deleted_experiment_is_said_with_the_way_to_restore_it(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    experiment_id = client.create_experiment("deleted")
-    client.delete_experiment(experiment_id)
-
-    with pytest.raises(DualGANError, match=f"restore --experiment-id {experiment_id}"):
-        RunFolderSync(finished_run(tmp_path / "run"), Placement(server, experiment="deleted")).step()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from components.common.html import environment, picture_tag
+from components.common.html import TEMPLATES, environment, picture_tag
 from dualgan.errors import BadInput
 from dualgan.pictures import MAX_SAMPLE_PIXELS, open_picture
 from dualgan.run_folder import KINDS_FROM, SAMPLE_KINDS, read_samples, whole_file
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 CAPTIONS = {
     "real_A": "A as it is",
