@@ -4,9 +4,8 @@ import json
 import platform
 from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
-from dualgan.environment import LIBRARIES, library_faults, version_of
+from dualgan.environment import LIBRARIES, known_hole, library_faults, version_of
 from dualgan.errors import BadInput, first_line
-from dualgan.interpreter import known_hole
 from dualgan.options import DEVICES
 
 

@@ -1,12 +1,14 @@
-"""The environment of a training: the libraries that it needs, what is recorded of it, and its folders of this user."""
+"""The environment of a training: Python, libraries and programs, what is recorded of them, and folders to write to."""
 
 import importlib
 import os
 import platform
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import __version__
 from dualgan.errors import BadInput, first_line, printable, warn
@@ -138,3 +140,28 @@ def own_temporary_folder(name: str) -> Path:
     except OSError as error:
         raise BadInput(f"no folder for temporary files can be written to ({error}); set TMPDIR to one") from None
     return folder
+
+
+# The patch release of each minor version whose tarfile has no CVE-2024-6232: headers that take hours to read.
+MENDED: Dict[Tuple[int, ...], int] = {(3, 8): 20, (3, 9): 20, (3, 10): 15, (3, 11): 10, (3, 12): 6}
+
+
+def known_hole(version: Tuple[int, ...] = sys.version_info[:3]) -> str:
+    """Say which known hole a Python has and what to do, "" for none.
+
+    version: major, minor and patch release.
+    """
+    minor, patch = tuple(version[:2]), version[2]
+    if minor > max(MENDED) or patch >= MENDED.get(minor, 1 << 30):
+        return ""
+    newer = f"Python {minor[0]}.{minor[1]}.{MENDED[minor]}" if minor in MENDED else "Python 3.11"
+    return f"has a known hole in tarfile (CVE-2024-6232), which `dataset fetch` guards against; {newer} mends it"
+
+
+def output_of(command: Sequence[str], seconds: float = 10.0) -> Optional[str]:
+    """Return what ``command`` prints; None if it is missing, fails or takes longer than ``seconds``."""
+    try:
+        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.decode("utf-8", "replace")

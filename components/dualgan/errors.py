@@ -115,7 +115,7 @@ def signal_name(number: int) -> str:
 
 
 class Termination:
-    """SIGTERM and Ctrl-C while a training goes on: noted, for it to stop where it can be continued.
+    """SIGTERM, SIGHUP and Ctrl-C while a training goes on: noted, for it to stop where it can be continued.
 
     While ``at_once`` is set, the first signal raises Interrupted where the program is.
     """
@@ -125,7 +125,11 @@ class Termination:
         self.at_once = True
 
     def __enter__(self) -> "Termination":
-        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            # Under nohup, a training outlives its terminal.
+            numbers.append(signal.SIGHUP)
+        self._previous = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, *_: Any) -> None:

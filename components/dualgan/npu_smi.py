@@ -15,7 +15,7 @@ What is not understood is left out: a number that is missing is better than a tr
 import re
 from typing import Dict, List, NamedTuple, Optional
 
-from dualgan.programs import output_of
+from dualgan.environment import output_of
 
 VERSION = re.compile(r"npu-smi\s+(\S+)")
 MEMORY = re.compile(r"\d+\s*/\s*(\d+)")

@@ -221,8 +221,8 @@ def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
     """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
     preset = PRESETS[arguments.preset] if arguments.preset else {}
     given = given_options(arguments)
-    # The record tells others, and this run when it goes on, where the data are.
     if given.get("data_dir"):
+        # The record tells others, and this run when it goes on, where the data are.
         given["data_dir"] = os.path.abspath(given["data_dir"])
     return validated(TrainOptions(**{**preset, **given}))
 

@@ -232,7 +232,7 @@ def request(arguments: argparse.Namespace) -> Request:
 
 def _as_run(arguments: argparse.Namespace, given: TrainOptions) -> TrainOptions:
     run = recorded_options(RunFolder(Path(given.run_dir)))
-    chosen = train_options.given_options(arguments)
+    chosen = {name: value for name, value in given.as_dict().items() if getattr(arguments, name) is not None}
     own = {name: value for name, value in chosen.items() if name in train_options.LEG_OPTIONS}
     options = train_options.validated(dataclasses.replace(run, **own))
     wanted = dataclasses.replace(options, **chosen)

@@ -168,7 +168,7 @@ def _translator(generator: Generator) -> Iterator[Callable[[Image.Image], Image.
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(generator.graph, name="")
         graph.finalize()
-        with tf.Session(config=generator.device.session_config()) as session:
+        with generator.device.open_session() as session:
             run = session.make_callable(f"{OUTPUT}:0", feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
 
             def translated(picture: Image.Image) -> Image.Image:

@@ -7,9 +7,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import tensorflow
 
 from dualgan.devices.base import Device
+from dualgan.environment import output_of
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
-from dualgan.programs import output_of
 from dualgan.tensorflow_v1 import tf
 
 FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")

@@ -11,9 +11,10 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from dualgan import npu_smi
 from dualgan.devices import npu_machine, npu_options
-from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
+from dualgan.devices.base import Device
 from dualgan.devices.npu_options import checked_mode, require_cann
 from dualgan.errors import BadInput
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
 PACKAGES = ("npu_bridge", "npu_device")
@@ -113,8 +114,8 @@ class Npu(Device):
     use_resource = False
     accepts = frozenset(["precision_mode", "loss_scale", "npu_parameters", "deterministic"])
 
-    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
-        super().__init__(threads, options)
+    def __init__(self, options: TrainOptions) -> None:
+        super().__init__(options)
         parameters = npu_options.parse_parameters(options.npu_parameters)
         self._loss_scale = loss_scale(options.loss_scale)
         self._package = find_adapter()

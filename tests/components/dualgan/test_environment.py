@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.train.runtimes import python_of, trainer_environment
-from dualgan.environment import default_cache_folder, recorded_environment
+from dualgan.environment import default_cache_folder, known_hole, recorded_environment
 from tests.components.dualgan.devices.double import npu_trainer
 from tests.components.dualgan.trainer import Trainer
 
@@ -98,3 +98,18 @@ def test_without_a_home_to_write_to_images_are_kept_in_a_temporary_folder_and_a_
     assert line.startswith("warning: ") and "--cache-dir names another folder" in line
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert default_cache_folder() == tmp_path / "cache" / "dualgan"
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [
+        ((3, 11, 7), "Python 3.11.10 mends it"),
+        ((3, 7, 16), "Python 3.11 mends it"),
+        ((3, 11, 10), ""),
+        ((3, 12, 6), ""),
+        ((3, 13, 0), ""),
+    ],
+)
+def test_a_python_with_a_known_hole_is_named(version: tuple[int, ...], named: str) -> None:
+    assert named in known_hole(version)
+    assert bool(named) == bool(known_hole(version))
