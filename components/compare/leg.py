@@ -226,7 +226,7 @@ def _read_samples(leg: str, source: Source, folder: RunFolder) -> dict[str, dict
             raise BadInput(f"{path}: a picture whose name cannot be shown; rename it")
         if own != size or min(own) < MIN_SIDE or max(own) > MAX_SIDE:
             raise BadInput(
-                f"{path}: {own[0]} x {own[1]} pixels; samples have {MIN_SIDE} to {MAX_SIDE} a side, and all of a run as "
+                f"{path}: {own[0]} x {own[1]} pixels; samples have {MIN_SIDE} to {MAX_SIDE} a side, all of a run as "
                 f"many (here {size[0]} x {size[1]}); draw them anew"
             )
         by_image.setdefault(image, {})[kind] = path

@@ -159,7 +159,7 @@ def _blurred(picture: Picture) -> Picture:
 
 
 def _patches(pictures: Iterable[Picture], number: int) -> list[NDArray[np.float32]]:
-    """Return the patches of each octave, [patches, PATCH * PATCH * channels], of which every n-th of the set is kept."""
+    """Return every n-th of the set's patches of each octave, [patches, PATCH * PATCH * channels]."""
     octaves: list[list[NDArray[np.float32]]] = [[] for _ in range(OCTAVES)]
     for place, picture in enumerate(pictures):
         level = picture / LEVELS_PER_UNIT - 1

@@ -29,7 +29,8 @@ SHEET = "sheet.html"
 THUMBNAIL_SIDE = 256
 SHEET_START = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font-family: sans-serif; margin: 2em }} th {{ text-align: left }} td, th {{ padding: 0.3em 1em }}
+body {{ font-family: sans-serif; margin: 2em }} td, th {{ padding: 0.3em 1em }}
+th {{ text-align: left; max-width: 16em; overflow-wrap: anywhere }}
 </style></head><body><h1>{title}</h1>
 <table><tr><th>picture</th><th>as it is</th><th>translated</th></tr>
 """
