@@ -40,7 +40,22 @@ NAMES = (
 )
 
 NUMBERS = (math.nan, math.inf, -math.inf, 0, -1, 2**31, 2**63 - 1, 2**64, 10**400, 0.5, 1e-320, 1e308, -1e308)
-OTHERS = (None, True, False, "", "\ud800", "\x1b[31m", [], {}, [[]], {"a": []}, "x" * 20_000, "²", "npu", "classic")
+OTHERS: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    "",
+    "\ud800",
+    "\x1b[31m",
+    [],
+    {},
+    [[]],
+    {"a": []},
+    "x" * 20_000,
+    "²",
+    "npu",
+    "classic",
+)
 VALUES = st.one_of(st.sampled_from([*NUMBERS, *OTHERS]), st.integers(), st.floats(), st.text(max_size=20))
 # Python's json neither writes nor parses what is nested that deep.
 DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
