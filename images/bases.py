@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from components.common.yaml_files import read_yaml
 from dualgan.errors import BadInput
 
 FILE = Path(__file__).parent / "bases.yaml"
@@ -30,9 +30,7 @@ class Base(BaseModel):
 def load_bases(file: Path = FILE) -> Mapping[str, Base]:
     """Each base by the name of its build argument. Raises BadInput, in one line, for a file that is not such a list."""
     try:
-        return TypeAdapter(dict[str, Base]).validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise BadInput(f"{file}: no YAML: {' '.join(str(error).split())}") from None
+        return TypeAdapter(dict[str, Base]).validate_python(read_yaml(file))
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

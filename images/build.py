@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
-from components.train.commit import code_commit
+from components.common.yaml_files import read_yaml
+from components.train.code_version import code_commit
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
 from images.bases import load_bases
@@ -55,7 +55,7 @@ def known_images() -> list[str]:
 def variant_of(name: str) -> Variant:
     """What the image ``name`` is a variant of: itself, unless its folder says otherwise."""
     file = FOLDER / name / VARIANT
-    return Variant.model_validate(yaml.safe_load(file.read_text())) if file.is_file() else Variant(image=name)
+    return Variant.model_validate(read_yaml(file)) if file.is_file() else Variant(image=name)
 
 
 def dockerfile_of(name: str) -> Path:

@@ -1,5 +1,6 @@
 """The command `parity`: run and judge trainings on this machine, or on a cluster."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -10,16 +11,20 @@ from typing import Annotated, Literal
 import typer
 
 from components.common.cli import command, new_app, run_app, training_options
+from components.common.console import print_line as print
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
 from parity import cluster, compare, dataset
 from parity.options import PROFILE_HELP, Dataset, Profile, Role, Runtime, Seed, Seeds, TrainingOptions, from_here
 from pipelines.profiles import known_profiles
 
+# What --resume without a run means.
+NEWEST = "newest"
 HERE, MLFLOW, PARTS = "On this machine", "MLflow", "Parts of a run"
 
 app = new_app(
     "Train DualGAN on an accelerator and on a reference, and say with evidence whether one is as good as the other.\n\n"
-    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C."
+    "Exit codes: 0 pass or done, 3 fail, 4 inconclusive; 1 failed work, 2 bad input, 130 Ctrl-C. --debug prints an "
+    "error's traceback."
 )
 
 
@@ -28,10 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         arguments = sys.argv[1:]
         if arguments[:1] in (["sync"], ["ui"]):
-            from components.tracking.lean import leave_out_data_libraries
+            from components.tracking.store import leave_out_data_libraries
 
             leave_out_data_libraries()
-    return run_app(app, "parity", arguments)
+    return run_app(app, "parity", with_newest(arguments))
+
+
+def with_newest(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with a value after a --resume that has none, which typer's options cannot do without."""
+    found = []
+    for position, text in enumerate(arguments):
+        found.append(text)
+        if text == "--resume" and (position + 1 == len(arguments) or arguments[position + 1].startswith("-")):
+            found.append(NEWEST)
+    return found
 
 
 @command(app, "run", HERE, "parity run --dataset facades --option max_steps=5000")
@@ -54,35 +69,56 @@ def run(
     ] = None,
     tracking_uri: Annotated[str, typer.Option(help="MLflow server or store.")] = "",
     experiment: Annotated[str, typer.Option(help="MLflow experiment; default: the dataset's name.")] = "",
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[RUN]",
+            help="Go on with this run of .local/runs, whose profile and options then count; without RUN with the "
+            "newest unfinished one of this profile, dataset and options. What is finished is not done again; --seeds "
+            "adds what further seeds need.",
+        ),
+    ] = None,
 ) -> int:
     """Run the pipeline: dataset, train each leg, draw samples, compare, publish.
 
     Results go into a new folder of .local/runs (.local/latest is the newest comparison), losses and images into the
     MLflow store that --tracking-uri or MLFLOW_TRACKING_URI names, by default .local/mlflow (`parity ui` shows it).
 
-    Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input.
+    Ctrl-C lets a training save a checkpoint (30 s at most) and ends MLflow's runs; SIGTERM and SIGHUP leave 3 s.
+
+    Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input; 130, 143, 129 after those signals.
     """
     from components.compare.verdict import EXIT_CODES
-    from components.tracking.reasons import without_credentials
-    from pipelines.local_run import LOCAL
-    from pipelines.local_run import run as run_pipeline
+    from components.tracking.store import hand_over_login, resolve_tracking_uri
+    from pipelines import local_run
     from pipelines.profile import load_profile
 
     chosen = load_profile(profile).with_seeds(seed, seeds)
     parameters = {
         "dataset": chosen.source(dataset),
         "options": training_options(option or ()),
-        "tracking_uri": tracking_uri,
+        "tracking_uri": hand_over_login(tracking_uri),
         "experiment": experiment,
         "dataset_sha256": dataset_sha256,
         "quarantine": quarantine,
     }
-    done = run_pipeline(chosen, parameters, results or LOCAL, runner)
+    root = results or local_run.LOCAL
+    try:
+        if resume is None:
+            done = local_run.run(chosen, parameters, root, runner)
+        else:
+            name = "" if resume == NEWEST else resume
+            done = local_run.resume(name, chosen, parameters, (seed, seeds), root, runner)
+    except local_run.Stopped as stopped:
+        # A terminal that was closed takes no line.
+        with contextlib.suppress(OSError):
+            print(stopped, file=sys.stderr, flush=True)
+        return stopped.exit_code
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {from_here(done.report)}")
     print(f"model: {done.model}")
-    server = without_credentials(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
-    print(f"curves, images and models in MLflow: {server or '`make ui`'}")
+    is_elsewhere = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    print(f"curves, images and models in MLflow: {resolve_tracking_uri(tracking_uri) if is_elsewhere else '`make ui`'}")
     return EXIT_CODES[done.verdict]
 
 
@@ -94,8 +130,8 @@ def compile_profile(
     seeds: Seeds = None,
 ) -> int:
     """Write the package of a profile's pipeline, which a cluster's KFP takes."""
-    from pipelines.compile import compile_package
     from pipelines.local_run import LOCAL
+    from pipelines.package import compile_package
     from pipelines.profile import load_profile
 
     chosen = load_profile(profile).with_seeds(seed, seeds)
@@ -158,8 +194,8 @@ def sync(
     from tqdm import tqdm
 
     from components.tracking.placement import Placement, read_placement
-    from components.tracking.reasons import explain, without_credentials
-    from components.tracking.sync import RunFolderSync
+    from components.tracking.reasons import explain
+    from components.tracking.sync import KILLED, RunFolderSync, is_abandoned
 
     given = Placement(
         tracking_uri=tracking_uri, experiment=experiment, pipeline_run_id=pipeline_run_id, leg=leg, role=role
@@ -171,9 +207,9 @@ def sync(
         def show(position: int) -> None:
             bar.update(position - bar.n)
 
-        syncing = RunFolderSync(folder.path, placement, on_progress=show)
+        syncing = RunFolderSync(folder.path, placement, on_progress=show, dead_is=KILLED)
         try:
-            sent = syncing.step()
+            sent = syncing.step(ended=is_abandoned(folder.path))
         except DualGANError:
             raise
         except Exception as error:
@@ -181,7 +217,7 @@ def sync(
     if syncing.run_id is None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
     else:
-        print(f"sent {sent} to run {syncing.run_id} at {without_credentials(syncing.tracking_uri)}")
+        print(f"sent {sent} to run {syncing.run_id} at {syncing.tracking_uri}")
     return 0
 
 
@@ -195,8 +231,11 @@ def ui(
     """Serve the local MLflow store and print the address of the comparison page."""
     from components.tracking.store import local_store
     from components.tracking.ui import newest_comparison, serve
+    from pipelines.local_run import LOCAL, end_abandoned
 
     chosen = store or local_store()
+    # What it shows as running does run.
+    end_abandoned(LOCAL)
     # Started in a script's background, Python would leave SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

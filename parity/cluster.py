@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.common.cli import command, training_options
+from components.common.console import print_line as print
 from dualgan.errors import BadInput, DualGANError
 from parity.options import PROFILE_HELP, Dataset, Profile, Seed, Seeds, TrainingOptions
 
@@ -176,8 +177,8 @@ def schedule(
     name: Annotated[str | None, typer.Option(help="Of the recurring run; default: the pipeline's.")] = None,
 ) -> int:
     """Make a recurring run of a profile's pipeline, enabled, one run at a time."""
-    from pipelines.schedule import CRON_FIELDS
-    from pipelines.schedule import schedule as make_recurring
+    from pipelines.submit import CRON_FIELDS
+    from pipelines.submit import schedule as make_recurring
 
     order = _order(options, None)
     if len(cron.split()) != CRON_FIELDS:
@@ -223,7 +224,7 @@ def doctor(
         raise BadInput("say --cluster; for the accelerators of this machine: dualgan doctor")
     # Kubernetes' client takes a second to import.
     from pipelines.doctor.check import Place
-    from pipelines.doctor.command import doctor as examine
+    from pipelines.doctor.checks import doctor as examine
 
     account = "pipeline-runner" if namespace == kfp_namespace else "default-editor"
     place = Place(
@@ -256,11 +257,12 @@ def _order(options: RunOptions, file: Path | None) -> Order:
     if options.option:
         parameters["options"] = {**parameters.get("options", {}), **training_options(options.option)}
     package.checked(parameters)
-    if parameters.get("options") and not file:
-        # What a published model is tagged with must be what it was trained with.
-        profile = profile.model_copy(update={"options": {**profile.options, **parameters["options"]}})
-        package = package_of(profile)
     source = parameters.get("dataset") or profile.source(package.defaults.get("dataset"))
+    if not file and (parameters.get("options") or source != profile.dataset):
+        # What a published model is tagged with must be what it was trained with, and secrets are for this source.
+        options_of_run = {**profile.options, **parameters.get("options", {})}
+        profile = profile.model_copy(update={"dataset": source, "options": options_of_run})
+        package = package_of(profile)
     check_parameters(source, {**profile.options, **parameters.get("options", {})})
     api = KfpApi(endpoint(options.endpoint, options.namespace, retries=options.retries))
     return Order(profile, package, parameters, api)
@@ -278,9 +280,9 @@ def _submit(
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Lost
+    from pipelines.read_verdict import read_verdict, verdict_in_logs
     from pipelines.submit import Submission, Waiting, page_of, wait
     from pipelines.submit import submit as submit_run
-    from pipelines.verdict_of_run import verdict_in_logs, verdict_of
 
     api, package = order.api, order.package
     run_id = submit_run(api, Submission(package, experiment_id, name, order.parameters, options.service_account))
@@ -307,7 +309,7 @@ def _submit(
             _print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
         raise
     try:
-        judged = verdict_of(api, run_id, package, options.tracking_uri)
+        judged = read_verdict(api, run_id, package, options.tracking_uri)
     except DualGANError as error:
         raise DualGANError(f"run {run_id} succeeded; its verdict is not known: {error}") from None
     _print(f"the verdict is from {judged.source}")

@@ -4,15 +4,16 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from components.common.cli import command, count, new_app, positive, positive_count, size
+from components.common.console import print_line
 from components.dataset.catalogue import CATALOGUE, SERVER_NOTE
 from components.dataset.options import FetchOptions, Limits, TransferOptions
 from components.dataset.sources import FORMS, LAYOUTS
@@ -27,8 +28,8 @@ TRUST, LIMITS, TRANSFER = "Trust", "Limits", "Transfer"
 limits, transfer = Limits(), TransferOptions()
 
 app = new_app(
-    "Make a dataset folder, {train,val}/{A,B}/*.{jpg,jpeg,png} and dataset.json, of a SOURCE: a name of the catalogue, "
-    "a URL or file of an archive, s3://BUCKET/KEY, a folder, or synthetic; `parity dataset list` explains each.\n\n"
+    "Make a dataset folder, {train,val}/{A,B}/IMAGE and dataset.json, of a SOURCE: a name of the catalogue, a URL or "
+    "file of an archive, s3://BUCKET/KEY, a folder, or synthetic; `parity dataset list` explains each.\n\n"
     "Exit codes: 0 done, 1 failed, 2 bad input."
 )
 
@@ -39,10 +40,16 @@ class Cancelled(DualGANError):
     exit_code = EXIT_CANCELLED
 
 
+class _Lines(logging.Handler):
+    """Standard error is for the one line of an error, and for progress bars on a terminal: the log goes beside it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_line(record.getMessage())
+
+
 @app.callback()
 def prepare() -> None:
-    # Standard error is for the one line of an error, and for progress bars on a terminal.
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.INFO, handlers=[_Lines()])
     for noisy in ("botocore", "boto3", "s3transfer", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _terminate)
@@ -53,84 +60,56 @@ def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(EXIT_TERMINATED)
 
 
+def _option(panel: str, metavar: str, parser: Callable[[str], Any] | None, text: str, shown: bool | str = True) -> Any:
+    return typer.Option(metavar=metavar, parser=parser, rich_help_panel=panel, help=text, show_default=shown)
+
+
+def _flag(name: str, text: str) -> Any:
+    return typer.Option(name, rich_help_panel=TRUST, help=text)
+
+
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="As `parity dataset list` explains.")]
-MaxPixels = Annotated[int, typer.Option(metavar="N", parser=count, rich_help_panel=LIMITS, help="Of an image.")]
-MinSide = Annotated[int, typer.Option(metavar="PIXELS", parser=count, rich_help_panel=LIMITS, help="Of an image.")]
+MaxPixels = Annotated[int, _option(LIMITS, "N", count, "Of an image.")]
+MinSide = Annotated[int, _option(LIMITS, "PIXELS", count, "Of an image.")]
 
 
 @dataclass(frozen=True)
 class Fetching:
     """Options of each command that reads a source."""
 
-    sha256: Annotated[
-        str | None,
-        typer.Option(metavar="HEX", rich_help_panel=TRUST, help="What the archive, or a folder's digest, must have."),
-    ] = None
+    sha256: Annotated[str | None, _option(TRUST, "HEX", None, "What the archive, or a folder's digest, must have.")] = (
+        None
+    )
     lock: Annotated[
         Path,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=TRUST,
-            help="Where checksums of first use are recorded, and checked if no other is known; commit it.",
+        _option(
+            TRUST,
+            "FILE",
+            None,
+            "Where checksums of first use are recorded, and checked if no other is known; commit it.",
         ),
     ] = Path("datasets.lock")
-    no_lock: Annotated[
-        bool,
-        typer.Option("--no-lock", rich_help_panel=TRUST, help="Neither record checksums of first use nor check them."),
-    ] = False
+    no_lock: Annotated[bool, _flag("--no-lock", "Neither record checksums of first use nor check them.")] = False
     quarantine: Annotated[
         bool,
-        typer.Option(
-            "--quarantine",
-            rich_help_panel=TRUST,
-            help="Set images that cannot be used aside, in DESTINATION/quarantine, instead of failing.",
-        ),
+        _flag("--quarantine", "Set images that cannot be used aside, in DESTINATION/quarantine, instead of failing."),
     ] = False
-    max_files: Annotated[
-        int, typer.Option(metavar="N", parser=count, rich_help_panel=LIMITS, help="In an archive.")
-    ] = limits.files
+    max_files: Annotated[int, _option(LIMITS, "N", count, "In an archive.")] = limits.files
     max_size: Annotated[
-        int,
-        typer.Option(
-            metavar="BYTES",
-            parser=size,
-            rich_help_panel=LIMITS,
-            show_default="64G",
-            help="Transferred or unpacked; K, M, G, T may follow.",
-        ),
+        int, _option(LIMITS, "BYTES", size, "Transferred or unpacked; K, M, G, T may follow.", "64G")
     ] = limits.size
-    max_ratio: Annotated[
-        float, typer.Option(metavar="X", parser=positive, rich_help_panel=LIMITS, help="Unpacked to packed.")
-    ] = limits.ratio
+    max_ratio: Annotated[float, _option(LIMITS, "X", positive, "Unpacked to packed.")] = limits.ratio
     max_pixels: MaxPixels = limits.pixels
     min_side: MinSide = limits.side
-    retries: Annotated[
-        int,
-        typer.Option(metavar="N", parser=count, rich_help_panel=TRANSFER, help="In a row without a byte."),
-    ] = transfer.retries
+    retries: Annotated[int, _option(TRANSFER, "N", count, "In a row without a byte.")] = transfer.retries
     idle_timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            parser=positive,
-            rich_help_panel=TRANSFER,
-            help="Give up if nothing comes for so long, whatever the retries.",
-        ),
+        float, _option(TRANSFER, "SECONDS", positive, "Give up if nothing comes for so long, whatever the retries.")
     ] = transfer.idle_timeout
     min_rate: Annotated[
         float,
-        typer.Option(
-            metavar="BYTES",
-            parser=size,
-            rich_help_panel=TRANSFER,
-            show_default="1K",
-            help="Give up if fewer come in a second, over the time of --idle-timeout.",
-        ),
+        _option(TRANSFER, "BYTES", size, "Give up if fewer come in a second, over the time of --idle-timeout.", "1K"),
     ] = int(transfer.min_rate)
-    jobs: Annotated[
-        int,
-        typer.Option(metavar="N", parser=positive_count, rich_help_panel=TRANSFER, help="Requests to S3 at once."),
-    ] = transfer.jobs
+    jobs: Annotated[int, _option(TRANSFER, "N", positive_count, "Requests to S3 at once.")] = transfer.jobs
 
     def as_options(self) -> FetchOptions:
         """Return them as the library takes them."""
@@ -216,16 +195,15 @@ def info(
 @command(app, "list", LOOK, "parity dataset list")
 def list_sources() -> int:
     """List the catalogue and the forms of a source."""
-    print("A source is one of")
-    for form, meaning in FORMS:
-        print(f"  {form:<34}  {meaning}")
-    print(LAYOUTS)
-    print("\nThe catalogue (lambda_A and lambda_B as published)")
-    print(f"  {'name':<16}{'lambda_A':>8}  {'lambda_B':>8}  note")
+    lines = ["A source is one of", *(f"  {form:<34}  {meaning}" for form, meaning in FORMS), LAYOUTS, ""]
+    lines += [
+        "The catalogue (lambda_A and lambda_B as published)",
+        f"  {'name':<16}{'lambda_A':>8}  {'lambda_B':>8}  note",
+    ]
     for entry in CATALOGUE.values():
         lambda_a, lambda_b = (f"{value:g}" for value in entry.lambdas) if entry.lambdas else ("-", "-")
-        print(f"  {entry.name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
-    print(f"\nNote on all but pix2pix-*: {SERVER_NOTE}.")
+        lines.append(f"  {entry.name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
+    print_line("\n".join([*lines, "", f"Note on all but pix2pix-*: {SERVER_NOTE}."]))
     return 0
 
 
@@ -239,18 +217,17 @@ def _resumable() -> Iterator[None]:
 
 
 def _print(description: "Description") -> int:
-    print(f"name    {description.name}")
-    print(f"source  {description.source}")
-    print(f"images  {', '.join(f'{place} {number}' for place, number in sorted(description.counts.items()))}")
-    print(f"digest  {description.digest}")
+    images = ", ".join(f"{place} {number}" for place, number in sorted(description.counts.items()))
+    print_line(f"name    {description.name}\nsource  {description.source}\nimages  {images}")
+    print_line(f"digest  {description.digest}")
     return 0
 
 
 def _print_entry(name: str) -> None:
     entry = CATALOGUE[name]
-    print(f"name    {name}{f' ({entry.note})' if entry.note else ''}")
+    print_line(f"name    {name}{f' ({entry.note})' if entry.note else ''}")
     for url in entry.urls:
-        print(f"source  {url}")
-    print(f"sha256  {entry.sha256 or 'never published; recorded at the first fetch'}")
+        print_line(f"source  {url}")
+    print_line(f"sha256  {entry.sha256 or 'never published; recorded at the first fetch'}")
     if entry.advice:
-        print(f"note    {entry.advice}")
+        print_line(f"note    {entry.advice}")

@@ -12,7 +12,7 @@ from docker.types import DeviceRequest, Mount
 from kfp import local
 
 from components.dataset.sources import LocalArchive, LocalFolder, Synthetic, parse_source
-from components.tracking.store import database_of, resolve_tracking_uri, store_uri
+from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri, store_uri
 from dualgan.errors import BadInput, DualGANError
 from pipelines.profile import Profile
 
@@ -65,7 +65,7 @@ def absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
         **parameters,
         "dataset": str(dataset) if dataset else parameters["dataset"],
         "options": options,
-        "tracking_uri": store_uri(database.parent) if database else uri,
+        "tracking_uri": store_uri(database.parent) if database else hand_over_login(uri),
     }
 
 
@@ -106,11 +106,11 @@ def container_runner(
             environment={**passed_on, **variables, "HOME": "/tmp"},
         )
     finally:
-        _remove_containers(client, folder)
+        remove_containers(client, folder)
 
 
-def _remove_containers(client: docker.DockerClient, folder: Path) -> None:
-    """End what runs still: someone pressed Ctrl-C, and KFP leaves its containers to themselves."""
+def remove_containers(client: docker.DockerClient, folder: Path) -> None:
+    """End what runs still: a signal ended the run, and KFP leaves its containers to themselves."""
     label = f"{LABEL}={folder}"
     # The engine removes the last task's container itself, and may be about to: what is listed need not be there next.
     for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import kfp_server_api
 import urllib3
 
-from components.tracking.reasons import without_credentials
+from components.common.address import Address
 from dualgan.errors import BadInput, DualGANError
 
 ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
@@ -71,7 +71,7 @@ class Endpoint:
     retries: further tries of a call; first_delay: seconds before the first of them, doubled for each further one.
     """
 
-    url: str
+    url: Address
     namespace: str = ""
     token: str | None = None
     token_file: Path | None = None
@@ -82,7 +82,7 @@ class Endpoint:
     @property
     def label(self) -> str:
         """The address as it may be shown."""
-        return without_credentials(self.url)
+        return str(self.url)
 
 
 def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoint:
@@ -97,11 +97,11 @@ def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoin
     except ValueError:
         known = False
     if not known:
-        raise BadInput(f"--endpoint {found}: no address such as http://localhost:8080")
+        raise BadInput(f"--endpoint {Address(found)}: no address such as http://localhost:8080")
     space = namespace if namespace is not None else os.environ.get(NAMESPACE_VARIABLE, "")
     token_file = os.environ.get(TOKEN_FILE_VARIABLE)
     return Endpoint(
-        address,
+        Address(address),
         # KFP's command line takes this name to mean a KFP without users, and so do we.
         "" if space == DEFAULT_NAMESPACE else space,
         os.environ.get(TOKEN_VARIABLE) or None,
@@ -119,11 +119,16 @@ class KfpApi:
     _client: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        configuration = kfp_server_api.Configuration(host=self.at.url)
+        configuration = kfp_server_api.Configuration(host=self.at.url.without_login.reveal())
         configuration.retries = urllib3.Retry(0, redirect=3)
         configuration.api_key_prefix["authorization"] = "Bearer"
         configuration.client_side_validation = True
         self._client = _JsonClient(configuration)
+        url = self.at.url
+        if url.password and not (self.at.token or self.at.token_file):
+            # For what stands before KFP.
+            login = urllib3.make_headers(basic_auth=f"{url.username}:{url.password}")
+            self._client.set_default_header("Authorization", login["authorization"])
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

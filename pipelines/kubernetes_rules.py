@@ -5,124 +5,65 @@ Management"; that of images is the reference grammar of the OCI distribution.
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable
 from typing import Annotated
 
+from kubernetes.utils.quantity import parse_quantity
 from pydantic import AfterValidator
 
-DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-KEY_OF_DATA = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
-# KFP's own parser of a task's limits knows fewer forms than Kubernetes.
-CPU = re.compile(r"[0-9]+(?:\.[0-9]+)?|[0-9]+m")
-MEMORY = re.compile(r"[0-9]+(?:E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
-REGISTRY = r"(?:(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+# Of 253 characters at most.
+SUBDOMAIN = rf"(?=.{{1,253}}(?:/|$)){LABEL}(?:\.{LABEL})*"
+# KFP's own parser of a task's limits knows fewer forms than Kubernetes, and says K where Kubernetes says k.
+CPU = r"[0-9]+(?:\.[0-9]+)?|[0-9]+m"
+MEMORY = r"[0-9]+(?:E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?"
+HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 IMAGE = re.compile(
-    rf"(?P<name>{REGISTRY}{COMPONENT}(?:/{COMPONENT})*)(?P<tag>:[\w][\w.-]{{0,127}})?(?P<digest>@sha256:[0-9a-f]{{64}})?"
+    rf"(?:{HOST}(?:\.{HOST})*(?::[0-9]+)?/)?{COMPONENT}(?:/{COMPONENT})*"
+    r"(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
 )
-LONGEST_SUBDOMAIN = 253
-NATIVE_RESOURCES = ("cpu", "memory", "ephemeral-storage", "storage")
 
 
-def _subdomain(text: str) -> bool:
-    return len(text) <= LONGEST_SUBDOMAIN and bool(SUBDOMAIN.fullmatch(text))
+def _rule(pattern: str | re.Pattern[str], said: str, also: Callable[[str], bool] = lambda _: True) -> AfterValidator:
+    """Return what refuses a text that is not of ``pattern``, or not as ``also`` wants it: "'X' is no ...", as said."""
 
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text) or not also(text):
+            raise ValueError(f"{text!r} is no {said}")
+        return text
 
-def _qualified(text: str) -> bool:
-    prefix, slash, name = text.rpartition("/")
-    return bool(QUALIFIED.fullmatch(name)) and (not slash or _subdomain(prefix))
-
-
-def _label_key(text: str) -> str:
-    if not _qualified(text):
-        raise ValueError(
-            f"{text!r} is no key of a label: letters, digits, '-', '_' and '.', 63 at most, such as host-arch"
-        )
-    return text
-
-
-def _label_value(text: str) -> str:
-    if text and not QUALIFIED.fullmatch(text):
-        raise ValueError(f"{text!r} is no value of a label: letters, digits, '-', '_' and '.', 63 at most")
-    return text
-
-
-def _object_name(text: str) -> str:
-    if not _subdomain(text):
-        raise ValueError(
-            f"{text!r} is no name of an object: lower-case letters, digits, '-' and '.', such as my-secret"
-        )
-    return text
-
-
-def _data_key(text: str) -> str:
-    if not KEY_OF_DATA.fullmatch(text):
-        raise ValueError(f"{text!r} is no key of a secret or config map: letters, digits, '-', '_' and '.'")
-    return text
-
-
-def _variable(text: str) -> str:
-    if not VARIABLE.fullmatch(text):
-        raise ValueError(f"{text!r} is no name of an environment variable")
-    return text
-
-
-def _device_resource(text: str) -> str:
-    prefix, slash, _ = text.rpartition("/")
-    if not slash or "." not in prefix or not _qualified(text) or prefix.endswith("kubernetes.io"):
-        raise ValueError(f"{text!r} is no resource of a device plugin: domain/name, such as huawei.com/Ascend910")
-    return text
-
-
-def quantity(text: str) -> Decimal:
-    """A Kubernetes quantity (32Gi, 500m) in units. Raises ValueError where it is none."""
-    found = QUANTITY.fullmatch(text)
-    if not found:
-        raise ValueError(f"{text!r} is no quantity such as 32Gi, 500m or 8")
-    powers = {"m": Decimal("0.001"), "": Decimal(1)}
-    decimal = {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)}
-    binary = {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
-    try:
-        return Decimal(found[1]) * (powers | decimal | binary)[found[2]]
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is no quantity") from None
-
-
-def _cpu(text: str) -> str:
-    if not CPU.fullmatch(text) or quantity(text) <= 0:
-        raise ValueError(f"{text!r} is no number of CPU cores such as 8, 0.5 or 500m")
-    return text
-
-
-def _memory(text: str) -> str:
-    # KFP says K where Kubernetes says k.
-    if not MEMORY.fullmatch(text) or quantity(text.replace("K", "k") if text.endswith("K") else text) <= 0:
-        raise ValueError(f"{text!r} is no amount of memory such as 96Gi")
-    return text
-
-
-def _image(text: str) -> str:
-    if not IMAGE.fullmatch(text):
-        raise ValueError(f"{text!r} is no image: [registry/]name:tag or [registry/]name@sha256:...")
-    return text
+    return AfterValidator(check)
 
 
 def is_pinned(image: str) -> bool:
-    """Whether the name of an image has a tag or a digest."""
+    """Return whether the name of an image has a tag or a digest."""
     found = IMAGE.fullmatch(image)
     return bool(found and (found["tag"] or found["digest"]))
 
 
-LabelKey = Annotated[str, AfterValidator(_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-DataKey = Annotated[str, AfterValidator(_data_key)]
-Variable = Annotated[str, AfterValidator(_variable)]
-DeviceResource = Annotated[str, AfterValidator(_device_resource)]
-Cpu = Annotated[str, AfterValidator(_cpu)]
-Memory = Annotated[str, AfterValidator(_memory)]
-Image = Annotated[str, AfterValidator(_image)]
+def _is_positive(text: str) -> bool:
+    return bool(parse_quantity(text.replace("K", "k") if text.endswith("K") else text) > 0)
+
+
+CHARACTERS = "letters, digits, '-', '_' and '.'"
+LabelKey = Annotated[
+    str, _rule(rf"(?:{SUBDOMAIN}/)?{NAME}", f"key of a label: {CHARACTERS}, 63 at most, such as host-arch")
+]
+LabelValue = Annotated[str, _rule(rf"(?:{NAME})?", f"value of a label: {CHARACTERS}, 63 at most")]
+ObjectName = Annotated[
+    str, _rule(SUBDOMAIN, "name of an object: lower-case letters, digits, '-' and '.', such as my-secret")
+]
+DataKey = Annotated[str, _rule(r"[-._a-zA-Z0-9]{1,253}", f"key of a secret or config map: {CHARACTERS}")]
+Variable = Annotated[str, _rule(r"[A-Za-z_][A-Za-z0-9_]*", "name of an environment variable")]
+DeviceResource = Annotated[
+    str,
+    _rule(
+        rf"(?=[^/]*\.)(?![^/]*kubernetes\.io/){SUBDOMAIN}/{NAME}",
+        "resource of a device plugin: domain/name, such as huawei.com/Ascend910",
+    ),
+]
+Cpu = Annotated[str, _rule(CPU, "number of CPU cores such as 8, 0.5 or 500m", _is_positive)]
+Memory = Annotated[str, _rule(MEMORY, "amount of memory such as 96Gi", _is_positive)]
+Image = Annotated[str, _rule(IMAGE, "image: [registry/]name:tag or [registry/]name@sha256:...")]

@@ -4,34 +4,42 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sys
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
-from components.common.console import BAR_SECONDS, MARK, PASSING_MARK, SECONDS_VARIABLE
+from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
+from components.common.processes import Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
 from components.dataset.sources import parse_source
 from components.preflight.preflight import Requirements, find_faults, require_none
-from components.train.command import checked_options
+from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri
+from components.train.leg import checked_options
 from components.train.runtimes import WORKING_TREE
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import BadInput, DualGANError, signal_name
 from dualgan.run_folder import read_json
+from pipelines import run_state
+from pipelines.local_tasks import Tasks, events_shown, started_by
 from pipelines.profile import Profile
+from pipelines.run_state import RunState
 
 LOCAL = WORKING_TREE / ".local"
-# How Python's traceback, and so KFP's log, ends where one of our errors ended a task.
-OUR_ERROR = re.compile(
-    r"(?:dualgan|components\.common)\.errors\.(BadInput|DualGANError|TransferBroken|Interrupted): (.*)"
-)
-# How KFP's log says that a task ended well.
-SUCCESS = re.compile(r"Task '([^']+)' finished with status SUCCESS")
 Runner = Literal["subprocess", "docker"]
-CLEAR_LINE = "\r\x1b[K"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+EVENTS_FILE, LOG_FILE = "events.jsonl", "log.txt"
+
+
+class Stopped(DualGANError):
+    """A signal ended the run; its exit code is that of a shell's child that such a signal ended."""
+
+    def __init__(self, signum: int, folder: Path) -> None:
+        who = "Ctrl-C" if signum == signal.SIGINT else signal_name(signum)
+        super().__init__(f"stopped by {who}; `parity run --resume {folder.name}` goes on with {folder}")
+        self.exit_code = 128 + signum
 
 
 @dataclass(frozen=True)
@@ -45,44 +53,6 @@ class LocalRun:
     model: str
 
 
-class Show:
-    """A stream that keeps everything in a log and shows only the components' own progress lines."""
-
-    def __init__(self, log: TextIO, terminal: TextIO) -> None:
-        self._log, self._terminal = log, terminal
-        self.renews = terminal.isatty()
-        self._line = ""
-        self.errors: list[tuple[str, str]] = []
-        self.succeeded: list[str] = []
-
-    def write(self, text: str) -> int:
-        self._log.write(text)
-        *lines, self._line = (self._line + text).split("\n")
-        for line in lines:
-            self._take(COLOUR.sub("", line))
-        return len(text)
-
-    def _take(self, line: str) -> None:
-        for mark, ending in ((MARK, "\n"), (PASSING_MARK, "" if self.renews else "\n")):
-            _, found_mark, shown = line.partition(mark)
-            if found_mark:
-                self._terminal.write(f"{CLEAR_LINE if self.renews else ''}{shown}{ending}")
-                self._terminal.flush()
-                return
-        found = OUR_ERROR.search(line)
-        if found:
-            self.errors.append((found[1], found[2]))
-        found = SUCCESS.search(line)
-        if found:
-            self.succeeded.append(found[1])
-
-    def flush(self) -> None:
-        self._log.flush()
-
-    def isatty(self) -> bool:
-        return False
-
-
 def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
     """Raise BadInput for what would stop a task later: an unknown dataset or a wrong training option."""
     parse_source(dataset)
@@ -92,86 +62,159 @@ def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
 def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, runner: Runner = "subprocess") -> LocalRun:
     """Run ``profile``'s pipeline with ``parameters``; results go into a new folder of ``root``/runs.
 
-    runner: "subprocess" is a process of this environment for each task, "docker" a container of the task's image.
+    Args:
+        profile: The legs.
+        parameters: The pipeline's.
+        root: The folder for runs/ and latest/.
+        runner: "subprocess" is a process of this environment for each task, "docker" a container of the task's image.
 
-    Raises BadInput, leaving nothing behind, for wrong input; DualGANError, naming the log, where a task fails. Only
-    for the last one, which publishes the model, it does not: by then the verdict is known.
+    Raises:
+        BadInput: for wrong input; nothing is left behind.
+        Stopped: if a signal ended it.
+        DualGANError: if a task fails, naming the log. Only for the last task, which publishes the model, it is not
+            raised: by then the verdict is known.
     """
+    profile, parameters = _prepared(profile, parameters, runner)
+    end_abandoned(root)
+    folder = run_state.new_folder(root)
+    state = RunState(
+        run_id=run_state.new_run_id(folder),
+        state="running",
+        profile=profile,
+        parameters=_without_address(parameters),
+        tracking_uri=parameters["tracking_uri"],
+        runner=runner,
+    )
+    return _run_in(folder, state, runner)
+
+
+def resume(
+    name: str,
+    profile: Profile,
+    parameters: Mapping[str, Any],
+    seeds: tuple[int | None, int | None] = (None, None),
+    root: Path = LOCAL,
+    runner: Runner = "subprocess",
+) -> LocalRun:
+    """Go on with a run: what it has finished is not done again, and a training goes on from its newest checkpoint.
+
+    Args:
+        name: The run's name or folder; "" for the newest unfinished one of ``profile`` and ``parameters``.
+        profile: The legs; if ``name`` is given, those of the run count.
+        parameters: The pipeline's; if ``name`` is given, those of the run count, but for MLflow's address.
+        seeds: First seed and their number, in place of the run's own.
+        root: As ``run`` takes it.
+        runner: As ``run`` takes it.
+
+    Raises:
+        BadInput: also if there is no such run, or another process is at it.
+    """
+    if not name:
+        profile, parameters = _prepared(profile, parameters, runner)
+    folder = run_state.to_resume(root, name, profile, _without_address(parameters))
+    state = run_state.read_state(folder)
+    assert state, "to_resume has read it"
+    uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
+    profile = state.profile.with_seeds(*seeds)
+    changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
+    end_abandoned(root)
+    print_status(f"going on with {folder}")
+    return _run_in(folder, state.model_copy(update=changed), runner)
+
+
+def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> tuple[Profile, dict[str, Any]]:
+    """Return profile and parameters as they run on this machine. Raises BadInput or DualGANError for what cannot."""
     # A run on this machine keeps its checkpoints in its own folder.
     profile = profile.model_copy(update={"checkpoints": ""}) if runner == "docker" else profile.on_this_machine()
     source = profile.source(parameters.get("dataset"))
     check_parameters(source, {**profile.options, **parameters.get("options", {})})
-    require_none(find_faults(_requirements(source, parameters)))
+    experiment = str(parameters.get("experiment", ""))
+    uri = _tracking_uri(parameters.get("tracking_uri", ""))
+    require_none(find_faults(Requirements(source, tracking_uri=uri, experiment=experiment)))
+    prepared = {**parameters, "dataset": source, "tracking_uri": uri}
     if runner == "docker":
         from pipelines.containers import absolute, check_images, connect_to_engine
 
         check_images(connect_to_engine(), profile)
-        parameters = absolute({**parameters, "dataset": source})
-    folder = root / "runs" / time.strftime("%Y-%m-%d-%H%M%S")
-    folder = folder.resolve()
-    folder.mkdir(parents=True)
-    log = folder / "log.txt"
-    with log.open("w", encoding="utf-8") as file:
-        shown = Show(file, sys.stdout)
-        failure = _execute(profile, parameters, folder, shown, runner)
-    if (shown.errors or failure) and not any(folder.glob("*/publish-*")):
-        silent = isinstance(failure, DualGANError) or not shown.errors
-        kind, message = ("DualGANError", f"{failure}") if silent else shown.errors[-1]
-        if kind == "BadInput" and not any(folder.glob("*/train-*/records/summary.json")):
+        prepared = absolute(prepared)
+    return profile, prepared
+
+
+def _tracking_uri(given: str) -> str:
+    """Return MLflow's address without its login, which tasks have from the environment; "" if all of it is there."""
+    return hand_over_login(resolve_tracking_uri(given or None))
+
+
+def _without_address(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that tasks get; they have MLflow's address from the environment."""
+    return {name: value for name, value in parameters.items() if name != "tracking_uri"}
+
+
+def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
+    with run_state.held(folder) as is_free:
+        if not is_free:
+            raise BadInput(f"{folder}: another process is at this run")
+        run_state.write_state(folder, state)
+        with terminations_raised(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            try:
+                failure = _execute(folder, state, runner)
+            except Terminated as ended:
+                # Whoever sends another signal than Ctrl-C's kills soon: what MLflow lacks then, the next run sends.
+                if ended.signum == signal.SIGINT:
+                    _end_tracking(folder, state)
+                    run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
+                raise Stopped(ended.signum, folder) from None
+        failed = bool(failure) and not any(folder.glob("*/publish-*"))
+        if failed:
+            _end_tracking(folder, state)
+        ending: run_state.State = "failed" if failure else "finished"
+        run_state.write_state(folder, state.model_copy(update={"state": ending}))
+    if failure and failed:
+        trained = [name for name in ("summary.json", "checkpoint") if any(folder.glob(f"*/train-*/records/{name}"))]
+        if isinstance(failure, BadInput) and not trained:
             _remove(folder)
-            raise BadInput(message)
-        if kind == "BadInput":
-            raise BadInput(f"{message} (what was trained before is kept in {folder})")
-        raise DualGANError(f"{message} (all of it: {log})")
-    return _result(folder, log, shown.errors[-1][1] if shown.errors else "")
+            raise failure
+        if isinstance(failure, BadInput):
+            raise BadInput(f"{failure} (what was trained before is kept in {folder})")
+        raise DualGANError(f"{failure} (all of it: {folder / LOG_FILE})")
+    return _result(folder, failure)
 
 
-def _requirements(source: str, parameters: Mapping[str, Any]) -> Requirements:
-    return Requirements(
-        source, tracking_uri=parameters.get("tracking_uri", ""), experiment=parameters.get("experiment", "")
-    )
-
-
-def _execute(
-    profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show, runner: Runner
-) -> Exception | None:
-    """Run the pipeline; what KFP raised, if it did."""
-    often = {SECONDS_VARIABLE: str(BAR_SECONDS)} if shown.renews else {}
-    variables = {"PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": str(LOCAL / "cache"), **often}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | None:
+    """Run the pipeline; return why a task failed, if one did."""
+    terminal = sys.stdout
+    variables = {
+        "PYTHONUNBUFFERED": "1",
+        "XDG_CACHE_HOME": str(LOCAL / "cache"),
+        **({"MLFLOW_TRACKING_URI": state.tracking_uri} if state.tracking_uri else {}),
+        EVENTS_VARIABLE: str(folder / EVENTS_FILE),
+        **({SECONDS_VARIABLE: str(BAR_SECONDS)} if terminal.isatty() else {}),
+    }
+    with (
+        (folder / LOG_FILE).open("a", encoding="utf-8") as log,
+        events_shown(folder / EVENTS_FILE, terminal),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
         warnings.simplefilter("ignore")
         from kfp import local
 
         from pipelines.parity import build
 
+        running: contextlib.AbstractContextManager[Any] = contextlib.nullcontext(local.SubprocessRunner(use_venv=False))
         if runner == "docker":
             from pipelines.containers import container_runner
 
-            running: contextlib.AbstractContextManager[Any] = container_runner(profile, parameters, folder, variables)
-        else:
-            running = contextlib.nullcontext(local.SubprocessRunner(use_venv=False))
-        with running as kfp_runner, _environment(**variables):
+            parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
+            running = container_runner(state.profile, parameters, folder, variables)
+        tasks = Tasks(log)
+        with running as kfp_runner, _environment(**variables), started_by(tasks):
             local.init(runner=kfp_runner, pipeline_root=str(folder))
             try:
-                # A machine of one's own loses no node: a task that fails there would fail again.
-                build(profile)(**parameters)
-            except (RuntimeError, ValueError) as error:
-                failure = _vanished(folder, shown.succeeded) or error
-                # KFP's word for an output that is not there; any other ValueError is a fault of the pipeline.
-                if isinstance(failure, ValueError):
-                    raise
-                return failure
-    return _vanished(folder, shown.succeeded)
-
-
-def _vanished(folder: Path, succeeded: Sequence[str]) -> DualGANError | None:
-    """The error for the first of the tasks that left no results, although its runner reported success.
-
-    KFP's runner takes a container that vanished (the engine restarted, someone removed it) for one that succeeded.
-    """
-    for task in succeeded:
-        if not any(folder.glob(f"*/{task}/executor_output.json")):
-            return DualGANError(f"task {task}: its container ended without leaving its results; run it again")
+                build(state.profile, run_id=state.run_id)(**state.parameters)
+            except RuntimeError as error:
+                return tasks.failure or DualGANError(f"KFP: {COLOUR.sub('', str(error))}")
     return None
 
 
@@ -187,11 +230,33 @@ def _environment(**variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
-    """What the last tasks wrote. A runner may report success for a task that vanished, so it is looked for."""
+def end_abandoned(root: Path) -> None:
+    """End what runs that were killed have left open in MLflow, and the containers that they left."""
+    for folder, state in run_state.abandoned(root):
+        if state.runner == "docker":
+            from pipelines.containers import connect_to_engine, remove_containers
+
+            with contextlib.suppress(DualGANError):
+                remove_containers(connect_to_engine(), folder.resolve())
+        _end_tracking(folder, state)
+
+
+def _end_tracking(folder: Path, state: RunState) -> None:
+    """End a run's open runs in MLflow as KILLED; an MLflow that cannot be asked is no reason to fail."""
+    database = database_of(_tracking_uri(state.tracking_uri))
+    if database and not database.is_file():
+        return
+    from components.tracking.sync import end_interrupted
+
+    with contextlib.suppress(Exception):
+        end_interrupted(folder)
+
+
+def _result(folder: Path, failure: DualGANError | None) -> LocalRun:
+    """Return what the last tasks wrote."""
     comparisons = {file: read_json(file) for file in sorted(folder.glob("*/compare-*/comparison/comparison.json"))}
     if not comparisons:
-        raise DualGANError(f"{folder}: the pipeline ended without a comparison (all of it: {log})")
+        raise DualGANError(f"{folder}: the pipeline ended without a comparison (all of it: {folder / LOG_FILE})")
     # Of two candidates the worse one decides.
     found = min(comparisons, key=lambda file: WORST_FIRST.index(Verdict(comparisons[file]["verdict"])))
     comparison = comparisons[found]
@@ -199,7 +264,8 @@ def _result(folder: Path, log: Path, last_error: str) -> LocalRun:
     latest.unlink(missing_ok=True)
     latest.symlink_to(found.parent.relative_to(latest.parent))
     verdict = Verdict(comparison["verdict"])
-    model = _model(folder) or f"not registered: {last_error or f'see {log}'}; {_publish_later(found, comparison)}"
+    why = failure or f"see {folder / LOG_FILE}"
+    model = _model(folder) or f"not registered: {why}; {_publish_later(found, comparison)}"
     return LocalRun(folder, verdict, comparison["reason"], latest / "report.html", model)
 
 

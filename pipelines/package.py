@@ -1,15 +1,17 @@
 """A compiled package: what KFP's API takes of it, and its parameters with their types."""
 
 import json
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from components.common.address import Address
+from components.common.yaml_files import MAX_BYTES, parse_yaml_documents
 from dualgan.errors import BadInput
+from dualgan.json_files import read_bounded
 from pipelines.profile import Profile
 
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -52,7 +54,7 @@ class Package:
         return {"pipeline_spec": dict(self.specification), "platform_spec": dict(self.platform)}
 
     def checked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """``parameters`` as they are. Raises BadInput for an unknown name or a value of another type."""
+        """``parameters`` as they are. Raises BadInput for an unknown name, a value of another type, or a login."""
         for name, value in parameters.items():
             kind = self.kinds.get(name)
             if kind is None:
@@ -60,6 +62,9 @@ class Package:
             fits = isinstance(value, KINDS[kind]) and (kind == "BOOLEAN" or not isinstance(value, bool))
             if not fits:
                 raise BadInput(f"parameter {name}: {value!r} is not of type {kind}")
+            address = Address(value) if isinstance(value, str) else Address("")
+            if address.scheme and address.password:
+                raise BadInput(f"parameter {name}: {address}: without its login, which KFP would show; use the secrets")
         return dict(parameters)
 
     def parsed(self, assignments: Iterable[str]) -> dict[str, Any]:
@@ -80,7 +85,7 @@ class Package:
 
 
 def package_of(profile: Profile) -> Package:
-    """The package that ``compile`` writes."""
+    """Return the package that ``compile_package`` writes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from google.protobuf import json_format
@@ -91,14 +96,29 @@ def package_of(profile: Profile) -> Package:
         return Package(json_format.MessageToDict(built.pipeline_spec), json_format.MessageToDict(built.platform_spec))
 
 
+def compile_package(profile: Profile, output: Path) -> None:
+    """Write the package of ``profile``'s pipeline, KFP's intermediate representation, whole or not at all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kfp import compiler
+
+        from pipelines.parity import build
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+            made = Path(folder) / "pipeline.yaml"
+            compiler.Compiler().compile(build(profile, on_cluster=True), str(made))
+            made.replace(output)
+
+
 def read_package(file: Path) -> Package:
-    """A package from its file. Raises BadInput where it is none."""
+    """Return a package from its file. Raises BadInput if it is none."""
     try:
-        specification, *further = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        specification, *further = parse_yaml_documents(read_bounded(file, MAX_BYTES), str(file))
         if not isinstance(specification["pipelineInfo"]["name"], str) or "root" not in specification:
             raise KeyError("root")
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, KeyError, TypeError):
+    except (BadInput, ValueError, KeyError, TypeError):
         raise BadInput(f"{file}: no pipeline package; `parity compile` makes one") from None
     return Package(specification, further[0] if further else {})

@@ -12,26 +12,28 @@ from kfp import dsl
 
 from components.compare.component import compare
 from components.dataset import component as dataset_component
+from components.dataset.sources import S3Location, parse_source
 from components.preflight.component import image_preflight, preflight
 from components.publish.component import publish
 from components.replay.component import replay, trace
 from components.sample.component import sample
-from components.train.commit import code_commit
+from components.train.code_version import code_commit
 from components.train.component import train
-from pipelines.placement import equip
+from pipelines.fingerprint import fingerprint
 from pipelines.profile import Profile, Resources
-from pipelines.recipe import recipe_tags
+from pipelines.scheduling import MLFLOW, S3, apply_defaults
 
 PIPELINE_NAME = "dualgan-parity"
 
 
-def build(profile: Profile, on_cluster: bool = False) -> Any:
+def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE_JOB_ID_PLACEHOLDER) -> Any:
     """Return the KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
 
     Args:
         profile: Its legs, images and resources.
         on_cluster: Whether its first tasks look for what the others need, and KFP tries a task again. A trainer that
             dies is started again within its task all the same.
+        run_id: What the run is called in MLflow.
     """
     legs = {leg.name: leg for leg in profile.legs}
 
@@ -44,7 +46,6 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
         dataset_sha256: str = "",
         quarantine: bool = False,
     ) -> None:
-        run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
         tracking = {"pipeline_run_id": run_id, "tracking_uri": tracking_uri, "experiment": experiment}
         fetched = _task("dataset", dataset_component.dataset, profile.image)(
             source=dataset, sha256=dataset_sha256, quarantine=quarantine
@@ -52,8 +53,10 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
         trained, drawn = {}, {}
         if on_cluster:
             fetched.after(*_preflight_tasks(profile, dataset, tracking_uri, experiment))
-        # Each with what it asks for.
-        tasks: list[tuple[Any, Resources]] = [(fetched, profile.resources)]
+        # Each with what it asks for, and the servers that it speaks with. A dataset, which strangers may have made, and
+        # the checkpoints of a training may be in S3.
+        tasks: list[tuple[Any, Resources, tuple[str, ...]]] = [(fetched, profile.resources, dataset_servers(profile))]
+        mirror = (S3,) if profile.checkpoints else ()
         for name, leg in legs.items():
             settings, image = asdict(profile.settings(leg)), leg.image or profile.image
             for seed in profile.seeds:
@@ -74,8 +77,8 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                     checkpoints=profile.checkpoints,
                     pipeline_run_id=run_id,
                 )
-                tasks.append((trained[name, seed], profile.training_resources(leg)))
-                tasks.append((drawn[name, seed], profile.step_resources(leg)))
+                tasks.append((trained[name, seed], profile.training_resources(leg), (MLFLOW, *mirror)))
+                tasks.append((drawn[name, seed], profile.step_resources(leg), mirror))
         first = profile.seeds[0]
         reference = legs.get(profile.reference or "")
         traced = None
@@ -85,7 +88,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                 dataset=fetched.outputs["dataset"],
                 model=trained[reference.name, first].outputs["model"],
             )
-            tasks.append((traced, profile.step_resources(reference)))
+            tasks.append((traced, profile.step_resources(reference), ()))
         for leg in profile.candidates:
             name, image, settings = leg.name, leg.image or profile.image, asdict(profile.settings(leg))
             inputs = _records("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
@@ -94,7 +97,7 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                 replayed = _task(f"replay-{name}", replay, image)(
                     leg=settings, trace=traced.outputs["trace"], model=trained[name, first].outputs["model"]
                 )
-                tasks.append((replayed, profile.step_resources(leg)))
+                tasks.append((replayed, profile.step_resources(leg), ()))
                 inputs |= {**_records("reference", of_reference), "replay": replayed.outputs["replay"]}
             against = reference.name if reference else "record"
             compared = _task(f"compare-{name}-with-{against}", compare, profile.image)(
@@ -109,14 +112,15 @@ def build(profile: Profile, on_cluster: bool = False) -> Any:
                 leg=settings,
                 model=trained[name, first].outputs["model"],
                 comparison=compared.outputs["comparison"],
-                tags=recipe_tags(profile),
+                tags=fingerprint(profile),
                 hours=profile.mlflow_hours,
                 **{input_name: records for input_name, records in inputs.items() if "_records_" in input_name},
                 **tracking,
             )
-            tasks += [(compared, profile.resources), (published, profile.publishing_resources(leg))]
-        for task, resources in tasks:
-            equip(task, profile, resources, profile.retries if on_cluster else 0)
+            tasks.append((compared, profile.resources, (MLFLOW,)))
+            tasks.append((published, profile.publishing_resources(leg), (MLFLOW,)))
+        for task, resources, servers in tasks:
+            apply_defaults(task, profile, resources, servers, profile.retries if on_cluster else 0)
 
     return parity
 
@@ -135,14 +139,19 @@ def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experime
         image=profile.image,
         revision=revision,
     )
-    tasks = [(first, profile.preflight_resources())]
+    apply_defaults(first, profile, profile.preflight_resources(), (S3, MLFLOW), retries=0)
+    tasks = [first]
     for leg in profile.legs:
         if leg.image and leg.image != profile.image:
             task = _task(f"preflight-{leg.name}", image_preflight, leg.image)(image=leg.image, revision=revision)
-            tasks.append((task, profile.preflight_resources(leg)))
-    for task, resources in tasks:
-        equip(task, profile, resources, retries=0)
-    return [task for task, _ in tasks]
+            apply_defaults(task, profile, profile.preflight_resources(leg), (), retries=0)
+            tasks.append(task)
+    return tasks
+
+
+def dataset_servers(profile: Profile) -> tuple[str, ...]:
+    """Return (S3,) if the profile's dataset is there, or is named only when a run is submitted."""
+    return (S3,) if not profile.dataset or isinstance(parse_source(profile.dataset), S3Location) else ()
 
 
 def _records(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
@@ -155,7 +164,12 @@ def _records(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _task(name: str, function: Callable[..., Any], image: str) -> Any:
-    """A component of ``function`` that runs in ``image``, which holds kfp, and is called ``name`` in the graph."""
+    """Return a component of ``function`` that runs in ``image``, which holds kfp, and is called ``name`` in the graph.
+
+    KFP's shell command, which leaves a folder in /tmp, gives way to a program of ours that runs the same executor.
+    """
     component = dsl.component(function, base_image=image, install_kfp_package=False)
     component.component_spec.name = name
+    container = component.component_spec.implementation.container
+    container.command = ["python3", "-m", "components.common.task", "kfp.dsl.executor_main", container.command[-1]]
     return component

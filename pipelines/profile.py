@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.common.s3 import parse_address
-from components.compare.bounds import bounds_from
-from components.train.command import checked_options
-from components.train.leg import LegSettings
+from components.common.yaml_files import read_yaml
+from components.compare.bounds import MAX_SEEDS, bounds_from
+from components.train.leg import LegSettings, checked_options
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
+from dualgan.options import parsed_options
 from pipelines.kubernetes_rules import (
     Cpu,
     DataKey,
@@ -36,13 +36,17 @@ def _fit_for_kubernetes(name: str) -> str:
     return name
 
 
-# As many as the component that compares has inputs for.
-MOST_SEEDS = 5
+# What a value that is wrong may be long.
+MAX_MESSAGE = 300
 LARGEST_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 # Names of pipelines, tasks and their pods are made of it.
 Name = Annotated[str, AfterValidator(_fit_for_kubernetes)]
+
+
+# What the names of tasks begin with.
+TaskKind = Literal["preflight", "dataset", "train", "sample", "trace", "replay", "compare", "publish"]
 
 
 class _Strict(BaseModel):
@@ -81,11 +85,15 @@ TRAINING_SECONDS, STEP_SECONDS = 48 * 3600, 4 * 3600
 
 
 class Variables(_Strict):
-    """A Secret or ConfigMap that exists in the cluster, and which of its keys become which environment variables."""
+    """A Secret or ConfigMap that exists in the cluster, and which of its keys become which environment variables.
+
+    tasks: the kinds of tasks that get them; by default those that speak with the server that a variable's name tells.
+    """
 
     name: ObjectName
     variables: Annotated[Mapping[DataKey, Variable], Field(min_length=1)]
     optional: bool = False
+    tasks: tuple[TaskKind, ...] | None = None
 
 
 class Resources(_Strict):
@@ -168,7 +176,7 @@ class Profile(_Strict):
     reference: str | None = None
     recorded_reference: str | None = None
     legs: Annotated[tuple[LegProfile, ...], Field(min_length=1, max_length=2)]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)] = (0,)
     bounds: Mapping[str, float] = {}
     options: Mapping[str, Any] = {}
     secrets: tuple[Variables, ...] = ()
@@ -212,10 +220,12 @@ class Profile(_Strict):
             return self
         start = self.seeds[0] if first is None else first
         number = len(self.seeds) if count is None else count
-        if not 1 <= number <= MOST_SEEDS:
-            raise BadInput(f"--seeds {number}: must be from 1 to {MOST_SEEDS}")
-        if not 0 <= start <= LARGEST_SEED - number:
-            raise BadInput(f"--seed {start}: must be in [0, 2**32)")
+        if not 1 <= number <= MAX_SEEDS:
+            raise BadInput(f"--seeds {number}: must be from 1 to {MAX_SEEDS}")
+        last = LARGEST_SEED - number + 1
+        if not 0 <= start <= last:
+            of_several = f" for {number} seeds in a row" if number > 1 else ""
+            raise BadInput(f"--seed {start}: must be from 0 to {last}{of_several}")
         return self.model_copy(update={"seeds": tuple(range(start, start + number))})
 
     def source(self, given: str | None = None) -> str:
@@ -271,17 +281,16 @@ def load_profile(name: str) -> Profile:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise BadInput(f"profile {name}: unknown; known are {', '.join(known_profiles())}, or give a .yaml file")
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         profile = Profile.model_validate({"name": path.stem, **content} if isinstance(content, dict) else content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: no YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "profile"
+        place = ".".join(ascii(part)[:60].strip("'") for part in first["loc"]) or "profile"
         raise BadInput(f"{path}: {place}: {_message(first['type'], first['msg'])}") from None
     try:
         checked_options(profile.options)
+        profile = profile.model_copy(update={"options": parsed_options(profile.options)})
         bounds_from(profile.bounds)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
@@ -289,4 +298,5 @@ def load_profile(name: str) -> Profile:
 
 
 def _message(kind: str, message: str) -> str:
-    return "unknown key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+    said = "unknown key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+    return " ".join(said.split())[:MAX_MESSAGE]

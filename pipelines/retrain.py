@@ -13,15 +13,15 @@ from typing import Any
 from components.dataset.sources import LocalFolder, S3Location, parse_source
 from components.publish.candidate import model_name
 from components.publish.promotion import CHAMPION
-from components.tracking.lookups import version_with_alias
 from components.tracking.reasons import explain
+from components.tracking.runs import version_with_alias
 from components.tracking.store import connect
-from components.train.code_digest import code_digest
+from components.train.code_version import code_digest
 from dualgan.errors import DualGANError
 from dualgan.run_folder import read_json
+from pipelines.fingerprint import BOUNDS_TAG, CODE_TAG, IMAGES_TAG, OPTIONS_TAG, PROFILE_TAG, fingerprint
 from pipelines.kfp_api import AlreadyThere, KfpApi
 from pipelines.profile import Profile
-from pipelines.recipe import BOUNDS_TAG, CODE_TAG, IMAGES_TAG, OPTIONS_TAG, PROFILE_TAG, recipe_tags
 
 DIGEST_TAG = "dataset_digest"
 DAY = 86400.0
@@ -70,7 +70,7 @@ def decide(
     profile: Profile, champion: Champion | None, dataset_digest: str | None, max_age_days: float | None, now: float
 ) -> Decision:
     """Whether to train ``profile`` again. dataset_digest: of the data as they are now, None where that is unknown."""
-    present = {CODE_TAG: code_digest(), **recipe_tags(profile)}
+    present = {CODE_TAG: code_digest(), **fingerprint(profile)}
     if dataset_digest:
         present[DIGEST_TAG] = dataset_digest
     age = (now - champion.made) / DAY if champion else 0.0

@@ -1,4 +1,4 @@
-"""Submit a package to a cluster, and wait for its end as people and CI need it."""
+"""Submit a package to a cluster, once or on a schedule, and wait for its end as people and CI need it."""
 
 import math
 import re
@@ -25,6 +25,7 @@ from pipelines.run_progress import (
     workflow_of,
 )
 
+CRON_FIELDS = 6
 # PAUSED ends nothing by itself, but nothing here can make such a run go on.
 ENDS = (SUCCEEDED, "SKIPPED", FAILED, TERMINATED, "PAUSED")
 # A pod that pulls a large image for the first time takes some minutes.
@@ -54,7 +55,7 @@ class Waiting:
 
 
 def submit(api: KfpApi, asked: Submission) -> str:
-    """The id of the new run."""
+    """Make a run, and return its id."""
     run = kfp_server_api.V2beta1Run(
         display_name=asked.name,
         experiment_id=asked.experiment_id,
@@ -65,8 +66,31 @@ def submit(api: KfpApi, asked: Submission) -> str:
     return api.submit(run)
 
 
+def schedule(
+    api: KfpApi, package: Package, experiment_id: str, name: str, cron: str, parameters: Mapping[str, Any]
+) -> str:
+    """Make a recurring run, enabled, one run at a time, and none made up for afterwards; return its id.
+
+    cron: CRON_FIELDS fields, seconds first. Raises BadInput if a recurring run of that name is there already.
+    """
+    if api.recurring_run(experiment_id, name) is not None:
+        raise BadInput(f"{api.at.label}: a recurring run {name} is there already; delete it, or give another --name")
+    recurring = kfp_server_api.V2beta1RecurringRun(
+        display_name=name,
+        experiment_id=experiment_id,
+        namespace=api.at.namespace or None,
+        pipeline_spec=package.to_api(),
+        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
+        trigger=kfp_server_api.V2beta1Trigger(cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=cron)),
+        mode=kfp_server_api.RecurringRunMode.ENABLE,
+        max_concurrency="1",
+        no_catchup=True,
+    )
+    return api.schedule(recurring)
+
+
 def page_of(api: KfpApi, run_id: str) -> str:
-    """The run's page in KFP's user interface."""
+    """Return the run's page in KFP's user interface."""
     return f"{api.at.label}/#/runs/details/{run_id}"
 
 

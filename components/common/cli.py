@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,6 +10,7 @@ from typing import Any, get_type_hints
 import typer
 
 from dualgan.errors import BadInput, exit_code_of
+from dualgan.options import parsed_options
 
 Command = Callable[..., int]
 EXAMPLE = "Example: "
@@ -74,14 +74,15 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
 
     Args:
         program: The program's name in usage and help.
+        arguments: The command line; ``--debug`` in it prints the traceback of an error as well.
 
     Returns:
         The exit code: the command's own, 2 for bad input, 1 for failed work, 130 for Ctrl-C.
     """
 
-    def perform() -> int:
+    def perform(texts: list[str]) -> int:
         try:
-            code = typer.main.get_command(app).main(args=list(arguments), prog_name=program, standalone_mode=False)
+            code = typer.main.get_command(app).main(args=texts, prog_name=program, standalone_mode=False)
         except typer.TyperException as error:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else program
@@ -89,7 +90,7 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
             raise BadInput(f"{message}; see `{command} --help`") from None
         return int(code or 0)
 
-    return exit_code_of(perform)
+    return exit_code_of(perform, arguments)
 
 
 def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str, str]:
@@ -102,15 +103,8 @@ def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str,
 
 
 def training_options(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the values of --option, each of its own type; what is no number or truth value is a string."""
-    return {name: _json_or_text(value) for name, value in assignments("--option", texts, "max_steps=100").items()}
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    """Return the values of --option, each of its own type. Raises BadInput for an unknown name or another type."""
+    return parsed_options(assignments("--option", texts, "max_steps=100"))
 
 
 def count(text: str | int) -> int:

@@ -31,7 +31,7 @@ CHANGED = ("PreconditionFailed", "412")
 logging.getLogger("botocore").setLevel(logging.ERROR)
 
 
-class Address(NamedTuple):
+class S3Address(NamedTuple):
     """An object or a folder in S3; ``key`` has no "/" at either end, and is "" for a whole bucket."""
 
     bucket: str
@@ -49,12 +49,12 @@ class S3Object(NamedTuple):
     etag: str
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> S3Address:
     """Return the address that ``s3://bucket/key`` names. Raises BadInput for any other text."""
     bucket, _, key = text.removeprefix("s3://").partition("/")
     if not text.startswith("s3://") or not BUCKET.fullmatch(bucket):
         raise BadInput(f"{text}: not a place in S3; the form is s3://bucket/key")
-    return Address(bucket, key.strip("/"))
+    return S3Address(bucket, key.strip("/"))
 
 
 def client(retries: int = 4, idle_timeout: float = 120.0, connections: int = 10) -> "S3Client":

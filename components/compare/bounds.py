@@ -9,6 +9,9 @@ from components.compare.verdict import AxisName
 from dualgan.errors import BadInput
 from dualgan.replay_bounds import FLOAT16_PRODUCTS, FLOAT32
 
+# So many inputs has the pipeline's comparison for the runs of a leg.
+MAX_SEEDS = 10
+
 FUNCTION, ARITHMETIC, TRAINING, IMAGES, PERFORMANCE = AxisName
 
 
@@ -142,6 +145,9 @@ class Bounds:
             raise BadInput("bounds max_..._ratio: must be 1 or more, for 1 means equal")
         if self.gross_loss_ratio < self.max_loss_ratio:
             raise BadInput(f"bound gross_loss_ratio: {self.gross_loss_ratio}: must not be below max_loss_ratio")
+        factors = {name: value for name, value in dataclasses.asdict(self).items() if "_factor" in name}
+        if min(factors.values()) <= 1:
+            raise BadInput(f"bound {min(factors, key=factors.__getitem__)}: must be above 1, for 1 means equal")
         if self.min_sharpness_ratio > 1:
             raise BadInput(f"bound min_sharpness_ratio: {self.min_sharpness_ratio}: must be 1 or less, 1 means equal")
 

@@ -19,6 +19,8 @@ from components.compare.history import Floats
 
 MAX_POINTS = 400
 SMOOTHING = 40
+# A loss that large is as good as infinite, and no axis could show it.
+TOO_LARGE = 1e100
 # Percent of single steps that lie outside of the vertical axis, at either end.
 OUTLIERS = 1.0
 
@@ -66,7 +68,7 @@ def curve_of_runs(runs: Sequence[tuple[NDArray[np.int64], Floats]]) -> Curve:
     """
     length = min(len(steps) for steps, _ in runs)
     x = runs[0][0][:length].astype(np.float64)
-    values = [np.where(np.isfinite(of_run[:length]), of_run[:length], np.nan) for _, of_run in runs]
+    values = [np.where(np.abs(of_run[:length]) < TOO_LARGE, of_run[:length], np.nan) for _, of_run in runs]
     kept = np.unique(np.linspace(0, length - 1, min(length, MAX_POINTS)).round().astype(int))
     means = np.stack([running_mean(of_run, max(1, length // SMOOTHING))[kept] for of_run in values])
     smooth = np.stack([x[kept], means.mean(axis=0)])
@@ -92,12 +94,9 @@ def _extremes(values: Floats) -> NDArray[np.intp]:
     """Return the places of the lowest and highest value of each of MAX_POINTS / 2 stretches, in order."""
     if len(values) <= MAX_POINTS:
         return np.arange(len(values))
-    places: set[int] = set()
-    for stretch in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
-        part = values[stretch]
-        # Of a stretch with a NaN both are the first NaN.
-        places |= {int(stretch[part.argmin()]), int(stretch[part.argmax()])}
-    return np.array(sorted(places))
+    stretches = np.array_split(np.arange(len(values)), MAX_POINTS // 2)
+    # Of a stretch with a NaN both are the first NaN.
+    return np.unique([part[end(values[part])] for part in stretches for end in (np.argmin, np.argmax)])
 
 
 def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:

@@ -26,6 +26,16 @@ def compare(
     candidate_samples_4: dsl.Input[dsl.Artifact] = None,
     candidate_records_5: dsl.Input[dsl.Artifact] = None,
     candidate_samples_5: dsl.Input[dsl.Artifact] = None,
+    candidate_records_6: dsl.Input[dsl.Artifact] = None,
+    candidate_samples_6: dsl.Input[dsl.Artifact] = None,
+    candidate_records_7: dsl.Input[dsl.Artifact] = None,
+    candidate_samples_7: dsl.Input[dsl.Artifact] = None,
+    candidate_records_8: dsl.Input[dsl.Artifact] = None,
+    candidate_samples_8: dsl.Input[dsl.Artifact] = None,
+    candidate_records_9: dsl.Input[dsl.Artifact] = None,
+    candidate_samples_9: dsl.Input[dsl.Artifact] = None,
+    candidate_records_10: dsl.Input[dsl.Artifact] = None,
+    candidate_samples_10: dsl.Input[dsl.Artifact] = None,
     reference_records_1: dsl.Input[dsl.Artifact] = None,
     reference_samples_1: dsl.Input[dsl.Artifact] = None,
     reference_records_2: dsl.Input[dsl.Artifact] = None,
@@ -36,6 +46,16 @@ def compare(
     reference_samples_4: dsl.Input[dsl.Artifact] = None,
     reference_records_5: dsl.Input[dsl.Artifact] = None,
     reference_samples_5: dsl.Input[dsl.Artifact] = None,
+    reference_records_6: dsl.Input[dsl.Artifact] = None,
+    reference_samples_6: dsl.Input[dsl.Artifact] = None,
+    reference_records_7: dsl.Input[dsl.Artifact] = None,
+    reference_samples_7: dsl.Input[dsl.Artifact] = None,
+    reference_records_8: dsl.Input[dsl.Artifact] = None,
+    reference_samples_8: dsl.Input[dsl.Artifact] = None,
+    reference_records_9: dsl.Input[dsl.Artifact] = None,
+    reference_samples_9: dsl.Input[dsl.Artifact] = None,
+    reference_records_10: dsl.Input[dsl.Artifact] = None,
+    reference_samples_10: dsl.Input[dsl.Artifact] = None,
     replay: dsl.Input[dsl.Artifact] = None,
 ) -> str:
     """Say whether the candidate is as good as the reference: "pass", "fail" or "inconclusive".
@@ -44,6 +64,7 @@ def compare(
     mlflow:RUN, in place of a reference's records. replay: what replaying the reference's trace on the candidate's
     device gave.
     """
+    import shutil
     from pathlib import Path
 
     from components.common.metadata import artifact_metadata
@@ -51,20 +72,9 @@ def compare(
     from components.compare.step import compare_and_log
     from components.tracking.placement import Placement
 
-    candidate_records = [
-        candidate_records_1, candidate_records_2, candidate_records_3, candidate_records_4, candidate_records_5,
-    ]  # fmt: skip
-    candidate_samples = [
-        candidate_samples_1, candidate_samples_2, candidate_samples_3, candidate_samples_4, candidate_samples_5,
-    ]  # fmt: skip
-    reference_records = [
-        reference_records_1, reference_records_2, reference_records_3, reference_records_4, reference_records_5,
-    ]  # fmt: skip
-    reference_samples = [
-        reference_samples_1, reference_samples_2, reference_samples_3, reference_samples_4, reference_samples_5,
-    ]  # fmt: skip
-    legs = [] if recorded else [leg_of(reference, reference_records, reference_samples)]
-    legs.append(leg_of(candidate, candidate_records, candidate_samples, replay))
+    artifacts = dict(locals())
+    legs = [] if recorded else [leg_of(reference, "reference", artifacts)]
+    legs.append(leg_of(candidate, "candidate", artifacts, replay))
     result = compare_and_log(
         legs,
         reference,
@@ -75,6 +85,6 @@ def compare(
     )
     metrics.metadata.update(artifact_metadata(result.numbers()))
     comparison.metadata.update(artifact_metadata({"verdict": result.verdict, "reason": result.reason}))
-    Path(report.path).write_text((Path(comparison.path) / "report.html").read_text())
-    Path(tables.path).write_text((Path(comparison.path) / "report.md").read_text())
+    shutil.copyfile(Path(comparison.path) / "report.html", report.path)
+    shutil.copyfile(Path(comparison.path) / "report.md", tables.path)
     return str(result.verdict)

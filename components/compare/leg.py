@@ -6,16 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
+from components.compare.bounds import MAX_SEEDS
 from components.compare.history import LossHistory, read_history
 from components.compare.records import Options, Summary, read_options, read_summary
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, printable
 from dualgan.options import LEG_OPTIONS
+from dualgan.pictures import check_picture
 from dualgan.run_folder import RunFolder, read_samples, step_of
 
 # Legs name the pictures that are written, so a name is also a file name.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEVICES = {"cpu": "a CPU", "gpu": "a GPU", "npu": "an NPU"}
 
@@ -25,6 +27,11 @@ OWN_OPTIONS = frozenset({*LEG_OPTIONS, "run_dir", "data_dir", "cache_dir", "git_
 RUN_OPTIONS = frozenset({"seed"})
 
 ABSENT = "absent"
+
+# Sets of pictures are judged by patches of 7 x 7 pixels.
+MIN_SIDE = 8
+# Several pictures are in memory at a time, 24 bytes a pixel.
+MAX_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -44,25 +51,20 @@ class Leg:
     replay: Path | None = None
 
 
-class HasPath(Protocol):
-    """What a pipeline passes: a file or folder."""
+def leg_of(name: str, side: str, artifacts: Mapping[str, Any], replay: Any = None) -> Leg:
+    """Return the leg of a pipeline's artifacts.
 
-    path: str
-
-
-def leg_of(
-    name: str,
-    runs: Sequence[HasPath | None],
-    samples: Sequence[HasPath | None],
-    replay: HasPath | None = None,
-) -> Leg:
-    """Return the leg of those runs that there are, each with the samples in the same place."""
-    sources = tuple(
-        Source(Path(run.path), Path(drawn.path) if drawn else None)
-        for run, drawn in zip(runs, samples, strict=True)
-        if run
-    )
-    return Leg(name, sources, Path(replay.path) if replay else None)
+    Args:
+        name: The leg's.
+        side: "candidate" or "reference".
+        artifacts: Each with a ``path``, or None, by ``{side}_records_{number}`` and ``{side}_samples_{number}``.
+        replay: The artifact of the leg's replay.
+    """
+    inputs = [
+        [artifacts[f"{side}_{kind}_{number}"] for kind in ("records", "samples")] for number in range(1, MAX_SEEDS + 1)
+    ]
+    sources = (Source(Path(run.path), Path(samples.path) if samples else None) for run, samples in inputs if run)
+    return Leg(name, tuple(sources), Path(replay.path) if replay else None)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class LegRun:
 
     @property
     def seed(self) -> int:
-        return int(self.options.options.get("seed") or 0)
+        return self.options.seed
 
     @property
     def device(self) -> str:
@@ -145,6 +147,13 @@ def pairs(reference: LegRuns, candidate: LegRuns) -> list[tuple[LegRun, LegRun]]
     return [(by_seed[run.seed], run) for run in candidate.runs if run.seed in by_seed]
 
 
+def check_name(name: str, label: str = "leg") -> str:
+    """Return ``name`` if a leg may have it, else raise BadInput."""
+    if not NAME.fullmatch(name):
+        raise BadInput(f"{label} {name!r}: a name is at most 100 letters, digits and . _ -, such as gpu-v100")
+    return name
+
+
 def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None = None) -> None:
     """Raise BadInput unless the legs can be compared: each of its own name, ``reference`` among them.
 
@@ -157,8 +166,7 @@ def check_legs(legs: Sequence[Leg], reference: str | None, recorded: str | None 
             "one is enough with a recorded reference"
         )
     for name in names:
-        if not NAME.fullmatch(name):
-            raise BadInput(f"leg {name!r}: a leg's name is made of letters, digits and . _ -, such as cpu-tf1")
+        check_name(name)
         if names.count(name) > 1:
             raise BadInput(f"leg {name!r}: two legs have this name; name each leg differently")
         if name == recorded:
@@ -210,7 +218,17 @@ def _read_samples(leg: str, source: Source, folder: RunFolder) -> dict[str, dict
         raise BadInput(f"leg {leg}: {source.samples}: no such folder of sample pictures")
     chosen = source.samples or _last_samples(folder)
     by_image: dict[str, dict[str, Path]] = {}
+    size = None
     for image, kind, path in read_samples(chosen) if chosen else []:
+        own = check_picture(path)[:2]
+        size = size or own
+        if printable(path.name) != path.name:
+            raise BadInput(f"{path}: a picture whose name cannot be shown; rename it")
+        if own != size or min(own) < MIN_SIDE or max(own) > MAX_SIDE:
+            raise BadInput(
+                f"{path}: {own[0]} x {own[1]} pixels; samples have {MIN_SIDE} to {MAX_SIDE} a side, all of a run as "
+                f"many (here {size[0]} x {size[1]}); draw them anew"
+            )
         by_image.setdefault(image, {})[kind] = path
     return by_image
 
@@ -231,31 +249,30 @@ class OptionDifference:
     values: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class OptionValues(OptionDifference):
+    """An option, with ``is_shared`` whether it has one value in all runs."""
+
+    is_shared: bool
+
+
+def option_values(legs: Sequence[LegRuns]) -> list[OptionValues]:
+    """Return all options by name."""
+    every = [run.options.options for leg in legs for run in leg.runs]
+    found = []
+    for name in sorted({name for options in every for name in options}):
+        values = {leg.name: list(dict.fromkeys(_value(run, name) for run in leg.runs)) for leg in legs}
+        is_shared = len({value for of_leg in values.values() for value in of_leg}) == 1
+        found.append(OptionValues(name, {leg: ", ".join(of_leg) for leg, of_leg in values.items()}, is_shared))
+    return found
+
+
 def differing_options(legs: Sequence[LegRuns]) -> tuple[OptionDifference, ...]:
     """Return the options that all runs of all legs should share and do not, by name."""
-    runs = [run for leg in legs for run in leg.runs]
-    names = sorted({name for run in runs for name in run.options.options} - OWN_OPTIONS - RUN_OPTIONS)
-    differing = [name for name in names if len({_value(run, name) for run in runs}) > 1]
-    return tuple(OptionDifference(name, {leg.name: _values(leg, name) for leg in legs}) for name in differing)
-
-
-def shared_options(legs: Sequence[LegRuns]) -> dict[str, str]:
-    """Return the options, as JSON, that have one value in all runs."""
-    runs = [run for leg in legs for run in leg.runs]
-    values = {name: {_value(run, name) for run in runs} for run in runs for name in run.options.options}
-    return {name: next(iter(values[name])) for name in sorted(values) if len(values[name]) == 1}
-
-
-def own_options(legs: Sequence[LegRuns]) -> dict[str, dict[str, str]]:
-    """Return the options of a leg's or a run's own that differ, by name, then leg."""
-    own = OWN_OPTIONS | RUN_OPTIONS
-    names = sorted({name for leg in legs for run in leg.runs for name in run.options.options} & own)
-    by_name = {name: {leg.name: _values(leg, name) for leg in legs} for name in names}
-    return {name: values for name, values in by_name.items() if len(set(values.values())) > 1 or name in RUN_OPTIONS}
-
-
-def _values(leg: LegRuns, name: str) -> str:
-    return ", ".join(dict.fromkeys(_value(run, name) for run in leg.runs))
+    differing = [option for option in option_values(legs) if not option.is_shared]
+    return tuple(
+        OptionDifference(one.name, one.values) for one in differing if one.name not in OWN_OPTIONS | RUN_OPTIONS
+    )
 
 
 def _value(run: LegRun, name: str) -> str:

@@ -20,6 +20,7 @@ from components.compare.pictures import (
 )
 from components.compare.statistics import mean
 from components.compare.verdict import join
+from dualgan.run_folder import RECONSTRUCTION_METRICS
 from dualgan.summary import FINAL_SHARE
 
 # A measure's value in each run, by the measure's name; None if a run did not measure it.
@@ -27,7 +28,8 @@ Values = Mapping[str, tuple[float | None, ...]]
 
 MIN_FINAL_STEPS = 10
 LOSS_UNIT = "mean absolute difference of pictures in [-1, 1]"
-FINAL = "of training steps, mean over the last tenth of them, 10 at least"
+MEAN = "of training steps, mean over the last {} of them, 10 at least"
+LATE_SHARE = 4
 REBUILT = {"A2B2A": "real_A", "B2A2B": "real_B"}
 TARGETS = {"A2B": "real_B", "B2A": "real_A"}
 
@@ -42,8 +44,8 @@ class Measure:
 
 LOSSES: dict[str, Measure] = {
     "min_loss": Measure("lowest A_loss of a single training step", LOSS_UNIT),
-    "final_A_loss": Measure(f"A_loss {FINAL}", LOSS_UNIT),
-    "final_B_loss": Measure(f"B_loss {FINAL}", LOSS_UNIT),
+    **{f"final_{name}": Measure(f"{name} {MEAN.format('tenth')}", LOSS_UNIT) for name in RECONSTRUCTION_METRICS},
+    **{f"late_{name}": Measure(f"{name} {MEAN.format('quarter')}", LOSS_UNIT) for name in RECONSTRUCTION_METRICS},
 }
 ERRORS: dict[str, Measure] = {
     f"{kind}_error": Measure(f"mean |{kind} - {source}| over the validation images", LOSS_UNIT)
@@ -63,6 +65,9 @@ DISTANCES: dict[str, Measure] = {
     for kind, target in TARGETS.items()
 }
 IMAGES: dict[str, Measure] = {**ERRORS, **SHARPNESS, **DISTANCES}
+# The losses that training is judged by, and of those the ones that scatter little enough to decide for a pass.
+TRAINING = {**ERRORS, **LOSSES}
+JUDGED_LOSSES = (*ERRORS, "late_A_loss", "late_B_loss")
 SPEED: dict[str, Measure] = {
     "sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")
 }
@@ -123,15 +128,20 @@ def measure(leg: LegRuns) -> Measured:
 
 def final_window(history: LossHistory) -> int:
     """Return over how many steps final losses are means, as dualgan.summary.final_loss has it."""
-    return min(len(history.steps), max(MIN_FINAL_STEPS, len(history.steps) // FINAL_SHARE))
+    return _window(history, FINAL_SHARE)
+
+
+def _window(history: LossHistory, share: int) -> int:
+    return min(len(history.steps), max(MIN_FINAL_STEPS, len(history.steps) // share))
 
 
 def _losses_and_speed(run: LegRun) -> dict[str, float | None]:
-    history, window = run.history, final_window(run.history)
-    finals = {name: history.losses.get(name, np.empty(0))[-window:] for name in ("A_loss", "B_loss")}
+    losses = {name: run.history.losses.get(name, np.empty(0)) for name in RECONSTRUCTION_METRICS}
+    final, late = (_window(run.history, share) for share in (FINAL_SHARE, LATE_SHARE))
     return {
-        "min_loss": _finite(history.losses.get("A_loss", np.empty(0)), np.min),
-        **{f"final_{name}": _finite(values, np.mean) for name, values in finals.items()},
+        "min_loss": _finite(losses["A_loss"], np.min),
+        **{f"final_{name}": _finite(values[-final:], np.mean) for name, values in losses.items()},
+        **{f"late_{name}": _finite(values[-late:], np.mean) for name, values in losses.items()},
         "sec_per_step": run.summary.sec_per_step if run.summary else None,
     }
 
@@ -147,8 +157,10 @@ def _image_measures(run: LegRun) -> dict[str, float | None]:
         errors = [mean_difference(drawn, real) / LEVELS_PER_UNIT for drawn, real in pictures_of(run, kind, source)]
         values[f"{kind}_error"] = mean(errors)
     for kind, target in TARGETS.items():
-        drawn, real = ([picture for (picture,) in pictures_of(run, wanted)] for wanted in (kind, target))
-        detail, own = (mean([fine_energy(picture) for picture in pictures]) for pictures in (real, drawn))
+        energies = [[fine_energy(picture) for (picture,) in pictures_of(run, wanted)] for wanted in (kind, target)]
+        own, detail = map(mean, energies)
         values[f"{kind}_sharpness"] = own / detail if own is not None and detail else None
-        values[f"{kind}_distance"] = sliced_distance(drawn, real) if drawn and real else None
+        drawn, real = ((picture for (picture,) in pictures_of(run, wanted)) for wanted in (kind, target))
+        number = len(energies[0]), len(energies[1])
+        values[f"{kind}_distance"] = sliced_distance(drawn, real, number) if all(number) else None
     return values

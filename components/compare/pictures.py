@@ -4,7 +4,7 @@ Pictures are float64 [height, width, 3] in levels of 0 to 255.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from components.common.html import read_picture
 from components.compare.leg import LegRun
+from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 Picture = NDArray[np.float64]
@@ -32,8 +32,8 @@ OUTPUTS = {"real_A": ("A2B", "A2B2A"), "real_B": ("B2A", "B2A2B")}
 
 
 def read_pixels(path: Path) -> Picture:
-    """Read a picture. Raises BadInput if the file is missing or no whole picture."""
-    return np.asarray(read_picture(path), dtype=np.float64)
+    """Read a picture. Raises BadInput as open_picture does."""
+    return np.asarray(open_picture(path), dtype=np.float64)
 
 
 def pictures_of(run: LegRun, *kinds: str) -> Iterator[tuple[Picture, ...]]:
@@ -81,30 +81,24 @@ def fine_energy(picture: Picture) -> float:
     return float(np.sum(spectrum[frequency >= FINE]) / weight)
 
 
-def sliced_distance(pictures: Sequence[Picture], real: Sequence[Picture]) -> float:
+def sliced_distance(pictures: Iterable[Picture], real: Iterable[Picture], number: tuple[int, int]) -> float:
     """Return how far a set of pictures is from another as a distribution, without any network's features.
 
     It is the sliced Wasserstein-1 distance of patches, mean over octaves, as Karras et al. (arXiv 1710.10196, section
     5) judge GANs, but of all patches on a grid, so that it is the same number in every process.
 
     Args:
-        pictures: One or more, of one size, at least PATCH * 2 ** (OCTAVES - 1) pixels a side for all octaves; smaller
-            ones are judged in fewer.
+        pictures: One or more, all of both sets of one size, at least PATCH * 2 ** (OCTAVES - 1) pixels a side for all
+            octaves; smaller ones are judged in fewer. One is in memory at a time.
         real: Likewise.
+        number: How many there are of each.
     """
-    groups = [[picture / LEVELS_PER_UNIT - 1 for picture in group] for group in (pictures, real)]
     random = np.random.RandomState(0)
     distances = []
-    for octave in range(OCTAVES):
-        is_last = octave == OCTAVES - 1 or min(side for group in groups for side in group[0].shape[:2]) < 2 * PATCH
-        directions = random.normal(size=(PATCH * PATCH * groups[0][0].shape[2], DIRECTIONS))
+    for one, other in zip(*map(_patches, (pictures, real), number), strict=True):
+        directions = random.normal(size=(one.shape[1], DIRECTIONS))
         directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
-        blurred = [[_blurred(picture) for picture in group] for group in groups]
-        details = groups if is_last else [list(map(np.subtract, *both)) for both in zip(groups, blurred, strict=True)]
-        distances.append(_distance(*(_patches(group) @ directions for group in details)))
-        if is_last:
-            break
-        groups = [[picture[::2, ::2] for picture in group] for group in blurred]
+        distances.append(_distance(one @ directions, other @ directions))
     return float(np.mean(distances))
 
 
@@ -164,11 +158,22 @@ def _blurred(picture: Picture) -> Picture:
     return blurred
 
 
-def _patches(pictures: Sequence[Picture]) -> NDArray[np.float32]:
-    """[patches, PATCH * PATCH * channels]"""
-    views = (sliding_window_view(picture, (PATCH, PATCH), axis=(0, 1))[::STRIDE, ::STRIDE] for picture in pictures)
-    every = np.concatenate([view.reshape(-1, view.shape[2] * PATCH * PATCH) for view in views])
-    return every[:: -(-len(every) // MAX_PATCHES)].astype(np.float32)
+def _patches(pictures: Iterable[Picture], number: int) -> list[NDArray[np.float32]]:
+    """Return every n-th of the set's patches of each octave, [patches, PATCH * PATCH * channels]."""
+    octaves: list[list[NDArray[np.float32]]] = [[] for _ in range(OCTAVES)]
+    for place, picture in enumerate(pictures):
+        level = picture / LEVELS_PER_UNIT - 1
+        for octave, kept in enumerate(octaves):
+            is_last = octave == OCTAVES - 1 or min(level.shape[:2]) < 2 * PATCH
+            blurred = _blurred(level)
+            views = sliding_window_view(level if is_last else level - blurred, (PATCH, PATCH), axis=(0, 1))
+            every = views[::STRIDE, ::STRIDE].reshape(-1, PATCH * PATCH * level.shape[2])
+            step = -(-number * len(every) // MAX_PATCHES)
+            kept.append(every[-place * len(every) % step :: step].astype(np.float32))
+            if is_last:
+                break
+            level = blurred[::2, ::2]
+    return [np.concatenate(kept) for kept in octaves if kept]
 
 
 def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -1,13 +1,18 @@
-"""JSON from outside, checked as it is read: options.json and summary.json of a run folder, and any other record."""
+"""Files and answers from outside as models: options.json and summary.json of a run folder, and any other record.
+
+dualgan.json_files bounds the size, depth and whole numbers of what is read; the models give it types.
+"""
 
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from dualgan.errors import BadInput
-from dualgan.run_folder import read_json
+from dualgan.json_files import DamagedFile, read_json, whole_number
+
+MAX_BYTES = 16 << 20
 
 
 def _none_unless_finite(value: object) -> object:
@@ -15,35 +20,42 @@ def _none_unless_finite(value: object) -> object:
 
 
 FiniteOrNone = Annotated[float | None, BeforeValidator(_none_unless_finite)]
+Count = Annotated[int, Field(ge=0)]
+# What people read; longer texts would hide the rest of a report.
+Text = Annotated[str, StringConstraints(max_length=10_000)]
 
 
 class Record(BaseModel):
     """A JSON object of which at least the named entries are known."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Device(Record):
+    model_config = ConfigDict(extra="allow")
     kind: Literal["cpu", "gpu", "npu"]
-    name: str
+    name: Text
 
 
 class Environment(Record):
+    """What ran a training; whatever else was recorded is shown in the report."""
+
+    model_config = ConfigDict(extra="allow")
     device: Device
-    tensorflow: str
-    python: str | None = None
-    git_commit: str | None = None
-    variables: dict[str, str] = {}
+    tensorflow: Text
+    python: Text | None = None
+    git_commit: Text | None = None
+    variables: dict[str, Text] = {}
 
 
 class DatasetRecord(Record):
-    name: str
-    source: str
-    counts: dict[str, int]
-    digest: str
+    name: Text
+    source: Text
+    counts: dict[str, Count]
+    digest: Text
 
 
 class Options(Record):
@@ -51,21 +63,31 @@ class Options(Record):
     environment: Environment
     dataset: DatasetRecord
 
+    @field_validator("options")
+    @classmethod
+    def _has_a_seed_or_none(cls, options: dict[str, Any]) -> dict[str, Any]:
+        whole_number(options.get("seed") or 0, "seed")
+        return options
+
+    @property
+    def seed(self) -> int:
+        return self.options.get("seed") or 0
+
 
 class FinalLoss(Record):
     """Means over the last ``window`` training steps."""
 
     A_loss: FiniteOrNone = None
     B_loss: FiniteOrNone = None
-    window: int | None = None
+    window: Count | None = None
 
 
 class Summary(Record):
     """The result of a run; None is what could not be measured, and what is no finite number."""
 
     status: Literal["finished", "failed", "interrupted"]
-    reason: str | None = None
-    steps: int | None = None
+    reason: Text | None = None
+    steps: Count | None = None
     epochs: FiniteOrNone = None
     min_loss: FiniteOrNone = None
     final_loss: FinalLoss | None = None
@@ -73,7 +95,7 @@ class Summary(Record):
     sec_per_step_p95: FiniteOrNone = None
     images_per_sec: FiniteOrNone = None
     time: dict[str, FiniteOrNone] | None = None
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Count | None = None
 
 
 def read_options(path: Path) -> Options:
@@ -83,7 +105,7 @@ def read_options(path: Path) -> Options:
 
 def read_summary(path: Path) -> Summary | None:
     """Read summary.json, None if there is no such file. Raises BadInput if it does not fit the contract."""
-    return _read(path, Summary) if path.is_file() else None
+    return _read(path, Summary) if path.exists() else None
 
 
 def read_record(path: Path, model: type[Model], label: str, remedy: str = "") -> Model:
@@ -100,9 +122,10 @@ def read_record(path: Path, model: type[Model], label: str, remedy: str = "") ->
         OSError: It cannot be read.
     """
     try:
-        content = read_json(path)
-    except ValueError as error:
-        raise BadInput(f"{label}: truncated or damaged, not a JSON object ({error}){remedy}") from None
+        content = read_json(path, MAX_BYTES)
+    except DamagedFile as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise BadInput(f"{label}: truncated or damaged, not a JSON object ({reason}){remedy}") from None
     return validate(content, model, label, remedy)
 
 
@@ -111,9 +134,14 @@ def validate(content: object, model: type[Model], label: str, remedy: str = "") 
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f"{part}." for part in first["loc"]).rstrip(".")
-        raise BadInput(f"{label}: {place + ': ' if place else ''}{first['msg']}{remedy}") from None
+        raise BadInput(f"{label}: {first_fault(error)}{remedy}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Name the first wrong thing and its place, as in "dataset.digest: Field required"."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part)[:100] for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def _read(path: Path, model: type[Model]) -> Model:

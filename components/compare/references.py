@@ -14,6 +14,8 @@ from components.compare.records import read_record, validate
 from components.compare.statistics import geometric_mean
 from components.compare.verdict import join
 from dualgan.errors import BadInput, DualGANError
+from dualgan.json_files import DamagedFile, parse_json
+from dualgan.run_folder import MAX_TIME
 
 # References that come with the software.
 FOLDER = Path(__file__).parent / "known_references"
@@ -24,7 +26,7 @@ MLFLOW = "mlflow:"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=10_000)
 
 
 class Measurement(_Strict):
@@ -184,31 +186,31 @@ def record(name: str, sources: Sequence[Source], source: str) -> Recorded:
 
 def _from_mlflow(run_id: str) -> Recorded:
     """Take the numbers of a run's summary, from the server of MLFLOW_TRACKING_URI, else from the local store."""
-    from mlflow.exceptions import MlflowException
-
-    from components.tracking.lookups import find_run
-    from components.tracking.reasons import explain, without_credentials
+    from components.tracking.reasons import explain
+    from components.tracking.runs import find_run
     from components.tracking.store import connect, resolve_tracking_uri
 
     label = f"reference {MLFLOW}{run_id}"
-    if not run_id.isalnum():
+    if not (run_id.isascii() and run_id.isalnum()):
         raise BadInput(f"{label}: no id of a run; MLflow's page of the run names it")
     uri = resolve_tracking_uri(None)
     try:
         run = find_run(connect(uri), run_id)
-    except MlflowException as error:
-        raise DualGANError(f"{label}: {explain(error, uri)}") from error
+    except DualGANError:
+        raise
+    except Exception as error:
+        raise DualGANError(f"{label}: {explain(error, uri)}") from None
     if run is None:
-        raise BadInput(f"{label}: {without_credentials(uri)} has no such run that you may read")
-    tags, metrics = run.data.tags, run.data.metrics
-    if "leg" not in tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs:
+        raise BadInput(f"{label}: {uri} has no such run that you may read")
+    tags, metrics, ended = run.data.tags, run.data.metrics, (run.info.end_time or 0) / 1000
+    if "leg" not in tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs or not 0 < ended < MAX_TIME:
         raise BadInput(f"{label}: not the run of a leg that finished; name a leg's run")
     dataset = run.inputs.dataset_inputs[0].dataset
-    values = {name: (metrics[SUMMARY + name],) for name in ALL if SUMMARY + name in metrics}
+    values = {name: (metrics[SUMMARY + name],) for name in ALL if metrics.get(SUMMARY + name, 0) > 0}
     content = {
         "name": tags["leg"],
         "source": f"MLflow run {run_id}",
-        "date": _date(run.info.end_time / 1000),
+        "date": _date(ended),
         "hardware": f"TensorFlow {tags.get('tensorflow', '?')} on {tags.get('device_name') or tags.get('device', '?')}",
         "dataset": {"name": dataset.name, "digest": dataset.digest},
         "options": {name: _value(text) for name, text in run.data.params.items() if name not in UNRECORDED},
@@ -236,8 +238,8 @@ def _measurements(values: Mapping[str, Sequence[float | None]]) -> dict[str, Any
 def _value(text: str) -> Any:
     """Return what a parameter was before it became text."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text, "parameter")
+    except DamagedFile:
         return text
 
 

@@ -1,21 +1,22 @@
 """The report of a comparison: an HTML page that needs nothing else; tables and pictures of a ModelZoo README."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from components.common.html import environment, memory, number, picture_tag, read_picture
+from components.common.html import environment, markdown_environment, number, picture_tag
 from components.compare.axes.performance import energy_joules
 from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
-from components.compare.leg import LegRun, LegRuns, own_options, shared_options
+from components.compare.leg import LegRun, LegRuns, option_values
 from components.compare.measure import final_window
 from components.compare.result import Comparison
-from components.compare.verdict import AxisName, Verdict
+from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -24,36 +25,9 @@ MAX_IMAGES = 8
 GAIN = 4
 JPEG_QUALITY = 95
 
-CHARTS = {
-    "A_loss": "reconstruction of A, mean |A2B2A − real_A|",
-    "B_loss": "reconstruction of B, mean |B2A2B − real_B|",
-    "d_loss": "both critics",
-    "g_loss": "both generators",
-    "gradient_penalty": "how far the critics’ slopes are from 1",
-}
-SYMBOLS = {Verdict.PASS: "✓", Verdict.FAIL: "✕", Verdict.INCONCLUSIVE: "?", Verdict.NOT_MEASURED: "–"}
-QUESTIONS = {
-    AxisName.FUNCTION: "Did all legs do the same job, to its end?",
-    AxisName.ARITHMETIC: "Does one step compute the same?",
-    AxisName.TRAINING: "Did training reach the same losses?",
-    AxisName.IMAGES: "Are the pictures as good?",
-    AxisName.PERFORMANCE: "Is it as fast?",
-}
-# The two languages of ModelZoo's READMEs, by the file that each goes into.
-MARKDOWN = {"report.md": "en", "report.zh.md": "zh"}
-CHINESE_AXES = {
-    AxisName.FUNCTION: "功能",
-    AxisName.ARITHMETIC: "算术",
-    AxisName.TRAINING: "精度",
-    AxisName.IMAGES: "图像",
-    AxisName.PERFORMANCE: "性能",
-}
-CHINESE_VERDICTS = {
-    Verdict.PASS: "通过",
-    Verdict.FAIL: "不通过",
-    Verdict.INCONCLUSIVE: "无法判定",
-    Verdict.NOT_MEASURED: "未测量",
-}
+CHARTS = ("A_loss", "B_loss", "d_loss", "g_loss", "gradient_penalty")
+# The words of the two languages of ModelZoo's READMEs, by the file that each goes into.
+MARKDOWN: dict[str, dict[str, str]] = json.loads((TEMPLATES / "words.json").read_text(encoding="utf-8"))
 
 # Rows of the table of numbers: label, note, where the number stands in summary.json.
 FINAL = "mean over the last {window} steps"
@@ -66,32 +40,20 @@ NUMBERS = (
     ("images/s", "", "images_per_sec"),
     ("steps", "", "steps"),
     ("epochs", "", "epochs"),
+    ("peak memory, MiB", "", "peak_memory_bytes"),
+    ("energy, J", "of the accelerators", "energy"),
+    *(
+        (f"seconds, {part.replace('_', ' ')}", "", f"time.{part}")
+        for part in ("total", "training", "waiting_for_data", "checkpointing", "sampling")
+    ),
 )
-TIMES = ("total", "training", "waiting_for_data", "checkpointing", "sampling")
-
-
-class Section(NamedTuple):
-    """One kind of output, beside the input that it was drawn from."""
-
-    title: str
-    source: str
-    kind: str
-
-
+# Kinds of output, each with the input that it was drawn from: title, input, output.
 SECTIONS = (
-    Section("A drawn as B", "real_A", "A2B"),
-    Section("and back to A", "real_A", "A2B2A"),
-    Section("B drawn as A", "real_B", "B2A"),
-    Section("and back to B", "real_B", "B2A2B"),
+    ("A drawn as B", "real_A", "A2B"),
+    ("and back to A", "real_A", "A2B2A"),
+    ("B drawn as A", "real_B", "B2A"),
+    ("and back to B", "real_B", "B2A2B"),
 )
-
-
-class Row(NamedTuple):
-    """A row of the table of numbers; of each leg a cell: "–" if not measured, "mean ± deviation" over several runs."""
-
-    label: str
-    note: str
-    cells: tuple[str, ...]
 
 
 def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) -> None:
@@ -104,165 +66,132 @@ def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) 
     """
     for leg in legs:
         for kind, path in first_pictures(leg.first).items():
-            read_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
+            open_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
     (folder / "report.html").write_text(render_html(comparison, legs), encoding="utf-8")
-    for name, language in MARKDOWN.items():
-        (folder / name).write_text(render_markdown(comparison, legs, language), encoding="utf-8")
+    for name, words in MARKDOWN.items():
+        (folder / name).write_text(render_markdown(comparison, legs, words), encoding="utf-8")
 
 
 def render_html(comparison: Comparison, legs: Sequence[LegRuns]) -> str:
     """Return the whole page; ``legs`` as in write_report."""
-    with_reference = comparison.recorded is None
-    return _render(
-        "report.html.j2",
-        comparison,
-        legs,
-        charts=_charts(legs),
-        speeds=[(leg.name, _median(leg, "sec_per_step"), _median(leg, "sec_per_step_p95")) for leg in legs],
-        rows=number_rows(legs),
-        picture_sections=[(section, picture_rows(section, legs, with_reference)) for section in SECTIONS],
-        shown=_shown_images(legs),
-        environments=_environments(legs),
-        shared=shared_options(legs),
-        own=own_options(legs),
-        reasons=reasons(comparison.bounds),
-        bounds=comparison.bounds.values(),
-        symbols=SYMBOLS,
-        questions=QUESTIONS,
-        ended=_ended,
+    images = sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
+    has_reference = comparison.recorded is None
+    window = final_window(legs[0].first.history)
+    rows = [(label, note.format(window=window), [_cell(leg, name) for leg in legs]) for label, note, name in NUMBERS]
+    sections = [
+        (title, source, kind, [_pictures(image, source, kind, legs, has_reference) for image in images])
+        for title, source, kind in SECTIONS
+    ]
+    return (
+        environment(TEMPLATES)
+        .get_template("report.html.j2")
+        .render(
+            comparison=comparison,
+            legs=legs,
+            dataset=legs[0].first.options.dataset,
+            charts=_charts(legs),
+            speeds=[(leg.name, _median(leg, "sec_per_step"), _median(leg, "sec_per_step_p95")) for leg in legs],
+            rows=rows,
+            sections=[(title, source, kind, list(filter(any, found))) for title, source, kind, found in sections],
+            images=images,
+            environments=_environments(legs),
+            options=option_values(legs),
+            reasons=reasons(comparison.bounds),
+            bounds=comparison.bounds.values(),
+            ended=_ended,
+        )
     )
 
 
-def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], language: str) -> str:
+def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], words: Mapping[str, str]) -> str:
     """Return verdict, tables and pictures as a ModelZoo README shows them; the pictures lie beside the file.
 
     Args:
         comparison: What to report.
         legs: As in write_report.
-        language: "en" or "zh"; reasons and notes are English in both.
+        words: One of MARKDOWN; reasons and notes are English in both.
     """
     recorded = [comparison.recorded.values] if comparison.recorded else []
     losses, speeds = (
-        [*(number(values.get(name)) for values in recorded), *(_cell(_numbers(leg, name)) for leg in legs)]
+        [*(number(values.get(name)) for values in recorded), *(_cell(leg, name) for leg in legs)]
         for name in ("min_loss", "sec_per_step")
     )
-    return _render(
-        f"report.{language}.md.j2",
-        comparison,
-        legs,
-        pictures={leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs},
+    pictures = {leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs}
+    heads = [comparison.reference] * len(recorded) + [leg.name for leg in legs]
+    template = markdown_environment(TEMPLATES).get_template("report.md.j2")
+    return template.render(
+        comparison=comparison,
+        legs=legs,
+        pictures=pictures,
         kinds=SAMPLE_KINDS,
-        heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
+        heads=heads,
         losses=losses,
         speeds=speeds,
-        axis_names=CHINESE_AXES,
-        verdicts=CHINESE_VERDICTS,
+        words=words,
     )
 
 
-def _render(template: str, comparison: Comparison, legs: Sequence[LegRuns], **more: Any) -> str:
-    page = environment(TEMPLATES).get_template(template)
-    return page.render(comparison=comparison, legs=legs, dataset=legs[0].first.options.dataset, **more)
-
-
-def _charts(legs: Sequence[LegRuns]) -> list[tuple[str, str, str]]:
-    """Return (metric, caption, SVG) of each loss that a leg logged in all its runs."""
+def _charts(legs: Sequence[LegRuns]) -> list[tuple[str, str]]:
+    """Return (metric, SVG) of each loss that a leg logged in all its runs."""
     charts = []
-    for metric, caption in CHARTS.items():
+    for metric in CHARTS:
         curves = {
             place: curve_of_runs([(run.history.steps, run.history.losses[metric]) for run in leg.runs])
             for place, leg in enumerate(legs)
             if all(metric in run.history.losses for run in leg.runs)
         }
         if curves:
-            charts.append((metric, caption, loss_chart(metric, curves)))
+            charts.append((metric, loss_chart(metric, curves)))
     return charts
 
 
-def number_rows(legs: Sequence[LegRuns]) -> list[Row]:
-    """Return losses, speed, memory and time of each leg."""
-    window = final_window(legs[0].first.history)
-
-    def row(label: str, note: str, name: str) -> Row:
-        return Row(label, note.format(window=window), tuple(_cell(_numbers(leg, name)) for leg in legs))
-
-    return [
-        *(row(*of) for of in NUMBERS),
-        Row("peak memory", "", tuple(_peak_memory(leg) for leg in legs)),
-        Row("energy, J", "of the accelerators", tuple(_cell([energy_joules(run) for run in leg.runs]) for leg in legs)),
-        *(row(f"seconds, {part.replace('_', ' ')}", "", f"time.{part}") for part in TIMES),
-    ]
-
-
-def _numbers(leg: LegRuns, name: str) -> list[float | int | None]:
-    """Return a number of the summaries of a leg's runs; ``name`` may lead into an object, as in time.total."""
-    found = []
-    for run in leg.runs:
-        value: Any = run.summary.model_dump() if run.summary else None
-        for key in name.split("."):
-            value = value.get(key) if value else None
-        found.append(value)
+def _number(run: LegRun, name: str) -> float | None:
+    """Return a number of a run's summary; ``name`` may lead into an object, as in time.total."""
+    if name == "energy":
+        return energy_joules(run)
+    value: Any = run.summary.model_dump() if run.summary else None
+    for key in name.split("."):
+        value = value.get(key) if value else None
+    found: float | None = round(value / 2**20) if name == "peak_memory_bytes" and value else value
     return found
 
 
 def _median(leg: LegRuns, name: str) -> float | None:
-    known = [value for value in _numbers(leg, name) if value]
+    known = [value for run in leg.runs if (value := _number(run, name))]
     return float(np.median(known)) if len(known) == len(leg.runs) else None
 
 
-def _cell(values: Sequence[float | int | None]) -> str:
+def _cell(leg: LegRuns, name: str) -> str:
+    """Return "–" if a run did not measure it, "mean ± deviation" over several runs."""
+    values = [_number(run, name) for run in leg.runs]
     known = [value for value in values if value is not None]
-    if len(known) < len(values) or not known:
+    if len(known) < len(values):
         return number(None)
     if len(set(known)) == 1:
         return number(known[0])
     return f"{number(float(np.mean(known)))} ± {float(np.std(known, ddof=1)):.2g}"
 
 
-def _peak_memory(leg: LegRuns) -> str:
-    sizes = [run.summary.peak_memory_bytes for run in leg.runs if run.summary and run.summary.peak_memory_bytes]
-    return memory(max(sizes, default=None))
+def _pictures(image: str, source: str, kind: str, legs: Sequence[LegRuns], has_reference: bool) -> list[str | None]:
+    """Return tags of an image's pictures by the legs' first runs; None for what is missing.
 
-
-def _shown_images(legs: Sequence[LegRuns]) -> list[str]:
-    """Return the validation images that the report shows: the first MAX_IMAGES of any leg."""
-    return sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
-
-
-def picture_rows(
-    section: Section, legs: Sequence[LegRuns], with_differences: bool
-) -> list[tuple[str, list[str | None]]]:
-    """Return the legs' pictures side by side, of each leg's first run, with what differs between them.
-
-    Args:
-        section: What to show.
-        legs: As in write_report.
-        with_differences: Whether the first leg is the reference.
-
-    Returns:
-        Of each image its name and tags: the input, each leg's output, each candidate minus the reference; None if
-        missing.
+    They are the input, each leg's output, and each candidate's output minus that of the reference, the first leg.
     """
-    rows = []
-    for image in _shown_images(legs):
-        outputs = [_read(leg.first, image, section.kind) for leg in legs]
-        sources = [_read(leg.first, image, section.source) for leg in legs]
-        shown = [(next(filter(None, sources), None), section.source)]
-        shown += [(output, f"{section.kind} of {leg.name}") for leg, output in zip(legs, outputs, strict=True)]
+    outputs = [_read(leg.first, image, kind) for leg in legs]
+    sources = [_read(leg.first, image, source) for leg in legs]
+    shown = [(next(filter(None, sources), None), source)]
+    shown += [(output, f"{kind} of {leg.name}") for leg, output in zip(legs, outputs, strict=True)]
+    if has_reference:
         shown += [
-            (_difference(outputs[0], output), f"{section.kind} of {leg.name} minus {legs[0].name}")
+            (_difference(outputs[0], output), f"{kind} of {leg.name} minus {legs[0].name}")
             for leg, output in list(zip(legs, outputs, strict=True))[1:]
-            if with_differences
         ]
-        tags = [picture_tag(picture, f"{image}: {text}") if picture else None for picture, text in shown]
-        if any(tags):
-            rows.append((image, tags))
-    return rows
+    return [picture_tag(picture, f"{image}: {text}") if picture else None for picture, text in shown]
 
 
 def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
     path = run.picture(image, kind)
-    return read_picture(path) if path else None
+    return open_picture(path) if path else None
 
 
 def _difference(reference: Image.Image | None, candidate: Image.Image | None) -> Image.Image | None:

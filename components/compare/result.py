@@ -3,15 +3,21 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from components.compare.bounds import Bounds
 from components.compare.leg import LegRun, LegRuns, OptionDifference
-from components.compare.records import Summary
-from components.compare.references import Recorded
+from components.compare.records import MAX_BYTES, Summary, first_fault
 from components.compare.verdict import Axis, AxisName, Verdict
+from dualgan.errors import BadInput
+from dualgan.json_files import read_json
+
+# Its statistics take a second to import, and whoever reads a comparison needs none.
+if TYPE_CHECKING:
+    from components.compare.references import Recorded
 
 SCHEMA_VERSION = 2
 
@@ -81,6 +87,28 @@ class Comparison:
         content: dict[str, Any] = TypeAdapter(Comparison).dump_python(self, mode="json", by_alias=True)
         return content
 
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a comparison.json. Raises BadInput, naming the first wrong thing, if it is none."""
+        try:
+            content = read_json(path, MAX_BYTES)
+            if content.get("schema_version") != SCHEMA_VERSION:
+                raise BadInput(f"of another version of this software, not of schema_version {SCHEMA_VERSION}")
+            return TypeAdapter(cls).validate_python(content)
+        except OSError as error:
+            reason = str(error.strerror)
+        except ValidationError as error:
+            reason = first_fault(error)
+        except BadInput as error:
+            reason = str(error).removeprefix(f"{path}: ")
+        raise BadInput(f"{path}: no comparison ({reason}); give the output folder of one")
+
+    def lines(self) -> list[str]:
+        """Say in a line each what was found on the axes, and what a reader has to know beside it."""
+        axes = [f"{name:<12} {axis.verdict:<13} {axis.reason}" for name, axis in self.axes.items()]
+        notes = [f"{'note':<12} {note}" for note in self.notes]
+        return [*axes, *notes, *(f"{'weaker for':<12} {caveat}" for caveat in self.caveats)]
+
     def numbers(self) -> dict[str, float]:
         """Return every finite number of the axes by "axis/name"; with several candidates "candidate/axis/name"."""
         several = len(self.candidates) > 1
@@ -121,7 +149,7 @@ def _run_result(run: LegRun) -> RunResult:
     return RunResult(run.seed, run.summary.status, result)
 
 
-def recorded_result(recorded: Recorded) -> RecordedResult:
+def recorded_result(recorded: "Recorded") -> RecordedResult:
     """Return what comparison.json says of a recorded reference."""
     return RecordedResult(
         source=recorded.source,

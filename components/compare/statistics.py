@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from components.compare.bounds import MAX_SEEDS
+
 Floats = NDArray[np.float64]
 
 # Neighbouring steps share what slows them, so the bootstrap draws blocks of them, not steps.
 BLOCKS = 50
 DRAWS = 1000
+# How likely further seeds are to decide, and how many nobody would train.
+POWER = 0.8
+MAX_FURTHER_SEEDS = 100
+# A leg of two has an interval, but one of four times the width of a leg of three.
+FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,67 @@ def estimate_ratio(
     else:
         groups, freedom, scale = [of_reference, of_candidate], sum(runs) - 2, 1 / runs[0] + 1 / runs[1]
     if not freedom:
-        return RatioEstimate(math.exp(difference), runs)
+        return RatioEstimate(_exp(difference), runs)
     variance = sum(float(np.square(group - group.mean()).sum()) for group in groups) / freedom
     half = float(stats.t.ppf(1 - significance, freedom)) * math.sqrt(variance * scale)
-    interval = math.exp(difference - half), _exp(difference + half)
-    return RatioEstimate(math.exp(difference), runs, interval, _exp(math.sqrt(variance)) - 1)
+    interval = _exp(difference - half), _exp(difference + half)
+    return RatioEstimate(_exp(difference), runs, interval, _exp(math.sqrt(variance)) - 1)
+
+
+def further_seeds(
+    estimate: RatioEstimate, limits: tuple[float, float], paired: bool, significance: float, is_recorded: bool = False
+) -> int | None:
+    """Return how many further seeds would decide, with a probability of POWER, if ratio and spread are what was seen.
+
+    Args:
+        estimate: What was seen.
+        limits: The lowest and the highest ratio that pass: decided is what has its whole interval inside or outside.
+        paired: As in estimate_ratio.
+        significance: As in estimate_ratio.
+        is_recorded: Whether the reference is recorded, so that the candidate alone gets further seeds.
+
+    Returns:
+        The number for each leg; None if MAX_FURTHER_SEEDS are too few, for the ratio is next to a limit. One run a leg
+        shows no spread: then as many as give FEWEST_SEEDS.
+    """
+    if not estimate.spread:
+        return max(1, FEWEST_SEEDS - min(estimate.runs))
+    further = np.arange(1, MAX_FURTHER_SEEDS + 1)
+    of_reference = estimate.runs[0] + (0 if is_recorded else further)
+    of_candidate = estimate.runs[1] + further
+    freedom = of_candidate - 1 if paired else of_reference + of_candidate - 2
+    scale = 1 / of_candidate if paired else 1 / of_reference + 1 / of_candidate
+    error = math.log1p(estimate.spread) * np.sqrt(scale)
+    needed = stats.t.ppf(1 - significance, freedom)
+    distance = [math.log(estimate.ratio) - _log(limits[0]), _log(limits[1]) - math.log(estimate.ratio)]
+    # That the interval's end stays on the ratio's side of a limit is a non-central t beyond the critical value; beyond
+    # 30 standard errors, where SciPy's series fails, it is certain.
+    inside, below = (stats.nct.sf(needed, freedom, np.clip(side / error, -30, 30)) for side in distance)
+    above, under = (stats.nct.sf(needed, freedom, np.clip(-side / error, -30, 30)) for side in distance[::-1])
+    decided = np.flatnonzero(np.maximum.reduce([inside + below - 1, above, under]) >= POWER)
+    return int(further[decided[0]]) if decided.size else None
+
+
+def more_seeds(undecided: Sequence[tuple[RatioEstimate, int | None]], is_recorded: bool = False) -> str:
+    """Say how many further seeds would decide, and the command that adds them.
+
+    Args:
+        undecided: What is not decided, each with its further_seeds.
+        is_recorded: Whether the reference is recorded, so that the candidate alone gets further seeds.
+    """
+    counts = [count for _, count in undecided]
+    if None in counts:
+        return f"more than {MAX_FURTHER_SEEDS} further seeds would be needed, for a ratio is next to its bound"
+    further = max(count for count in counts if count is not None)
+    seeds = max(max(estimate.runs[is_recorded:]) for estimate, _ in undecided) + further
+    would = "would show how much seeds differ"
+    if all(estimate.spread for estimate, _ in undecided):
+        would = f"would decide it with {POWER:.0%} probability if the ratio is what was seen"
+    return (
+        f"{further} further seed{'s' if further > 1 else ''}{'' if is_recorded else ' a leg'} ({seeds} in all"
+        f"{f'; a run takes {MAX_SEEDS}' if seeds > MAX_SEEDS else ''}) {would}: "
+        f"`parity run --resume RUN --seeds {min(seeds, MAX_SEEDS)}`"
+    )
 
 
 def bootstrap_ratio(
@@ -126,6 +189,11 @@ def _drawn_medians(runs: Sequence[Floats], random: np.random.RandomState) -> Flo
     chosen = random.randint(0, len(runs), (len(runs), DRAWS))
     drawn: Floats = np.median(np.take_along_axis(medians, chosen, axis=0), axis=0)
     return drawn
+
+
+def _log(value: float) -> float:
+    # Of a limit that there is not: 0 or infinite.
+    return math.log(value) if 0 < value < math.inf else math.copysign(math.inf, value - 1)
 
 
 def _exp(value: float) -> float:

@@ -13,10 +13,9 @@ from components.compare.references import load_reference
 from components.compare.result import Comparison
 from components.compare.verdict import join
 from components.compare.verdict_line import verdict_line
-from components.tracking.advice import artifact_address
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.placement import Placement
-from components.tracking.reasons import explain
+from components.tracking.reasons import artifact_address, explain
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import DualGANError
@@ -44,10 +43,8 @@ def compare_and_log(
     """
     found = load_reference(recorded) if recorded else None
     comparison = compare(legs, reference, output, bounds_from(bounds or {}), found)
-    for name, axis in comparison.axes.items():
-        print_status(f"compare: {name:<12} {axis.verdict:<13} {axis.reason}")
-    for caveat in comparison.caveats:
-        print_status(f"compare: weaker for: {caveat}")
+    for line in comparison.lines():
+        print_status(f"compare: {line}")
     candidates = join([leg.name for leg in legs if found or leg.name != reference])
     print_status(verdict_line(candidates, comparison.verdict, str(artifact_address(output) or output)))
     dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name

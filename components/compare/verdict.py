@@ -4,8 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-Number = float | int | str | None
+from pydantic import Field
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Number = Finite | int | str | None
 
 
 class Verdict(StrEnum):
@@ -47,7 +51,7 @@ class Axis:
 
     verdict: Verdict
     reason: str
-    bound: Mapping[str, float]
+    bound: Mapping[str, Finite]
     numbers: Mapping[str, Mapping[str, Number]]
 
 

@@ -23,28 +23,16 @@ from components.dataset.options import Limits
 from dualgan.errors import BadInput, DualGANError
 
 CHUNK = 1 << 20
-DAMAGED = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    lzma.LZMAError,
-    zlib.error,
-    struct.error,
-    EOFError,
-    # zipfile's words for a method it does not know and for a password that it needs; tarfile's for a bad number
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    OverflowError,
-)
 # The Info-ZIP extra field that holds a name as UTF-8, after its version and the checksum of the other name.
 UNICODE_PATH = 0x7075
 UTF8_FLAG = 0x800
 # Small archives of very regular images are packed better than any ratio that tells a bomb.
 MIN_RATIO_SIZE = 1 << 20
-# Of a tar file's extended headers. tarfile reads them whole, and takes the square of a number's length for a number.
+# Of a tar file's extended headers. tarfile reads them whole, and takes the square of a number's length for a number,
+# which is in no name if it is longer than names are (CVE-2024-6232).
 MAX_HEADER = 64 << 10
-LONG_NUMBER = re.compile(rb"[0-9]{100}")
+LONG_NUMBER = re.compile(rb"[0-9]{256}")
+MAX_GLOBAL_VALUES = 100
 EXTENDED = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -98,37 +86,35 @@ def members(archive: Path, scratch: Path, limits: Limits, label: str) -> Iterato
     is no archive, is damaged, exceeds ``limits``, or holds an absolute path, a ``..``, a link, a device or a sparse
     file; DualGANError if the disk is too small for what a zip file says it holds.
     """
-    with _damage(label):
+    with _damage(label), archive.open("rb") as file:
         budget = Budget(limits, archive.stat().st_size, label)
-        with archive.open("rb") as file:
-            start = file.read(512)
-            file.seek(0)
-            tar = _decompressed(file, start)
-            # A plain tar file may hold a zip file at its end, and would pass for one.
-            if tar is not file or start[257:262] == b"ustar":
-                yield from _tar_members(tar, budget)
-            elif zipfile.is_zipfile(file):
-                yield from _zip_members(file, scratch, budget)
-            elif start.startswith(b"PK\x03\x04"):
-                raise BadInput(f"{label}: a damaged archive (the end of the zip file is missing)")
-            elif _is_old_tar(start):
-                file.seek(0)
-                yield from _tar_members(file, budget)
-            else:
-                raise BadInput(f"{label}: neither a zip nor a tar archive (it begins with {start[:16]!r})")
+        start = file.read(512)
+        file.seek(0)
+        tar = _decompressed(file, start)
+        is_tar = tar is not file or start[257:262] == b"ustar"
+        # A plain tar file may hold a zip file at its end, and would pass for one.
+        if not is_tar and zipfile.is_zipfile(file):
+            yield from _zip_members(file, scratch, budget)
+            return
+        if not is_tar and start.startswith(b"PK\x03\x04"):
+            raise BadInput(f"{label}: a damaged archive (the end of the zip file is missing)")
+        if not is_tar and not _is_old_tar(start):
+            raise BadInput(f"{label}: neither a zip nor a tar archive (it begins with {start[:16]!r})")
+        file.seek(0)
+        yield from _tar_members(tar, budget)
 
 
 @contextmanager
 def _damage(label: str) -> Iterator[None]:
     try:
         yield
-    except DAMAGED as error:
-        raise BadInput(f"{label}: a damaged archive ({error})") from None
-    except OSError as error:
-        # gzip and bz2 have no error of their own; the system's has a number.
-        if error.errno is not None:
+    except (DualGANError, MemoryError):
+        raise
+    # What reads archives raises errors of many kinds for a damaged one; an error of the system has a number.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise BadInput(f"{label}: a damaged archive ({error})") from None
+        raise BadInput(f"{label}: a damaged archive ({error})") from error
 
 
 def _decompressed(file: BinaryIO, start: bytes) -> BinaryIO:
@@ -200,8 +186,8 @@ def _utf8_name(member: zipfile.ZipInfo) -> str | None:
 class _TarStream:
     """The bytes of a tar file, read forward once, with a look ahead."""
 
-    def __init__(self, stream: BinaryIO, label: str) -> None:
-        self._stream, self.label = stream, label
+    def __init__(self, stream: BinaryIO, budget: Budget) -> None:
+        self._stream, self.budget, self.label = stream, budget, budget.label
         self._ahead, self._position = b"", 0
 
     def read(self, size: int) -> bytes:
@@ -234,8 +220,11 @@ class _TarInfo(tarfile.TarInfo):
             if not 0 <= self.size <= MAX_HEADER or LONG_NUMBER.search(stream.peek(self.size)):
                 raise BadInput(
                     f"{stream.label}: refused, a header of the archive exceeds {MAX_HEADER} bytes or holds a number "
-                    "of more than 99 digits"
+                    "of more than 255 digits"
                 )
+            if len(archive.pax_headers) > MAX_GLOBAL_VALUES:
+                raise BadInput(f"{stream.label}: refused, more than {MAX_GLOBAL_VALUES} values for the whole archive")
+            stream.budget.add(self.size)
             is_sparse = b"GNU.sparse." in stream.peek(self.size)
         else:
             is_sparse = self.type == tarfile.GNUTYPE_SPARSE
@@ -245,7 +234,7 @@ class _TarInfo(tarfile.TarInfo):
 
 
 def _tar_members(stream: BinaryIO, budget: Budget) -> Iterator[Member]:
-    forward = cast(IO[bytes], _TarStream(stream, budget.label))
+    forward = cast(IO[bytes], _TarStream(stream, budget))
     with tarfile.TarFile(fileobj=forward, tarinfo=_TarInfo, errors="surrogateescape") as file:
         while (member := file.next()) is not None:
             # It would remember every member.

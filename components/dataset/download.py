@@ -1,32 +1,31 @@
-"""Archives over HTTP, and how any transfer goes on where it was broken off."""
+"""Archives over HTTP."""
 
-import contextlib
-import hashlib
 import logging
 import re
-import shutil
 import ssl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import requests
-import tenacity
 import urllib3
-from pydantic import BaseModel
 
-from components.common.console import Progress
-from components.common.errors import TransferBroken
+from components.common.address import without_logins
 from components.dataset.options import TransferOptions
+from components.dataset.transfer import (
+    ContentChanged,
+    MaxSize,
+    PartialFile,
+    Response,
+    TransientError,
+    chunks_of,
+    resume,
+    within,
+)
 from dualgan.errors import BadInput, DualGANError
 
-CHUNK = 1 << 18
-# The end of what is there is asked for again and compared: it tells another file if a server has no ETag.
-OVERLAP = 1 << 16
-FIRST_DELAY, MAX_DELAY, MAX_RETRY_AFTER = 0.5, 30.0, 60.0
 CONNECTION_SECONDS = 10.0
+MAX_RETRY_AFTER = 60.0
 # A request that came too late or too often may succeed when it is repeated; what else is 4xx will not.
 TRY_AGAIN = (408, 425, 429)
 LENGTH = re.compile(r"\d{1,18}")
@@ -35,226 +34,13 @@ CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 log = logging.getLogger(__name__)
 
 
-class TransientError(Exception):
-    """A request failed in a way that may pass; ``retry_after`` is how many seconds the server asks for."""
-
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-class ContentChanged(TransientError):
-    """What is there belongs to another content than the server has now."""
-
-    def __init__(self) -> None:
-        super().__init__("the file has changed on the server")
-
-
-class Response(NamedTuple):
-    """What a server gives: bytes from ``offset`` on, which is 0 if it does not resume, ``total`` if it says so.
-
-    ``validator`` (an ETag, say) is another one if the content is.
-    """
-
-    offset: int
-    total: int | None
-    validator: str | None
-    chunks: Iterator[bytes]
-
-
-# Ask for the bytes from an offset on, of the content with a validator. Raises TransientError, or DualGANError for good.
-OpenRange = Callable[[int, str | None], AbstractContextManager[Response]]
-
-
-class _Note(BaseModel):
-    """What is written beside a file that has come in part: what it is a part of."""
-
-    address: str
-    validator: str | None
-    total: int | None
-
-
-class PartialFile:
-    """A file as far as it has come, in ``folder``, with its checksum so far; ``address`` is where it comes from."""
-
-    def __init__(self, folder: Path, address: str) -> None:
-        self.file, self._note_file = folder / "archive", folder / "archive.json"
-        self.note = _Note(address=hashlib.sha256(address.encode()).hexdigest(), validator=None, total=None)
-        self._sha256, self.size = hashlib.sha256(), 0
-        with contextlib.suppress(OSError, ValueError):
-            note = _Note.model_validate_json(self._note_file.read_bytes())
-            if note.address == self.note.address:
-                with self.file.open("rb") as file:
-                    while chunk := file.read(CHUNK):
-                        self._count(chunk)
-                self.note = note
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-    def begin(self, validator: str | None, total: int | None) -> None:
-        """Forget what is there. The note follows the emptied file, so that it never speaks of other bytes."""
-        self.file.write_bytes(b"")
-        self._sha256, self.size = hashlib.sha256(), 0
-        self.note = self.note.model_copy(update={"validator": validator, "total": total})
-        self._note_file.write_text(self.note.model_dump_json(), encoding="utf-8")
-
-    def end(self, count: int) -> bytes:
-        """Return the last ``count`` bytes of what is there."""
-        with self.file.open("rb") as file:
-            file.seek(self.size - count)
-            return file.read(count)
-
-    def append(self, chunks: Iterator[bytes]) -> Iterator[int]:
-        """Write ``chunks``; yields the length of each."""
-        with self.file.open("ab", buffering=0) as file:
-            for chunk in chunks:
-                left = memoryview(chunk)
-                while left:
-                    left = left[file.write(left) :]
-                self._count(chunk)
-                yield len(chunk)
-
-    def _count(self, chunk: bytes) -> None:
-        self._sha256.update(chunk)
-        self.size += len(chunk)
-
-
-class RateLimit:
-    """The least that a transfer must bring: ``count`` raises TransferBroken when it is too slow for too long."""
-
-    def __init__(self, label: str, options: TransferOptions) -> None:
-        self._label, self._options = label, options
-        self._began, self._bytes = time.monotonic(), 0
-
-    def count(self, size: int) -> None:
-        now = time.monotonic()
-        self._bytes += size
-        if (seconds := now - self._began) >= self._options.idle_timeout:
-            if self._bytes < self._options.min_rate * seconds:
-                raise TransferBroken(
-                    f"{self._label}: the transfer is too slow: {self._bytes} bytes in {seconds:.0f} seconds, "
-                    f"less than {self._options.min_rate:g} a second; the same command goes on"
-                )
-            self._began, self._bytes = now, 0
-
-
-def resume(partial: PartialFile, open_range: OpenRange, options: TransferOptions, max_size: int, label: str) -> str:
-    """Go on with ``partial`` until it is whole, and return its SHA-256 (hex).
-
-    Raises TransferBroken if the server brings nothing new for as long as ``options`` say, BadInput if it is larger than
-    ``max_size`` bytes, DualGANError if the disk is too small, and what ``open_range`` raises. ``label`` is how messages
-    name it.
-    """
-    log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
-    most, newest, rate = partial.size, time.monotonic(), RateLimit(label, options)
-
-    def receive(attempt: tenacity.RetryCallState) -> None:
-        nonlocal most, newest
-        try:
-            for size in _receive(partial, open_range, max_size, label):
-                newest = time.monotonic()
-                rate.count(size)
-                if partial.size > most:
-                    # Retries are counted in a row: one that brings something new begins a new row.
-                    most, attempt.attempt_number = partial.size, 1
-        except ContentChanged:
-            partial.begin(None, None)
-            raise
-
-    backoff = tenacity.wait_exponential_jitter(multiplier=FIRST_DELAY, max=MAX_DELAY, jitter=FIRST_DELAY / 2)
-
-    def wait(attempt: tenacity.RetryCallState) -> float:
-        return max(backoff(attempt), getattr(_error(attempt), "retry_after", 0.0))
-
-    def stop(attempt: tenacity.RetryCallState) -> bool:
-        idle = time.monotonic() + attempt.upcoming_sleep - newest
-        return attempt.attempt_number > options.retries or idle > options.idle_timeout
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TransientError),
-        wait=wait,
-        stop=stop,
-        before_sleep=lambda attempt: log.info(
-            "%s: %s; trying again in %.1f seconds", label, _error(attempt), attempt.upcoming_sleep
-        ),
-        reraise=True,
-    )
-    try:
-        for attempt in retrying:
-            with attempt:
-                receive(attempt.retry_state)
-    except TransientError as error:
-        kept = f"; the {partial.size} bytes that came are kept, the same command goes on" if partial.size else ""
-        raise TransferBroken(f"{label}: the download failed: {error}{kept}") from None
-    return partial.sha256
-
-
-def _error(attempt: tenacity.RetryCallState) -> BaseException | None:
-    return attempt.outcome.exception() if attempt.outcome else None
-
-
-def _receive(partial: PartialFile, open_range: OpenRange, max_size: int, label: str) -> Iterator[int]:
-    overlap = min(OVERLAP, partial.size)
-    with open_range(partial.size - overlap, partial.note.validator) as response:
-        chunks = response.chunks
-        if partial.size and response.offset == partial.size - overlap and _is_same(partial, response):
-            chunks = _behind(partial.end(overlap), chunks)
-        elif response.offset:
-            raise ContentChanged
-        else:
-            partial.begin(response.validator, response.total)
-        total = partial.note.total
-        _require_room(partial, max_size, label)
-        with Progress("downloading", total, "B", initial=partial.size) as progress:
-            for length in partial.append(chunks):
-                progress.advance(length)
-                yield length
-                if total is not None and partial.size > total:
-                    raise ContentChanged
-                if total is None:
-                    _require_room(partial, max_size, label)
-    if total is not None and partial.size < total:
-        raise TransientError(f"the connection ended after {partial.size} of {total} bytes")
-
-
-def _is_same(partial: PartialFile, response: Response) -> bool:
-    is_same_total = None in (response.total, partial.note.total) or response.total == partial.note.total
-    return is_same_total and response.validator == partial.note.validator
-
-
-def _behind(known: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what follows ``known`` in ``chunks``. Raises ContentChanged if they begin with anything else."""
-    start = b""
-    while len(start) < len(known):
-        chunk = next(chunks, b"")
-        if not chunk:
-            raise TransientError("the connection ended")
-        start += chunk
-    if not start.startswith(known):
-        raise ContentChanged
-    if len(start) > len(known):
-        yield start[len(known) :]
-    yield from chunks
-
-
-def _require_room(partial: PartialFile, max_size: int, label: str) -> None:
-    if max(partial.note.total or 0, partial.size) > max_size:
-        raise BadInput(f"{label}: refused, it has more than {max_size} bytes (--max-size)")
-    needed = (partial.note.total or 0) - partial.size
-    free = shutil.disk_usage(partial.file.parent).free
-    if needed > free:
-        raise DualGANError(f"{label}: {needed} more bytes to download, no space left: the disk has {free}")
-
-
 def download(url: str, folder: Path, options: TransferOptions, max_size: int, label: str) -> tuple[Path, str]:
     """Return the archive at ``url`` as a file in ``folder``, and its SHA-256 (hex).
 
     What an earlier try left there is gone on with. Raises BadInput if the server says that the address is wrong (404
     and its like), and what ``resume`` raises.
     """
-    partial = PartialFile(folder, url)
+    partial = PartialFile(folder / "archive", url)
     seconds = options.idle_timeout / 2
 
     @contextmanager
@@ -266,10 +52,22 @@ def download(url: str, folder: Path, options: TransferOptions, max_size: int, la
             if validator and not validator.startswith("W/"):
                 headers["If-Range"] = validator
         timeouts = (min(CONNECTION_SECONDS, seconds), seconds)
-        with _failures(label, seconds), requests.get(url, stream=True, timeout=timeouts, headers=headers) as response:
+        hooks = {"response": _skip_body_of_redirect}
+
+        def ask() -> requests.Response:
+            return requests.get(url, stream=True, timeout=timeouts, headers=headers, hooks=hooks)
+
+        with _failures(label, seconds), within(options.idle_timeout, ask) as response:
             yield _checked(response, offset, label)
 
-    return partial.file, resume(partial, open_range, options, max_size, label)
+    log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
+    return partial.file, resume(partial, open_range, options, MaxSize(max_size), label)
+
+
+def _skip_body_of_redirect(response: requests.Response, **_: object) -> None:
+    if response.is_redirect:
+        # requests would read all of it into memory before it goes where it is sent.
+        response._content = b""
 
 
 def _checked(response: requests.Response, offset: int, label: str) -> Response:
@@ -278,20 +76,14 @@ def _checked(response: requests.Response, offset: int, label: str) -> Response:
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != offset:
             raise TransientError("the server answers with another part than the one asked for")
-        return Response(offset, int(found[2]) if found[2] != "*" else None, validator, _chunks(response))
+        return Response(offset, int(found[2]) if found[2] != "*" else None, validator, chunks_of(response.raw))
     if response.status_code == 416 and offset:
         # Less is there than there was: another file.
         raise ContentChanged
     if not response.ok:
         raise _refusal(response, label)
     length = response.headers.get("Content-Length", "")
-    return Response(0, int(length) if LENGTH.fullmatch(length) else None, validator, _chunks(response))
-
-
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    # What has come is written at once: read() would wait until a chunk is full, and lose it with the process.
-    while chunk := response.raw.read1(CHUNK):
-        yield chunk
+    return Response(0, int(length) if LENGTH.fullmatch(length) else None, validator, chunks_of(response.raw))
 
 
 def _refusal(response: requests.Response, label: str) -> Exception:
@@ -309,7 +101,7 @@ def _failures(label: str, seconds: float) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.InvalidURL as error:
-        raise BadInput(f"{label}: not a URL ({error})") from None
+        raise BadInput(f"{label}: not a URL ({without_logins(str(error))})") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         innermost: BaseException = error
         # The HTTP libraries wrap an error several times.

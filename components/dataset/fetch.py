@@ -18,6 +18,7 @@ from components.dataset.sources import Source, Synthetic, parse_source
 from components.dataset.verify import check
 from dualgan.dataset_folder import Description, content_digest, describe, image_counts
 from dualgan.errors import BadInput, DualGANError
+from dualgan.names import MAX_FILE_NAME_BYTES, shortened
 
 # Errors after which the same command can go on with what has been transferred.
 RESUMABLE = (TransferBroken, KeyboardInterrupt, SystemExit)
@@ -115,15 +116,12 @@ def _collect_and_place(
     wanted: Source, expected: Expectation | None, work: Path, options: FetchOptions
 ) -> tuple[Description, str | None]:
     """Fill ``work``/dataset from what is not drawn here: its description, and an archive's SHA-256."""
-    from components.dataset.collection import ImageCollection, collect, name_of
-    from components.dataset.images import ImageChecks
+    from components.dataset.collection import collect, name_of
     from components.dataset.placement import place_images
 
     assert not isinstance(wanted, Synthetic)
-    with ImageChecks(options.limits) as checks:
-        collection = ImageCollection(work / "images", checks)
-        collected = collect(wanted, expected, work, work / "transfer", collection, options)
-        placed = place_images(collection, collected.layout, work / "dataset", wanted.source, options.quarantine)
+    collected = collect(wanted, expected, work, options)
+    placed = place_images(collected, work / "dataset", wanted.source, options)
     manifest = collected.manifest
     if manifest is not None and manifest.digest != placed.digest_of_all:
         raise BadInput(
@@ -134,7 +132,7 @@ def _collect_and_place(
 
 
 def _beside(destination: Path, ending: str) -> Path:
-    return destination.with_name(f".{destination.name}{ending}")
+    return destination.with_name(shortened(f".{destination.name}", MAX_FILE_NAME_BYTES, ending))
 
 
 @contextlib.contextmanager

@@ -1,24 +1,18 @@
 """Where the images of a source belong: which of its names are images of which split and domain."""
 
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS
+from dualgan.dataset_folder import DESCRIPTION, DOMAINS, IMAGE_ENDINGS, SPLIT_NAMES, is_image_name, left_out_reasons
 from dualgan.errors import BadInput
 
 # A dataset may lie in a folder of its name, and that in another one.
 MAX_ROOT_DEPTH = 2
 PAIRED = "A|B"
-# The names that a split has in published datasets; of those for validation the first that is there serves.
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "test")}
-# A JPEG file by another name, and what becomes a PNG file, for trainers read no other formats.
-JFIF = ".jfif"
-CONVERTED_ENDINGS = (".bmp", ".webp", ".tif", ".tiff")
-ALL_ENDINGS = (*IMAGE_ENDINGS, JFIF, *CONVERTED_ENDINGS)
+# Of {split}/{domain}/{image}.
+DEPTH = 3
 NEEDED = "a dataset holds images in train/A and train/B"
-MAX_EXAMPLES = 3
 
 Parts = tuple[str, ...]
 
@@ -41,12 +35,12 @@ class Layout(NamedTuple):
     """Where the images of a source are.
 
     ``root`` is the folder of the source that holds "train", with a "/" at its end, "" for the source itself. ``slots``
-    says where each image below it belongs, by its name. ``left_out`` says in words what else there is.
+    says where each image below it belongs, by its name. ``ignored`` says in words what else there is, "" for nothing.
     """
 
     root: str
     slots: dict[str, Slot]
-    left_out: str
+    ignored: str
 
 
 def find_layout(names: Iterable[str], label: str) -> Layout:
@@ -66,39 +60,35 @@ def find_layout(names: Iterable[str], label: str) -> Layout:
     has_pairs = any(slot.split == "train" and slot.domain == PAIRED for slot in slots.values())
     if has_domains or not has_pairs:
         _require_domains(below, set(slots.values()), label)
-    chosen = {path: slot for path, slot in slots.items() if (slot.domain == PAIRED) != has_domains}
+    # As for the trainer, train/A comes before trainA.
+    nested = {(slot.split, slot.domain) for path, slot in slots.items() if len(path) == DEPTH}
+    chosen = {
+        path: slot
+        for path, slot in slots.items()
+        if (slot.domain == PAIRED) != has_domains and (len(path) == DEPTH or (slot.split, slot.domain) not in nested)
+    }
     splits = {slot.split for slot in chosen.values()}
     split_of = dict.fromkeys(SPLIT_NAMES["train"], "train")
     split_of |= dict.fromkeys([name for name in SPLIT_NAMES["val"] if name in splits][:1], "val")
     taken = {
-        prefix + "/".join(path): Slot(split_of[slot.split], slot.domain, _image_name(slot.name))
+        prefix + "/".join(path): slot._replace(split=split_of[slot.split], name=unicodedata.normalize("NFC", slot.name))
         for path, slot in chosen.items()
         if slot.split in split_of
     }
-    rest = [path for path in below if path[-1] and path != ("dataset.json",) and prefix + "/".join(path) not in taken]
-    return Layout(prefix, taken, _described(rest))
-
-
-def is_image_name(name: str) -> bool:
-    """Return whether a file called ``name`` may be an image of a dataset; what macOS adds to archives is not."""
-    return name.lower().endswith(ALL_ENDINGS) and not _is_hidden(name.split("/"))
+    rest = [path for path in below if path[-1] and path != (DESCRIPTION,) and prefix + "/".join(path) not in taken]
+    return Layout(prefix, taken, left_out_reasons(rest))
 
 
 def _slot(path: Parts) -> Slot | None:
     """The slot of a path below the root, its split by the name that it has there."""
     names = [name for names in SPLIT_NAMES.values() for name in names]
-    if len(path) == 3 and path[0] in names and path[1] in DOMAINS:
+    if len(path) == DEPTH and path[0] in names and path[1] in DOMAINS:
         return Slot(*path)
     if len(path) == 2 and path[0] in names:
         return Slot(path[0], PAIRED, path[1])
     if len(path) == 2 and path[0][:-1] in names and path[0][-1] in DOMAINS:
         return Slot(path[0][:-1], path[0][-1], path[1])
     return None
-
-
-def _image_name(name: str) -> str:
-    name = unicodedata.normalize("NFC", name)
-    return f"{name[: -len(JFIF)]}.jpg" if name.lower().endswith(JFIF) else name
 
 
 def _is_hidden(path: Sequence[str]) -> bool:
@@ -128,24 +118,4 @@ def _require_domains(below: Sequence[Parts], slots: set[Slot], label: str) -> No
         if not folders & {f"train/{domain}", f"train{domain}"}:
             raise BadInput(f"{label}: no folder train/{domain}; {NEEDED}")
         if not any(slot.split == "train" and slot.domain == domain for slot in slots):
-            raise BadInput(f"{label}: no image in train/{domain} ({', '.join(ALL_ENDINGS)})")
-
-
-def _described(paths: Sequence[Parts]) -> str:
-    """How many files are left out, with the reason and some names; "" for none."""
-    others = [path for path in paths if not is_image_name(path[-1])]
-    images = [path for path in paths if is_image_name(path[-1])]
-    endings = Counter(f".{path[-1].rpartition('.')[2]}" if "." in path[-1] else path[-1] for path in others)
-    folders = Counter("/".join(path[:-1]) or "the top folder" for path in images)
-    parts = []
-    if others:
-        parts.append(f"{len(others)} no images by their endings ({_examples(endings)})")
-    if images:
-        parts.append(f"{len(images)} in folders that are not used ({_examples(folders)})")
-    return f"{len(paths)} files: {', '.join(parts)}" if parts else ""
-
-
-def _examples(counted: Counter[str]) -> str:
-    named = [name for name, _ in counted.most_common(MAX_EXAMPLES)]
-    more = ", ..." if len(counted) > MAX_EXAMPLES else ""
-    return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more
+            raise BadInput(f"{label}: no image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from components.common.console import Progress
 from components.common.errors import os_failure
-from components.common.s3 import Address, parse_address
+from components.common.s3 import S3Address, parse_address
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions
 from components.dataset.verify import verify
-from dualgan.dataset_folder import DOMAINS, SPLITS, Description, list_images
+from dualgan.dataset_folder import DESCRIPTION, DOMAINS, SPLITS, Description, list_images
 from dualgan.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,16 +45,17 @@ def mirror(source: str, target: str, options: FetchOptions | None = None) -> Des
         raise os_failure(error, Path(target)) from None
 
 
-def _upload(folder: Path, description: Description, address: Address, options: FetchOptions) -> Description:
+def _upload(folder: Path, description: Description, address: S3Address, options: FetchOptions) -> Description:
     # boto3 takes a second to import.
-    from components.dataset import s3
-    from components.dataset.collection import MANIFEST, MAX_MANIFEST, read_manifest
+    from components.common import s3
+    from components.dataset.collection import MAX_MANIFEST, read_manifest
 
-    client, bucket, label = s3.client(options.transfer), address.bucket, str(address)
+    transfer, bucket, label = options.transfer, address.bucket, str(address)
+    client = s3.client(transfer.retries, transfer.idle_timeout, transfer.jobs)
     prefix = f"{address.key}/" if address.key else ""
     images = [image for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
     files = {f"{prefix}{image.relative_to(folder).as_posix()}": image for image in images}
-    key = f"{prefix}{MANIFEST}"
+    key = f"{prefix}{DESCRIPTION}"
     with s3.failures(label, bucket):
         there = {entry.key: entry.size for entry in s3.objects_below(client, bucket, prefix)}
         manifest = read_manifest(s3.read_object(client, bucket, key, MAX_MANIFEST)) if key in there else None
@@ -68,8 +69,8 @@ def _upload(folder: Path, description: Description, address: Address, options: F
         log.info("uploading %d images to %s", len(files), label)
         written: list[str] = []
         try:
-            _upload_all(client, bucket, files, written, options.transfer.jobs)
-            client.upload_file(str(folder / MANIFEST), bucket, key)
+            _upload_all(client, bucket, files, written, transfer.jobs)
+            client.upload_file(str(folder / DESCRIPTION), bucket, key)
         except BaseException:
             for name in set(written) - set(there):
                 client.delete_object(Bucket=bucket, Key=name)

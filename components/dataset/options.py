@@ -15,7 +15,7 @@ class Limits:
     files: int = 1_000_000
     size: int = 64 << 30
     ratio: float = 200.0
-    # Where Pillow begins to warn of a decompression bomb: a quarter of a GiB as RGB.
+    # The trainer's own limit, dualgan.pictures.MAX_PIXELS; that module takes long to import.
     pixels: int = 89_478_485
     side: int = 8
 

@@ -3,7 +3,9 @@
 The digest is ``dualgan.dataset_folder.content_digest``: SHA-256 over one line an image, its place
 ``{split}/{domain}/{name}`` (the name in Unicode's normal form C), a NUL and the SHA-256 of its bytes, splits and
 domains in the order of SPLITS and DOMAINS, names by their UTF-8 bytes. So it covers content and names, but neither
-source, archive form, order, times, permissions, machine nor anything else that lies in the folder.
+source, archive form, order, times, permissions, machine nor anything else that lies in the folder. What is made of the
+bytes (orientation, transparency, colour profile, depth) is ``dualgan.pictures.DECODER``'s to say; halves of pairs are
+written as it shows them, so another decoder gives them another digest.
 """
 
 import hashlib
@@ -13,20 +15,25 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
-from components.common.console import Progress
-from components.dataset.collection import CollectedImage, ImageCollection
-from components.dataset.images import open_image
-from components.dataset.layout import ALL_ENDINGS, CONVERTED_ENDINGS, PAIRED, Layout, Slot
-from dualgan import dataset_folder
-from dualgan.dataset_folder import DOMAINS, SPLITS
-from dualgan.errors import BadInput
+import numpy as np
+from PIL import Image
 
-QUARANTINE = "quarantine"
+from components.common.console import Progress, print_status
+from components.dataset.collection import Collected, CollectedImage
+from components.dataset.images import check_images
+from components.dataset.layout import PAIRED, Slot
+from components.dataset.options import FetchOptions, Limits
+from dualgan import dataset_folder
+from dualgan.dataset_folder import DOMAINS, IMAGE_ENDINGS, MAX_EXAMPLES, QUARANTINE, SPLITS, picture_names
+from dualgan.errors import BadInput, printable
+from dualgan.names import MAX_FILE_NAME_BYTES, shortened
+from dualgan.pictures import BadPicture, open_picture
+
 MAX_NAMED = 10
-MAX_NAME_BYTES = 255
+SAME_NAME = "there is another image of this name"
 
 log = logging.getLogger(__name__)
 
@@ -60,112 +67,127 @@ def digest_of(checksums: Mapping[Slot, str]) -> str:
     return dataset_folder.digest_of((str(slot), checksums[slot]) for slot in ordered)
 
 
-def place_images(
-    collection: ImageCollection, layout: Layout, folder: Path, label: str, quarantine: bool
-) -> PlacedImages:
-    """Move the images of ``layout`` to their places in ``folder``.
+class _Sorted(NamedTuple):
+    """The images of a source: those that can be used by their slots, and those that cannot.
 
-    Paired images are cut into PNG files, and what no trainer reads becomes one. Images that cannot be used are logged,
-    each by name with the reason; then BadInput is raised, or, with ``quarantine``, they are moved to
-    ``folder``/quarantine, with the reasons in reasons.json. ``label`` is how messages name the source.
+    ``digest`` is that of all whose names are names, ``deep`` are those whose values have more than 8 bits.
     """
-    problems = collection.problems()
-    found = [(name, slot, image) for name, slot in layout.slots.items() for image in collection.images.get(name, ())]
-    stems = Counter((slot.split, slot.domain, PurePosixPath(slot.name).stem) for _, slot, _ in found)
-    good: dict[Slot, tuple[str, CollectedImage]] = {}
-    everything: dict[Slot, str] = {}
-    bad: list[BadImage] = []
-    for name, slot, image in found:
-        reason = _bad_name(slot.name)
-        if not reason:
-            everything.setdefault(slot, image.sha256)
-            reason = problems.get(str(image.file), "") or ("there is another image of this name" * (slot in good))
-        if reason:
-            bad.append(BadImage(name.removeprefix(layout.root), reason, image.file))
-        else:
-            good[slot] = name, image
-    digest_of_all = digest_of({slot: sha256 for slot, sha256 in everything.items() if not _is_rewritten(slot)})
+
+    good: dict[Slot, CollectedImage]
+    bad: list[BadImage]
+    digest: str
+    deep: list[str]
+
+
+def place_images(collected: Collected, folder: Path, label: str, options: FetchOptions) -> PlacedImages:
+    """Check images and move them to their places in ``folder``; paired images are cut into PNG files.
+
+    Images that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
+    ``folder``/quarantine, with the reasons in reasons.json, if that is an option. ``label`` is how messages name the
+    source.
+    """
+    layout = collected.layout
+    good, bad, digest_of_all, deep = _sorted_out(collected, options.limits)
+    total = len(good) + len(bad)
     for split in {slot.split for slot in layout.slots.values()}:
         for domain in DOMAINS:
             (folder / split / domain).mkdir(parents=True, exist_ok=True)
-    placed = {slot: image.sha256 for slot, (_, image) in good.items() if not _is_rewritten(slot)}
+    placed = {slot: image.sha256 for slot, image in good.items() if slot.domain != PAIRED}
     for slot in placed:
-        good[slot][1].file.rename(folder / str(slot))
-    others = {slot: image.file for slot, (_, image) in good.items() if _is_rewritten(slot)}
-    for slot, written in _rewrite(others, stems, folder):
-        placed |= written
-        if not written:
-            reason = "not two images side by side: its width must be even and larger than its height"
-            bad.append(BadImage(good[slot][0].removeprefix(layout.root), reason, others[slot]))
+        good[slot].file.rename(folder / str(slot))
+    pairs = {slot: image.file for slot, image in good.items() if slot.domain == PAIRED}
+    for slot, halves in _cut_all(pairs, folder, options.limits.pixels):
+        if isinstance(halves, str):
+            bad.append(BadImage(f"{slot.split}/{slot.name}", halves, pairs[slot]))
+        else:
+            placed |= halves
     if bad:
-        _report(bad, len(found), folder, label, quarantine)
+        _report(bad, total, folder, label, options.quarantine)
     counted = Counter(f"{slot.split}/{slot.domain}" for slot in placed)
     for domain in DOMAINS:
         if not counted[f"train/{domain}"]:
-            raise BadInput(f"{label}: no usable image in train/{domain} ({', '.join(ALL_ENDINGS)})")
-    aside = f"set {len(bad)} aside in {QUARANTINE}, " if bad else ""
-    log.info("took %d images, %sleft out %s", len(found) - len(bad), aside, layout.left_out or "nothing")
+            raise BadInput(f"{label}: no usable image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
+    if deep:
+        print_status(f"more than 8 bits a value, scaled to 8 by the format's range: {_examples(deep)}")
+    reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(image.reason for image in bad).most_common())
+    aside = f"{len(bad)} in {QUARANTINE} ({reasons})" if bad else "none"
+    print_status(f"taken: {total - len(bad)} images; set aside: {aside}; ignored: {layout.ignored or 'none'}")
     counts = {f"{split}/{domain}": counted[f"{split}/{domain}"] for split in SPLITS for domain in DOMAINS}
     return PlacedImages(counts, digest_of(placed), digest_of_all)
 
 
-def _is_rewritten(slot: Slot) -> bool:
-    return slot.domain == PAIRED or slot.name.lower().endswith(CONVERTED_ENDINGS)
+def _sorted_out(collected: Collected, limits: Limits) -> _Sorted:
+    root, slots, _ = collected.layout
+    files = [str(image.file) for name in slots for image in collected.images.get(name, ())]
+    checked = check_images(files, limits)
+    good: dict[Slot, CollectedImage] = {}
+    everything: dict[Slot, str] = {}
+    bad, deep = [], []
+    for name, slot in slots.items():
+        shown, reason = name.removeprefix(root), _bad_name(slot.name)
+        for image in collected.images.get(name, ()):
+            verdict = checked[str(image.file)]
+            if not reason and slot.domain != PAIRED:
+                everything.setdefault(slot, image.sha256)
+            if problem := reason or verdict.problem or (SAME_NAME if slot in good else ""):
+                bad.append(BadImage(shown, problem, image.file))
+                continue
+            good[slot] = image
+            if verdict.bits > 8:
+                deep.append(shown)
+    return _Sorted(good, bad, digest_of(everything), deep)
 
 
-def _rewrite(
-    files: Mapping[Slot, Path], stems: Counter[tuple[str, str, str]], folder: Path
-) -> Iterator[tuple[Slot, dict[Slot, str]]]:
-    """Write images as files that every trainer reads: halves of pairs, conversions; {} for what is no pair."""
-    if not files:
+def _examples(names: list[str]) -> str:
+    more = ", ..." if len(names) > MAX_EXAMPLES else ""
+    return f"{len(names)} images ({', '.join(map(_on_one_line, names[:MAX_EXAMPLES]))}{more})"
+
+
+def _cut_all(pairs: Mapping[Slot, Path], folder: Path, max_pixels: int) -> Iterator[tuple[Slot, dict[Slot, str] | str]]:
+    """Cut pairs in two; yields for each the SHA-256 (hex) of its halves, or why it is no pair."""
+    if not pairs:
         return
+    names: dict[Slot, str] = {}
+    for split in SPLITS:
+        slots = sorted(slot for slot in pairs if slot.split == split)
+        names.update(zip(slots, picture_names([Path(slot.name) for slot in slots]), strict=True))
 
-    def write(slot: Slot) -> dict[Slot, str]:
-        stem = PurePosixPath(slot.name).stem
-        is_shared = stems[slot.split, slot.domain, stem] > 1
-        return _write_images(files[slot], slot, slot.name if is_shared else stem, folder)
+    def cut(slot: Slot) -> dict[Slot, str] | str:
+        try:
+            pixels = np.asarray(open_picture(pairs[slot], max_pixels))
+        except BadPicture as error:
+            return error.reason
+        height, width, _ = pixels.shape
+        if width % 2 or width <= height:
+            return "not two images side by side: its width must be even and larger than its height"
+        checksums = {}
+        for domain, half in {"A": pixels[:, : width // 2], "B": pixels[:, width // 2 :]}.items():
+            place = Slot(slot.split, domain, f"{names[slot]}.png")
+            target = folder / str(place)
+            # Stored, not deflated: builds of zlib compress differently, and the digest must not tell them apart.
+            Image.fromarray(half).save(target, format="PNG", compress_level=0)
+            checksums[place] = hashlib.sha256(target.read_bytes()).hexdigest()
+        return checksums
 
     with (
         ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
-        Progress("converting", len(files), "images") as progress,
+        Progress("cutting pairs", len(pairs), "images") as progress,
     ):
-        for slot, written in zip(files, pool.map(write, files), strict=True):
+        for slot, halves in zip(pairs, pool.map(cut, pairs), strict=True):
             progress.advance(1)
-            yield slot, written
-
-
-def _write_images(file: Path, source: Slot, stem: str, folder: Path) -> dict[Slot, str]:
-    checksums = {}
-    with file.open("rb") as content:
-        image = open_image(content, any_format=True)
-        assert image is not None
-        width, height = image.size
-        halves = {"A": (0, 0, width // 2, height), "B": (width // 2, 0, width, height)}
-        if source.domain == PAIRED and (width % 2 or width <= height):
-            return {}
-        picture = image.convert("RGB")
-    for domain, box in halves.items() if source.domain == PAIRED else [(source.domain, (0, 0, width, height))]:
-        part = picture.crop(box)
-        # Colour profiles and the like belong to the file that they came in.
-        part.info.clear()
-        slot = Slot(source.split, domain, f"{stem}.png")
-        # Stored, not deflated: builds of zlib compress differently, and the digest must not tell them apart.
-        with (folder / str(slot)).open("xb") as target:
-            part.save(target, format="PNG", compress_level=0)
-        checksums[slot] = hashlib.sha256((folder / str(slot)).read_bytes()).hexdigest()
-    return checksums
+            yield slot, halves
 
 
 def _bad_name(name: str) -> str:
     try:
-        return "its name is too long" if len(name.encode()) > MAX_NAME_BYTES else ""
+        return "its name is too long" if len(name.encode()) > MAX_FILE_NAME_BYTES else ""
     except UnicodeEncodeError:
         return "its name is not UTF-8"
 
 
 def listed(images: list[tuple[str, str]]) -> str:
     """Log each of ``images`` by name and reason, and return the first ones in a line."""
-    lines = [f"{_printable(name)} ({reason})" for name, reason in images]
+    lines = [f"{_on_one_line(name)} ({reason})" for name, reason in images]
     for line in lines:
         log.info("bad image: %s", line)
     more = f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
@@ -183,8 +205,9 @@ def _report(bad: list[BadImage], total: int, folder: Path, label: str, quarantin
     aside = folder / QUARANTINE
     reasons = []
     for number, image in enumerate(bad):
-        target = aside / _printable(image.name)
-        if target.exists() or len(target.name.encode()) > MAX_NAME_BYTES:
+        parts = [shortened(part, MAX_FILE_NAME_BYTES) for part in _on_one_line(image.name).split("/")]
+        target = aside.joinpath(*parts)
+        if target.exists():
             target = target.with_name(f"{number}-{target.name[-50:]}")
         target.parent.mkdir(parents=True, exist_ok=True)
         image.file.rename(target)
@@ -192,6 +215,5 @@ def _report(bad: list[BadImage], total: int, folder: Path, label: str, quarantin
     (aside / "reasons.json").write_text(json.dumps(reasons, indent=2) + "\n", encoding="utf-8")
 
 
-def _printable(name: str) -> str:
-    """``name`` on one line and in UTF-8, whatever is in it."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+def _on_one_line(name: str) -> str:
+    return printable(name).replace("\n", "\\n")

@@ -2,12 +2,14 @@
 
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
+from components.common.address import Address
 from components.common.s3 import parse_address
 from components.dataset.catalogue import CATALOGUE, nearest_names
 from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.errors import BadInput
+from dualgan.names import plain_name
 
 FORMS = (
     ("NAME", "a dataset of the catalogue below"),
@@ -21,7 +23,7 @@ LAYOUTS = (
     "An archive or folder holds {train,val}/{A,B}/IMAGE, or {trainA,trainB,valA,valB}/IMAGE as CycleGAN publishes\n"
     "them, or {train,val}/IMAGE with A (left) and B (right) side by side in each image as pix2pix does. Each may lie\n"
     "one or two folders down; without val, images of valid, validation or test serve. An IMAGE ends in .jpg, .jpeg,\n"
-    ".jfif or .png; those that end in .bmp, .webp, .tif or .tiff become PNG files."
+    ".jfif, .png, .bmp, .webp, .tif or .tiff. The names of datasets have letters, digits, spaces and .,+@()=-_."
 )
 # How the queries of signed addresses begin: S3 and OBS, older S3, Azure, Google.
 SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
@@ -96,34 +98,31 @@ def parse_source(text: str) -> Source:
 def parse_s3(text: str) -> S3Location:
     """Return what ``s3://bucket/key`` names. Raises BadInput for any other text."""
     address = parse_address(text)
-    name = _stem(PurePosixPath(address.key).name) or address.bucket
+    name = plain_name(_stem(PurePosixPath(address.key).name)) or address.bucket
     return S3Location(name, str(address), address.bucket, address.key)
 
 
 def _url(text: str) -> Download:
+    address = Address(text)
     try:
-        url = urlsplit(text)
+        url = urlsplit(address.without_login.reveal())
         known = url.scheme in ("http", "https") and bool(url.hostname)
     except ValueError as error:
-        raise BadInput(f"{text}: not a URL ({error})") from None
+        raise BadInput(f"{address}: not a URL ({error})") from None
     if not known:
-        raise BadInput(f"{text}: a URL must begin with http://, https:// or s3:// and name a server")
-    name = _stem(unquote(PurePosixPath(url.path).name)) or str(url.hostname)
-    return Download(name, _without_secrets(url), (text,), None, "")
-
-
-def _without_secrets(url: SplitResult) -> str:
-    """Without user and password, and without the query of a signed address, which is another one every time."""
+        raise BadInput(f"{address}: a URL must begin with http://, https:// or s3:// and name a server")
+    # The query of a signed address is another one every time.
     query = "" if any(f"{sign}=" in url.query for sign in SIGNATURES) else url.query
-    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2], query=query, fragment=""))
+    name = plain_name(_stem(unquote(PurePosixPath(url.path).name))) or str(url.hostname)
+    return Download(name, urlunsplit(url._replace(query=query, fragment="")), (text,), None, "")
 
 
 def _local(text: str) -> LocalFolder | LocalArchive:
     path = Path(text).expanduser().resolve() if text else Path()
     if text and path.is_dir():
-        return LocalFolder(path.name or "dataset", str(path), path)
+        return LocalFolder(plain_name(path.name) or "dataset", str(path), path)
     if text and path.is_file():
-        return LocalArchive(_stem(path.name), str(path), path)
+        return LocalArchive(plain_name(_stem(path.name)) or "dataset", str(path), path)
     nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
     hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")

@@ -39,27 +39,16 @@ def verify(folder: Path, limits: Limits) -> Description:
     Raises BadInput if it is no dataset folder, DualGANError if its images are not those described or cannot be used.
     """
     # Pillow takes longer to import than all else here.
-    from components.dataset.images import ImageChecks
+    from components.dataset.images import check_images
     from components.dataset.placement import listed
 
-    images = [image for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
-    with ImageChecks(limits) as checks:
-        for image in images:
-            checks.submit(str(image))
-        log.info("checking %d images", len(images))
-        description: Description | DualGANError
-        try:
-            description = check(folder)
-        except BadInput:
-            raise
-        except DualGANError as error:
-            description = error
-        problems = checks.problems()
-    named = listed([(str(Path(image).relative_to(folder)), reason) for image, reason in sorted(problems.items())])
-    if isinstance(description, DualGANError):
-        raise description
-    if problems:
-        raise DualGANError(f"{folder}: {len(problems)} of {len(images)} images cannot be used: {named}")
+    images = [str(image) for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
+    log.info("checking %d images", len(images))
+    bad = [(image, checked.problem) for image, checked in check_images(images, limits).items() if checked.problem]
+    named = listed([(str(Path(image).relative_to(folder)), reason) for image, reason in bad])
+    description = check(folder)
+    if bad:
+        raise DualGANError(f"{folder}: {len(bad)} of {len(images)} images cannot be used: {named}")
     return description
 
 

@@ -8,9 +8,9 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from dualgan.errors import DualGANError, first_line
+from dualgan.errors import BadInput, DualGANError, first_line
 from dualgan.run_folder import read_json, step_name, step_of, whole_folder, write_json
 from dualgan.tensorflow_v1 import tf
 
@@ -66,7 +66,7 @@ class Checkpoints:
 
     def _remove_old(self) -> None:
         found = saved_checkpoints(self._folder)
-        known = [checkpoint for checkpoint in found if checkpoint.loss is not None and math.isfinite(checkpoint.loss)]
+        known = [checkpoint for checkpoint in found if checkpoint.loss is not None]
         best = min(known, key=lambda checkpoint: checkpoint.loss or 0.0) if known else None
         for checkpoint in found[: -self._keep]:
             if checkpoint != best:
@@ -84,8 +84,24 @@ def saved_checkpoints(folder: Path) -> List[Checkpoint]:
             loss = read_json(path / "checkpoint.json").get("loss")
         except (OSError, ValueError):
             loss = None
-        found.append(Checkpoint(path, step, loss))
+        found.append(Checkpoint(path, step, loss if isinstance(loss, float) and math.isfinite(loss) else None))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def newest_values(folder: Path, wanted: Callable[[str], bool]) -> Tuple[int, Dict[str, Any]]:
+    """Return the step of the newest checkpoint in ``folder`` and its tensors whose names are ``wanted``.
+
+    Raises BadInput if there is none, or if it is damaged.
+    """
+    found = saved_checkpoints(folder)
+    if not found:
+        raise BadInput(f"{folder}: no checkpoint; train first")
+    try:
+        reader = tf.train.load_checkpoint(str(found[-1].path / PREFIX))
+        names = [name for name in reader.get_variable_to_shape_map() if wanted(name)]
+        return found[-1].step, {name: reader.get_tensor(name) for name in names}
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{found[-1].path}: a damaged checkpoint ({first_line(error)[:200]})") from None
 
 
 def _put_aside(damaged: Checkpoint) -> None:

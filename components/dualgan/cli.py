@@ -1,4 +1,4 @@
-"""The command `dualgan`: train, sample, export, verify, trace, replay, doctor."""
+"""The command `dualgan`: train, sample, translate, export, verify, trace, replay, doctor."""
 
 import argparse
 import atexit
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import List, NoReturn, Optional
 
 from dualgan import options as train_options
-from dualgan.errors import BadInput, exit_code_of
+from dualgan.environment import require_libraries
+from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, warn
 
 # TensorFlow 2 loads all of Keras when it is imported, which takes as long as the rest of it; nothing here needs Keras.
 # Where the module cannot be found, TensorFlow goes without.
@@ -21,13 +22,20 @@ if sys.version_info >= (3, 8):
 M_ARENA_MAX = -8
 
 DESCRIPTION = """DualGAN: unpaired image-to-image translation.
-Options may also be spelled as in the references: --image_size for --image-size."""
+Options may also be spelled as in the references: --image_size for --image-size.
+--debug, anywhere on a command line, prints the traceback of an error as well."""
 
 TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
 
 The run folder holds options.json, events.jsonl (losses of every step), checkpoint/, samples/ and summary.json.
 Started again with the same options, a run that was stopped goes on from its newest checkpoint.
 Exit codes: 0 finished, 1 failed, 2 wrong input, 75 stopped by a signal after saving."""
+
+TRANSLATE_HELP = """Translate your own pictures with a trained run, or with a graph that `export` has written.
+
+Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed. Each
+is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own name.
+OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 some could not be read."""
 
 VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
 
@@ -74,13 +82,28 @@ def parser() -> train_options.Parser:
     sample.add_argument("--device", choices=train_options.DEVICES, help="default: the device trained on")
     sample.add_argument("--cache-dir", type=Path, help="folder for decoded images")
 
+    translate = command("translate", help="translate your own pictures", description=TRANSLATE_HELP)
+    model = translate.add_mutually_exclusive_group(required=True)
+    model.add_argument("--run-dir", type=Path, help="run folder with a checkpoint")
+    model.add_argument("--pb", type=Path, help="exported graph (A2B.pb), or the folder that `export` has made")
+    translate.add_argument("--input", type=Path, nargs="+", required=True, help="pictures, or flat folders of them")
+    translate.add_argument("--direction", choices=("A2B", "B2A"), help="from which domain to which")
+    translate.add_argument("--output", required=True, type=Path, help="folder to make")
+    translate.add_argument(
+        "--model-size", action="store_true", help="write pictures at the model's size, not their own"
+    )
+    translate.add_argument(
+        "--device", choices=train_options.DEVICES, help="default: the device trained on; cpu for --pb"
+    )
+    train_options.add_options(translate, ["max_pixels"])
+
     export = commands.add_parser("export", help="write a trained run's generators as frozen graphs, A2B.pb and B2A.pb")
     export.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
     export.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
 
     verify = command("verify", help="do steps of the original again", description=VERIFY_HELP)
     verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
-    train_options.add_options(verify, train_options.DEVICE_OPTIONS)
+    train_options.add_options(verify, ("device", *train_options.DEVICE_OPTIONS))
     verify.add_argument(
         "--step-mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
         help="update critics and generators in one session.run, in two, or check both (default)",
@@ -91,11 +114,6 @@ def parser() -> train_options.Parser:
     trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
     trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
     trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
-    trace.add_argument(
-        "--probe-steps", type=int, nargs="+", metavar="N",
-        help="which of the steps, from 1, to look into beside the first; the whole state before each is kept "
-        "(default: the last, with small networks)",
-    )  # fmt: skip
 
     replay = command("replay", help="do a trace's steps again and compare", description=REPLAY_HELP)
     replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
@@ -131,8 +149,8 @@ def draw_validation_images(arguments: argparse.Namespace) -> int:
     run_dir = Path(arguments.run_dir)
     output = getattr(arguments, "output", run_dir / "test")
     folders = [Path(folder) if folder else None for folder in (arguments.data_dir, arguments.cache_dir)]
-    count = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
-    print(f"drew {count} pairs of images in {output}")
+    drawn = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
+    print(f"drew {drawn['A']} images of A and {drawn['B']} of B in {output}")
     return 0
 
 
@@ -148,6 +166,25 @@ def train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def translate(arguments: argparse.Namespace) -> int:
+    from dualgan import translate as translation
+    from dualgan.pictures import MAX_PIXELS
+
+    direction, device = arguments.direction, arguments.device
+    if arguments.pb:
+        generator = translation.exported_generator(arguments.pb, direction, device)
+    elif direction is None:
+        raise BadInput("--direction: say A2B or B2A")
+    else:
+        generator = translation.generator_of_run(arguments.run_dir, direction, device)
+    own_size, max_pixels = not arguments.model_size, arguments.max_pixels or MAX_PIXELS
+    done = translation.translate(generator, arguments.input, arguments.output, own_size, max_pixels)
+    print(f"translated {done.translated} pictures in {arguments.output}; {translation.SHEET} there shows all")
+    for problem in done.problems:
+        warn(f"not translated: {problem}")
+    return EXIT_BAD_INPUT if done.problems else 0
+
+
 def export(arguments: argparse.Namespace) -> int:
     from dualgan.sampling import export as write_graphs
 
@@ -157,11 +194,13 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    from dualgan.devices import device_options, open_device
+    from dualgan.devices import open_recorded_device
     from dualgan.golden import verify as verify_files
 
     modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
-    device = open_device(arguments.device or "cpu", options=device_options(arguments))
+    given = train_options.given_options(arguments)
+    del given["step_mode"]
+    device = open_recorded_device(train_options.from_dict(given))
     return verify_files(arguments.files, device, modes, print)
 
 
@@ -177,9 +216,9 @@ def trace(arguments: argparse.Namespace) -> int:
 def replay(arguments: argparse.Namespace) -> int:
     from dualgan.replay import Leg, replay_and_tell
 
-    given = {name: getattr(arguments, name) for name in train_options.LEG_OPTIONS}
-    leg = Leg(arguments.run_dir, {name: value for name, value in given.items() if value is not None})
-    return replay_and_tell(arguments.trace, leg, arguments.output, print)
+    given = train_options.given_options(arguments)
+    given.pop("run_dir", None)
+    return replay_and_tell(arguments.trace, Leg(arguments.run_dir, given), arguments.output, print)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -194,6 +233,7 @@ NPU_ADAPTERS = ("npu_bridge", "npu_device")
 COMMANDS = {
     "train": train,
     "sample": draw_validation_images,
+    "translate": translate,
     "export": export,
     "verify": verify,
     "trace": trace,
@@ -212,13 +252,15 @@ def make_paths_absolute(arguments: argparse.Namespace) -> None:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run a command, by default the one of the process's own command line, and return the exit code."""
 
-    def perform() -> int:
-        given = parser().parse_args(arguments)
+    def perform(texts: List[str]) -> int:
+        given = parser().parse_args(texts)
         if not os.access(os.curdir, os.W_OK):
             make_paths_absolute(given)
+        if given.command != "doctor":
+            require_libraries()
         return COMMANDS[given.command](given)
 
-    return exit_code_of(perform)
+    return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)
 
 
 def program() -> NoReturn:

@@ -1,16 +1,28 @@
-"""The dataset folder: ``{train,val}/{A,B}/*.{jpg,jpeg,png}`` and ``dataset.json``."""
+"""The dataset folder: which of its files are images of which split and domain, and its description, ``dataset.json``.
+
+Images lie in ``{split}/{domain}`` or, as CycleGAN has it, in ``{split}{domain}``: ``train/A`` or ``trainA``. The split
+"val" has one of the names of SPLIT_NAMES: the first of which there is an image.
+"""
 
 import hashlib
+import os
 import unicodedata
+from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan.errors import BadInput
-from dualgan.run_folder import read_json
+from dualgan.names import plain_name, shortened
+from dualgan.run_folder import MAX_IMAGE_NAME_BYTES, read_json
 
 SPLITS = ("train", "val")
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "test")}
 DOMAINS = ("A", "B")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+DESCRIPTION = "dataset.json"
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".jfif", ".bmp", ".webp", ".tif", ".tiff")
+# Bad images that `fetch` has set aside, of a folder that it has made.
+QUARANTINE = "quarantine"
+MAX_EXAMPLES = 3
 
 
 class Description(NamedTuple):
@@ -22,18 +34,83 @@ class Description(NamedTuple):
     digest: str
 
 
-def sort_key(path: Path) -> Tuple[bytes, ...]:
-    """An order of names that no file system, locale or Unicode normal form changes."""
-    return tuple(unicodedata.normalize("NFC", part).encode("utf-8") for part in path.parts)
+def is_image_name(name: str) -> bool:
+    """Return whether a file called ``name`` may be an image; what macOS adds to folders and archives is not."""
+    return name.lower().endswith(IMAGE_ENDINGS) and not name.startswith(".")
+
+
+def images_in(folder: Path) -> List[Path]:
+    """Return the images of one folder, in an order that no file system, locale or normal form changes."""
+    with os.scandir(str(folder)) as entries:
+        names = [entry.name for entry in entries if is_image_name(entry.name) and entry.is_file()]
+    return [Path(folder) / name for name in sorted(sorted(names), key=_normal)]
+
+
+def image_folder(folder: Path, split: str, domain: str) -> Optional[Path]:
+    """Return the folder of one split's and domain's images, None if there is none."""
+    for name in SPLIT_NAMES[split]:
+        places = {side: _domain_folder(folder, name, side) for side in DOMAINS}
+        if split == "train" or any(place and _has_image(place) for place in places.values()):
+            return places[domain]
+    return None
 
 
 def list_images(folder: Path, split: str, domain: str) -> List[Path]:
-    """Return the images of one split and domain in the order of sort_key; [] if there is no such folder."""
-    directory = Path(folder) / split / domain
-    if not directory.is_dir():
-        return []
-    images = [path for path in directory.iterdir() if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
-    return sorted((path for path in images if not path.name.startswith(".")), key=sort_key)
+    """Return the images of one split and domain in the order of images_in; [] if there is no such folder."""
+    place = image_folder(folder, split, domain)
+    return images_in(place) if place else []
+
+
+def left_out(folder: Path) -> str:
+    """Say how many files of a dataset folder are none of its images, and why; "" if all are."""
+    used = {image_folder(folder, split, domain) for split in SPLITS for domain in DOMAINS}
+    rest = []
+    for directory, folders, names in os.walk(str(folder)):
+        place = Path(directory)
+        parts = place.relative_to(folder).parts
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and (parts or name != QUARANTINE))
+        rest += [
+            (*parts, name)
+            for name in sorted(names)
+            if not ((place in used and is_image_name(name)) or name.startswith(".") or (*parts, name) == (DESCRIPTION,))
+        ]
+    return left_out_reasons(rest)
+
+
+def left_out_reasons(paths: Sequence[Sequence[str]]) -> str:
+    """Say in a line how many files are left out and why, with the commonest examples; "" for none.
+
+    Args:
+        paths: Of each file, the names of its folders below the dataset's and its own.
+    """
+    images = [path for path in paths if is_image_name(path[-1])]
+    others = [path for path in paths if not is_image_name(path[-1])]
+    endings = Counter(os.path.splitext(path[-1])[1] or path[-1] for path in others)
+    folders = Counter("/".join(path[:-1]) or "the top folder" for path in images)
+    parts = []
+    if others:
+        parts.append(f"{len(others)} no images by their endings ({_examples(endings)})")
+    if images:
+        parts.append(f"{len(images)} in folders that are not used ({_examples(folders)})")
+    return f"{len(paths)} files: {', '.join(parts)}" if parts else ""
+
+
+def picture_names(paths: Sequence[Path]) -> List[str]:
+    """Return a name for what is drawn of each image: its file's, without the ending unless two differ in that alone.
+
+    Names are unique, and short enough for run_folder.sample_path.
+    """
+    stems = [path.stem for path in paths]
+    counts = Counter(stems)
+    names: Dict[str, None] = {}
+    for path, stem in zip(paths, stems):
+        wanted = name = stem if counts[stem] == 1 else path.name
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{wanted}-{number}"
+        names[name] = None
+    return [shortened(name, MAX_IMAGE_NAME_BYTES) for name in names]
 
 
 def require_training_images(folder: Path) -> None:
@@ -41,10 +118,10 @@ def require_training_images(folder: Path) -> None:
     if not Path(folder).is_dir():
         raise BadInput(f"{folder}: no such folder; a dataset folder holds train/A and train/B")
     for domain in DOMAINS:
-        directory = Path(folder) / "train" / domain
-        if not directory.is_dir():
+        place = image_folder(folder, "train", domain)
+        if place is None:
             raise BadInput(f"{folder}: no folder train/{domain}; a dataset holds images in train/A and train/B")
-        if not list_images(folder, "train", domain):
+        if not _has_image(place):
             raise BadInput(f"{folder}: no image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
 
 
@@ -52,12 +129,15 @@ def digest_of(checksums: Iterable[Tuple[str, str]]) -> str:
     """The digest (hex) of files in order: place, of an image "{split}/{domain}/{name}", and SHA-256 (hex) of each."""
     total = hashlib.sha256()
     for place, checksum in checksums:
-        total.update(f"{place}\0{checksum}\n".encode("utf-8"))
+        total.update(f"{place}\0{checksum}\n".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
 def content_digest(folder: Path) -> str:
-    """SHA-256 (hex) over every image's place and bytes, the same on any machine and file system."""
+    """SHA-256 (hex) over every image's place and bytes, the same on any machine and file system.
+
+    Layouts of equal images have equal digests. What is made of the bytes is pictures.DECODER's to say.
+    """
     return digest_of(
         (f"{split}/{domain}/{unicodedata.normalize('NFC', path.name)}", hashlib.sha256(path.read_bytes()).hexdigest())
         for split in SPLITS
@@ -86,11 +166,36 @@ def describe(folder: Path) -> Description:
 
     Raises BadInput if dataset.json does not fit the contract.
     """
-    file = Path(folder) / "dataset.json"
+    file = Path(folder) / DESCRIPTION
     if not file.is_file():
-        return Description(Path(folder).name, str(folder), image_counts(folder), content_digest(folder))
+        name = plain_name(Path(folder).resolve().name) or "dataset"
+        return Description(name, str(folder), image_counts(folder), content_digest(folder))
     try:
         content = read_json(file)
-        return Description(content["name"], content["source"], dict(content["counts"]), content["digest"])
+        texts = [content[key] for key in ("name", "source", "digest")]
+        counts = dict(content["counts"])
+        if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in counts.values()):
+            raise ValueError("name, source and digest are texts, counts are whole numbers")
+        return Description(plain_name(texts[0]) or "dataset", texts[1], counts, texts[2])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file}: not a dataset description ({error!r}); fetch the dataset anew") from None
+
+
+def _domain_folder(folder: Path, split_name: str, domain: str) -> Optional[Path]:
+    places = (Path(folder) / split_name / domain, Path(folder) / (split_name + domain))
+    return next((place for place in places if place.is_dir()), None)
+
+
+def _has_image(folder: Path) -> bool:
+    with os.scandir(str(folder)) as entries:
+        return any(is_image_name(entry.name) and entry.is_file() for entry in entries)
+
+
+def _normal(name: str) -> bytes:
+    return unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape")
+
+
+def _examples(counted: "Counter[str]") -> str:
+    named = [name for name, _ in counted.most_common(MAX_EXAMPLES)]
+    more = ", ..." if len(counted) > MAX_EXAMPLES else ""
+    return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more

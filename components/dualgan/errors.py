@@ -1,7 +1,11 @@
-"""Errors that a command line turns into one line and an exit code."""
+"""How a command ends: errors, which a command line turns into one line and an exit code, and signals."""
 
+import os
+import signal
 import sys
-from typing import Callable
+import traceback
+import unicodedata
+from typing import Any, Callable, List, Sequence
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -9,11 +13,34 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 # A shell's for a program that Ctrl-C ended.
 EXIT_CANCELLED = 130
+# A shell's for a program whose reader has gone.
+EXIT_BROKEN_PIPE = 141
+# What a content that nobody foresaw makes of code: it is the input that was wrong.
+OF_CONTENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+DEBUG_FLAG, DEBUG_VARIABLE = "--debug", "DUALGAN_DEBUG"
+MAX_MESSAGE = 500
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, its type's name if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with everything in it escaped that a terminal obeys instead of showing it.
+
+    Those are control characters other than a tab or the end of a line, characters that change the direction of writing
+    or cannot be seen, separators of lines that some programs know, and halves of surrogate pairs. What people write in
+    any script stays as it is.
+    """
+    return "".join(map(_printable_character, text)) if not text.isprintable() else text
+
+
+def _printable_character(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character
+    # Joiners belong to the spelling of words and of emoji.
+    return character if character in "\u200c\u200d" else character.encode("unicode_escape").decode("ascii")
 
 
 class DualGANError(Exception):
@@ -34,19 +61,84 @@ class Interrupted(DualGANError):
     exit_code = EXIT_INTERRUPTED
 
 
-def exit_code_of(perform: Callable[[], int]) -> int:
-    """Return the exit code of a command; an error that a user can act on becomes one line on standard error.
+def exit_code_of(perform: Callable[[List[str]], int], arguments: Sequence[str]) -> int:
+    """Return the exit code of a command; an error becomes one line on standard error.
 
     Args:
-        perform: Does the command's work and returns its exit code.
+        perform: Does the work that a command line asks for and returns its exit code.
+        arguments: The command line. ``--debug`` in it, which ``perform`` does not see, prints an error's traceback
+            too, as DUALGAN_DEBUG=1 does.
     """
+    rest = [argument for argument in arguments if argument != DEBUG_FLAG]
+    debug = len(rest) < len(arguments)
     try:
-        return perform()
-    except DualGANError as error:
-        code, lines = error.exit_code, str(error).splitlines()
-    except OSError as error:
-        code, lines = EXIT_FAILED, str(error).splitlines()
+        return perform(rest)
     except KeyboardInterrupt:
         return EXIT_CANCELLED
-    print(f"error: {' '.join(line.strip() for line in lines)}", file=sys.stderr)
-    return code
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain once more when it flushes it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        if debug or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+            print(printable(traceback.format_exc()), file=sys.stderr, end="")
+        print(f"error: {printable(described(error))}", file=sys.stderr)
+        if isinstance(error, DualGANError):
+            return error.exit_code
+        return EXIT_BAD_INPUT if isinstance(error, OF_CONTENT) else EXIT_FAILED
+
+
+def warn(text: str) -> None:
+    """Print a line of warning on standard error."""
+    print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def described(error: Exception) -> str:
+    """Say in one line what went wrong; of an error that no code of ours explains, with its type and its place."""
+    message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if isinstance(error, (DualGANError, OSError)):
+        return message or type(error).__name__
+    if isinstance(error, MemoryError):
+        return "out of memory" + (f" ({message})" if message else "")
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    kind = type(error).__name__
+    return f"{kind}{place}{': ' + message[:MAX_MESSAGE] if message else ''}; {DEBUG_FLAG} shows the traceback"
+
+
+def signal_name(number: int) -> str:
+    """Return what signal ``number`` is called, such as SIGTERM."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class Termination:
+    """SIGTERM, SIGHUP and Ctrl-C while a training goes on: noted, for it to stop where it can be continued.
+
+    While ``at_once`` is set, the first signal raises Interrupted where the program is.
+    """
+
+    def __init__(self) -> None:
+        self.received: List[int] = []
+        self.at_once = True
+
+    def __enter__(self) -> "Termination":
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            # Under nohup, a training outlives its terminal.
+            numbers.append(signal.SIGHUP)
+        self._previous = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: Any) -> None:
+        self.received.append(number)
+        if self.at_once:
+            # Only the first: what it stops must be able to end.
+            self.at_once = False
+            raise Interrupted(f"stopped by {signal_name(number)}; the same command goes on from there")

@@ -20,9 +20,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 
 from dualgan import networks
-from dualgan.dataset_folder import Description, checked_description, require_training_images
-from dualgan.errors import BadInput
-from dualgan.image_cache import decoded_images, default_cache_folder
+from dualgan.dataset_folder import DOMAINS, Description, checked_description, left_out, require_training_images
+from dualgan.environment import default_cache_folder
+from dualgan.errors import BadInput, warn
+from dualgan.image_cache import decoded_images
 from dualgan.options import TrainOptions
 
 
@@ -115,21 +116,29 @@ class Prefetch:
 def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     """Return what dataset.json says of the dataset of ``options``, and the folder for its decoded images.
 
-    Raises BadInput if no dataset is named, if it cannot be trained on, or if its images have changed.
+    A line on standard error says what of the folder is not taken, and why. Raises BadInput if no dataset is named, if
+    it cannot be trained on, or if its images have changed.
     """
     if not options.data_dir:
         raise BadInput("--data_dir: name the dataset folder, which holds train/A and train/B")
     folder = Path(options.data_dir)
     require_training_images(folder)
+    rest = left_out(folder)
+    if rest:
+        warn(f"{folder}: not taken: {rest}")
     return checked_description(folder), Path(options.cache_dir) if options.cache_dir else default_cache_folder()
+
+
+def domain_images(options: TrainOptions, split: str, domain: str, digest: str, cache: Path) -> Tuple[Any, List[str]]:
+    """The images of one split and domain as ``options`` want them, and their names; as decoded_images."""
+    channels = options.A_channels if domain == "A" else options.B_channels
+    size, max_pixels = options.image_size, options.max_pixels
+    return decoded_images(Path(options.data_dir), split, domain, size, channels, digest, cache, max_pixels)
 
 
 def training_data(options: TrainOptions, digest: str, cache: Path) -> TrainingData:
     """The training images of ``options.data_dir``, decoded once into ``cache``."""
-    A, B = (
-        decoded_images(Path(options.data_dir), "train", domain, options.image_size, channels, digest, cache)[0]
-        for domain, channels in (("A", options.A_channels), ("B", options.B_channels))
-    )
+    A, B = (domain_images(options, "train", domain, digest, cache)[0] for domain in DOMAINS)
     return TrainingData(A, B, options)
 
 

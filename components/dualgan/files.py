@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -10,10 +9,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dualgan.errors import BadInput, first_line
+from dualgan.json_files import parse_object
 from dualgan.run_folder import whole_file
 
 Arrays = Dict[str, Any]
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+# Arrays may be compressed, but no file of ours is by more.
+MAX_RATIO, MIN_LIMIT = 16, 64 << 20
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -29,14 +30,14 @@ def read_arrays(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Di
     """
     try:
         with zipfile.ZipFile(str(path)) as archive:
-            _check_sizes(archive, max_bytes)
+            _check_sizes(archive, min(max_bytes, max(MIN_LIMIT, MAX_RATIO * path.stat().st_size)))
         with np.load(str(path), allow_pickle=False) as content:
-            meta = json.loads(str(content["meta"]))
+            meta = parse_object(str(content["meta"]), "meta")
             found = meta.get("schema_version", 1)
             arrays = {name: content[name] for name in content.files if name != "meta"} if found == version else {}
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
-    except _UNREADABLE as error:
+    except Exception as error:  # NumPy's and zipfile's readers raise errors of any kind
         raise BadInput(f"{path}: not a {kind}, or a damaged one ({first_line(error)})") from None
     if found != version:
         raise BadInput(f"{path}: a {kind} of schema version {found}, this software reads {version}")

@@ -20,10 +20,10 @@ import numpy as np
 
 from dualgan import files
 from dualgan.devices import Device
-from dualgan.errors import BadInput, first_line
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import Batch
 from dualgan.networks import all_variables, network_shape
-from dualgan.options import TrainOptions, check_loss_scale, validated
+from dualgan.options import TrainOptions, check_loss_scale, from_dict
 from dualgan.replay import print_checks, probe_errors
 from dualgan.sampling import TRANSLATED, Pairs, Pictures, SampleInput
 from dualgan.step import RMSPROP_EPSILON, StepGraph, step_options
@@ -89,10 +89,10 @@ def load_golden(path: Path) -> Golden:
         for name, value in _FIXED.items():
             if meta[name] != value:
                 raise ValueError(f"{name} is {meta[name]}, must be {value}")
-        options = validated(TrainOptions(**{name: meta[name] for name in _OPTIONS}))
+        options = from_dict({name: meta[name] for name in _OPTIONS})
         golden = Golden(options, int(meta["seed"]), arrays)
         _check_shapes(golden)
-    except (KeyError, TypeError, ValueError, BadInput) as error:
+    except (*OF_CONTENT, BadInput) as error:
         raise BadInput(f"{path}: a damaged golden file ({first_line(error)})") from None
     return golden
 
@@ -176,7 +176,7 @@ def _build(recorded: Golden, mode: str, device: Device) -> Tuple[Any, Prober]:
 
 def _probes(recorded: Golden, device: Device, graph: Any, prober: Prober) -> List[Dict[str, Any]]:
     """The errors of each case."""
-    with graph.as_default(), tf.Session(config=device.session_config()) as session:
+    with graph.as_default(), device.open_session() as session:
         return [_errors(recorded, number, prober, session) for number in range(CASES)]
 
 

@@ -1,20 +1,20 @@
 """Decoded images: each domain once as a memory-mapped uint8 array, shared by the runs on a machine.
 
-A file of the cache is named after all that its content depends on: the dataset's digest, split, domain, size, channels
-and FILTER. It is made by one run, while others that want it wait, and appears whole.
+A file of the cache is named after all that its content depends on: the dataset's digest, split, domain, size, channels,
+FILTER and DECODER. It is made by one run, while others that want it wait, and appears whole.
 """
 
 import contextlib
 import fcntl
-import os
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 from PIL import Image
 
-from dualgan.dataset_folder import list_images
-from dualgan.errors import BadInput
+from dualgan.dataset_folder import list_images, picture_names
+from dualgan.errors import warn
+from dualgan.pictures import DECODER, MAX_PIXELS, open_picture
 from dualgan.run_folder import whole_file
 
 MODES = {1: "L", 3: "RGB"}
@@ -22,42 +22,36 @@ MODES = {1: "L", 3: "RGB"}
 FILTER = "bilinear"
 
 
-def default_cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "dualgan"
-
-
-def decode(path: Path, size: int, channels: int) -> Any:
-    """uint8 [size, size, channels] of an image file, RGB order, resized with Pillow's FILTER.
-
-    Raises BadInput, naming the file, if it is no readable image.
-    """
-    try:
-        with Image.open(str(path)) as image:
-            picture = image.convert(MODES[channels])
-            if picture.size != (size, size):
-                picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(picture, np.uint8).reshape(size, size, channels)
-    except Exception as error:  # Pillow's decoders raise errors of many kinds
-        raise BadInput(f"{path}: not a readable image ({error}); remove or replace it") from None
+def resized(picture: Image.Image, size: int, channels: int) -> Any:
+    """uint8 [size, size, channels] of an RGB picture, in RGB order or grey, resized with Pillow's FILTER."""
+    picture = picture.convert(MODES[channels])
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(picture, np.uint8).reshape(size, size, channels)
 
 
 def decoded_images(
-    dataset: Path, split: str, domain: str, size: int, channels: int, digest: str, cache: Path
+    dataset: Path,
+    split: str,
+    domain: str,
+    size: int,
+    channels: int,
+    digest: str,
+    cache: Path,
+    max_pixels: int = MAX_PIXELS,
 ) -> Tuple[Any, List[str]]:
     """All images of one split and domain: a read-only uint8 array [N, size, size, channels], and their names.
 
     The array is kept in ``cache`` under the dataset's digest. Of runs that start at once one makes it.
     """
     paths = list_images(dataset, split, domain)
-    file = cache / f"{digest[:32]}-{split}-{domain}-{size}px-{MODES[channels]}-{FILTER}.npy"
+    file = cache / f"{digest[:32]}-{split}-{domain}-{size}px-{MODES[channels]}-{FILTER}-{DECODER}.npy"
     shape = (len(paths), size, size, channels)
     if not _is_whole(file, shape):
         with _alone(file):
             if not _is_whole(file, shape):
-                _write(file, paths, size, channels)
-    images = np.load(str(file), mmap_mode="r")
-    stems = [path.stem for path in paths]
-    return images, [path.name if stems.count(path.stem) > 1 else path.stem for path in paths]
+                _write(file, paths, size, channels, max_pixels)
+    return np.load(str(file), mmap_mode="r"), picture_names(paths)
 
 
 @contextlib.contextmanager
@@ -84,9 +78,15 @@ def _is_whole(file: Path, shape: Tuple[int, ...]) -> bool:
     return bool(images.shape == shape and images.dtype == np.uint8)
 
 
-def _write(file: Path, paths: List[Path], size: int, channels: int) -> None:
+def _write(file: Path, paths: List[Path], size: int, channels: int, max_pixels: int) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), size, size, channels)}
+    scaled = 0
     with whole_file(file) as output:
         np.lib.format.write_array_header_1_0(output, header)
         for path in paths:
-            output.write(decode(path, size, channels).tobytes())
+            picture = open_picture(path, max_pixels)
+            scaled += "bits" in picture.info
+            output.write(resized(picture, size, channels).tobytes())
+    if scaled:
+        deep = f"{scaled} of {len(paths)} images are grey of more than 8 bits"
+        warn(f"{paths[0].parent}: {deep}; they were scaled to 8 by their format's range")

@@ -1,9 +1,13 @@
 """File and key names that are derived from names of any length."""
 
 import hashlib
+import re
 
 # The longest file name of ext4, XFS and S3's clients.
 MAX_FILE_NAME_BYTES = 255
+# What a dataset may be called: its name becomes part of titles, of names and queries in MLflow, and of links.
+MAX_DATASET_NAME_BYTES = 100
+_NOT_IN_A_NAME = re.compile(r"^\W+|[^\w .,+@()=-]+")
 _DIGEST_CHARACTERS = 8
 
 
@@ -24,3 +28,11 @@ def shortened(name: str, max_bytes: int, suffix: str = "") -> str:
     tail = "-" + hashlib.sha256(content).hexdigest()[:_DIGEST_CHARACTERS] + suffix
     head = content[: max_bytes - len(tail.encode("utf-8"))].decode("utf-8", "ignore")
     return head + tail
+
+
+def plain_name(text: str) -> str:
+    """Return ``text`` as a dataset may be called: letters, digits, spaces and ``.,+@()=-_``, at most 100 bytes.
+
+    "it's" becomes "it-s"; "" if nothing is left.
+    """
+    return shortened(_NOT_IN_A_NAME.sub("-", text).strip("- "), MAX_DATASET_NAME_BYTES)

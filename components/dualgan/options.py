@@ -1,11 +1,14 @@
 """The options of a training run: names, defaults, what they mean, and what is allowed."""
 
 import argparse
+import json
+import os
 import sys
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
-from dualgan.errors import BadInput
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.run_folder import RunFolder, read_json
 
 DEVICES = ("cpu", "gpu", "npu")
@@ -26,14 +29,14 @@ PRESETS: Dict[str, Dict[str, Any]] = {
 # What a resumed run may change: nothing that was computed so far depends on it.
 CHANGEABLE = frozenset(
     ("run_dir", "data_dir", "dataset_name", "cache_dir", "train_epochs", "max_steps", "save_freq", "sample_freq")
-    + ("sample_images", "log_freq", "keep_checkpoints", "on_nan", "git_commit")
+    + ("sample_images", "log_freq", "keep_checkpoints", "on_nan", "max_pixels", "git_commit")
 )
 # Names that the original has for an option besides.
 OTHER_NAMES = {"train_epochs": ("--epoch",)}
-# Those that set up the device, for commands that compute without training.
-DEVICE_OPTIONS = ("device", "precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
+# Those that mean something on some devices only.
+DEVICE_OPTIONS = ("precision_mode", "loss_scale", "npu_parameters", "deterministic", "allow_tf32")
 # What belongs to a leg, not to the experiment: where and how it computes.
-LEG_OPTIONS = (*DEVICE_OPTIONS, "threads", "step_mode")
+LEG_OPTIONS = ("device", *DEVICE_OPTIONS, "threads", "step_mode")
 
 
 def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = None) -> Any:
@@ -44,7 +47,7 @@ def _option(default: Any, help_text: str, choices: Optional[Sequence[str]] = Non
 class TrainOptions:
     """Every option of ``dualgan train``; the names are those of the references if they have one."""
 
-    data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/*.{jpg,jpeg,png}")
+    data_dir: str = _option("", "dataset folder: {train,val}/{A,B}/ with .jpg, .png, ... images, or {train,test}{A,B}/")
     run_dir: str = _option("", "run folder to write; if it holds an unfinished run, that run goes on")
     dataset_name: str = _option("", "name of the dataset in records; default: what dataset.json says")
     train_epochs: int = _option(100, "epochs; one is min(images of A, images of B) // batch_size steps")
@@ -79,13 +82,14 @@ class TrainOptions:
     deterministic: bool = _option(False, "gpu, npu: operations give the same bits each time; slower")
     allow_tf32: bool = _option(False, "gpu: products may round factors to TensorFloat-32; faster")
     step_mode: str = _option("auto", "update critics and generators in one session.run or in two", STEP_MODES)
-    init_from: str = _option("", "start from a checkpoint of the original (its prefix), which trains on BGR colours")
+    init_from: str = _option("", "start from the weights of a run folder or of a checkpoint, the original's included")
     save_freq: int = _option(1000, "steps between checkpoints; 0: only the last step")
     keep_checkpoints: int = _option(3, "how many of the newest checkpoints to keep, beside the best")
     sample_freq: int = _option(500, "steps between sample pictures; 0: only the last step")
     sample_images: int = _option(4, "how many validation images to draw as samples")
     log_freq: int = _option(0, "steps between lines of progress on a pipe; 0: a line every 15 seconds")
     on_nan: str = _option("stop", "what a loss that is not finite does: stop the run, or only be recorded", ON_NAN)
+    max_pixels: int = _option(89_478_485, "an image with more pixels is refused; fetch has the same limit")
     cache_dir: str = _option("", "folder for decoded images; default: $XDG_CACHE_HOME/dualgan or ~/.cache/dualgan")
     git_commit: str = _option("", "commit of the code, for the record")
 
@@ -126,46 +130,106 @@ class Parser(argparse.ArgumentParser):
 
 def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     """Add the options ``names`` to ``parser``; one that is not given is None."""
-    for option in fields(TrainOptions):
-        if option.name not in names:
-            continue
-        flag, help_text = flag_of(option.name), option.metadata["help"]
-        if option.type is bool:
-            parser.add_argument(
-                flag, dest=option.name, nargs="?", const=True, type=_boolean, metavar="True|False", help=help_text
-            )
-            continue
-        shown = "" if option.default == "" else f" (default: {option.default})"
+    for option in (option for option in fields(TrainOptions) if option.name in names):
+        is_switch = option.type is bool
+        shown = "" if is_switch or option.default == "" else f" (default: {option.default})"
+        choices = option.metadata["choices"]
+        of_switch: Dict[str, Any] = {"nargs": "?", "const": True} if is_switch else {}
         parser.add_argument(
-            flag,
+            flag_of(option.name),
             *OTHER_NAMES.get(option.name, ()),
             dest=option.name,
-            type=option.type,
-            choices=option.metadata["choices"],
-            metavar=None if option.metadata["choices"] else option.name.upper(),
-            help=help_text.replace("%", "%%") + shown,
+            type=partial(_parsed, option),
+            choices=choices,
+            metavar="True|False" if is_switch else None if choices else option.name.upper(),
+            help=option.metadata["help"].replace("%", "%%") + shown,
+            **of_switch,
         )
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text}: must be True or False")
-    return text.lower() == "true"
+def parsed_options(given: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return training options by name, each of its declared type: the one way in for what is not a command line's.
+
+    Args:
+        given: Text as on a command line, or values of JSON or YAML: a whole number may come as a float, as Kubeflow
+            Pipelines hands it over, a text as a number (dataset_name: 2024), and npu_parameters as an object. Names may
+            be spelled as on a command line: image-size, epoch.
+
+    Raises:
+        BadInput: A name is unknown, or a value is of another type. What it must be within, ``from_dict`` checks.
+    """
+    names = {flag_of(option.name)[2:]: option for option in fields(TrainOptions)}
+    names.update({other[2:]: names[flag_of(name)[2:]] for name, others in OTHER_NAMES.items() for other in others})
+    found = {}
+    for name, value in given.items():
+        option = names.get(flag_of(str(name))[2:])
+        if option is None:
+            known = ", ".join(sorted(option.name for option in fields(TrainOptions)))
+            raise BadInput(f"training option {name!r}: unknown; known are {known}")
+        try:
+            found[option.name] = _parsed(option, value)
+        except argparse.ArgumentTypeError as error:
+            raise BadInput(f"training option {name}: {error}") from None
+    return found
+
+
+def _parsed(option: Any, value: Any) -> Any:
+    """Return ``value`` as the option's type. Raises ArgumentTypeError if it is of another one."""
+    if value is False and option.default == "off":
+        # What YAML makes of the word.
+        return "off"
+    found = {bool: _truth, int: _whole, float: _number, str: _text}[option.type](value)
+    if found is None:
+        shown = value if isinstance(value, float) else repr(value)[:80]
+        raise argparse.ArgumentTypeError(f"{shown} is not of type {option.type.__name__}")
+    return found
+
+
+def _truth(value: Any) -> Optional[bool]:
+    return {"true": True, "false": False}.get(str(value).lower())
+
+
+def _number(value: Any) -> Optional[float]:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _whole(value: Any) -> Optional[int]:
+    number = _number(value)
+    return int(number) if number is not None and number % 1 == 0 else None
+
+
+def _text(value: Any) -> Optional[str]:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, float) and value % 1 == 0:
+        value = int(value)
+    return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+
+
+def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
+    """Return the training options that a command line gives, by name."""
+    found = {option.name: getattr(arguments, option.name, None) for option in fields(TrainOptions)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
     """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
     preset = PRESETS[arguments.preset] if arguments.preset else {}
-    given = {option.name: getattr(arguments, option.name) for option in fields(TrainOptions)}
-    return validated(TrainOptions(**{**preset, **{name: value for name, value in given.items() if value is not None}}))
+    given = given_options(arguments)
+    if given.get("data_dir"):
+        # The record tells others, and this run when it goes on, where the data are.
+        given["data_dir"] = os.path.abspath(given["data_dir"])
+    return validated(TrainOptions(**{**preset, **given}))
 
 
-def from_dict(values: Dict[str, Any]) -> TrainOptions:
-    """Options from options.json. Raises BadInput for an unknown name, such as one of another version."""
-    unknown = sorted(set(values) - {option.name for option in fields(TrainOptions)})
-    if unknown:
-        raise BadInput(f"unknown option {unknown[0]}; is the run of another version?")
-    return validated(TrainOptions(**values))
+def from_dict(values: Mapping[str, Any]) -> TrainOptions:
+    """Return the options that ``values`` say, as parsed_options takes them, on top of the defaults. Raises BadInput."""
+    return validated(TrainOptions(**parsed_options(values)))
 
 
 def validated(options: TrainOptions) -> TrainOptions:
@@ -180,6 +244,9 @@ def validated(options: TrainOptions) -> TrainOptions:
                 raise BadInput(f"--{name} {value}: must be {requirement}")
     for option in fields(TrainOptions):
         choices, value = option.metadata["choices"], getattr(options, option.name)
+        # Bytes of a path that are no UTF-8 could not be written into a record.
+        if option.type is str and value != value.encode("utf-8", "replace").decode("utf-8"):
+            raise BadInput(f"--{option.name} {value!a}: not UTF-8; rename it")
         if choices and value not in choices and value != option.default:
             raise BadInput(f"--{option.name} {value}: must be one of {', '.join(choices)}")
     check_loss_scale(options.loss_scale, options.step_mode == "one-run")
@@ -196,7 +263,11 @@ def check_loss_scale(loss_scale: str, one_run: bool) -> None:
 
 
 _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
-    (("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints"), lambda n: n >= 1, "at least 1"),
+    (
+        ("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints", "max_pixels"),
+        lambda n: n >= 1,
+        "at least 1",
+    ),
     (("max_steps", "save_freq", "sample_freq", "sample_images", "log_freq", "threads"), lambda n: n >= 0, "0 or more"),
     (("lambda_A", "lambda_B"), lambda x: 0 <= x < float("inf"), "a number from 0 up"),
     (("lr", "clip_value"), lambda x: 0 < x < float("inf"), "a positive number"),
@@ -206,20 +277,32 @@ _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
 ]
 
 
-def contradictions(recorded: TrainOptions, given: TrainOptions) -> List[str]:
-    """The options that a resumed run must not change but would, as "name: recorded -> given"."""
-    return [
+def require_same(recorded: TrainOptions, given: TrainOptions, heading: str, advice: str) -> None:
+    """Raise BadInput, naming them, if ``given`` changes options that a run which goes on must not change.
+
+    Args:
+        heading: What the message says before the options, such as "runs/a: holds a run with other options".
+        advice: What it says behind them.
+    """
+    different = [
         f"{option.name}: {getattr(recorded, option.name)} -> {getattr(given, option.name)}"
         for option in fields(TrainOptions)
         if option.name not in CHANGEABLE and getattr(recorded, option.name) != getattr(given, option.name)
     ]
+    if different:
+        raise BadInput(f"{heading} ({'; '.join(different)}); {advice}")
 
 
 def recorded_options(folder: RunFolder) -> TrainOptions:
     """Return the options of a run. Raises BadInput if ``folder`` is no run folder or its options.json is damaged."""
     if not folder.options.is_file():
         raise BadInput(f"{folder.path}: no run folder (it has no options.json)")
+    return options_in(read_json(folder.options), folder)
+
+
+def options_in(record: Mapping[str, Any], folder: RunFolder) -> TrainOptions:
+    """Return the options in the content of options.json of ``folder``. Raises BadInput if they are damaged."""
     try:
-        return from_dict(read_json(folder.options)["options"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{folder.options}: damaged ({error!r})") from None
+        return from_dict(record["options"])
+    except (*OF_CONTENT, BadInput) as error:
+        raise BadInput(f"{folder.options}: damaged, or of another version ({first_line(error)})") from None

@@ -11,14 +11,12 @@ from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
 from dualgan.networks import Shape, all_variables, depth, network_shape
-from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, contradictions, recorded_options, validated
+from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, recorded_options, require_same, validated
 from dualgan.replay_bounds import FILES, checks, default_bounds, worst_checks
 from dualgan.run_folder import NETWORKS, RunFolder, write_json
-from dualgan.sampling import drawing
-from dualgan.step import Losses, StepGraph, step_options
+from dualgan.step import Losses
 from dualgan.subsample import TINY, error_of
-from dualgan.taps import Probe, Prober, Subsamples, UnforcedRun, is_normalised_away
-from dualgan.tensorflow_v1 import tf
+from dualgan.taps import Probe, Prober, Subsamples, UnforcedRun, is_normalised_away, open_prober
 from dualgan.trace import LATE, Origin, Trace, load_trace, origin_of
 
 # A gradient that is next to zero has no relative error worth the name: it is taken of this share of its network's root
@@ -163,19 +161,15 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
     recorded = load_trace(file)
     options = _leg_options(recorded, leg, file)
     device = open_recorded_device(options)
-    with tf.Graph().as_default() as tensorflow_graph:
-        graph = StepGraph(step_options(options, device), device)
-        prober = Prober(graph, drawing(graph, device))
-        tensorflow_graph.finalize()
+    with open_prober(options, device) as (prober, session):
         _check_fits(recorded, prober, file)
-        with tf.Session(config=device.session_config()) as session:
-            prober.load_state(session, recorded.starts[0].state(recorded.options))
-            unforced = prober.run_unforced(session, recorded.first_step, recorded.batches)
-            probes = [_errors_of_probe(recorded, number, prober, session) for number in range(len(recorded.probes))]
+        prober.load_state(session, recorded.starts[0].state(recorded.options))
+        unforced = prober.run_unforced(session, recorded.first_step, recorded.batches)
+        probes = [_errors_of_probe(recorded, number, prober, session) for number in range(len(recorded.probes))]
     content = {
         "schema_version": SCHEMA_VERSION,
         "reference": dict(recorded.origin._asdict()),
-        "candidate": dict(origin_of(device, graph.options.one_run)._asdict()),
+        "candidate": dict(origin_of(device, prober.one_run)._asdict()),
         "options": recorded.options.as_dict(),
         "dataset_digest": recorded.dataset_digest,
         "first_step": recorded.first_step,
@@ -217,12 +211,7 @@ def _leg_options(recorded: Trace, leg: Leg, file: Path) -> TrainOptions:
         run = recorded_options(RunFolder(Path(leg.run_dir)))
         # The seed's part, weights and batches, is in the trace.
         options = _with(options, run, (*LEG_OPTIONS, "seed"))
-        different = contradictions(options, run)
-        if different:
-            raise BadInput(
-                f"{file}: a trace of other options than {leg.run_dir} ({'; '.join(different)}); record one with the "
-                "same"
-            )
+        require_same(options, run, f"{file}: a trace of other options than {leg.run_dir}", "record one with the same")
     if leg.given.get("device", options.device) != options.device:
         # What was set for one device means nothing on another.
         options = _with(options, TrainOptions(), DEVICE_OPTIONS)

@@ -3,6 +3,7 @@
     options.json         every option resolved, and under "environment" what ran it
     events.jsonl         one JSON object a line
     checkpoint/step-000100/
+    .lock                held by the trainer that works in the folder
     samples/step-000100/{image name}-{real_A,A2B,A2B2A,real_B,B2A,B2A2B}.png
     summary.json         the result
 
@@ -13,15 +14,23 @@ An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics":
 Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
 """
 
+import fcntl
 import json
 import math
 import os
+import platform
+import re
 import shutil
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+
+from dualgan.errors import BadInput, warn
+from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
+from dualgan.json_files import read_json as read_json  # noqa: PLC0414 - run folders are read with it everywhere
+from dualgan.names import MAX_FILE_NAME_BYTES, shortened
 
 NETWORKS = ("A_g", "B_g", "A_d", "B_d")
 RECONSTRUCTION_METRICS = ("A_loss", "B_loss")
@@ -31,8 +40,16 @@ LOSS_METRICS = (
 )
 TIMING_METRICS = ("sec_per_step", "sec_per_step_p95", "images_per_sec")
 EVENT_TYPES = ("started", "resumed", "timing", "checkpoint", "sample", "interrupted", "finished", "failed")
-SAMPLE_KINDS = ("real_A", "A2B", "A2B2A", "real_B", "B2A", "B2A2B")
+# Which pictures come from an image of A, and which from one of B.
+KINDS_FROM = {"A": ("real_A", "A2B", "A2B2A"), "B": ("real_B", "B2A", "B2A2B")}
+SAMPLE_KINDS = KINDS_FROM["A"] + KINDS_FROM["B"]
 Event = Dict[str, Any]
+# Of the text that says who has a lock.
+MAX_HOLDER = 200
+MAX_EVENT_BYTES = 1 << 20
+MAX_STEP = 10**9
+# The end of the year 9999, where dates end.
+MAX_TIME = 253402300799.0
 
 
 class RunFolder:
@@ -45,9 +62,38 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.checkpoints = path / "checkpoint"
         self.samples = path / "samples"
+        self._lock = path / ".lock"
 
     def samples_of(self, step: int) -> Path:
         return self.samples / step_name(step)
+
+    def is_new(self) -> bool:
+        """Whether there is nothing yet, but for the lock of a trainer that came no further."""
+        return not self.path.exists() or (self.path.is_dir() and all(p == self._lock for p in self.path.iterdir()))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainers out of the folder, which is made if it is missing.
+
+        The lock ends with the process that has it, whatever ends that. Where the file system has no locks, a line on
+        standard error says so. Raises BadInput if another trainer has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read(MAX_HOLDER).strip() or "unknown"
+                raise BadInput(
+                    f"{self.path}: another trainer works in it ({holder}); wait for it, or name another --run_dir"
+                ) from None
+            except OSError as error:
+                warn(f"{self.path}: no lock can be had there ({error.strerror}); let no second trainer work in it")
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+            yield
 
 
 def step_name(step: int) -> str:
@@ -56,8 +102,8 @@ def step_name(step: int) -> str:
 
 def step_of(name: str) -> Optional[int]:
     """Return the step that a folder called ``name`` belongs to, None if it is no such folder."""
-    digits = name[len("step-") :] if name.startswith("step-") else ""
-    return int(digits) if digits.isdigit() else None
+    found = re.match(r"step-(\d{1,12})$", name, re.ASCII)
+    return int(found.group(1)) if found else None
 
 
 class Sample(NamedTuple):
@@ -66,6 +112,10 @@ class Sample(NamedTuple):
     image: str
     kind: str
     path: Path
+
+
+# So long a name leaves room for each of SAMPLE_KINDS and the ending.
+MAX_IMAGE_NAME_BYTES = MAX_FILE_NAME_BYTES - len("-real_A.png")
 
 
 def sample_path(folder: Path, image: str, kind: str) -> Path:
@@ -85,19 +135,40 @@ def read_samples(folder: Path) -> List[Sample]:
 def read_events(path: Union[str, Path]) -> Iterator[Event]:
     """The events of a file in order. A last line that is still being written is left out.
 
-    Raises ValueError, naming file and line, for a line that is no JSON object.
+    Raises DamagedFile, naming file and line, for a line that is no event (see checked_event).
     """
-    with open(str(path), encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
+    with open(str(path), "rb") as file:
+        number = 0
+        while True:
+            line = file.readline(MAX_EVENT_BYTES)
+            number += 1
+            if not line.endswith(b"\n"):
+                if len(line) == MAX_EVENT_BYTES:
+                    raise DamagedFile(f"{path}:{number}: an event longer than {MAX_EVENT_BYTES} bytes")
                 return
-            try:
-                event = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: not a JSON object: {error}") from None
-            if not isinstance(event, dict) or "step" not in event:
-                raise ValueError(f"{path}:{number}: not an event: it has no step")
-            yield event
+            yield checked_event(parse_object(line, f"{path}:{number}"), f"{path}:{number}")
+
+
+def checked_event(event: Event, label: str) -> Event:
+    """Return ``event`` if it has a step and everything in it that this module's docstring names is of its type.
+
+    Losses and norms may be infinite or NaN: a training may go on with them. Raises DamagedFile, whose message begins
+    with ``label``.
+    """
+    whole_number(event.get("step"), f"{label}: step", 0, MAX_STEP)
+    finite_number(event.get("time", 0), f"{label}: time", 0, MAX_TIME)
+    finite_number(event.get("seconds", 0), f"{label}: seconds", 0)
+    whole_number(event.get("epoch", 0), f"{label}: epoch", 0, MAX_STEP)
+    if not isinstance(event.get("type", ""), str):
+        raise DamagedFile(f"{label}: type is no text")
+    for name in ("metrics", "update_norms"):
+        values = event.get(name, {})
+        if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
+            raise DamagedFile(f"{label}: {name} is no set of numbers by name")
+    feed = event.get("feed", [])
+    if not isinstance(feed, list) or not all(type(value) in (int, float) for value in feed):
+        raise DamagedFile(f"{label}: feed is no list of numbers")
+    return event
 
 
 def is_training_step(event: Event) -> bool:
@@ -110,17 +181,9 @@ def min_loss(events: Iterable[Event]) -> Optional[float]:
     A_loss is the mean reconstruction error |A2B2A - real_A| of one batch, images in [-1, 1]. As the minimum of noisy
     single batches it flatters; the mean over the last steps (``final_loss``) is the better measure. NaN is skipped.
     """
-    values = [event["metrics"]["A_loss"] for event in events if is_training_step(event)]
-    finite = [value for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+    values = [event["metrics"].get("A_loss", math.nan) for event in events if is_training_step(event)]
+    finite = [value for value in values if math.isfinite(value)]
     return min(finite) if finite else None
-
-
-def read_json(path: Union[str, Path]) -> Dict[str, Any]:
-    with open(str(path), encoding="utf-8") as file:
-        content = json.load(file)
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: not a JSON object")
-    return content
 
 
 def write_json(path: Union[str, Path], content: Any) -> None:
@@ -132,7 +195,7 @@ def write_json(path: Union[str, Path], content: Any) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that takes its place at ``path``, on disk and whole, if the block ends without an error."""
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=path.name + ".", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=shortened(path.name, 200, "."), suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -162,10 +225,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 class EventLog:
-    """Appends events, each flushed as one line."""
+    """Appends events, each flushed as one line, and first drops a torn last line that a killed process left."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(str(path), "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._path = path
+        self._file = path.open("ab")
+        whole = self._file.tell()
+        with open(str(path), "rb") as file:
+            file.seek(max(0, whole - MAX_EVENT_BYTES))
+            tail = file.read()
+        self._file.truncate(whole - len(tail) + tail.rfind(b"\n") + 1)
 
     def training_step(self, step: int, **content: Any) -> None:
         self._write(dict({"step": step, "time": time.time()}, **content))
@@ -175,8 +244,16 @@ class EventLog:
         self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))
 
     def _write(self, event: Event) -> None:
-        self._file.write(json.dumps(event) + "\n")
+        self._file.write(_line_of(event))
         self._file.flush()
+
+    def cut_after(self, step: int) -> None:
+        """Drop the events later than ``step``: a run that goes on from a checkpoint does those steps again."""
+        remaining = [event for event in read_events(self._path) if event["step"] <= step]
+        self.close()
+        with whole_file(self._path) as file:
+            file.writelines(map(_line_of, remaining))
+        self._file = self._path.open("ab")
 
     def flush_to_disk(self) -> None:
         os.fsync(self._file.fileno())
@@ -185,11 +262,5 @@ class EventLog:
         self._file.close()
 
 
-def cut_after(path: Path, step: int) -> None:
-    """Drop the events later than ``step``, and a torn last line.
-
-    A run that goes on from a checkpoint does those steps again.
-    """
-    remaining = [event for event in read_events(path) if event["step"] <= step] if path.is_file() else []
-    with whole_file(path) as file:
-        file.writelines((json.dumps(event) + "\n").encode("utf-8") for event in remaining)
+def _line_of(event: Event) -> bytes:
+    return (json.dumps(event) + "\n").encode("utf-8")

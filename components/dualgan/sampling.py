@@ -3,23 +3,34 @@
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from dualgan import networks
 from dualgan.checkpoints import PREFIX, Checkpoint, Checkpoints, saved_checkpoints
-from dualgan.dataset_folder import list_images
+from dualgan.dataset_folder import DOMAINS, list_images
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput
-from dualgan.feed import open_dataset
-from dualgan.image_cache import decoded_images
+from dualgan.feed import domain_images, open_dataset
+from dualgan.image_cache import MODES
 from dualgan.losses import Translations
+from dualgan.names import shortened
 from dualgan.networks import Shape, network_shape
 from dualgan.options import TrainOptions, recorded_options
+from dualgan.pictures import open_picture
 from dualgan.replay_bounds import FILES
-from dualgan.run_folder import RunFolder, read_json, read_samples, sample_path, whole_folder, write_json
+from dualgan.run_folder import (
+    KINDS_FROM,
+    MAX_IMAGE_NAME_BYTES,
+    RunFolder,
+    read_json,
+    read_samples,
+    sample_path,
+    whole_folder,
+    write_json,
+)
 from dualgan.step import SampleGraph, StepGraph, create_variables
 from dualgan.tensorflow_v1 import tf
 
@@ -33,26 +44,48 @@ Pictures = Dict[str, Any]
 
 
 class SampleInput(NamedTuple):
-    """A pair of validation images, uint8 [S, S, C], and the name that its pictures get."""
+    """An image of A and one of B, uint8 [S, S, C], and the name that their pictures get.
+
+    Only those of ``domains`` are drawn: of the domain that has fewer images there is none left for the other's last.
+    """
 
     name: str
     A: Any
     B: Any
+    domains: Sequence[str] = DOMAINS
 
 
 Pairs = Sequence[SampleInput]
 
 
 def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -> List[SampleInput]:
-    """The first ``count`` validation pairs (all for 0); of the training images if there are none."""
-    domains = []
-    for domain, channels in (("A", options.A_channels), ("B", options.B_channels)):
-        folder, size = Path(options.data_dir), options.image_size
-        split = "val" if list_images(folder, "val", domain) else "train"
-        domains.append(decoded_images(folder, split, domain, size, channels, digest, cache))
-    (A, names), (B, _) = domains
-    pairs = [SampleInput(name, A[index], B[index]) for index, name in enumerate(names[: len(B)])]
-    return pairs[:count] if count else pairs
+    """The first ``count`` validation images of each domain (all for 0); of the training images if there are none.
+
+    An image of A and one of B share a name, A's, as long as there are both.
+    """
+    images, names = {}, {}
+    for domain in DOMAINS:
+        split = "val" if list_images(Path(options.data_dir), "val", domain) else "train"
+        images[domain], names[domain] = domain_images(options, split, domain, digest, cache)
+    longer = max(DOMAINS, key=lambda domain: len(names[domain]))
+    total = min(count or len(names[longer]), len(names[longer]))
+    pairs = min(total, *map(len, names.values()))
+    inputs = [SampleInput(names["A"][index], images["A"][index], images["B"][index]) for index in range(pairs)]
+    blanks = {domain: np.zeros_like(images[domain][0]) for domain in DOMAINS}
+    taken = set(names["A"][:pairs])
+    for index in range(pairs, total):
+        name = names[longer][index]
+        while name in taken:
+            name = shortened(name, MAX_IMAGE_NAME_BYTES, "-" + longer)
+        taken.add(name)
+        alone = dict(blanks, **{longer: images[longer][index]})
+        inputs.append(SampleInput(name, alone["A"], alone["B"], (longer,)))
+    return inputs
+
+
+def sample_pairs(options: TrainOptions, digest: str, cache: Path, count: int) -> List[SampleInput]:
+    """As sample_inputs, but only those of which there are both images."""
+    return [item for item in sample_inputs(options, digest, cache, count) if len(item.domains) == len(DOMAINS)]
 
 
 def to_picture(image: Any) -> Image.Image:
@@ -62,12 +95,13 @@ def to_picture(image: Any) -> Image.Image:
 
 
 def draw(folder: Path, inputs: List[SampleInput], sample: Callable[[Any, Any], Translations]) -> None:
-    """Make ``folder`` with six pictures of each input, whole or not at all; what was there is replaced."""
+    """Make ``folder`` with three pictures of each image, whole or not at all; what was there is replaced."""
     with whole_folder(folder) as unfinished:
         for item in inputs:
             translations = sample(item.A[np.newaxis], item.B[np.newaxis])
-            for kind, images in zip(Translations._fields, translations):
-                to_picture(images[0]).save(str(sample_path(unfinished, item.name, kind)))
+            for kind in (kind for domain in item.domains for kind in KINDS_FROM[domain]):
+                picture = to_picture(getattr(translations, kind)[0])
+                picture.save(str(sample_path(unfinished, item.name, kind)))
 
 
 def sample(
@@ -77,8 +111,11 @@ def sample(
     count: int = 0,
     device_name: Optional[str] = None,
     cache_dir: Optional[Path] = None,
-) -> int:
-    """Draw ``count`` validation pairs (0: all) with the newest checkpoint of ``run_dir``; how many were drawn."""
+) -> Dict[str, int]:
+    """Draw ``count`` validation images of each domain (0: all) with the newest checkpoint of ``run_dir``.
+
+    Returns how many images were drawn of each domain.
+    """
     if count < 0:
         raise BadInput(f"--count {count}: must be 0 or more")
     folder, output = RunFolder(Path(run_dir)), Path(output)
@@ -96,12 +133,12 @@ def sample(
         drawing = SampleGraph(shape, list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
-        with tf.Session(config=device.session_config()) as session:
+        with device.open_session() as session:
             checkpoint, _ = checkpoints.restore_newest(session)
             if checkpoint is None:
                 raise BadInput(f"{folder.checkpoints}: no checkpoint to draw with; train first")
             draw(output, inputs, drawing.sample_callable(session))
-    return len(inputs)
+    return {domain: sum(domain in item.domains for item in inputs) for domain in DOMAINS}
 
 
 def _check_replaceable(output: Path) -> None:
@@ -125,19 +162,23 @@ def export(run_dir: Path, output: Path) -> int:
     options = recorded_options(folder)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise BadInput(f"{output}: not empty; name an empty or new folder")
-    found = saved_checkpoints(folder.checkpoints)
-    if not found:
-        raise BadInput(f"{folder.checkpoints}: no checkpoint to export; train first")
-    checkpoint = found[-1]
-    reader = tf.train.load_checkpoint(str(checkpoint.path / PREFIX))
     shape = network_shape(options)
-    weights = {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
+    checkpoint, weights = generator_weights(folder, shape)
     with whole_folder(output) as unfinished:
         for direction, prefix in GENERATORS.items():
             graph = frozen_generator(shape, weights, prefix)
             (unfinished / f"{direction}.pb").write_bytes(graph.SerializeToString())
         write_json(unfinished / SIGNATURE, signature(options, checkpoint, read_json(folder.options)))
     return checkpoint.step
+
+
+def generator_weights(folder: RunFolder, shape: Shape) -> Tuple[Checkpoint, Dict[str, Any]]:
+    """The newest checkpoint of a run, and both generators' weights in it. Raises BadInput if there is none."""
+    found = saved_checkpoints(folder.checkpoints)
+    if not found:
+        raise BadInput(f"{folder.checkpoints}: no checkpoint; train first")
+    reader = tf.train.load_checkpoint(str(found[-1].path / PREFIX))
+    return found[-1], {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
 
 
 def frozen_generator(shape: Shape, weights: Mapping[str, Any], prefix: str) -> Any:
@@ -190,8 +231,11 @@ def _sampled(graph: StepGraph, session: Any, pairs: Pairs) -> Pictures:
 
     with tempfile.TemporaryDirectory() as temporary:
         draw(Path(temporary) / "pictures", list(pairs), noted)
+        shape = graph.options.shape
         for picture in read_samples(Path(temporary) / "pictures"):
-            found[f"{FILES}{picture.image}/{picture.kind}"] = _normalised(Image.open(str(picture.path)))
+            mode = MODES[shape.A_channels if picture.kind.endswith("A") else shape.B_channels]
+            pixels = np.asarray(open_picture(picture.path).convert(mode))
+            found[f"{FILES}{picture.image}/{picture.kind}"] = normalised(pixels)
     return found
 
 
@@ -201,12 +245,13 @@ def _exported(graph: StepGraph, device: Device, weights: Mapping[str, Any], pair
         definition = frozen_generator(graph.options.shape, weights, prefix)
         with tf.Graph().as_default():
             tf.import_graph_def(definition, name="")
-            with tf.Session(config=device.session_config()) as session:
+            with device.open_session() as session:
                 for pair in pairs:
-                    image = _normalised(getattr(pair, kind[0])[np.newaxis])
+                    image = normalised(getattr(pair, kind[0])[np.newaxis])
                     (found[f"exported/{pair.name}/{kind}"],) = session.run(f"{OUTPUT}:0", {f"{INPUT}:0": image})
     return found
 
 
-def _normalised(pixels: Any) -> Any:
+def normalised(pixels: Any) -> Any:
+    """float32 in [-1, 1] of uint8."""
     return np.asarray(pixels, np.float32) / np.float32(127.5) - np.float32(1)

@@ -22,13 +22,13 @@ def steady_seconds(events: Sequence[Event]) -> List[float]:
         elif is_training_step(event):
             skipped += 1
             if skipped > WARM_UP_STEPS:
-                seconds.append(event["seconds"])
+                seconds.append(event.get("seconds", math.nan))
     return seconds
 
 
 def timing(seconds: Sequence[float], batch_size: int) -> Dict[str, Optional[float]]:
     """sec_per_step (median) and its 95th percentile in seconds; images of both domains a second. None if unknown."""
-    if not seconds:
+    if not seconds or math.isnan(sum(seconds)):
         return dict.fromkeys(TIMING_METRICS)
     median = statistics.median(seconds)
     percentile_95 = sorted(seconds)[min(len(seconds) - 1, int(0.95 * len(seconds)))]
@@ -40,7 +40,7 @@ def final_loss(steps: Sequence[Event]) -> Dict[str, Any]:
     window = list(steps[-max(10, len(steps) // FINAL_SHARE) :])
     losses: Dict[str, Any] = {"window": len(window)}
     for name in RECONSTRUCTION_METRICS:
-        mean = sum(event["metrics"][name] for event in window) / len(window) if window else math.nan
+        mean = sum(event["metrics"].get(name, math.nan) for event in window) / len(window) if window else math.nan
         losses[name] = mean if math.isfinite(mean) else None
     return losses
 

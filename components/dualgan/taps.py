@@ -4,14 +4,17 @@ Nothing is added to the graph that trains, so that what is recorded is what the 
 `trace` and `replay` do it alike.
 """
 
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from dualgan import networks
+from dualgan.devices.base import Device
 from dualgan.feed import Batch
 from dualgan.networks import is_critic_variable
+from dualgan.options import TrainOptions
 from dualgan.replay_bounds import UPDATED
-from dualgan.sampling import Pairs, Pictures
-from dualgan.step import Losses, StepGraph, load_variables
+from dualgan.sampling import Pairs, Pictures, drawing
+from dualgan.step import Losses, StepGraph, load_variables, step_options
 from dualgan.subsample import ELEMENTS, Subsample, UpdateNorms, subsample
 from dualgan.tensorflow_v1 import tf
 
@@ -176,6 +179,16 @@ class Prober:
         """Of all variables, optimiser slots and layers."""
         return [*self._variables, *self._layers]
 
+    @property
+    def one_run(self) -> bool:
+        """Whether a step is one session.run."""
+        return self._graph.options.one_run
+
+    @property
+    def parameters(self) -> int:
+        """The number of all weights."""
+        return sum(variable.shape.num_elements() for variable in self._graph.variables.values())
+
     def read_state(self, session: Any) -> State:
         values: State = session.run(self._variables)
         return values
@@ -218,7 +231,7 @@ class Prober:
         self.load_state(session, state)
         pictures = self._draw(session, state, pairs)
         layers, gradients = session.run([of_critics, self._taps.critic_gradients], feed)
-        if not self._graph.options.one_run:
+        if not self.one_run:
             # With one run a step, what the generators' gradients need updates the critics by itself.
             session.run(self._graph.critics_update, feed)
         later_layers, later_gradients = session.run([of_generators, self._taps.generator_gradients], feed)
@@ -237,3 +250,14 @@ class Prober:
             terms,
             {name: subsample(after[name] - before[name], count) for name in self._graph.variables},
         )
+
+
+@contextmanager
+def open_prober(options: TrainOptions, device: Device) -> Iterator[Tuple[Prober, Any]]:
+    """Yield a prober of the step that ``options`` say on ``device``, drawing on every path, and a session for it."""
+    with tf.Graph().as_default() as tensorflow_graph:
+        graph = StepGraph(step_options(options, device), device)
+        prober = Prober(graph, drawing(graph, device))
+        tensorflow_graph.finalize()
+        with device.open_session() as session:
+            yield prober, session

@@ -20,23 +20,25 @@ The state of a probe is "initial", a function of the options; "late", drawn (dua
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
 from dualgan import files
 from dualgan import options as train_options
-from dualgan.checkpoints import Checkpoints
+from dualgan.checkpoints import newest_values
 from dualgan.devices import Device, open_recorded_device
-from dualgan.errors import BadInput, first_line
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import Batch, open_dataset, training_data
+from dualgan.json_files import whole_number
+from dualgan.names import MAX_FILE_NAME_BYTES
 from dualgan.networks import all_variables, network_shape
 from dualgan.options import TrainOptions, from_dict, recorded_options
-from dualgan.run_folder import NETWORKS, RECONSTRUCTION_METRICS, RunFolder
-from dualgan.sampling import SampleInput, drawing, sample_inputs
-from dualgan.step import StepGraph, step_options, updates_generators
+from dualgan.run_folder import MAX_STEP, NETWORKS, RECONSTRUCTION_METRICS, RunFolder
+from dualgan.sampling import SampleInput, sample_pairs
+from dualgan.step import updates_generators
 from dualgan.subsample import ELEMENTS, Subsample
-from dualgan.taps import Probe, Prober, State, Subsamples, UnforcedRun
+from dualgan.taps import Probe, Prober, State, Subsamples, UnforcedRun, open_prober
 from dualgan.tensorflow_v1 import tf
 from dualgan.weights import initial_values, late_state
 
@@ -117,14 +119,15 @@ def load_trace(path: Path) -> Trace:
     try:
         trace = _trace(meta, arrays)
         _check(trace)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, BadInput) as error:
+    except (*OF_CONTENT, BadInput) as error:
         raise BadInput(f"{path}: a damaged trace ({first_line(error)}); record it anew") from None
     return trace
 
 
 def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     fed = [arrays.get("batch/" + field) for field in Batch._fields]
-    steps = range(meta["steps"])
+    steps = range(whole_number(meta["steps"], "steps", 1, len(arrays["batch/A"])))
+    first_step = whole_number(meta["first_step"], "first_step", 1, MAX_STEP)
 
     def below(prefix: str) -> Dict[str, Any]:
         return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
@@ -146,8 +149,8 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     return Trace(
         from_dict(meta["options"]),
         meta["dataset_digest"],
-        Origin(**meta["origin"]),
-        meta["first_step"],
+        _origin(**meta["origin"]),
+        first_step,
         [Batch(*[None if values is None else values[index] for values in fed]) for index in steps],
         [SampleInput(*pair) for pair in zip(meta["pairs"], arrays["pair/A"], arrays["pair/B"])],
         [Start(kind, below(f"state/{number}/")) for number, (_, kind) in enumerate(meta["probes"])],
@@ -156,9 +159,21 @@ def _trace(meta: Dict[str, Any], arrays: Dict[str, Any]) -> Trace:
     )
 
 
+def _origin(tensorflow: str, device: Dict[str, Any], step_mode: str) -> Origin:
+    if not (isinstance(device["kind"], str) and isinstance(device["name"], str)):
+        raise ValueError("what recorded it has no name")
+    return Origin(str(tensorflow), device, str(step_mode))
+
+
 def _check(trace: Trace) -> None:
     """Raise ValueError if something is missing or of another shape than the options say."""
     options = trace.options
+    for pair in trace.pairs:
+        # Files are called so while they are drawn.
+        if not 0 < len(pair.name) <= MAX_FILE_NAME_BYTES or pair.name != Path(pair.name).name:
+            raise ValueError(f"{pair.name[:MAX_FILE_NAME_BYTES]!r} is no name of an image")
+    if not {start.kind for start in trace.starts} <= {INITIAL, LATE, STORED}:
+        raise ValueError("a probe of another state")
     for domain in "AB":
         shape = (options.image_size, options.image_size, getattr(options, domain + "_channels"))
         for images in [getattr(pair, domain) for pair in trace.pairs]:
@@ -191,23 +206,17 @@ def _check_images(images: Any, shape: Any, domain: str) -> None:
 DEFAULT_STEPS = 12
 # How many pairs of validation images are drawn from each probed state.
 PAIRS = 2
-# A probed step within the trace keeps the whole state before it, with the optimisers' slots twice to three times the
-# weights. Networks of more parameters are probed at the first step only, unless told otherwise: the reference's have
-# 69 million.
+# The last step is probed as well, which keeps the whole state before it: weights and the optimisers' slots, twice to
+# three times as much. Not that of networks of more parameters: the reference's have 69 million.
 SMALL_NETWORKS = 4_000_000
 
 
 class Request(NamedTuple):
-    """A trace to record.
-
-    checkpoint: start after the newest one in options.run_dir; probed: which of the steps, counted from 1, beside the
-    first; None leaves it to the size of the networks.
-    """
+    """A trace to record. checkpoint: whether to start after the newest one in options.run_dir."""
 
     options: TrainOptions
     steps: int = DEFAULT_STEPS
     checkpoint: bool = False
-    probed: Optional[List[int]] = None
 
 
 def request(arguments: argparse.Namespace) -> Request:
@@ -216,7 +225,9 @@ def request(arguments: argparse.Namespace) -> Request:
     if options.run_dir and RunFolder(Path(options.run_dir)).options.is_file():
         options = _as_run(arguments, options)
     steps = DEFAULT_STEPS if arguments.steps is None else arguments.steps
-    return Request(options, steps, arguments.checkpoint, arguments.probe_steps)
+    if steps < 1:
+        raise BadInput(f"--steps {steps}: must be at least 1")
+    return Request(options, steps, arguments.checkpoint)
 
 
 def _as_run(arguments: argparse.Namespace, given: TrainOptions) -> TrainOptions:
@@ -224,43 +235,37 @@ def _as_run(arguments: argparse.Namespace, given: TrainOptions) -> TrainOptions:
     chosen = {name: value for name, value in given.as_dict().items() if getattr(arguments, name) is not None}
     own = {name: value for name, value in chosen.items() if name in train_options.LEG_OPTIONS}
     options = train_options.validated(dataclasses.replace(run, **own))
-    different = train_options.contradictions(options, dataclasses.replace(options, **chosen))
-    if different:
-        raise BadInput(f"{given.run_dir}: holds a run with other options ({'; '.join(different)})")
-    return dataclasses.replace(options, **chosen)
+    wanted = dataclasses.replace(options, **chosen)
+    train_options.require_same(
+        options, wanted, f"{given.run_dir}: holds a run with other options", "leave them out, or name no --run_dir"
+    )
+    return wanted
 
 
 def record(wanted: Request, output: Path) -> Trace:
     """Record a trace and write it to ``output``. Raises BadInput if dataset, device or checkpoint is missing."""
     options = wanted.options
-    _check_request(wanted)
     dataset, cache = open_dataset(options)
     device = open_recorded_device(options)
     data = training_data(options, dataset.digest, cache)
-    pairs = sample_inputs(options, dataset.digest, cache, PAIRS)
-    with tf.Graph().as_default() as tensorflow_graph:
-        graph = StepGraph(step_options(options, device), device)
-        prober = Prober(graph, drawing(graph, device))
-        checkpoints = Checkpoints(RunFolder(Path(options.run_dir)).checkpoints, 1) if wanted.checkpoint else None
-        tensorflow_graph.finalize()
-        with tf.Session(config=device.session_config()) as session:
-            start, done = _start(session, prober, checkpoints, options)
-            first = done + 1
-            batches = [data.batch(step) for step in range(first, first + wanted.steps)]
-            starts = {first: start}
+    pairs = sample_pairs(options, dataset.digest, cache, PAIRS)
+    with open_prober(options, device) as (prober, session):
+        start, first = _start(wanted, prober)
+        batches = [data.batch(step) for step in range(first, first + wanted.steps)]
+        starts = {first: start}
 
-            def keep_state(step: int) -> None:
-                if step - done in _probed(wanted, graph) and step not in starts:
-                    starts[step] = Start(STORED, prober.read_state(session))
+        def keep_state(step: int) -> None:
+            is_last = step == first + wanted.steps - 1
+            if is_last and prober.parameters <= SMALL_NETWORKS and step not in starts:
+                starts[step] = Start(STORED, prober.read_state(session))
 
-            prober.load_state(session, start.state(options))
-            unforced = prober.run_unforced(session, first, batches, keep_state)
-            probed = [*sorted(starts.items()), (_late_step(options, first, wanted.steps), Start(LATE, {}))]
-            probes = [
-                prober.probe(session, step, batches[step - first], start.state(options), pairs)
-                for step, start in probed
-            ]
-    here = origin_of(device, graph.options.one_run)
+        prober.load_state(session, start.state(options))
+        unforced = prober.run_unforced(session, first, batches, keep_state)
+        probed = [*sorted(starts.items()), (_late_step(options, first, wanted.steps), Start(LATE, {}))]
+        probes = [
+            prober.probe(session, step, batches[step - first], start.state(options), pairs) for step, start in probed
+        ]
+    here = origin_of(device, prober.one_run)
     starts_of_probes = [start for _, start in probed]
     trace = Trace(options, dataset.digest, here, first, batches, pairs, starts_of_probes, probes, unforced)
     save_trace(trace, Path(output))
@@ -271,38 +276,18 @@ def origin_of(device: Device, one_run: bool) -> Origin:
     return Origin(tf.version.VERSION, device.describe(), "one-run" if one_run else "two-run")
 
 
-def _check_request(wanted: Request) -> None:
-    if wanted.steps < 1:
-        raise BadInput(f"--steps {wanted.steps}: must be at least 1")
-    for number in wanted.probed or []:
-        if not 1 <= number <= wanted.steps:
-            raise BadInput(f"--probe_steps {number}: must be among the {wanted.steps} steps of the trace")
-
-
-def _probed(wanted: Request, graph: StepGraph) -> List[int]:
-    """Return which of the steps, from 1, are probed beside the first."""
-    if wanted.probed is not None:
-        return wanted.probed
-    parameters = sum(variable.shape.num_elements() for variable in graph.variables.values())
-    return [wanted.steps] if parameters <= SMALL_NETWORKS else []
-
-
 def _late_step(options: TrainOptions, first: int, steps: int) -> int:
     """The first step of a trace that updates the generators, for its drawn state to show their update too."""
     updating = [n for n in range(first, first + steps) if updates_generators(options.GAN_type, options.n_critic, n)]
     return updating[0] if updating else first
 
 
-def _start(
-    session: Any, prober: Prober, checkpoints: Optional[Checkpoints], options: TrainOptions
-) -> Tuple[Start, int]:
-    """Return what the first step starts from, and the number of steps that it has behind it."""
-    if checkpoints is None:
-        initial = Start(INITIAL, {})
-        # Where the trace is replayed, the original's checkpoint may not be.
-        return (Start(STORED, initial.state(options)) if options.init_from else initial), 0
-    prober.load_state(session, {})
-    checkpoint, _ = checkpoints.restore_newest(session)
-    if checkpoint is None:
-        raise BadInput(f"{options.run_dir or '--run_dir'}: no checkpoint to start from; train first")
-    return Start(STORED, prober.read_state(session)), checkpoint.step
+def _start(wanted: Request, prober: Prober) -> Tuple[Start, int]:
+    """Return what the first step starts from, and its number."""
+    options = wanted.options
+    if wanted.checkpoint:
+        done, state = newest_values(RunFolder(Path(options.run_dir)).checkpoints, prober.names.__contains__)
+        return Start(STORED, state), done + 1
+    initial = Start(INITIAL, {})
+    # Where the trace is replayed, the checkpoint to start from may not be.
+    return (Start(STORED, initial.state(options)) if options.init_from else initial), 1

@@ -1,37 +1,26 @@
 """The training loop: it fills a run folder, and continues a run that an earlier process left."""
 
 import math
-import os
-import platform
-import signal
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
-import numpy
-import PIL
-
-from dualgan import __version__
 from dualgan.checkpoints import Checkpoints, saved_checkpoints
 from dualgan.dataset_folder import Description
 from dualgan.devices import Device, open_recorded_device
-from dualgan.errors import BadInput, DualGANError, Interrupted
+from dualgan.environment import recorded_environment
+from dualgan.errors import OF_CONTENT, BadInput, DualGANError, Interrupted, Termination, described, signal_name
 from dualgan.feed import FeedSignature, Prefetch, TrainingData, open_dataset, training_data
-from dualgan.options import TrainOptions, contradictions, from_dict
-from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, cut_after, read_events, read_json, write_json
+from dualgan.options import TrainOptions, options_in, require_same
+from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
 from dualgan.step import StepGraph, load_variables, step_options
 from dualgan.subsample import UpdateNorms
 from dualgan.summary import WARM_UP_STEPS, summarise, timing
-from dualgan.tensorflow_v1 import tf
+from dualgan.tensorflow_v1 import operations_explained, tf
 from dualgan.weights import initial_values
 
-# Variables that change what is computed or how fast.
-RECORDED_PREFIXES = (
-    *("TF_", "CUDA_", "NVIDIA_TF32", "OMP_", "MKL_", "XLA_", "ASCEND_", "RANK_", "DEVICE_ID", "ENABLE_HF32"),
-)
 TERMINAL_SECONDS = 0.5
 LINE_SECONDS = 15.0
 TIMING_INTERVAL_SECONDS = 5.0
@@ -39,21 +28,10 @@ TIMING_INTERVAL_SECONDS = 5.0
 
 def run_record(options: TrainOptions, device: Device, dataset: Description) -> Dict[str, Any]:
     """The content of options.json."""
-    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(RECORDED_PREFIXES)}
     return {
         "options": dict(options.as_dict(), dataset_name=options.dataset_name or dataset.name),
         "dataset": dict(dataset._asdict()),
-        "environment": {
-            "device": device.describe(),
-            "dualgan": __version__,
-            "tensorflow": tf.version.VERSION,
-            "python": platform.python_version(),
-            "numpy": numpy.__version__,
-            "pillow": PIL.__version__,
-            "platform": platform.platform(),
-            "git_commit": options.git_commit or None,
-            "variables": variables,
-        },
+        "environment": recorded_environment(device.describe(), tf.version.VERSION, options.git_commit),
     }
 
 
@@ -84,42 +62,20 @@ class Progress:
 def check_resumable(folder: RunFolder, options: TrainOptions, dataset: Description) -> bool:
     """Whether ``folder`` holds this run already. Raises BadInput if it holds another one."""
     if not folder.options.is_file():
-        if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        if not folder.is_new():
             raise BadInput(f"{folder.path}: neither empty nor a run folder; name another --run_dir")
         return False
-    try:
-        content = read_json(folder.options)
-        recorded = from_dict(content["options"])
-        digest = content["dataset"]["digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{folder.options}: not a run's options ({error}); name another --run_dir") from None
-    different = contradictions(recorded, options)
-    if different:
-        raise BadInput(
-            f"{folder.path}: holds a run with other options ({'; '.join(different)}); give the same or name another "
-            "--run_dir"
-        )
+    record = read_json(folder.options)
+    recorded, data = options_in(record, folder), record.get("dataset")
+    digest = str(data.get("digest")) if isinstance(data, dict) else ""
+    heading = f"{folder.path}: holds a run with other options"
+    require_same(recorded, options, heading, "give the same or name another --run_dir")
     if digest != dataset.digest:
         raise BadInput(
             f"{folder.path}: holds a run on other data (digest {digest[:12]} -> {dataset.digest[:12]}); "
             "name another --run_dir"
         )
     return True
-
-
-@contextmanager
-def termination_noted() -> Iterator[List[int]]:
-    """A list that gets the signal's number on SIGTERM or SIGINT, so that a step is finished before the end."""
-    received: List[int] = []
-    previous = {
-        number: signal.signal(number, lambda signum, _: received.append(signum))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class Training:
@@ -143,56 +99,64 @@ class Training:
         self._steps_in_process = 0
         self._timing_due = time.perf_counter() + TIMING_INTERVAL_SECONDS
 
-    def start(self, session: Any) -> int:
-        """Restore the newest checkpoint or initialise; the number of steps that are done."""
-        checkpoint, problems = self._checkpoints.restore_newest(session)
+    def run(self, session: Any, termination: Termination) -> None:
+        """Train to the last step, and write summary.json whatever happens.
+
+        Raises Interrupted on a termination signal, DualGANError if training fails.
+        """
+        began = time.perf_counter()
+        status, reason = "failed", None
         resuming = self.folder.events.is_file()
-        done = checkpoint.step if checkpoint else 0
+        self._log, self._done = EventLog(self.folder.events), 0
+        try:
+            with operations_explained():
+                self._start(session, resuming)
+                self._train_to_last_step(session, termination)
+            status = "finished"
+            self._log.event("finished", self.last_step)
+        except Exception as error:
+            status, reason = "interrupted" if isinstance(error, Interrupted) else status, described(error)
+            raise
+        finally:
+            # From now on nothing but the end of the process stops it from writing its end.
+            termination.at_once = False
+            self._end(status, reason, began)
+
+    def _start(self, session: Any, resuming: bool) -> None:
+        """Restore the newest checkpoint, or initialise."""
+        checkpoint, problems = self._checkpoints.restore_newest(session)
+        self._done = checkpoint.step if checkpoint else 0
         if checkpoint is None:
             session.run(self._initializer)
             load_variables(session, self.graph.variables, self._initial_values)
             self._initial_values = {}
-        cut_after(self.folder.events, done)
-        self._log = EventLog(self.folder.events)
-        self._log.event("resumed" if resuming else "started", done, problems=problems)
-        self._done = done
-        return done
+        self._log.cut_after(self._done)
+        self._log.event("resumed" if resuming else "started", self._done, problems=problems)
 
-    def run(self, session: Any) -> None:
-        """Train to the last step. Raises Interrupted on a termination signal, DualGANError if training fails."""
-        began = time.perf_counter()
-        done = self.start(session)
+    def _train_to_last_step(self, session: Any, termination: Termination) -> None:
         self._signature = FeedSignature(session)
         step_function = self.graph.step_callable(self._signature)
         self._update_norms.start(session)
         self._progress = Progress(self.last_step, self.options.log_freq)
         self._sample = self.graph.sample_callable(session)
-        status, reason = "failed", None
-        try:
-            with termination_noted() as signals, Prefetch(self._data) as prefetch:
-                for step in range(done + 1, self.last_step + 1):
-                    self._train(step, step_function, prefetch)
-                    last = step == self.last_step
-                    # Read once: a signal that comes while this step is being stored belongs to the next one.
-                    stopping = bool(signals) and not last
-                    if last or _due(step, self.options.sample_freq):
-                        self._draw(step)
-                    if last or stopping or _due(step, self.options.save_freq):
-                        self._save(session, step)
-                    if stopping:
-                        self._log.event("interrupted", step, signal=signals[0])
-                        status, reason = "interrupted", f"signal {signals[0]} at step {step}"
-                        raise Interrupted(f"{reason}; the same command goes on from there")
-            status = "finished"
-            self._log.event("finished", self.last_step)
-        except DualGANError as error:
-            reason = reason or str(error)
-            raise
-        except tf.errors.OpError as error:
-            reason = "TensorFlow: " + error.message.split("\n")[0]
-            raise DualGANError(reason) from error
-        finally:
-            self._end(status, reason, began)
+        with Prefetch(self._data) as prefetch:
+            termination.at_once = False
+            for step in range(self._done + 1, self.last_step + 1):
+                self._train(step, step_function, prefetch)
+                last = step == self.last_step
+                # Read once: a signal that comes while this step is being stored belongs to the next one.
+                stopping = bool(termination.received) and not last
+                if last or _due(step, self.options.sample_freq):
+                    self._draw(step)
+                if last or stopping or _due(step, self.options.save_freq):
+                    self._save(session, step)
+                if stopping:
+                    number = termination.received[0]
+                    self._log.event("interrupted", step, signal=number)
+                    raise Interrupted(
+                        f"stopped by {signal_name(number)} after step {step}, which is saved; the same command goes on "
+                        "from there"
+                    )
 
     def _train(self, step: int, step_function: Any, prefetch: Prefetch) -> None:
         asked = time.perf_counter()
@@ -250,16 +214,20 @@ class Training:
         self._times["checkpointing"] += time.perf_counter() - began
 
     def _end(self, status: str, reason: Optional[str], began: float) -> None:
-        if self._recent_seconds:
-            self._log.event("timing", self._done, metrics=timing(self._recent_seconds, self.options.batch_size))
-        if status == "failed":
-            self._log.event("failed", self._done, reason=reason)
-        self._log.close()
-        times = dict(self._times, total=time.perf_counter() - began)
-        events = list(read_events(self.folder.events))
-        summary = summarise(events, status, reason, self.options.batch_size, times)
-        summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
-        write_json(self.folder.summary, summary)
+        try:
+            if self._recent_seconds:
+                self._log.event("timing", self._done, metrics=timing(self._recent_seconds, self.options.batch_size))
+            if status == "failed":
+                self._log.event("failed", self._done, reason=reason)
+            self._log.close()
+            times = dict(self._times, total=time.perf_counter() - began)
+            events = list(read_events(self.folder.events))
+            summary = summarise(events, status, reason, self.options.batch_size, times)
+            summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
+            write_json(self.folder.summary, summary)
+        except OSError as error:
+            why = f"{reason}; its end cannot be written" if reason else "cannot be written to"
+            raise DualGANError(f"{self.folder.path}: {why} ({error.strerror})") from error
 
 
 def _due(step: int, frequency: int) -> bool:
@@ -274,6 +242,11 @@ def train(options: TrainOptions) -> Dict[str, Any]:
     """
     if not options.run_dir:
         raise BadInput("--run_dir: name the run folder to write")
+    with Termination() as termination:
+        return _train(options, termination)
+
+
+def _train(options: TrainOptions, termination: Termination) -> Dict[str, Any]:
     dataset, cache = open_dataset(options)
     folder = RunFolder(Path(options.run_dir))
     resuming = check_resumable(folder, options, dataset)
@@ -284,13 +257,15 @@ def train(options: TrainOptions) -> Dict[str, Any]:
     with tf.Graph().as_default() as graph:
         training = Training(options, data, dataset.digest, cache, device)
         graph.finalize()
-        folder.path.mkdir(parents=True, exist_ok=True)
-        # It tells of an earlier end; this run has not ended.
-        if folder.summary.exists():
-            folder.summary.unlink()
-        write_json(folder.options, run_record(options, device, dataset))
-        with tf.Session(config=device.session_config()) as session:
-            training.run(session)
+        with folder.locked():
+            # Until then another trainer may have begun or ended there.
+            check_resumable(folder, options, dataset)
+            # It tells of an earlier end; this run has not ended.
+            if folder.summary.exists():
+                folder.summary.unlink()
+            write_json(folder.options, run_record(options, device, dataset))
+            with device.open_session() as session:
+                training.run(session, termination)
     return read_json(folder.summary)
 
 
@@ -303,5 +278,5 @@ def _is_finished(folder: RunFolder, last_step: int) -> bool:
     try:
         summary = read_json(folder.summary)
         return bool(summary["status"] == "finished" and summary["steps"] >= last_step)
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, *OF_CONTENT):
         return False

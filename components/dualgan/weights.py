@@ -1,22 +1,29 @@
-"""States that no training made: initial weights, those of a checkpoint of the original, and drawn ones.
+"""States that no training made: initial weights, those of a checkpoint to start from, and drawn ones.
 
-Checkpoints of the original have the same variable names, no optimiser slots, and colours in BGR order.
+A checkpoint to start from is one of the original, which has the same variable names and colours in BGR order, or one of
+this software, in RGB order. The slots of this software's two optimisers tell them apart; they are not taken over.
 
 Drawn weights, optimiser averages and images follow from integers, so that a file need not hold them. A drawn state is
 as late in a training as can be: biases are not zero, and RMSProp's averages span many orders of magnitude. Nothing in
 it is rounded, so that every machine draws the same bits.
 """
 
+import re
 import zlib
+from pathlib import Path
 from typing import Any, Dict, Iterable, Sequence
 
 import numpy as np
 
+from dualgan.checkpoints import PREFIX, saved_checkpoints
 from dualgan.errors import BadInput, first_line
 from dualgan.feed import stream
 from dualgan.networks import Shape, VariableSpec, all_variables, depth, is_critic_variable, network_shape
 from dualgan.options import TrainOptions
+from dualgan.run_folder import RunFolder
 from dualgan.tensorflow_v1 import tf
+
+_FILE_ENDING = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
 def initial_value(spec: VariableSpec, seed: int) -> Any:
@@ -35,29 +42,39 @@ def initial_values(options: TrainOptions) -> Dict[str, Any]:
     """The weights before the first step, by name: drawn from the seed, or of a checkpoint of the original."""
     shape = network_shape(options)
     if options.init_from:
-        return original_weights(options.init_from, shape)
+        return checkpoint_weights(options.init_from, shape)
     return {spec.name: initial_value(spec, options.seed) for spec in all_variables(shape)}
 
 
-def original_weights(prefix: str, shape: Shape) -> Dict[str, Any]:
-    """The variables of all networks, by name, from the checkpoint ``prefix``, turned to RGB order.
+def checkpoint_weights(place: str, shape: Shape) -> Dict[str, Any]:
+    """The variables of all networks, by name, from the checkpoint at ``place``, colours in RGB order.
 
-    Raises BadInput if there is no checkpoint, or if it lacks a variable or has one of another shape.
+    Args:
+        place: What ``checkpoint_prefix`` understands.
+        shape: What fixes the networks.
+
+    Raises:
+        BadInput: There is no checkpoint, or it lacks a variable or has one of another shape.
     """
+    prefix = checkpoint_prefix(place)
     try:
         reader = tf.train.load_checkpoint(prefix)
-        present = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError) as error:
-        raise BadInput(f"--init_from {prefix}: no TensorFlow checkpoint ({first_line(error)})") from None
-    specs = all_variables(shape)
-    for spec in specs:
-        found = present.get(spec.name)
-        if found is None or tuple(found) != spec.shape:
-            raise BadInput(
-                f"--init_from {prefix}: {spec.name} has shape {found}, not {list(spec.shape)}; give the image_size, "
-                "gcn, dcn and disc_type it was trained with"
-            )
-    return {spec.name: _to_rgb(spec.name, reader.get_tensor(spec.name), shape) for spec in specs}
+        present, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        specs = all_variables(shape)
+        for spec in specs:
+            found = present.get(spec.name)
+            if found is None or tuple(found) != spec.shape or types[spec.name] != tf.float32:
+                kind = "" if found is None or tuple(found) != spec.shape else f" of {types[spec.name].name}"
+                raise BadInput(
+                    f"--init_from {place}: {spec.name} has shape {found}{kind}, not {list(spec.shape)}; give the "
+                    "image_size, gcn, dcn, disc_type and channels that it was trained with"
+                )
+        is_own = any(average_of(spec.name) in present for spec in specs)
+        values = {spec.name: reader.get_tensor(spec.name) for spec in specs}
+    # TensorFlow 2 raises RuntimeError for some damages.
+    except (tf.errors.OpError, ValueError, RuntimeError, UnicodeError) as error:
+        raise BadInput(f"--init_from {place}: no TensorFlow checkpoint ({first_line(error)})") from None
+    return values if is_own else {name: _to_rgb(name, value, shape) for name, value in values.items()}
 
 
 def _to_rgb(name: str, value: Any, shape: Shape) -> Any:
@@ -69,6 +86,30 @@ def _to_rgb(name: str, value: Any, shape: Shape) -> Any:
     if takes_colours or (gives_colours and kind == "w"):
         return np.ascontiguousarray(value[:, :, ::-1])
     return np.ascontiguousarray(value[::-1]) if gives_colours else value
+
+
+def checkpoint_prefix(place: str) -> str:
+    """Return the prefix of the checkpoint at ``place``; ``place`` itself if nothing is found there.
+
+    Args:
+        place: A prefix; one of a checkpoint's files, such as PREFIX.index; or a folder: a run folder, its folder of
+            checkpoints, one step of it, or one of the original. Of several checkpoints the newest is taken.
+    """
+    folder = Path(place)
+    if not folder.is_dir():
+        return _FILE_ENDING.sub("", place)
+    steps = saved_checkpoints(RunFolder(folder).checkpoints) or saved_checkpoints(folder)
+    if steps:
+        return str(steps[-1].path / PREFIX)
+    # The original's own note of the newest holds the path of the folder that it was written to.
+    files = sorted(folder.glob("*.index"), key=lambda file: (_number_behind(file.stem), file.stat().st_mtime))
+    return str(files[-1].with_suffix("")) if files else place
+
+
+def _number_behind(name: str) -> int:
+    """The step that the original puts behind a checkpoint's name, -1 if there is none."""
+    digits = name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else -1
 
 
 CHANNELS, SIDE = 3, 256

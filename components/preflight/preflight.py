@@ -11,8 +11,8 @@ from components.common.errors import TransferBroken
 from components.common.s3 import client, failures, objects_below, parse_address
 from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
-from components.tracking.store import connect, database_of, resolve_tracking_uri
-from components.train.commit import code_commit
+from components.tracking.store import connect, database_of, require_store, resolve_tracking_uri
+from components.train.code_version import code_commit
 from dualgan.errors import BadInput, DualGANError
 
 # Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
@@ -130,6 +130,7 @@ def _require_mlflow(needed: Requirements) -> None:
     if database_of(uri):
         if needed.on_cluster:
             raise BadInput("MLflow: no server is named, so nothing would be kept; set MLFLOW_TRACKING_URI for tasks")
+        require_store(uri)
         return
     try:
         dataset = parse_source(needed.dataset).name

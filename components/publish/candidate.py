@@ -1,13 +1,16 @@
 """What is published: a leg that finished, and the comparison that it was judged by."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.compare.records import Options, Summary, read_options, read_summary
+from components.compare.result import Comparison
+from components.tracking.names import readable_key
 from dualgan.errors import BadInput, DualGANError
-from dualgan.run_folder import RunFolder, read_json
+from dualgan.run_folder import RunFolder
+
+# MLflow keeps 256 characters.
+MAX_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -37,53 +40,47 @@ class Candidate:
 
     @property
     def image_size(self) -> int:
-        return int(self.options.options["image_size"])
+        size = self.options.options.get("image_size")
+        if not isinstance(size, int):
+            raise BadInput(f"{RunFolder(self.run).options}: image_size {size!r} is no whole number; train the leg anew")
+        return size
 
 
 def read_candidate(leg: str | None, run: Path, comparison: Path) -> Candidate:
-    """The candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
+    """Return the candidate ``leg`` of the comparison folder (None: its only one), whose run folder is ``run``.
 
-    Raises BadInput, naming the file, where one of the two is missing, damaged, or of another leg; DualGANError where
-    the leg did not finish.
+    Raises:
+        BadInput: One of the two is missing, damaged, or of another leg; the message names the file.
+        DualGANError: The leg did not finish.
     """
     file = comparison / "comparison.json"
-    try:
-        content = read_json(file)
-        reference, candidates = str(content["reference"]), [str(name) for name in content["candidates"]]
-        verdict, reason = str(content["verdict"]), str(content["reason"])
-        bound = float(content["axes"]["training"]["bound"]["max_loss_ratio"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{file}: no comparison ({error!r}); give the output folder of a comparison") from None
-    leg = leg or (candidates[0] if len(candidates) == 1 else None)
-    if leg not in candidates:
-        raise BadInput(f"{file}: --leg {leg}: not among its candidates, {', '.join(candidates)}")
+    found = Comparison.read(file)
+    leg = leg or (found.candidates[0] if len(found.candidates) == 1 else None)
+    if leg not in found.candidates:
+        raise BadInput(f"{file}: --leg {leg}: not among its candidates, {', '.join(found.candidates)}")
     options, summary = read_options(RunFolder(run).options), read_summary(RunFolder(run).summary)
     if summary is None or summary.status != "finished":
         state = summary.status if summary else "no summary.json"
         raise DualGANError(f"{run}: the leg {leg} did not finish ({state}); only a finished leg is published")
-    _require_the_same_run(file, content, leg, summary)
-    return Candidate(leg, run, comparison, options, summary, verdict, reason, reference, bound)
-
-
-def _require_the_same_run(file: Path, comparison: dict[str, Any], leg: str, summary: Summary) -> None:
-    """Raise BadInput unless the run is one of those of ``leg`` that were compared."""
-    judged = [run["result"] for run in ((comparison.get("legs") or {}).get(leg) or {}).get("runs") or []]
-    found = [(result.get("min_loss"), result.get("steps")) for result in judged]
-    if (summary.min_loss, summary.steps) not in found:
-        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in found) or "no run"
+    runs = found.legs[leg].runs if leg in found.legs else ()
+    judged = [(one.result.get("min_loss"), one.result.get("steps")) for one in runs]
+    if (summary.min_loss, summary.steps) not in judged:
+        known = " or ".join(f"min_loss {loss} and {steps} steps" for loss, steps in judged) or "no run"
         raise BadInput(
             f"{file}: its {leg} has {known}, the run folder min_loss {summary.min_loss} and {summary.steps} steps; "
             "give the run folder that was compared"
         )
+    bound = found.bounds.max_loss_ratio
+    return Candidate(leg, run, comparison, options, summary, found.verdict.value, found.reason, found.reference, bound)
 
 
 def model_name(dataset: str) -> str:
-    """The registered model of a dataset: MLflow allows neither slash nor colon in the name."""
-    return f"dualgan-{re.sub(r'[^0-9A-Za-z_.-]+', '-', dataset)}"
+    """Return the name of a dataset's registered model, which no other dataset's has."""
+    return f"dualgan-{readable_key(dataset, MAX_NAME_BYTES, plain='_.-')}"
 
 
 def checked_name(name: str) -> str:
-    """``name`` where MLflow's registry and its searches take it. Raises BadInput for any other."""
+    """Return ``name`` if MLflow's registry and its searches take it. Raises BadInput for any other."""
     if not name.strip() or any(character in name for character in "/:'\"\\\n"):
         raise BadInput(f"model name {name!r}: must be text without slashes, colons, quotes and line ends")
     return name

@@ -17,11 +17,21 @@ def publish(
     candidate_records_3: dsl.Input[dsl.Artifact] = None,
     candidate_records_4: dsl.Input[dsl.Artifact] = None,
     candidate_records_5: dsl.Input[dsl.Artifact] = None,
+    candidate_records_6: dsl.Input[dsl.Artifact] = None,
+    candidate_records_7: dsl.Input[dsl.Artifact] = None,
+    candidate_records_8: dsl.Input[dsl.Artifact] = None,
+    candidate_records_9: dsl.Input[dsl.Artifact] = None,
+    candidate_records_10: dsl.Input[dsl.Artifact] = None,
     reference_records_1: dsl.Input[dsl.Artifact] = None,
     reference_records_2: dsl.Input[dsl.Artifact] = None,
     reference_records_3: dsl.Input[dsl.Artifact] = None,
     reference_records_4: dsl.Input[dsl.Artifact] = None,
     reference_records_5: dsl.Input[dsl.Artifact] = None,
+    reference_records_6: dsl.Input[dsl.Artifact] = None,
+    reference_records_7: dsl.Input[dsl.Artifact] = None,
+    reference_records_8: dsl.Input[dsl.Artifact] = None,
+    reference_records_9: dsl.Input[dsl.Artifact] = None,
+    reference_records_10: dsl.Input[dsl.Artifact] = None,
     tags: dict = {},  # type: ignore[type-arg]  # noqa: B006 - KFP takes the default as a constant
     hours: float = 12.0,
 ) -> str:
@@ -39,8 +49,10 @@ def publish(
     from dualgan.run_folder import write_json
 
     others = [
-        candidate_records_2, candidate_records_3, candidate_records_4, candidate_records_5,
+        candidate_records_2, candidate_records_3, candidate_records_4, candidate_records_5, candidate_records_6,
+        candidate_records_7, candidate_records_8, candidate_records_9, candidate_records_10,
         reference_records_1, reference_records_2, reference_records_3, reference_records_4, reference_records_5,
+        reference_records_6, reference_records_7, reference_records_8, reference_records_9, reference_records_10,
     ]  # fmt: skip
     place = Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id)
     published = publish(

@@ -1,4 +1,4 @@
-"""The two frozen graphs as an MLflow model: code, signature, example and requirements."""
+"""The two generators as an MLflow model: frozen graphs, code, signature, example and requirements."""
 
 import contextlib
 import importlib.metadata
@@ -15,6 +15,9 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
+from components.train.leg import LegSettings
+from components.train.trainer_process import require_success, run_dualgan
+
 CODE = Path(__file__).with_name("served_model.py")
 DIRECTIONS = ("A2B", "B2A")
 TENSORFLOW_PACKAGES = ("tensorflow", "tensorflow-cpu")
@@ -26,6 +29,15 @@ VALUES = {
     "resizing": "to height x width, Pillow's bilinear filter",
     "parameter direction": "A2B (default) or B2A",
 }
+
+
+def export_graphs(leg: LegSettings, run: Path, output: Path) -> None:
+    """Make the folder ``output`` with A2B.pb, B2A.pb and signature.json of the newest checkpoint of ``run``.
+
+    The runtime that trained the leg makes them. Raises BadInput or DualGANError, with the exporter's own line, if that
+    fails.
+    """
+    require_success(leg, run_dualgan(leg, ["export", "--run_dir", str(run), "--output", str(output)]))
 
 
 def save_package(
@@ -69,7 +81,7 @@ def _quiet() -> Iterator[None]:
 
 
 def model_signature(signature: Mapping[str, Any]) -> ModelSignature:
-    """uint8 [N, S, S, C] to the same. Where the domains have different channels, any number of them is let in."""
+    """Return uint8 [N, S, S, C] to the same. If the domains have different channels, any number of them is let in."""
     height, width = signature["input"]["height"], signature["input"]["width"]
     channels = {count for graph in signature["graphs"].values() for count in graph.values()}
     shape = (-1, height, width, channels.pop() if len(channels) == 1 else -1)
@@ -78,7 +90,7 @@ def model_signature(signature: Mapping[str, Any]) -> ModelSignature:
 
 
 def example_image(signature: Mapping[str, Any]) -> Any:
-    """A small image of the right shape: shades from black to white."""
+    """Return a small image of the right shape: shades from black to white."""
     height, width = signature["input"]["height"], signature["input"]["width"]
     channels = signature["graphs"][f"{DIRECTIONS[0]}.pb"]["input_channels"]
     shades = np.linspace(0, 255, width).astype(np.uint8)
@@ -86,7 +98,7 @@ def example_image(signature: Mapping[str, Any]) -> Any:
 
 
 def requirements() -> list[str]:
-    """What serving needs, in the versions that are installed here."""
+    """Return what serving needs, in the versions that are installed here."""
     found = [f"mlflow=={mlflow.__version__}", f"numpy=={np.__version__}"]
     for package in TENSORFLOW_PACKAGES:
         try:

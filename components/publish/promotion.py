@@ -1,6 +1,6 @@
-"""Which alias a model gets: ``challenger``, and ``champion`` where the evidence allows it.
+"""Which alias a model gets: ``challenger``, and ``champion`` if the evidence allows it.
 
-A model is not worse than the present champion where none of LOSSES is above ``max_loss_ratio`` times the champion's:
+A model is not worse than the present champion if none of LOSSES is above ``max_loss_ratio`` times the champion's:
 the bound that the comparison of legs holds the same losses against. It does not drift, for every model must have passed
 against the reference leg of its own pipeline run as well.
 """
@@ -33,7 +33,7 @@ class Promotion:
 
 
 def decide(candidate: Standing, champion: Standing | None, max_loss_ratio: float) -> Promotion:
-    """Whether ``candidate`` takes the place of ``champion``, None where there is none yet."""
+    """Return whether ``candidate`` takes the place of ``champion``, None if there is none yet."""
     if candidate.verdict != PASS:
         return Promotion(False, f"the comparison's verdict is {candidate.verdict}")
     if champion is None:
@@ -61,7 +61,7 @@ def _against(champion: Standing, candidate: Standing, max_loss_ratio: float) -> 
 
 
 def _difference(candidate: Standing, champion: Standing) -> str | None:
-    """Why the two cannot be compared, None where they can."""
+    """Return why the two cannot be compared, None if they can."""
     if champion.dataset_digest != candidate.dataset_digest:
         return f"was trained on other data (digest {_short(champion)}, this {_short(candidate)})"
     if champion.image_size != candidate.image_size:

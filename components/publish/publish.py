@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from components.common.console import print_status
 from components.compare.verdict import join
 from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
-from components.publish.export import export_graphs
+from components.publish.package import export_graphs
 from components.publish.promotion import CHALLENGER, CHAMPION, LOSSES, Promotion, Standing, decide
 from components.publish.registry import (
     PARITY_PREFIX,
@@ -21,23 +21,20 @@ from components.publish.registry import (
     Entry,
     find_version,
     link_metrics,
-    logged_model_id,
     register,
     standing_of,
 )
-from components.tracking.advice import artifact_address
+from components.tracking.comparison_view import CANDIDATE, log_comparison
 from components.tracking.links import model_url, run_url, ui_address
-from components.tracking.patience import patiently
-from components.tracking.pipeline_results import log_comparison
-from components.tracking.placement import Placement, leg_run, read_placement
-from components.tracking.reasons import without_credentials
-from components.tracking.runs import open_experiment, pipeline_runs
+from components.tracking.placement import Placement, read_placement
+from components.tracking.reasons import artifact_address, patiently
+from components.tracking.runs import PipelineRun, open_experiment, pipeline_runs
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
-from components.train.code_digest import code_digest
+from components.train.code_version import code_digest
 from components.train.leg import LegSettings
 from dualgan.errors import DualGANError
-from dualgan.run_folder import RunFolder, read_json
+from dualgan.json_files import read_json
 
 
 @dataclass(frozen=True)
@@ -92,18 +89,19 @@ def publish(
         BadInput: The run or the comparison is not what it should be, said in one line.
         DualGANError: MLflow refuses, or stayed away, said in one line.
     """
-    place = (placement or Placement()).completed(read_placement(run))
+    place = (placement or Placement()).completed(read_placement(run)).with_environment()
     candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
-    place = replace(place, leg=candidate.leg, tracking_uri=resolve_tracking_uri(place.tracking_uri))
+    place = replace(place, leg=candidate.leg)
     registered = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
-    exporting = leg or _exporting_leg(candidate, place)
+    kind = candidate.options.environment.device.kind
+    exporting = leg or LegSettings(candidate.leg, place.runtime or "tf2", kind, place.role or "candidate")
     with tempfile.TemporaryDirectory() as folder:
         graphs = Path(folder) / "graphs"
         export_graphs(exporting, model or run, graphs)
         try:
             published = patiently(
                 lambda: _publish(candidate, place, graphs, registered, tags or {}, others),
-                str(place.tracking_uri),
+                resolve_tracking_uri(place.tracking_uri),
                 hours,
                 lambda text: print_status(f"publish: {text}"),
             )
@@ -113,11 +111,6 @@ def publish(
     print_status(f"publish: {published.name} version {published.version} is {join(published.aliases)}")
     print_status(f"publish: {published.reason}")
     return published
-
-
-def _exporting_leg(candidate: Candidate, place: Placement) -> LegSettings:
-    device = candidate.options.environment.device.kind
-    return LegSettings(candidate.leg, place.runtime or "tf2", device, place.role or "candidate")
 
 
 def _publish(
@@ -131,20 +124,22 @@ def _publish(
     sync = RunFolderSync(candidate.run, place)
     sent = _send(sync)
     for folder in others:
-        sent |= _send(RunFolderSync(folder, _place_beside(place, folder)))
+        # Of the same pipeline run, but the leg is its own.
+        own = read_placement(folder)
+        beside = replace(place, leg=own.leg, role=own.role, runtime=own.runtime)
+        sent |= _send(RunFolderSync(folder, beside))
     client = connect(sync.tracking_uri)
     run = client.get_run(sync.run_id)
-    parent = _comparison_run(client, candidate, place, renew=sent)
+    parent = _comparison_run(client, candidate, sync.leg_run.pipeline, renew=sent)
     signature = read_json(graphs / "signature.json")
     step = int(signature["step"])
-    links = _links(sync.tracking_uri, run, parent)
     entry = Entry(
         name=name,
         tags={**recipe, **_tags(candidate, run, parent), "code_digest": code_digest(), STEP_TAG: str(step)},
         params={name: str(value) for name, value in run.data.params.items()},
         dataset_name=candidate.options.dataset.name,
         dataset_digest=candidate.options.dataset.digest,
-        description=_description(candidate, links),
+        description=_description(candidate, ui_address(sync.tracking_uri), run, parent),
     )
     version = find_version(client, name, run.info.run_id, step)
     if version is None:
@@ -152,9 +147,8 @@ def _publish(
     for key, value in entry.tags.items():
         if version.tags.get(key) != value:
             client.set_model_version_tag(name, version.version, key, value)
-    model_id = logged_model_id(version)
-    link_metrics(client, model_id, entry, run, SUMMARY_PREFIX)
-    link_metrics(client, model_id, entry, parent, PARITY_PREFIX)
+    link_metrics(client, version, entry, run, SUMMARY_PREFIX)
+    link_metrics(client, version, entry, parent, PARITY_PREFIX)
     promotion = _set_aliases(client, candidate, name, str(version.version))
     aliases = tuple(sorted(client.get_model_version(name, version.version).aliases))
     ui = ui_address(sync.tracking_uri)
@@ -164,45 +158,33 @@ def _publish(
         aliases=aliases,
         reason=f"{'champion' if promotion.champion else 'not made champion'}: {promotion.reason}",
         uri=f"models:/{name}@{CHAMPION if CHAMPION in aliases else CHALLENGER}",
-        tracking_uri=without_credentials(sync.tracking_uri),
+        tracking_uri=str(sync.tracking_uri),
         page=model_url(ui, name, str(version.version)) if ui else None,
     )
 
 
 def _send(sync: RunFolderSync) -> bool:
-    """Send what MLflow lacks of a training that has ended; whether that was anything."""
+    """Send what MLflow lacks of a training that has ended; return whether that was anything."""
     sent = sync.step(ended=True)
     if sent:
         print_status(f"publish: MLflow lacked {sent} of run {sync.run_id}")
     return bool(sent)
 
 
-def _place_beside(place: Placement, run: Path) -> Placement:
-    """Where another run of the same pipeline run belongs: the leg is its own."""
-    own = read_placement(run)
-    return replace(place, leg=own.leg, role=own.role, runtime=own.runtime)
-
-
-def _comparison_run(client: MlflowClient, candidate: Candidate, place: Placement, renew: bool) -> Run:
-    """The pipeline's run with the comparison, which is logged if an outage left it out.
+def _comparison_run(client: MlflowClient, candidate: Candidate, pipeline: PipelineRun, renew: bool) -> Run:
+    """Return the pipeline's run with the comparison, which is logged if an outage left it out.
 
     ``renew``: runs got pictures or points that they had not when the comparison was logged.
     """
-    options = read_json(RunFolder(candidate.run).options)
-    pipeline = leg_run(place, options, candidate.run).pipeline
     experiment_id = open_experiment(client, pipeline.experiment)
-    logged = [
-        run
-        for run in pipeline_runs(client, experiment_id, pipeline.pipeline_run_id)
-        if run.data.tags.get("verdict") == candidate.verdict
-    ]
-    if logged and not renew:
-        return logged[0]
+    for run in pipeline_runs(client, experiment_id, pipeline.pipeline_run_id):
+        if run.data.tags.get(f"{CANDIDATE}{candidate.leg}") == candidate.verdict and not renew:
+            return run
     return client.get_run(log_comparison(client, pipeline, candidate.comparison))
 
 
 def _tags(candidate: Candidate, run: Run, parent: Run) -> dict[str, str]:
-    """What makes a version findable, and what the next candidate is held against."""
+    """Return what makes a version findable, and what the next candidate is held against."""
     from_run = ("pipeline_run_id", "seed", "device", "runtime", "tensorflow", "git_commit", "cuda", "cann")
     return {
         **{name: run.data.tags[name] for name in from_run if name in run.data.tags},
@@ -217,18 +199,12 @@ def _tags(candidate: Candidate, run: Run, parent: Run) -> dict[str, str]:
     }
 
 
-def _links(tracking_uri: str, run: Run, parent: Run) -> Mapping[str, str]:
-    ui = ui_address(tracking_uri)
-    found = {"training": run, "comparison": parent}
-    return {
-        what: run_url(ui, one.info.experiment_id, one.info.run_id) if ui else f"run {one.info.run_id}"
-        for what, one in found.items()
-    }
-
-
-def _description(candidate: Candidate, links: Mapping[str, str]) -> str:
-    """Markdown, for the page of the version."""
-    evidence = ", ".join(f"[{what}]({link})" if "://" in link else f"{what}: {link}" for what, link in links.items())
+def _description(candidate: Candidate, ui: str | None, run: Run, parent: Run) -> str:
+    """Return Markdown for the page of the version."""
+    evidence = ", ".join(
+        f"[{what}]({run_url(ui, one.info.experiment_id, one.info.run_id)})" if ui else f"{what}: run {one.info.run_id}"
+        for what, one in (("training", run), ("comparison", parent))
+    )
     return (
         f"DualGAN generators A2B and B2A of leg {candidate.leg}, trained on {candidate.options.dataset.name}.\n\n"
         f"**{candidate.verdict}**: {candidate.reason}\n\nEvidence: {evidence}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from mlflow.tracking import MlflowClient
 
 from components.publish.package import save_package
 from components.publish.promotion import LOSSES, Standing
-from components.tracking.lookups import version_with_alias
+from components.tracking.names import equals
+from components.tracking.runs import version_with_alias
 from components.tracking.sync import DATASET_DIGEST_LENGTH
 
 STEP_TAG = "step"
@@ -35,30 +37,32 @@ class Entry:
 
 
 def find_version(client: MlflowClient, name: str, run_id: str, step: int) -> ModelVersion | None:
-    """The version of this step of this run, None where there is none.
+    """Return the version of this step of this run, None if there is none.
 
     Not by the content of the graphs: each TensorFlow writes the same weights down in its own way.
     """
-    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    found = client.search_model_versions(f"{equals('name', name)} and {equals('run_id', run_id)}")
     same = [version for version in found if version.tags.get(STEP_TAG) == str(step)]
     return min(same, key=lambda version: int(version.version), default=None)
 
 
 def logged_model_id(version: ModelVersion) -> str:
-    """The logged model behind a version: a store without a server does not fill in ``version.model_id``."""
+    """Return the id of the logged model behind a version; a store without a server leaves ``version.model_id`` out."""
     return str(version.source).removeprefix("models:/")
 
 
 def register(client: MlflowClient, entry: Entry, run: Run, graphs: Path, signature: Mapping[str, Any]) -> ModelVersion:
-    """A new version of ``entry.name``: the packed model below its run, as a logged model of the experiment."""
+    """Return a new version of ``entry.name``: the packed model below its run, as a logged model of the experiment."""
     run_id, step = run.info.run_id, int(signature["step"])
     try:
         client.create_registered_model(entry.name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    # Of fewer characters than a registered model's, and no key.
+    name = re.sub(r"[/:.%\"']", "_", entry.name)
     logged = client.create_logged_model(
-        run.info.experiment_id, entry.name, run_id, tags=dict(entry.tags), params=dict(entry.params)
+        run.info.experiment_id, name, run_id, tags=dict(entry.tags), params=dict(entry.params)
     )
     model_id = logged.model_id
     try:
@@ -94,7 +98,7 @@ def _store_of(client: MlflowClient) -> Iterator[None]:
             os.environ[name] = before
 
 
-def link_metrics(client: MlflowClient, model_id: str, entry: Entry, run: Run, prefix: str) -> None:
+def link_metrics(client: MlflowClient, version: ModelVersion, entry: Entry, run: Run, prefix: str) -> None:
     """Show the last values of ``run``'s metrics that begin with ``prefix`` at the model, with the dataset behind them.
 
     A point is sent as the run has it, so that the run has it once.
@@ -105,7 +109,7 @@ def link_metrics(client: MlflowClient, model_id: str, entry: Entry, run: Run, pr
             metric.value,
             metric.timestamp,
             metric.step,
-            model_id=model_id,
+            model_id=logged_model_id(version),
             dataset_name=entry.dataset_name,
             dataset_digest=entry.dataset_digest[:DATASET_DIGEST_LENGTH],
             run_id=run.info.run_id,
@@ -118,7 +122,7 @@ def link_metrics(client: MlflowClient, model_id: str, entry: Entry, run: Run, pr
 
 
 def standing_of(client: MlflowClient, name: str, alias: str) -> Standing | None:
-    """What speaks for the version that has ``alias``, None where no version has it."""
+    """Return what speaks for the version that has ``alias``, None if no version has it."""
     version = version_with_alias(client, name, alias)
     if version is None:
         return None

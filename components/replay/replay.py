@@ -1,11 +1,10 @@
 """Record a trace on one leg and replay it on another, with each leg's own interpreter, device and environment."""
 
-import subprocess
 from pathlib import Path
 
 from components.common.console import print_status
 from components.train.leg import LegSettings
-from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from components.train.trainer_process import require_success, run_dualgan, trainer_failure
 from dualgan.errors import EXIT_BAD_INPUT
 from dualgan.run_folder import read_json
 
@@ -15,14 +14,10 @@ def record_trace(leg: LegSettings, dataset: Path, run: Path, trace: Path, cache:
 
     Raises BadInput or DualGANError with the trainer's own line where that fails.
     """
-    answer = _dualgan(
-        leg,
-        *("trace", "--run_dir", str(run), "--data_dir", str(dataset), "--output", str(trace)),
-        *(("--cache_dir", str(cache)) if cache else ()),
-    )
-    if answer.returncode:
-        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
-    print_status(f"trace {leg.name}: {answer.stdout.splitlines()[-1].partition(' in ')[0]}")
+    arguments = ["trace", "--run_dir", str(run), "--data_dir", str(dataset), "--output", str(trace)]
+    arguments += ["--cache_dir", str(cache)] if cache else []
+    output = require_success(leg, run_dualgan(leg, arguments))
+    print_status(f"trace {leg.name}: {output.splitlines()[-1].partition(' in ')[0]}")
 
 
 def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None:
@@ -30,19 +25,9 @@ def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None
 
     That steps come out otherwise is a result, not a failure. Raises BadInput or DualGANError where there is none.
     """
-    answer = _dualgan(leg, "replay", str(trace), "--run_dir", str(run), "--output", str(replay))
-    if answer.returncode == EXIT_BAD_INPUT or not replay.is_file():
-        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    answer = run_dualgan(leg, ["replay", str(trace), "--run_dir", str(run), "--output", str(replay)])
+    if answer.exit_code == EXIT_BAD_INPUT or not replay.is_file():
+        raise trainer_failure(leg.name, answer)
     found = read_json(replay)["departures"]
     first = f"the first is {found[0]['what']} {found[0]['name']} at step {found[0]['step']}" if found else ""
     print_status(f"replay {leg.name}: " + (f"{len(found)} bounds exceeded, {first}" if found else "all bounds hold"))
-
-
-def _dualgan(leg: LegSettings, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [str(python_of(leg.runtime)), "-m", "dualgan", *arguments],
-        env=trainer_environment(leg.environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )

@@ -1,12 +1,11 @@
 """Draw the validation images of a trained leg, and a sheet to look at them."""
 
-import subprocess
 from pathlib import Path
 
 from components.common.console import print_status
-from components.sample.sheet import write_sheet
+from components.common.sheet import write_sheet
 from components.train.leg import LegSettings
-from components.train.runtimes import python_of, trainer_environment, trainer_failure
+from components.train.trainer_process import require_success, run_dualgan
 from dualgan.run_folder import RunFolder, read_json, read_samples
 
 
@@ -15,15 +14,12 @@ def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path,
 
     Raises BadInput or DualGANError with the trainer's own line where that fails.
     """
-    command = [str(python_of(leg.runtime)), "-m", "dualgan", "sample", "--run_dir", str(run)]
-    command += ["--data_dir", str(dataset), "--output", str(samples), "--device", leg.device]
-    command += ["--cache_dir", str(cache)] if cache else []
-    answer = subprocess.run(
-        command, env=trainer_environment(leg.environment), capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        raise trainer_failure(leg.name, answer.returncode, answer.stderr)
+    arguments = ["sample", "--run_dir", str(run)]
+    arguments += ["--data_dir", str(dataset), "--output", str(samples), "--device", leg.device]
+    arguments += ["--cache_dir", str(cache)] if cache else []
+    require_success(leg, run_dualgan(leg, arguments))
     seed = int(read_json(RunFolder(run).options)["options"].get("seed") or 0)
     write_sheet(samples, f"DualGAN samples of leg {leg.name}, seed {seed}", sheet)
-    images = {sample.image for sample in read_samples(samples)}
-    print_status(f"sample {leg.name} seed {seed}: drew {len(images)} pairs of images")
+    kinds = [sample.kind for sample in read_samples(samples)]
+    drawn = f"drew {kinds.count('real_A')} images of A and {kinds.count('real_B')} of B"
+    print_status(f"sample {leg.name} seed {seed}: {drawn}")

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlencode
 
-from components.tracking.reasons import without_credentials
+from components.common.address import Address
 from components.tracking.runs import leg_filter
 
 # Without it MLflow opens its page for language models.
@@ -11,13 +11,14 @@ WORKFLOW = {"workflowType": "machine_learning"}
 FLAT_ORDER: dict[str, str | bool] = {"orderByKey": "tags.`mlflow.runName`", "orderByAsc": True}
 
 
-def ui_address(tracking_uri: str) -> str | None:
-    """The address of the server's user interface, None where the URI is no server's."""
-    return without_credentials(tracking_uri).rstrip("/") if tracking_uri.startswith(("http://", "https://")) else None
+def ui_address(tracking_uri: Address | str) -> str | None:
+    """Return the address of the server's user interface, None if the URI is no server's."""
+    address = Address(tracking_uri)
+    return str(address).rstrip("/") if address.is_http else None
 
 
 def comparison_url(ui: str, experiment_id: str, pipeline_run_id: str) -> str:
-    """The charts and images of all legs of one pipeline run."""
+    """Return the page with the charts and images of all legs of one pipeline run."""
     parameters = {
         **WORKFLOW,
         "compareRunsMode": "CHART",
@@ -29,15 +30,16 @@ def comparison_url(ui: str, experiment_id: str, pipeline_run_id: str) -> str:
 
 
 def view_url(ui: str, experiment_id: str, view_key: str) -> str:
-    """A saved view of an experiment (see saved_view)."""
+    """Return the page of an experiment's saved view (see comparison_view)."""
     parameters = {"viewStateShareKey": view_key, **WORKFLOW, "compareRunsMode": "CHART"}
     return f"{ui}/#/experiments/{experiment_id}/runs?{urlencode(parameters)}"
 
 
 def run_url(ui: str, experiment_id: str, run_id: str) -> str:
+    """Return the page of a run."""
     return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}?{urlencode(WORKFLOW)}"
 
 
 def model_url(ui: str, name: str, version: str) -> str:
-    """A version of a registered model."""
+    """Return the page of a version of a registered model."""
     return f"{ui}/#/models/{quote(name, safe='')}/versions/{version}"

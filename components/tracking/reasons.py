@@ -1,66 +1,159 @@
-"""What an error of MLflow means and what to do about it, in one line."""
+"""Errors of MLflow in one line, what to do about them, and how long to wait for what may pass."""
 
 import re
-from urllib.parse import urlsplit
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from components.common.address import Address, without_logins
 from dualgan.errors import DualGANError
 
-CONNECTION_REASON = re.compile(
-    r"\[Errno -?\d+\] ([\w ]+)|(Read timed out|timed out)|(certificate verify failed)|(too many \d+ error responses)"
-)
+CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(timed out)|(certificate verify failed)")
 # Which call it was differs from attempt to attempt; what the server said does not.
 ANSWER = re.compile(r"API request to endpoint '?\S+ failed with (error code \d+) != 200\. Response body: '(.*?)'?$")
+ARTIFACT_ANSWER = re.compile(r"(\d{3} (?:Client|Server) Error): .*?(?:\. Response text: (.*))?$", re.DOTALL)
+SERVER_MESSAGE = re.compile(r'"message": ?"((?:[^"\\]|\\.)*)"')
+MAX_REASON = 500
 LOGIN_ADVICE = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a valid MLFLOW_TRACKING_TOKEN"
 SERVER_OR_FILE = "give http://HOST:PORT of a server, or sqlite:////PATH/mlflow.db"
+HALF_MADE = "an interrupted upgrade left its tables half-made: put back a copy, or name a new store and sync again"
+CHECKSUMS = (
+    "start the server with AWS_REQUEST_CHECKSUM_CALCULATION=when_required and "
+    "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required if its S3 refuses checksums, and see the server's log"
+)
+# By what the message says, the first that fits.
 ADVICE = {
     "error code 404": "no MLflow server answers there: correct the tracking URI",
     "unsupported URI": SERVER_OR_FILE,
     "filesystem tracking backend": SERVER_OR_FILE,
     "No such file or directory": "correct the tracking URI, or make its folder",
-    "sqlite3.": "name a file that is a store of MLflow, or a new one, in a folder that can be written",
+    r"duplicate column name|table \S+ already exists": HALF_MADE,
+    "database or disk is full": "free some space",
+    r"sqlite3\.": "name a file that is a store of MLflow, or a new one, in a folder that can be written",
     # SQLAlchemy's default for postgresql:// is another driver than the one that is installed.
     "No module named 'psycopg'": "name the driver: postgresql+psycopg2://",
+    r"5\d\d Server Error.*mlflow-artifacts/artifacts": CHECKSUMS,
+    r"error code (?:429|5\d\d)|429 Client Error|5\d\d Server Error": "the server is there: see its log, or try later",
 }
-
 
 # What a server says while it, its database, its object store or the network on the way is down for a while.
 PASSING = re.compile(
     r"Max retries exceeded|Connection aborted|Connection refused|Connection reset|timed out"
-    r"|error code (?:429|5\d\d)|\b(?:429 Client|5\d\d Server) Error|^(?:INTERNAL_ERROR|TEMPORARILY_UNAVAILABLE): "
+    r"|error code (?:429|5\d\d)|\b(?:429 Client|5\d\d Server) Error"
+    r"|^(?:INTERNAL_ERROR|TEMPORARILY_UNAVAILABLE|REQUEST_LIMIT_EXCEEDED|RESOURCE_EXHAUSTED): "
 )
 LASTING = re.compile(r"certificate verify failed|Invalid Host header")
 
+# Where KFP's launcher puts a pod's artifacts, and how their addresses begin.
+ARTIFACT_FOLDERS = {"/minio/": "minio://", "/s3/": "s3://", "/gcs/": "gs://"}
+FIRST_PAUSE, MAX_PAUSE = 5.0, 60.0
 
-def without_credentials(uri: str) -> str:
-    """``uri`` as it may be shown: user name and password left out."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+Result = TypeVar("Result")
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same call may succeed later with nobody doing anything about MLflow's client or its account."""
+    """Return whether the same call may succeed later with nobody doing anything about MLflow's client or account."""
     text = str(error)
     return not isinstance(error, DualGANError) and bool(PASSING.search(text)) and not LASTING.search(text)
 
 
-def explain(error: BaseException, tracking_uri: str) -> str:
-    """One line: which server, its own reason, what to do. The same trouble gives the same line every time."""
-    text = re.sub(r"//[^/@\s]+@", "//", str(error).strip()) or type(error).__name__
+def reason_of(error: BaseException, tracking_uri: Address | str) -> str:
+    """Return the line of our own error, else ``explain``."""
+    return str(error) if isinstance(error, DualGANError) else explain(error, tracking_uri)
+
+
+def explain(error: BaseException, tracking_uri: Address | str) -> str:
+    """Return one line: which server, its own reason, what to do. The same trouble gives the same line every time."""
+    text = without_logins(str(error).strip()) or type(error).__name__
+    return f"{Address(tracking_uri)}: {_reason_and_advice(text)}"
+
+
+def _reason_and_advice(text: str) -> str:
+    found = ARTIFACT_ANSWER.search(text)
     first_line = ANSWER.sub(r"\1: \2", text.splitlines()[0])
-    return f"{without_credentials(tracking_uri)}: {_reason_and_advice(text, first_line)}"
-
-
-def _reason_and_advice(text: str, first_line: str) -> str:
-    if "Max retries exceeded" in text or "Connection aborted" in text or "Connection refused" in text:
-        found = CONNECTION_REASON.search(text)
-        reason = next((group for group in found.groups() if group), "") if found else ""
-        reason = reason.strip() or "connection failed"
-        return f"no answer ({reason}); start the server or correct the tracking URI"
+    if found:
+        message = SERVER_MESSAGE.search(found[2] or "")
+        said = message[1] if message else re.sub(r"<[^>]*>|\s+", " ", found[2] or "").strip()
+        first_line = f"{found[1]}: {said}" if said else found[1]
+    first_line = first_line if len(first_line) <= MAX_REASON else f"{first_line[:MAX_REASON]}..."
+    if late := re.search(r"no whole answer within \d+ s|Read timed out", text):
+        return f"no answer ({late[0]}); see the server's log, or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds a try"
+    if re.search(r"Max retries exceeded|Connection aborted|Connection refused", text):
+        known = CONNECTION_REASON.search(text)
+        reason = next((group for group in known.groups() if group), "") if known else ""
+        return f"no answer ({reason.strip() or 'connection failed'}); start the server or correct the tracking URI"
     if "error code 401" in text or "401 Client Error" in text or "Unauthorized" in text:
         return f"login refused: {first_line}; {LOGIN_ADVICE}"
     if "Invalid Host header" in text:
         return f"{first_line}; start the server with --allowed-hosts naming this host with and without its port"
     if "error code 403" in text or "403 Client Error" in text or "PERMISSION_DENIED" in text:
         return f"not allowed: {first_line}; ask for write access to the experiment and the model, or {LOGIN_ADVICE}"
-    advice = next((advice for words, advice in ADVICE.items() if words in text), None)
+    advice = next((advice for words, advice in ADVICE.items() if re.search(words, text)), None)
     return f"{first_line}; {advice}" if advice else first_line
+
+
+def artifact_address(path: Path) -> str | None:
+    """Return the address of a pipeline's artifact that lies at ``path`` in a pod; None if it is no pod's artifact."""
+    for folder, scheme in ARTIFACT_FOLDERS.items():
+        if str(path).startswith(folder):
+            return scheme + str(path).removeprefix(folder)
+    return None
+
+
+def how_to_send(run_folder: Path) -> str:
+    """Return how MLflow gets what it lacks of a run. A pod's folder is gone with the pod, its artifact is not."""
+    address = artifact_address(run_folder)
+    if address:
+        return f"the pipeline's last task sends it, from {address}"
+    return f"`parity sync {shlex.quote(str(run_folder))}` sends it"
+
+
+def patiently(
+    work: Callable[[], Result], tracking_uri: Address | str, hours: float, say: Callable[[str], None]
+) -> Result:
+    """Do ``work``, again and from its beginning as long as MLflow is away.
+
+    That may be hours, since what MLflow gets may be the fruit of days.
+
+    Args:
+        work: What to do with MLflow. It must be as good done twice as once.
+        tracking_uri: The server's address, for what is said.
+        hours: How long to go on trying; 0 tries once.
+        say: Gets each reason for waiting once, and that the waiting is over.
+
+    Returns:
+        What ``work`` returns.
+
+    Raises:
+        DualGANError: MLflow refuses what no waiting mends (a login, a permission, an address), or it stayed away.
+    """
+    reasons: list[str] = []
+
+    def tell(state: RetryCallState) -> None:
+        assert state.outcome and state.next_action
+        reason = explain(state.outcome.exception() or RuntimeError(), tracking_uri)
+        if reason not in reasons:
+            reasons.append(reason)
+            say(f"{reason}; waiting for MLflow, up to {hours:g} h; next try in {state.next_action.sleep:.0f} s")
+
+    retrying = Retrying(
+        retry=retry_if_exception(may_pass),
+        wait=wait_exponential(FIRST_PAUSE, MAX_PAUSE),
+        stop=stop_after_delay(hours * 3600),
+        before_sleep=tell,
+        reraise=True,
+    )
+    try:
+        result = retrying(work)
+    except DualGANError:
+        raise
+    except Exception as error:
+        # MLflow raises whatever its client, its server or the network had to say.
+        waited = f"; MLflow was waited for, {hours:g} h" if reasons and may_pass(error) else ""
+        raise DualGANError(explain(error, tracking_uri) + waited) from error
+    if reasons:
+        say(f"MLflow answers again, and has everything; tries: {retrying.statistics['attempt_number']}")
+    return result

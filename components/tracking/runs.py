@@ -1,19 +1,29 @@
-"""The runs of MLflow: an experiment a dataset, a parent run a pipeline run, a child run a leg and seed."""
+"""The runs of MLflow: an experiment a dataset, a parent run a pipeline run, a child run a leg and seed.
+
+A server with basic auth answers 403, as if it were forbidden, to many a question about something that it does not
+have. So what looks for something here asks the one question that tells "not there" from "not allowed", with basic auth
+on and off, and lets MLflow's exception through for the latter.
+"""
 
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from components.tracking.role import Role
+from components.tracking.names import equals
 from components.tracking.store import artifact_location
 from dualgan.errors import BadInput, DualGANError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
+Role = Literal["reference", "candidate"]
 PARENT_TAG = "mlflow.parentRunId"
+# Limit of MLflow's REST API.
+TAG_LENGTH = 8000
+NOT_THERE, NOT_ALLOWED = "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,8 @@ class PipelineRun:
     pipeline_run_id: str
 
     def __post_init__(self) -> None:
-        _require_quotable("experiment", self.experiment)
-        _require_quotable("pipeline run id", self.pipeline_run_id)
+        _require_text("experiment", self.experiment)
+        _require_text("pipeline run id", self.pipeline_run_id)
 
 
 @dataclass(frozen=True)
@@ -39,18 +49,28 @@ class LegRun:
     runtime: str | None = None
 
     def __post_init__(self) -> None:
-        _require_quotable("leg", self.leg)
+        _require_text("leg", self.leg)
         if self.role not in ("reference", "candidate"):
             raise BadInput(f"role {self.role!r}: it is reference or candidate")
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which the run is found."""
+        return {
+            "leg": self.leg,
+            "seed": str(self.seed),
+            "role": self.role,
+            "pipeline_run_id": self.pipeline.pipeline_run_id,
+        }
 
-def _require_quotable(what: str, value: str) -> None:
-    if not value or any(character in value for character in "'\"`\\\n"):
-        raise BadInput(f"{what} {value!r}: it must be text without quotes, backslashes and line ends")
+
+def _require_text(what: str, value: str) -> None:
+    if not value.strip():
+        raise BadInput(f"{what} {value!r}: it must be text")
 
 
 def find_experiment(client: "MlflowClient", name: str) -> str | None:
-    """The id of an experiment, None where there is none; DualGANError where it was deleted."""
+    """Return the id of an experiment, None if there is none. Raises DualGANError if it was deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return None
@@ -63,7 +83,7 @@ def find_experiment(client: "MlflowClient", name: str) -> str | None:
 
 
 def open_experiment(client: "MlflowClient", name: str) -> str:
-    """The id of an experiment, created where it is missing."""
+    """Return the id of an experiment, created if it is missing."""
     found = find_experiment(client, name)
     if found is not None:
         return found
@@ -79,28 +99,68 @@ def open_experiment(client: "MlflowClient", name: str) -> str:
         return found
 
 
+def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
+    """Return the run, None if there is none that this account may read.
+
+    A look for a run that is not there is refused; a search among the runs that may be read finds nothing.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in (NOT_THERE, NOT_ALLOWED):
+            raise
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, equals("attributes.run_id", run_id), max_results=1)
+    return found[0] if found else None
+
+
+def version_with_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    """Return the version of the registered model ``name`` that has ``alias``; None if model or alias is not there.
+
+    A look for the alias itself is refused if the model is not there; a look for the model says which of the two it is.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == NOT_THERE:
+            return None
+        raise
+    version = model.aliases.get(alias)
+    return client.get_model_version(name, str(version)) if version else None
+
+
 def pipeline_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "list[Run]":
-    """The parent runs of a pipeline run, the oldest first: one, unless legs have just started together."""
-    return _search(client, experiment_id, f"tags.role = 'pipeline' and tags.pipeline_run_id = '{pipeline_run_id}'")
+    """Return the parent runs of a pipeline run, the oldest first: one, unless legs have just started together."""
+    return _runs_with(client, experiment_id, {"role": "pipeline", "pipeline_run_id": pipeline_run_id})
 
 
 def leg_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "list[Run]":
-    """The runs of all legs and seeds of a pipeline run, the oldest first."""
-    return _search(client, experiment_id, leg_filter(pipeline_run_id))
+    """Return the runs of all legs and seeds of a pipeline run, the oldest first."""
+    return [
+        run
+        for run in _runs_with(client, experiment_id, {"pipeline_run_id": pipeline_run_id})
+        if run.data.tags.get("leg")
+    ]
 
 
 def leg_filter(pipeline_run_id: str) -> str:
-    """The search filter that finds a pipeline run's legs, in the API and in the user interface."""
-    return f"tags.pipeline_run_id = '{pipeline_run_id}' and tags.leg != ''"
+    """Return the search filter that finds a pipeline run's legs in the user interface."""
+    return f"{equals('tags.pipeline_run_id', pipeline_run_id)} and tags.leg != ''"
 
 
-def _search(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run]":
-    runs = client.search_runs([experiment_id], query, order_by=["attributes.start_time ASC"])
-    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+def _runs_with(client: "MlflowClient", experiment_id: str, tags: Mapping[str, str]) -> "list[Run]":
+    query = " and ".join(equals(f"tags.{name}", value) for name, value in tags.items())
+    found = client.search_runs([experiment_id], query, order_by=["attributes.start_time ASC"])
+    same = [run for run in found if tags.items() <= run.data.tags.items()]
+    return sorted(same, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def open_pipeline_run(client: "MlflowClient", pipeline: PipelineRun, experiment_id: str) -> "Run":
-    """The parent run, created where it is missing.
+    """Return the parent run, created if it is missing.
 
     Legs in parallel pods may each create one: see settle_parent.
     """
@@ -113,8 +173,31 @@ def open_pipeline_run(client: "MlflowClient", pipeline: PipelineRun, experiment_
     return _oldest_or_new(client, lambda: pipeline_runs(client, experiment_id, identifier), create)
 
 
+def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "Run":
+    """Return the run of a leg and seed below its pipeline run, created if it is missing.
+
+    ``start_time`` is in milliseconds since 1970.
+    """
+    experiment_id = open_experiment(client, leg_run.pipeline.experiment)
+    parent = open_pipeline_run(client, leg_run.pipeline, experiment_id)
+    identity = {name: value for name, value in leg_run.tags.items() if name != "role"}
+
+    def create() -> "Run":
+        # A pipeline run that was interrupted goes on.
+        if parent.info.status != "RUNNING":
+            client.update_run(parent.info.run_id, status="RUNNING")
+        return client.create_run(
+            experiment_id,
+            start_time=start_time,
+            tags={**leg_run.tags, PARENT_TAG: parent.info.run_id},
+            run_name=f"{leg_run.leg} seed {leg_run.seed}",
+        )
+
+    return _oldest_or_new(client, lambda: _runs_with(client, experiment_id, identity), create)
+
+
 def settle_parent(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "Run | None":
-    """Leave one parent run, the oldest, with all legs below it; None where there is no parent run.
+    """Leave one parent run, the oldest, with all legs below it; return it, None if there is no parent run.
 
     Two legs that start in the same moment can each miss the other's parent run, so whoever finishes looks
     again.
@@ -131,8 +214,20 @@ def settle_parent(client: "MlflowClient", experiment_id: str, pipeline_run_id: s
     return kept
 
 
+def end_open_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> int:
+    """End as KILLED what is open of a pipeline run whose process is gone: its legs and itself; return how many."""
+    runs = [
+        *leg_runs(client, experiment_id, pipeline_run_id),
+        *pipeline_runs(client, experiment_id, pipeline_run_id),
+    ]
+    left_open = [run.info.run_id for run in runs if run.info.status in ("RUNNING", "SCHEDULED")]
+    for run_id in left_open:
+        client.set_terminated(run_id, "KILLED")
+    return len(left_open)
+
+
 def _oldest_or_new(client: "MlflowClient", find: "Callable[[], list[Run]]", create: "Callable[[], Run]") -> "Run":
-    """The oldest run that there is. Others that hold nothing go: of a parallel start, or of a request whose
+    """Return the oldest run that there is. Others that hold nothing go: of a parallel start, or of a request whose
     answer was lost, so that it was sent twice."""
     found = find()
     if not found:
@@ -152,27 +247,6 @@ def _delete(client: "MlflowClient", run: "Run") -> None:
         client.delete_run(run.info.run_id)
 
 
-def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "Run":
-    """The run of a leg and seed below its pipeline run, created where it is missing.
-
-    ``start_time`` is in milliseconds since 1970.
-    """
-    experiment_id = open_experiment(client, leg_run.pipeline.experiment)
-    parent = open_pipeline_run(client, leg_run.pipeline, experiment_id)
-    identifier = leg_run.pipeline.pipeline_run_id
-    query = f"{leg_filter(identifier)} and tags.leg = '{leg_run.leg}' and tags.seed = '{leg_run.seed}'"
-
-    def create() -> "Run":
-        return client.create_run(
-            experiment_id,
-            start_time=start_time,
-            tags={**identifying_tags(leg_run), PARENT_TAG: parent.info.run_id},
-            run_name=f"{leg_run.leg} seed {leg_run.seed}",
-        )
-
-    return _oldest_or_new(client, lambda: _search(client, experiment_id, query), create)
-
-
 def set_missing_tags(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> None:
     """Set the tags that ``run`` lacks or has with another value."""
     for name, value in tags.items():
@@ -180,20 +254,16 @@ def set_missing_tags(client: "MlflowClient", run: "Run", tags: Mapping[str, str]
             client.set_tag(run.info.run_id, name, value)
 
 
-def identifying_tags(leg_run: LegRun) -> dict[str, str]:
-    return {
-        "leg": leg_run.leg,
-        "seed": str(leg_run.seed),
-        "role": leg_run.role,
-        "pipeline_run_id": leg_run.pipeline.pipeline_run_id,
-    }
+def part_of(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the object ``name`` in what was read from a file, an empty one if there is none."""
+    found = content.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def environment_tags(options: Mapping[str, Any], runtime: str | None) -> dict[str, str]:
-    """What ran a leg and on which data, from its options.json; what is unknown is left out."""
-    environment = options.get("environment") or {}
-    device = environment.get("device") or {}
-    dataset = options.get("dataset") or {}
+    """Return what ran a leg and on which data, from its options.json; what is unknown is left out."""
+    environment, dataset = part_of(options, "environment"), part_of(options, "dataset")
+    device = part_of(environment, "device")
     commit = environment.get("git_commit")
     found = {
         "device": device.get("kind"),
@@ -209,4 +279,4 @@ def environment_tags(options: Mapping[str, Any], runtime: str | None) -> dict[st
         "dataset": dataset.get("name"),
         "dataset_digest": dataset.get("digest"),
     }
-    return {name: str(value) for name, value in found.items() if value is not None}
+    return {name: str(value)[:TAG_LENGTH] for name, value in found.items() if value is not None}

@@ -5,7 +5,9 @@ of images), so nothing is sent twice, whoever sent it and however that ended. A 
 by name and step: where a resumed training writes steps again, the points that were sent first stay.
 """
 
+import fcntl
 import json
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,36 +17,57 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from components.tracking.batches import metric_batches
-from components.tracking.event_reading import START, Event, Mark, events_after
-from components.tracking.final_artifacts import send_final_artifacts
-from components.tracking.measurements import event_metrics, milliseconds, summary_metrics, system_metrics
-from components.tracking.neighbours import SYSTEM_METRICS, find
-from components.tracking.placement import Placement, leg_run
-from components.tracking.runs import environment_tags, open_leg_run, set_missing_tags, settle_parent
-from components.tracking.step_images import LOGGED_IMAGES_TAG, send_step_images, stored_images
+from components.tracking.events import (
+    START,
+    Event,
+    Mark,
+    events_after,
+    metric_batches,
+    summary_metrics,
+    system_key,
+    training_key,
+)
+from components.tracking.images import LOGGED_IMAGES_TAG, send_final_artifacts, send_step_images, stored_images
+from components.tracking.placement import SYSTEM_METRICS, TARGET, Placement, find, leg_run, read_placement
+from components.tracking.runs import (
+    LegRun,
+    end_open_runs,
+    environment_tags,
+    open_leg_run,
+    part_of,
+    pipeline_runs,
+    set_missing_tags,
+    settle_parent,
+)
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import BadInput
-from dualgan.run_folder import RunFolder, read_json, step_of
+from dualgan.json_files import DamagedFile, read_json
+from dualgan.run_folder import RunFolder, step_of
 
 # Limits of MLflow's REST API, per request.
 PARAMS_PER_BATCH = 100
 PARAM_LENGTH = 6000
+MAX_STEPS = 2**53
 DATASET_DIGEST_LENGTH = 36
+
+# What the trainer holds while it works in a run folder; its text ends with the machine's name.
+TRAINER_LOCK, MAX_HOLDER = ".lock", 1000
 
 # In MLflow's words.
 GONE = "must be in the 'active' state"
 RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+RUNNING, FAILED, KILLED = "RUNNING", "FAILED", "KILLED"
 
 
 @dataclass
 class Sent:
-    """How much was sent."""
+    """How much was sent. ``ended`` is 1 if with that the run, which had been open, has ended."""
 
     params: int = 0
     metrics: int = 0
     images: int = 0
     files: int = 0
+    ended: int = 0
 
     def __bool__(self) -> bool:
         return any((self.params, self.metrics, self.images, self.files))
@@ -61,20 +84,30 @@ class _Server:
     last_steps: dict[str, int]
     images: dict[str, tuple[str, int]]
     has_images_tag: bool = False
+    has_open_parent: bool = False
 
 
 class RunFolderSync:
-    """Brings one MLflow run level with one run folder; ``on_progress`` gets the bytes read of its events."""
+    """Brings one MLflow run level with one run folder.
+
+    Args:
+        run_folder: What the trainer writes.
+        placement: Where it belongs in MLflow.
+        on_progress: Gets the bytes read of its events.
+        dead_is: Status of a run whose training process is gone and left no summary.
+    """
 
     def __init__(
         self,
         run_folder: Path,
         placement: Placement,
         on_progress: Callable[[int], None] = lambda position: None,
+        dead_is: str = FAILED,
     ) -> None:
         self._folder = RunFolder(run_folder)
         self._placement = placement
         self._on_progress = on_progress
+        self._dead_is = dead_is
         self.tracking_uri = resolve_tracking_uri(placement.tracking_uri)
         self._client: MlflowClient = None
         self._server: _Server | None = None
@@ -90,14 +123,20 @@ class RunFolderSync:
         return str(self._server.run.info.run_id) if self._server else None
 
     @property
-    def experiment_id(self) -> str | None:
-        return str(self._server.run.info.experiment_id) if self._server else None
+    def leg_run(self) -> LegRun:
+        """The leg's run that the folder belongs to. Raises BadInput if neither placement nor options.json tells."""
+        return leg_run(self._placement, self._options or self._read(self._folder.options), self._folder.path)
 
     def step(self, ended: bool = False) -> Sent:
-        """Send what MLflow does not have yet. ``ended``: the training process is gone.
+        """Send what MLflow does not have yet; nothing before the trainer has written options.json and an event.
 
-        Nothing is sent before the trainer has written options.json and its first event. Raises MLflow's
-        exceptions and BadInput; after any, the next step goes on where the server says that it stopped.
+        Args:
+            ended: The training process is gone.
+
+        Raises:
+            BadInput: The folder holds what no trainer wrote.
+            MlflowException: As MLflow's client raises it. After any error, the next step goes on where the server says
+                that it stopped.
         """
         first = next(events_after(self._folder.events, START), None)
         if first is None or not self._folder.options.is_file():
@@ -111,13 +150,20 @@ class RunFolderSync:
         # Someone deleted the run or its experiment: what the server says now is what the user needs to hear.
         return self.step(ended)
 
+    def end_pipeline_run(self) -> int:
+        """End as KILLED what is open of the pipeline run, which nobody works on any more; return how many runs."""
+        if self._server is None:
+            return 0
+        experiment_id = self._server.run.info.experiment_id
+        return end_open_runs(self._client, experiment_id, self.leg_run.pipeline.pipeline_run_id)
+
     def _send_all(self, first_event: Event, ended: bool) -> Sent:
         sent = Sent()
         options = self._read(self._folder.options)
         if self._client is None:
             self._client = connect(self.tracking_uri)
         if self._server is None or options != self._options:
-            self._server = self._connect(options, milliseconds(first_event))
+            self._server = self._connect(options, first_event.milliseconds)
             # From the start: the server knows best what it has, and may have lost some of it meanwhile.
             self._mark = self._system_mark = START
             sent.params = self._send_description(self._server, options)
@@ -125,7 +171,9 @@ class RunFolderSync:
         sent.metrics = self._send_metrics(self._server) + self._send_system_metrics(self._server)
         sent.images = self._send_images(self._server, ended)
         sent.files = self._send_files(self._server, ended)
+        was_open = self._server.run.info.status == RUNNING
         sent.metrics += self._send_end(self._server, ended, new_points=sent.metrics > 0)
+        sent.ended = int(was_open and self._server.run.info.status != RUNNING)
         return sent
 
     def _connect(self, options: Mapping[str, Any], start_time: int) -> _Server:
@@ -140,14 +188,14 @@ class RunFolderSync:
 
     def _send_description(self, server: _Server, options: Mapping[str, Any]) -> int:
         run_id, data = server.run.info.run_id, server.run.data
-        params = {name: _text(value)[:PARAM_LENGTH] for name, value in (options.get("options") or {}).items()}
+        params = {name: _text(value)[:PARAM_LENGTH] for name, value in part_of(options, "options").items()}
         new = [Param(name, value) for name, value in params.items() if name not in data.params]
         for start in range(0, len(new), PARAMS_PER_BATCH):
             self._client.log_batch(run_id, params=new[start : start + PARAMS_PER_BATCH])
         # MLflow never changes a parameter: what a resumed training changed is a tag.
         changed = {f"resumed.{name}": value for name, value in params.items() if data.params.get(name, value) != value}
         set_missing_tags(self._client, server.run, changed)
-        dataset = _dataset(options.get("dataset") or {})
+        dataset = _dataset(part_of(options, "dataset"))
         if dataset and not server.run.inputs.dataset_inputs:
             inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
             try:
@@ -160,7 +208,7 @@ class RunFolderSync:
     def _send_metrics(self, server: _Server) -> int:
         sent = 0
         events = self._observed(events_after(self._folder.events, self._mark))
-        for batch, mark in metric_batches(events, self._mark, server.last_steps, event_metrics):
+        for batch, mark in metric_batches(events, self._mark, server.last_steps, training_key):
             sent += self._send_batch(server, batch)
             self._mark = mark
             self._on_progress(mark.position)
@@ -169,7 +217,7 @@ class RunFolderSync:
     def _send_system_metrics(self, server: _Server) -> int:
         sent = 0
         events = events_after(find(self._folder.path, SYSTEM_METRICS), self._system_mark)
-        for batch, mark in metric_batches(events, self._system_mark, server.last_steps, system_metrics):
+        for batch, mark in metric_batches(events, self._system_mark, server.last_steps, system_key):
             sent += self._send_batch(server, batch)
             self._system_mark = mark
         return sent
@@ -182,12 +230,12 @@ class RunFolderSync:
     def _observed(self, events: Iterable[tuple[Event, Mark]]) -> Iterator[tuple[Event, Mark]]:
         for event, mark in events:
             self._last_event = event
-            if event.get("type") == "sample":
-                self._sampled.setdefault(int(event["step"]), milliseconds(event))
+            if event.type == "sample":
+                self._sampled.setdefault(event.step, event.milliseconds)
             yield event, mark
 
     def _send_images(self, server: _Server, ended: bool) -> int:
-        last_step = int(self._last_event["step"]) if self._last_event else -1
+        last_step = self._last_event.step if self._last_event else -1
         complete = ended or self._summary() is not None
         run_id, sent = server.run.info.run_id, 0
         for folder in sorted(self._folder.samples.glob("step-*")):
@@ -206,55 +254,107 @@ class RunFolderSync:
         folders = sorted(self._folder.samples.glob("step-*"), key=lambda folder: step_of(folder.name) or 0)
         if not folders or not (ended or self._summary() is not None):
             return 0
-        leg = leg_run(self._placement, self._options or {}, self._folder.path)
+        leg = self.leg_run
         title = f"DualGAN samples of leg {leg.leg}, seed {leg.seed}"
         return send_final_artifacts(self._client, server.run.info.run_id, folders[-1], title)
 
     def _send_end(self, server: _Server, ended: bool, new_points: bool) -> int:
-        """Summary numbers and status; the run is RUNNING again where an interrupted training goes on."""
-        run_id, event = server.run.info.run_id, self._last_event
-        summary = self._summary()
+        """Send summary numbers and status; the run is RUNNING again if an interrupted training goes on."""
+        event, summary = self._last_event, self._summary()
         if summary is None or event is None:
             if ended or new_points:
-                self._set_status(server, "FAILED" if ended else "RUNNING")
+                self._set_status(server, self._dead_is if ended else RUNNING)
             return 0
         metrics = [
             metric
-            for metric in summary_metrics(summary, milliseconds(event))
+            for metric in summary_metrics(summary, _steps(summary), event.milliseconds)
             if metric.step > server.last_steps.get(metric.key, -1)
         ]
         if metrics:
-            self._client.log_batch(run_id, metrics=metrics)
+            self._client.log_batch(server.run.info.run_id, metrics=metrics)
             server.last_steps.update((metric.key, metric.step) for metric in metrics)
-        self._set_status(server, RUN_STATUS.get(str(summary.get("status")), "FAILED"))
+        self._set_status(server, RUN_STATUS.get(str(summary.get("status")), FAILED))
         return len(metrics)
 
     def _set_status(self, server: _Server, status: str) -> None:
         info = server.run.info
+        pipeline_run_id = self.leg_run.pipeline.pipeline_run_id
+        if status == RUNNING and not server.has_open_parent:
+            for parent in pipeline_runs(self._client, info.experiment_id, pipeline_run_id):
+                if parent.info.status == KILLED:
+                    self._client.update_run(parent.info.run_id, status=RUNNING)
+            server.has_open_parent = True
         if info.status == status:
             return
-        if status == "RUNNING":
+        if status == RUNNING:
             self._client.update_run(info.run_id, status=status)
         else:
-            end = milliseconds(self._last_event) if self._last_event else None
+            end = self._last_event.milliseconds if self._last_event else None
             self._client.set_terminated(info.run_id, status, end)
-            pipeline_run_id = leg_run(self._placement, self._options or {}, self._folder.path).pipeline.pipeline_run_id
-            settle_parent(self._client, info.experiment_id, pipeline_run_id)
+            parent = settle_parent(self._client, info.experiment_id, pipeline_run_id)
+            # A training that is no part of a pipeline has nobody else to end its parent.
+            if parent and not self._placement.pipeline_run_id:
+                self._client.set_terminated(parent.info.run_id, status, end)
+                server.has_open_parent = False
         server.run = self._client.get_run(info.run_id)
 
     def _summary(self) -> dict[str, Any] | None:
-        """summary.json; None where it is missing or older than a training that was resumed."""
+        """Return summary.json; None if it is missing or older than a training that was resumed."""
         if not self._folder.summary.is_file() or self._last_event is None:
             return None
         summary = self._read(self._folder.summary)
-        resumed = self._last_event.get("type") == "resumed" or self._last_event["step"] > (summary.get("steps") or 0)
+        resumed = self._last_event.type == "resumed" or self._last_event.step > _steps(summary)
         return None if resumed else summary
 
     def _read(self, file: Path) -> dict[str, Any]:
         try:
             return read_json(file)
-        except ValueError as error:
-            raise BadInput(f"{file}: not a JSON object ({error}); it was not written by the trainer") from None
+        except DamagedFile as error:
+            raise BadInput(f"{error}; it was not written by the trainer") from None
+
+
+def is_abandoned(run_folder: Path) -> bool:
+    """Return whether a trainer worked in the folder and none does any more: its lock ends with its process.
+
+    False if that cannot be told, as of a folder that was copied from another machine.
+    """
+    try:
+        with (run_folder / TRAINER_LOCK).open(encoding="utf-8", errors="replace") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return file.read(MAX_HOLDER).strip().endswith(f" on {platform.node()}")
+    except OSError:
+        return False
+
+
+def end_interrupted(folder: Path) -> int:
+    """Send what is left of trainings whose pipeline or trainer is gone, and end what it left open in MLflow as KILLED.
+
+    Repeated, it finds nothing to do. The caller knows that no process works on the folder any more.
+
+    Args:
+        folder: A run folder, or any folder above, such as that of a pipeline's run.
+
+    Returns:
+        How many runs of MLflow were ended, parent runs of pipelines included.
+
+    Raises:
+        BadInput: A run folder holds what no trainer wrote.
+        MlflowException: As MLflow's client raises it.
+    """
+    ended, syncs = 0, {}
+    for options in sorted(folder.rglob("options.json")):
+        run = RunFolder(options.parent)
+        # Only what was followed; beside a run folder's own options there are those of its model.
+        if run.events.is_file() and find(run.path, TARGET).is_file():
+            sync = RunFolderSync(run.path, read_placement(run.path).with_environment(), dead_is=KILLED)
+            ended += sync.step(ended=True).ended
+            syncs[sync.tracking_uri, sync.leg_run.pipeline] = sync
+    return ended + sum(sync.end_pipeline_run() for sync in syncs.values())
+
+
+def _steps(summary: Mapping[str, Any]) -> int:
+    steps = summary.get("steps")
+    return steps if isinstance(steps, int) and 0 <= steps < MAX_STEPS else 0
 
 
 def _text(value: object) -> str:

@@ -5,20 +5,21 @@ the samples go into a file beside the run folder, ``runs/gpu.system.jsonl`` of `
 MLflow by the same sync as the losses: an outage loses none.
 """
 
+import contextlib
 import json
 import logging
 import os
+import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psutil
 
-from components.tracking.neighbours import SYSTEM_METRICS, neighbour
-from components.tracking.npu_smi import is_installed, npu_metrics
+from components.tracking.placement import SYSTEM_METRICS, neighbour
+from dualgan import npu_smi
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +34,17 @@ Source = Callable[[], dict[str, float]]
 
 
 def system_metrics_file(run_folder: Path) -> Path:
+    """Return the file beside a run folder that the samples go into."""
     return neighbour(run_folder, SYSTEM_METRICS)
 
 
 def is_switched_on() -> bool:
+    """Return whether MLflow's own variable does not switch them off."""
     return os.environ.get(SWITCH, "true").lower() not in ("false", "0")
 
 
 def sampling_interval() -> float:
-    """Seconds between two samples; MLflow's variable where it holds a number above zero."""
+    """Return the seconds between two samples: those of MLflow's variable if it holds a number above zero."""
     try:
         seconds = float(os.environ.get(INTERVAL_VARIABLE) or INTERVAL)
     except ValueError:
@@ -50,7 +53,7 @@ def sampling_interval() -> float:
 
 
 def sources() -> list[Source]:
-    """What can be measured on this machine."""
+    """Return what can be measured on this machine."""
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
@@ -65,8 +68,8 @@ def sources() -> list[Source]:
             found.append(_of_monitor(accelerator()))
         except Exception as error:
             logger.debug("no metrics of %s: %s", accelerator.__name__, error)
-    if is_installed():
-        found.append(npu_metrics)
+    if shutil.which("npu-smi"):
+        found.append(npu_smi.metrics)
     return found
 
 
@@ -80,65 +83,70 @@ def _of_monitor(monitor: Any) -> Source:
     return sample
 
 
-class SystemMetricsRecorder:
+def recording(run_folder: Path) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which system metrics are recorded beside ``run_folder``, unless they are switched off."""
+    measured = sources() if is_switched_on() else []
+    if not measured:
+        return contextlib.nullcontext()
+    return recorded(system_metrics_file(run_folder), measured, sampling_interval())
+
+
+@contextlib.contextmanager
+def recorded(file: Path, measured: Sequence[Source], interval: float = INTERVAL) -> Iterator[None]:
     """Within ``with``, a line with a sample of all ``measured`` goes into ``file`` every ``interval`` seconds.
 
     The first comes after a second at most, the last on leaving. A line is an event as of events.jsonl, of type
     "system"; its step is the number of samples before it, and goes on where the file ends. Nothing is raised: a source
     that fails is left out of that sample, and a file that cannot be written ends the recording.
     """
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=_record, args=(file, measured, interval, ended), name="system metrics", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(SECONDS_TO_END)
 
-    def __init__(self, file: Path, measured: Sequence[Source], interval: float = INTERVAL) -> None:
-        self._file = file
-        self._sources = measured
-        self._interval = interval
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._record, name="system metrics", daemon=True)
-        self._failed: set[str] = set()
 
-    def __enter__(self) -> "SystemMetricsRecorder":
-        self._thread.start()
-        return self
+def _record(file: Path, measured: Sequence[Source], interval: float, ended: threading.Event) -> None:
+    failed: set[str] = set()
+    try:
+        step = _repaired_length(file)
+        with file.open("a", encoding="utf-8") as output:
+            # Shares of time are of the time between two samples.
+            is_last = ended.wait(min(1.0, interval))
+            while True:
+                event = {"type": EVENT_TYPE, "step": step, "time": time.time(), "metrics": _sample(measured, failed)}
+                output.write(json.dumps(event) + "\n")
+                output.flush()
+                step += 1
+                if is_last:
+                    return
+                is_last = ended.wait(interval)
+    except OSError as error:
+        logger.warning("%s: no more system metrics: %s", file, error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join(SECONDS_TO_END)
 
-    def _record(self) -> None:
+def _repaired_length(file: Path) -> int:
+    """Return the number of lines in the file, without a last one that a killed process left unfinished."""
+    if not file.is_file():
+        return 0
+    content = file.read_bytes()
+    os.truncate(file, content.rfind(b"\n") + 1)
+    return content.count(b"\n")
+
+
+def _sample(measured: Sequence[Source], failed: set[str]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for source in measured:
         try:
-            step = self._repaired_length()
-            with self._file.open("a", encoding="utf-8") as file:
-                # Shares of time are of the time between two samples.
-                ended = self._ended.wait(min(1.0, self._interval))
-                while True:
-                    event = {"type": EVENT_TYPE, "step": step, "time": time.time(), "metrics": self._sample()}
-                    file.write(json.dumps(event) + "\n")
-                    file.flush()
-                    step += 1
-                    if ended:
-                        return
-                    ended = self._ended.wait(self._interval)
-        except OSError as error:
-            logger.warning("%s: no more system metrics: %s", self._file, error)
-
-    def _repaired_length(self) -> int:
-        """The number of lines in the file, without a last one that a killed process left unfinished."""
-        if not self._file.is_file():
-            return 0
-        content = self._file.read_bytes()
-        os.truncate(self._file, content.rfind(b"\n") + 1)
-        return content.count(b"\n")
-
-    def _sample(self) -> dict[str, float]:
-        metrics: dict[str, float] = {}
-        for source in self._sources:
-            try:
-                metrics.update(source())
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                if reason not in self._failed:
-                    self._failed.add(reason)
-                    logger.warning("a part of the system metrics is missing: %s", reason)
-        return metrics
+            metrics.update(source())
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            if reason not in failed:
+                failed.add(reason)
+                logger.warning("a part of the system metrics is missing: %s", reason)
+    return metrics

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
+from components.tracking.comparison_view import has_view, view_key
 from components.tracking.links import comparison_url, view_url
-from components.tracking.saved_view import has_view, view_key
-from components.tracking.store import connect, store_uri
+from components.tracking.store import connect, set_up, store_uri
 from dualgan.errors import BadInput, DualGANError
 
 HOST = "127.0.0.1"
@@ -32,14 +32,20 @@ SERVER_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DIS
 
 @contextlib.contextmanager
 def serve(store: Path, port: int | None = None) -> Iterator[str]:
-    """A server of ``store`` on the loopback interface: yields its address, and stops all of it on leaving.
+    """Serve ``store`` on the loopback interface: yield the address, and stop all of the server on leaving.
 
-    Without ``port`` it takes 5000, or a free one where that is taken. BadInput where the store or the port
-    cannot be used; DualGANError, with the last line of its log, where the server does not start.
+    Args:
+        store: The folder of a local store.
+        port: By default 5000, or a free one if that is taken.
+
+    Raises:
+        BadInput: The store or the port cannot be used.
+        DualGANError: The server does not start; the message has the last line of its log.
     """
     if not (store / "mlflow.db").is_file():
         raise BadInput(f"{store}: nothing tracked yet; `make run` first")
     address = f"http://{HOST}:{_choose_port(port)}"
+    set_up(store / "mlflow.db")
     log = store / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -57,7 +63,7 @@ def serve(store: Path, port: int | None = None) -> Iterator[str]:
 
 
 def newest_comparison(store: Path, address: str) -> str | None:
-    """The page that compares the legs of the newest pipeline run in ``store``, None where there is none."""
+    """Return the page that compares the legs of the newest pipeline run in ``store``, None if there is none."""
     client = connect(store_uri(store))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(

@@ -6,16 +6,18 @@ its artifacts can still fail: a task that has read them deletes it.
 """
 
 import contextlib
-import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
 
 from components.common.errors import TransferBroken
 from components.common.s3 import client, failures, objects_below, parse_address, read_object
 from dualgan.errors import DualGANError
+from dualgan.json_files import parse_object
 from dualgan.run_folder import RunFolder, step_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,24 @@ POLL_SECONDS = 5.0
 NOTE = "latest.json"
 # It names every picture.
 MAX_NOTE_BYTES = 16 << 20
+
+
+def _within(name: str) -> str:
+    parts = name.split("/")
+    if "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{name!r} is no file of a run folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_within)]
+
+
+class Note(BaseModel):
+    """What is whole in S3: the newest checkpoint's name, its files, and the pictures drawn until then."""
+
+    checkpoint: Annotated[str, Field(pattern=r"^step-\d{1,12}$")]
+    files: Annotated[list[FileName], Field(min_length=1)]
+    pictures: list[FileName] = []
 
 
 def training_uri(checkpoints: str, pipeline_run_id: str, leg: str, seed: int) -> str | None:
@@ -68,26 +88,20 @@ class CheckpointMirror:
             note = self._read_note()
             unfinished = self._run.with_name(f"{self._run.name}.restoring")
             shutil.rmtree(unfinished, ignore_errors=True)
-            pictures = {name: name for name in note.get("pictures", [])}
-            for name, key in {**{name: f"{note['checkpoint']}/{name}" for name in note["files"]}, **pictures}.items():
+            pictures = {name: name for name in note.pictures}
+            for name, key in {**{name: f"{note.checkpoint}/{name}" for name in note.files}, **pictures}.items():
                 target = unfinished / name
-                if not target.resolve().is_relative_to(unfinished.resolve()):
-                    raise DualGANError(f"{self._address}: names a file outside of the run folder: {name}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._s3.download_file(self._address.bucket, f"{self._prefix}{key}", str(target))
         shutil.rmtree(self._run, ignore_errors=True)
         unfinished.replace(self._run)
-        self._newest, self._pictures = str(note["checkpoint"]), set(pictures)
+        self._newest, self._pictures = note.checkpoint, set(pictures)
         return self._newest
 
-    def _read_note(self) -> dict[str, Any]:
+    def _read_note(self) -> Note:
         content = read_object(self._s3, self._address.bucket, self._prefix + NOTE, MAX_NOTE_BYTES)
-        try:
-            note = json.loads(content)
-            if isinstance(note["checkpoint"], str) and all(isinstance(name, str) for name in note["files"]):
-                return dict(note)
-        except (ValueError, KeyError, TypeError):
-            pass
+        with contextlib.suppress(ValueError):
+            return Note.model_validate(parse_object(content, NOTE, MAX_NOTE_BYTES))
         raise DualGANError(f"{self._address}/{NOTE}: names no checkpoint; delete it, and the training begins again")
 
     def upload(self) -> str | None:
@@ -115,9 +129,9 @@ class CheckpointMirror:
                 self._upload_pictures(step_of(checkpoint.name) or 0)
             except FileNotFoundError:
                 return None
-            content = {"checkpoint": checkpoint.name, "files": names, "pictures": sorted(self._pictures)}
-            note = json.dumps(content)
-            self._s3.put_object(Bucket=self._address.bucket, Key=self._prefix + NOTE, Body=note.encode())
+            note = Note(checkpoint=checkpoint.name, files=names, pictures=sorted(self._pictures))
+            content = note.model_dump_json().encode()
+            self._s3.put_object(Bucket=self._address.bucket, Key=self._prefix + NOTE, Body=content)
             self._newest = checkpoint.name
             self._delete_checkpoints(but=self._newest)
         return self._newest

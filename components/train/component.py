@@ -26,12 +26,10 @@ def train(
     from pathlib import Path
 
     from components.common.metadata import artifact_metadata
-    from components.tracking.neighbours import take_along
-    from components.tracking.placement import Placement
+    from components.tracking.placement import Placement, take_along
     from components.train.checkpoint_mirror import training_uri
-    from components.train.figures import figures
     from components.train.leg import leg_settings
-    from components.train.train import train
+    from components.train.train import figures, train
 
     place = Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id)
     summary = train(

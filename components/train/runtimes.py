@@ -1,31 +1,32 @@
 """Runtimes: which Python interpreter runs the trainer."""
 
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
+from dualgan.errors import BadInput
 
 RUNTIMES = ("tf1", "tf2")
 WORKING_TREE = Path(__file__).resolve().parents[2]
 TF1_VENV = WORKING_TREE / ".venv-tf1"
 # Written into the environment last.
 READY = "ready"
+# What variables of S3 and MLflow begin with, passwords among them.
+KEYS = ("AWS_", "MLFLOW_", "KFP_")
 # A container image that holds the second runtime says with this where it is.
 TF1_VARIABLE = "DUALGAN_TF1_PYTHON"
 
 
 def is_set_up(runtime: str) -> bool:
-    """Whether ``runtime`` can be used here; an environment that was only half made does not count."""
+    """Return whether ``runtime`` can be used here; an environment that was only half made does not count."""
     if runtime != "tf1":
         return runtime == "tf2"
     return _tf1_python().is_file() and (TF1_VARIABLE in os.environ or (TF1_VENV / READY).is_file())
 
 
 def python_of(runtime: str) -> Path:
-    """The interpreter of ``runtime``. Raises BadInput, saying what was looked for, where it is missing."""
+    """Return the interpreter of ``runtime``. Raises BadInput, saying what was looked for, if it is missing."""
     if runtime not in RUNTIMES:
         raise BadInput(f"runtime {runtime}: must be one of {', '.join(RUNTIMES)}")
     if runtime == "tf2":
@@ -39,35 +40,19 @@ def python_of(runtime: str) -> Path:
 
 
 def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a trainer process: this one's, where dualgan imports and output is not held back."""
+    """Return the environment of a trainer process: this one's without keys, and with what dualgan needs to import.
+
+    The trainer decodes pictures of strangers, and speaks with no server.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(KEYS)}
     paths = [str(WORKING_TREE / "components"), os.environ.get("PYTHONPATH", "")]
     return {
-        **os.environ,
+        **inherited,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **variables,
     }
-
-
-def trainer_failure(leg: str, exit_code: int, errors: str) -> DualGANError:
-    """The error that a trainer process ended with: what killed it, or in its own words what it said last."""
-    kind = BadInput if exit_code == EXIT_BAD_INPUT else DualGANError
-    return kind(f"leg {leg}: {_reason(exit_code, errors)}")
-
-
-def _reason(exit_code: int, errors: str) -> str:
-    # Libraries may go on after the trainer's own last line.
-    lines = errors.strip().splitlines() or [""]
-    last = ([line for line in lines if line.startswith("error: ")] or lines)[-1].removeprefix("error: ")
-    # A shell reports a signal as 128 and its number.
-    number = -exit_code if exit_code < 0 else exit_code - 128
-    if number == signal.SIGKILL:
-        return "killed (signal 9), out of memory?"
-    if number in signal.valid_signals():
-        killed = f"killed (signal {number}, {signal.strsignal(number)})"
-        return f"{killed}: {last}" if last else killed
-    return last or f"exit code {exit_code}, no reason given"
 
 
 def _tf1_python() -> Path:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from components.common.console import print_status
-from components.tracking.live import follow_in_background
+from components.tracking.follower import follow_in_background
 from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import mirrored
-from components.train.command import checked_options
-from components.train.commit import code_commit
-from components.train.leg import LegSettings
+from components.train.code_version import code_commit
+from components.train.leg import LegSettings, checked_options
 from components.train.runtimes import python_of
 from components.train.trainer_process import run_trainer
 from dualgan.run_folder import RunFolder, read_json
@@ -66,6 +65,9 @@ def train(
     )
     place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
     title = f"train {leg.name} seed {seed}"
+    if model and RunFolder(model).checkpoints.is_dir() and not RunFolder(run).checkpoints.exists():
+        # An earlier try was ended just after its training: the trainer finds that there is nothing left to do.
+        shutil.move(RunFolder(model).checkpoints, RunFolder(run).checkpoints)
     with mirrored(run, checkpoint_uri, print_status), follow_in_background(run, place, title, print_status):
         run_trainer(leg, title, options, retries)
     if model:
@@ -81,6 +83,19 @@ def split_off_model(run: Path, model: Path) -> None:
     model.mkdir(parents=True, exist_ok=True)
     shutil.copy(source.options, target.options)
     shutil.move(source.checkpoints, target.checkpoints)
+
+
+def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dozen figures of a summary.json that a reader of a pipeline's page looks for; None if not measured."""
+    losses, times = summary.get("final_loss") or {}, summary.get("time") or {}
+    same = ("steps", "epochs", "min_loss", "sec_per_step", "images_per_sec")
+    memory = ("peak_memory_bytes", "peak_device_memory_bytes")
+    return {
+        **{name: summary.get(name) for name in (*same, *memory)},
+        "final_A_loss": losses.get("A_loss"),
+        "final_B_loss": losses.get("B_loss"),
+        "seconds": times.get("total"),
+    }
 
 
 def _in_words(summary: Mapping[str, Any]) -> str:

@@ -65,8 +65,8 @@ class Cluster:
                 raise Unknown(f"you may not ask {service} of {namespace}; see --endpoint, --tracking-uri") from None
             return int(error.status), str(error.body)
 
-    def allows(self, namespace: str, account: str, verb: str, resource: str) -> bool:
-        """Whether a service account may ``verb`` a resource in its namespace."""
+    def can_i(self, namespace: str, account: str, verb: str, resource: str) -> bool:
+        """Return whether a service account may ``verb`` a resource in its namespace."""
         user = f"system:serviceaccount:{namespace}:{account}"
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
         attributes = {"namespace": namespace, "verb": verb, "resource": resource}

@@ -4,12 +4,9 @@ import json
 import re
 from typing import Any
 
-import yaml
-
-from dualgan.errors import DualGANError
-from pipelines.doctor.check import APPLY, Check, Checks, Place, container, placeholder, secret, within
-from pipelines.doctor.cluster import Cluster
-from pipelines.doctor.needs import Needs
+from components.common.yaml_files import parse_yaml
+from dualgan.errors import BadInput, DualGANError
+from pipelines.doctor.check import APPLY, Check, Checks, Examination, container, placeholder, within
 from pipelines.kfp_api import KfpApi, Lost, endpoint
 
 # Its launcher runs on the node of a task, and Ascend servers are arm64: the first release with such images.
@@ -18,28 +15,29 @@ ON_ERROR, ON_FAILURE = "a node that is lost", "a trainer that dies"
 RETRIED = {"Always": {ON_ERROR, ON_FAILURE}, "OnError": {ON_ERROR}, "OnFailure": {ON_FAILURE}, "": {ON_FAILURE}}
 
 
-def kfp_api(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def kfp_api(at: Examination) -> Checks:
     """Whether KFP answers: at an address that is given, with the user's login, else as the service ml-pipeline."""
-    advice = f"kubectl logs -n {place.kfp} deployment/ml-pipeline; is KFP elsewhere: --kfp-namespace, --endpoint"
+    namespace = at.place.kfp
+    advice = f"kubectl logs -n {namespace} deployment/ml-pipeline; is KFP elsewhere: --kfp-namespace, --endpoint"
     try:
-        many = _asked_from_here(place)
+        many = _asked_from_here(at)
     except DualGANError as error:
         yield Check("KFP API", "missing", str(error), advice)
         return
     if many is None:
-        status, body = cluster.ask_service(place.kfp, "ml-pipeline:8888", "/apis/v2beta1/healthz")
+        status, body = at.cluster.ask_service(namespace, "ml-pipeline:8888", "/apis/v2beta1/healthz")
         if status != 200 or not body.startswith("{"):
-            yield Check("KFP API", "missing", f"ml-pipeline of {place.kfp} does not answer ({status})", advice)
+            yield Check("KFP API", "missing", f"ml-pipeline of {namespace} does not answer ({status})", advice)
             return
         many = bool(json.loads(body).get("multi_user"))
     yield Check("KFP API", "ok", f"answers; for {'many users' if many else 'one user'}")
 
 
-def _asked_from_here(place: Place) -> bool | None:
+def _asked_from_here(at: Examination) -> bool | None:
     """Whether KFP has many users, None if its address is not given or not to be reached from here."""
-    if not place.kfp_address:
+    if not at.place.kfp_address:
         return None
-    api = KfpApi(endpoint(place.kfp_address, place.runs, retries=0))
+    api = KfpApi(endpoint(at.place.kfp_address, at.place.runs, retries=0))
     try:
         many = api.has_many_users()
         # What a submission asks first, with the login that it has.
@@ -49,9 +47,9 @@ def _asked_from_here(place: Place) -> bool | None:
     return many
 
 
-def kfp_version(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def kfp_version(at: Examination) -> Checks:
     """The release, which KFP's API does not tell: the tag of its server's image."""
-    image = "".join(one["image"] for one in _server(cluster, place).get("containers", [])[:1])
+    image = "".join(one["image"] for one in _server(at).get("containers", [])[:1])
     found = re.search(r":v?(\d+)\.(\d+)[^@]*", image)
     oldest = ".".join(map(str, OLDEST))
     if not found:
@@ -63,32 +61,33 @@ def kfp_version(cluster: Cluster, place: Place, needs: Needs) -> Checks:
         yield Check("KFP version", "ok", found[0].strip(":"))
 
 
-def priority_of_runs(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def priority_of_runs(at: Examination) -> Checks:
     """The priority class that KFP's server gives to every run: one that is not there stops them all."""
-    containers = _server(cluster, place).get("containers", [])
-    variables = {one["name"]: one.get("value") for started in containers for one in started.get("env", [])}
+    subject, patch = "priority of runs", "COMPILED_PIPELINE_SPEC_PATCH"
+    variables = {
+        one["name"]: one.get("value") for part in _server(at).get("containers", []) for one in part.get("env", [])
+    }
     try:
-        name = within(json.loads(variables.get("COMPILED_PIPELINE_SPEC_PATCH") or "{}"), "podPriorityClassName")
+        name = within(json.loads(variables.get(patch) or "{}"), "podPriorityClassName")
         if not isinstance(name, str | None):
             raise ValueError(name)
     except ValueError:
-        yield Check("priority of runs", "missing", "COMPILED_PIPELINE_SPEC_PATCH of KFP's API server is no JSON object")
+        yield Check(subject, "missing", f"{patch} of KFP's API server is no JSON object")
         return
     if not name:
         advice = "manifests/kfp/api-server-patch.yaml gives one"
-        yield Check("priority of runs", "missing", "KFP gives runs no priority class", advice, required=False)
-    elif not cluster.get("priorityclasses", name):
-        yield Check("priority of runs", "missing", f"KFP gives runs {name}, which is not there", APPLY)
+        yield Check(subject, "missing", "KFP gives runs no priority class", advice, required=False)
+    elif not at.cluster.get("priorityclasses", name):
+        yield Check(subject, "missing", f"KFP gives runs {name}, which is not there", APPLY)
     else:
-        yield Check("priority of runs", "ok", name)
+        yield Check(subject, "ok", name)
 
 
-def mlflow_plugin(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def mlflow_plugin(at: Examination) -> Checks:
     """KFP's own MLflow plugin: it must not set variables that tasks have from secrets and config maps already."""
     subject, advice = "KFP's MLflow plugin", "see docs/cluster.md: merge manifests/kfp/mlflow-plugin.json"
-    launcher = cluster.get("configmaps", "kfp-launcher", place.runs).get("data", {}).get("plugins.mlflow")
-    name = _mounted_config(_server(cluster, place))
-    content = cluster.get("configmaps", name, place.kfp).get("data", {}).get("config.json", "") if name else "{}"
+    launcher, name = at.config("kfp-launcher").get("plugins.mlflow"), _mounted_config(_server(at))
+    content = at.config(name, at.place.kfp).get("config.json", "") if name else "{}"
     try:
         plugin = within(json.loads(content), "plugins", "mlflow")
         injects = within(json.loads(launcher or "{}"), "settings", "injectUserEnvVars")
@@ -106,19 +105,19 @@ def mlflow_plugin(cluster: Cluster, place: Place, needs: Needs) -> Checks:
         yield Check(subject, "ok", f"{within(plugin, 'endpoint')}; an address that is wrong costs a line in the log")
 
 
-def failures_that_are_retried(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def failures_that_are_retried(at: Examination) -> Checks:
     """What Argo makes of a task's retries: KFP leaves to its configuration which failures they are for."""
-    subject = "failures that are retried"
-    found = cluster.get("configmaps", "workflow-controller-configmap", place.kfp).get("data", {})
+    subject, name = "failures that are retried", "workflow-controller-configmap"
+    found = at.config(name, at.place.kfp)
     try:
         # Argo reads each key as YAML of its own, or all of them from one called config.
-        stated = yaml.safe_load(found.get("config") or "{}").get("workflowDefaults")
-        defaults = stated or yaml.safe_load(found.get("workflowDefaults") or "{}")
+        stated = within(parse_yaml(found.get("config") or "{}", name), "workflowDefaults")
+        defaults = stated or parse_yaml(found.get("workflowDefaults") or "{}", name)
         policy = str(within(defaults, "spec", "templateDefaults", "retryStrategy", "retryPolicy") or "")
-    except (yaml.YAMLError, ValueError, AttributeError):
+    except (BadInput, ValueError):
         policy = "unknown"
     if not found or policy not in RETRIED:
-        detail = f"workflow-controller-configmap of {place.kfp} does not say"
+        detail = f"{name} of {at.place.kfp} does not say"
         yield Check(subject, "cannot tell", detail, "see docs/cluster.md", required=False)
         return
     left = {ON_ERROR, ON_FAILURE} - RETRIED[policy]
@@ -127,26 +126,26 @@ def failures_that_are_retried(cluster: Cluster, place: Place, needs: Needs) -> C
     yield Check(subject, "missing" if left else "ok", detail, advice, required=False)
 
 
-def object_store(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def object_store(at: Examination) -> Checks:
     """Where KFP keeps artifacts, and the keys for it; without settings of its own KFP uses its own store."""
-    subject, settings = "KFP's object store", cluster.get("configmaps", "kfp-launcher", place.runs).get("data", {})
+    subject, settings = "KFP's object store", at.config("kfp-launcher")
     try:
-        providers = dict(yaml.safe_load(settings.get("providers") or "{}")).values()
+        providers = dict(parse_yaml(settings.get("providers") or "{}", "providers")).values()
         given = [within(provider, "default", "credentials", "secretRef") for provider in providers]
         wanted = {one["secretName"]: {one["accessKeyKey"], one["secretKeyKey"]} for one in given if one is not None}
-    except (yaml.YAMLError, ValueError, TypeError, KeyError):
+    except (BadInput, ValueError, TypeError, KeyError):
         yield Check(subject, "missing", "providers in kfp-launcher is not what KFP reads", APPLY)
         return
     fine = Check(subject, "ok", settings.get("defaultPipelineRoot") or "the one that KFP brings")
     yield placeholder(subject, settings) or fine
     for name, keys in wanted.items():
-        if (name, True) not in needs.keys("secret"):
-            yield secret(cluster, place.runs, name, keys)
+        if (name, True) not in at.needs.keys("secret"):
+            yield at.secret(at.place.runs, name, keys)
 
 
-def _server(cluster: Cluster, place: Place) -> dict[str, Any]:
+def _server(at: Examination) -> dict[str, Any]:
     """The pod of KFP's API server, whatever its deployment is called; empty if none is to be seen."""
-    for deployment in cluster.list("deployments", place.kfp):
+    for deployment in at.cluster.list("deployments", at.place.kfp):
         if deployment["metadata"]["name"] == "ml-pipeline" or "api-server" in container(deployment).get("image", ""):
             return dict(deployment["spec"]["template"]["spec"])
     return {}

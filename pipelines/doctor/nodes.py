@@ -7,26 +7,25 @@ from typing import Any
 
 from kubernetes.utils.quantity import parse_quantity
 
-from pipelines.doctor.check import Check, Checks, Place, container
-from pipelines.doctor.cluster import Cluster
-from pipelines.doctor.needs import Needs, NodeNeed
+from pipelines.doctor.check import Check, Checks, Examination, container
+from pipelines.doctor.needs import NodeNeed
 
 ASCEND = "huawei.com/Ascend910"
 Node = Mapping[str, Any]
 
 
-def nodes(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def nodes(at: Examination) -> Checks:
     """For each kind of node that tasks ask for, those that are it; else what the best of them lacks first."""
-    found = cluster.list("nodes") if needs.nodes else []
-    for need, tasks in needs.nodes.items():
+    found = at.cluster.list("nodes") if at.needs.nodes else []
+    for need, tasks in at.needs.nodes.items():
         subject, left = f"node for {', '.join(tasks)}", found
-        for lacking, advice in WISHES:
-            kept = [node for node in left if not lacking(node, need)]
-            if not kept:
+        for lacking, advice in NODE_CHECKS:
+            fit = [node for node in left if not lacking(node, need)]
+            if not fit:
                 least = min((lacking(node, need) for node in left), key=len, default=["everything"])
                 yield Check(subject, "missing", f"the best of {len(left)} nodes lacks {', '.join(least)}", advice)
                 break
-            left = kept
+            left = fit
         else:
             names = sorted(node["metadata"]["name"] for node in left)
             yield Check(subject, "ok", f"{len(names)}: {', '.join(names[:3])}")
@@ -54,7 +53,8 @@ def _tolerance(node: Node, need: NodeNeed) -> list[str]:
     return [f"a pod that tolerates {taint['key']}:{taint['effect']}" for taint in closed]
 
 
-WISHES: tuple[tuple[Callable[[Node, NodeNeed], list[str]], str], ...] = (
+# What a node lacks, the most costly to mend first, and what to do about it.
+NODE_CHECKS: tuple[tuple[Callable[[Node, NodeNeed], list[str]], str], ...] = (
     (_devices, "install its vendor's device plugin and look at its log, or ask for fewer"),
     (_labels, "kubectl label node ..., or change node_selector in the profile"),
     (_room, "ask for less cpu or memory in the profile"),
@@ -62,26 +62,27 @@ WISHES: tuple[tuple[Callable[[Node, NodeNeed], list[str]], str], ...] = (
 )
 
 
-def quotas(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def quotas(at: Examination) -> Checks:
     """How many accelerators runs may have at a time: a quota below what one task asks for lets none begin."""
-    wanted = {name: count for need in needs.nodes for name, count in need.accelerators.items()}
-    hard = [quota["spec"].get("hard", {}) for quota in cluster.list("resourcequotas", place.runs)] if wanted else []
+    wanted = {name: count for need in at.needs.nodes for name, count in need.accelerators.items()}
+    found = at.cluster.list("resourcequotas", at.place.runs) if wanted else []
     for resource, count in wanted.items():
-        for least in (parse_quantity(one[key]) for one in hard for key in [f"requests.{resource}"] if key in one):
+        limits = [quota["spec"].get("hard", {}).get(f"requests.{resource}") for quota in found]
+        for least in (parse_quantity(limit) for limit in limits if limit is not None):
             detail = f"{least} at a time, a task asks for {count}"
             yield Check(f"quota of {resource}", "ok" if least >= count else "missing", detail)
 
 
-def ascend_device_plugin(cluster: Cluster, place: Place, needs: Needs) -> Checks:
+def ascend_device_plugin(at: Examination) -> Checks:
     """Its mode: it must serve the scheduler that runs have, and a runtime has to bring the driver into their pods."""
-    if not any(ASCEND in need.accelerators for need in needs.nodes):
+    if not any(ASCEND in need.accelerators for need in at.needs.nodes):
         return
-    for daemons in cluster.list("daemonsets"):
+    for daemons in at.cluster.list("daemonsets"):
         name, started = daemons["metadata"]["name"], container(daemons)
         words = " ".join([*started.get("command", []), *started.get("args", [])])
         if not re.search(r"ascend.*device-?plugin", f"{name} {started.get('image', '')}".lower()):
             continue
-        if "-volcanoType=true" in words and "volcano" not in json.dumps(cluster.list("mutatingadmissionpolicies")):
+        if "-volcanoType=true" in words and "volcano" not in json.dumps(at.cluster.list("mutatingadmissionpolicies")):
             advice = "start it without -volcanoType=true, or have an admission policy send runs to Volcano"
             yield Check("Ascend device plugin", "missing", f"{name} hands devices to Volcano's pods alone", advice)
         else:

@@ -12,9 +12,10 @@ from unittest import mock
 import numpy as np
 
 from dualgan import layers, losses, networks
-from dualgan.image_cache import decode
+from dualgan.image_cache import resized
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape
+from dualgan.pictures import open_picture
 from dualgan.step import translate
 from dualgan.tensorflow_v1 import tf
 
@@ -69,7 +70,7 @@ class ReferenceLoop:
 
     def _batch(self, domain: str, step: int) -> Any:
         files = self._files[domain]
-        image = decode(files[step % len(files)], self._side, 3)
+        image = resized(open_picture(files[step % len(files)]), self._side, 3)
         return (image / 127.5 - 1.0).astype(np.float32)[np.newaxis]
 
     def step(self, session: Any, step: int) -> List[float]:

@@ -60,7 +60,7 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
 def reference(options: TrainOptions, dataset: Path) -> Callable[[int], None]:
     files = {domain: list_images(dataset, "train", domain) for domain in "AB"}
     with tf.Graph().as_default():
-        loop = ReferenceLoop(network_shape(options), step_options(options, Device()).losses, options.lr, files)
+        loop = ReferenceLoop(network_shape(options), step_options(options, Device(options)).losses, options.lr, files)
         initializer = tf.global_variables_initializer()
         session = tf.Session(
             graph=tf.get_default_graph(), config=tf.ConfigProto(intra_op_parallelism_threads=options.threads)
@@ -80,7 +80,7 @@ def reference(options: TrainOptions, dataset: Path) -> Callable[[int], None]:
 
 
 def measure_steps(arguments: argparse.Namespace, options: TrainOptions, data: TrainingData) -> None:
-    device = open_device("cpu", arguments.threads)
+    device = open_device("cpu", TrainOptions(threads=arguments.threads))
     loops: Dict[str, Callable[[int], None]] = {
         "reference": reference(options, arguments.dataset),
         "ours": ours(options, data, device),

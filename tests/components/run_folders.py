@@ -103,7 +103,7 @@ def write_events(path: Path, losses: list[dict[str, float]], sec_per_step: float
     events: list[dict[str, Any]] = [{"type": "started", "step": 0, "time": STARTED}]
     for step, metrics in enumerate(losses, 1):
         time = STARTED + step * seconds
-        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step / 8, "metrics": metrics})
+        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step // 8, "metrics": metrics})
     last = len(losses)
     timing = {"sec_per_step": seconds, "images_per_sec": 1 / seconds}
     events.append({"type": "timing", "step": last, "time": STARTED + last * seconds, "metrics": timing})

@@ -44,7 +44,7 @@ def test_as_often_as_the_profile_allows_the_weights_are_those_of_a_run_in_peace(
     with killed_at((15, 35, 55)) as killed:
         disturbed = run(tmp_path / "disturbed", retries=3)
     assert disturbed.returncode in (0, 3, 4), disturbed.stdout + disturbed.stderr
-    assert len(killed) == 3 and "killed (signal 9), out of memory?" in disturbed.stdout
+    assert len(killed) == 3 and "killed by SIGKILL, out of memory?" in disturbed.stdout
     assert weights(tmp_path / "disturbed") == weights(tmp_path / "calm")
 
 
@@ -53,4 +53,4 @@ def test_once_more_and_the_run_fails_with_the_reason(tmp_path: Path) -> None:
         answer = run(tmp_path / "run", retries=1)
     assert len(killed) == 2 and answer.returncode == 1
     (line,) = answer.stderr.splitlines()
-    assert "leg cpu-tf2: killed (signal 9), out of memory? (try 2 of 2)" in line
+    assert "leg cpu-tf2: killed by SIGKILL, out of memory? (try 2 of 2)" in line

@@ -57,7 +57,7 @@ def test_it_shows_the_progress_of_each_step_and_the_verdict(output: str) -> None
     for leg in legs():
         for seed in SEEDS:
             assert f"train {leg} seed {seed}: finished after {STEPS} steps" in output
-            assert f"sample {leg} seed {seed}: drew 8 pairs of images" in output
+            assert f"sample {leg} seed {seed}: drew 8 images of A and 8 of B" in output
     assert "executor_input" not in output
     assert output.splitlines()[-4].split(":")[0] in ("PASS", "FAIL", "INCONCLUSIVE")
 

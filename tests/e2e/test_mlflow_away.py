@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from components.compare.verdict_line import verdict_in_log
+from components.tracking.comparison_view import has_view
 from components.tracking.runs import leg_runs, pipeline_runs
-from components.tracking.saved_view import has_view
 from components.tracking.store import connect
 from components.train.runtimes import is_set_up
 from dualgan.run_folder import LOSS_METRICS

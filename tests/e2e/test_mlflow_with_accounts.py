@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from components.tracking.comparison_view import has_view
 from components.tracking.links import comparison_url
-from components.tracking.lookups import version_with_alias
-from components.tracking.runs import find_experiment, leg_runs
-from components.tracking.saved_view import has_view
+from components.tracking.runs import find_experiment, leg_runs, version_with_alias
 from components.tracking.store import connect
 from tests.components.tracking.conftest import database
 from tests.components.tracking.login_server import LoginServer, login_server, variables

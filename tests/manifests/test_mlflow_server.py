@@ -12,13 +12,13 @@ import psycopg2
 import pytest
 import requests
 
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
 from parity.cli import main
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import images, only_leg
-from tests.components.tracking.test_pipeline_results import comparison_folder
+from tests.components.tracking.test_comparison_view import comparison_folder
 from tests.manifests.mlflow_server import ADMIN, Server, deployment_and_variables, job_environment, server_process
 from tests.manifests.rendered import MANIFESTS, VALUES, command_line, containers, named, rendered
 from tests.services import Database, postgresql_database, s3_client, s3_service

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from dualgan.cli import parser as dualgan_parser
-from parity.cli import app
+from parity.cli import app, with_newest
 
 
 class Parsed(NamedTuple):
@@ -26,7 +26,7 @@ def parse(line: str | list[str]) -> Parsed:
         parameters = vars(dualgan_parser().parse_args(arguments))
         return Parsed(f"dualgan {parameters['command']}", parameters)
     assert program == "parity", line
-    context = typer.main.get_command(app).make_context(program, arguments)
+    context = typer.main.get_command(app).make_context(program, with_newest(arguments))
     while isinstance(context.command, TyperGroup):
         rest = [*context._protected_args, *context.args]
         name, command, rest = context.command.resolve_command(context, rest)

@@ -87,6 +87,19 @@ def test_commands_in_documents_are_taken(document: Path) -> None:
         parse(line)
 
 
+@pytest.mark.parametrize(
+    ("line", "resumed"),
+    [
+        ("--resume", "newest"),
+        ("--resume 2026-11-27", "2026-11-27"),
+        ("--resume --seeds 5", "newest"),
+        ("--seed 1", None),
+    ],
+)
+def test_a_run_to_go_on_with_need_not_be_named(line: str, resumed: str | None) -> None:
+    assert parse(f"parity run {line}").parameters["resume"] == resumed
+
+
 def test_documents_name_commands() -> None:
     named = [line for document in DOCUMENTS for line in documented(document.read_text(encoding="utf-8"))]
     assert len(named) > 20

@@ -12,12 +12,12 @@ from kfp import compiler, dsl
 
 from components.common.metadata import artifact_metadata
 from components.publish.publish import Published
-from components.train.figures import figures
+from components.train.train import figures
 from dualgan.dataset_folder import Description
-from pipelines.compile import compile_package
-from pipelines.placement import MAX_WAITING_SECONDS
+from pipelines.package import compile_package
 from pipelines.profile import Profile, load_profile
 from pipelines.profiles import known_profiles
+from pipelines.scheduling import MAX_WAITING_SECONDS
 from tests.pipelines.backend_rules import INJECTED, refused_output, refused_package
 
 # What is measured of a run of a few steps: not everything.

@@ -14,7 +14,7 @@ from parity.cli import main
         (("--dataset", "sketch-foto"), "sketch-photo"),
         (("--option", "image_size=48"), "--image_size 48: must be a power of two from 32"),
         (("--option", "image_sise=64"), "training option 'image_sise': unknown"),
-        (("--option", "max_steps=Infinity"), "training option max_steps: inf is not of type int"),
+        (("--option", "max_steps=Infinity"), "training option max_steps: 'Infinity' is not of type int"),
         (("--option", "max_steps"), "--option max_steps: must be NAME=VALUE"),
         (("--speed", "9"), "No such option: --speed"),
     ],

@@ -7,8 +7,7 @@ import pytest
 import yaml
 from kfp import components
 
-from pipelines.compile import compile_package
-from pipelines.package import package_of, read_package
+from pipelines.package import compile_package, package_of, read_package
 from pipelines.profile import load_profile
 from pipelines.profiles import known_profiles
 
@@ -138,14 +137,50 @@ def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(tmp_path:
 
 
 def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(tmp_path: Path) -> None:
-    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
-    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    specification, _ = compiled("ascend910-vs-gpu", tmp_path)
     for name, task in specification["root"]["dag"]["tasks"].items():
         assert not task["cachingOptions"].get("enableCache")
         # Somebody waits for what the first tasks say.
         retries = task.get("retryPolicy", {}).get("maxRetryCount", 0)
         assert retries == (0 if name.startswith("preflight") else 3)
-        assert len(pods[f"exec-{name}"]["secretAsEnv"]) == 2
+
+
+S3_KEYS, MLFLOW_KEYS = {"dualgan-parity-s3"}, {"kfp-mlflow-credentials"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "checkpoints", "expected"),
+    [
+        ("", "s3://bucket/kept", {"dataset": S3_KEYS, "train": S3_KEYS | MLFLOW_KEYS, "sample": S3_KEYS}),
+        ("s3://team/faces", "", {"dataset": S3_KEYS, "train": MLFLOW_KEYS, "sample": set()}),
+        ("https://example.org/faces.zip", "", {"dataset": set(), "train": MLFLOW_KEYS, "sample": set()}),
+    ],
+)
+def test_each_task_gets_the_keys_of_the_servers_that_it_speaks_with_and_no_others(
+    dataset: str, checkpoints: str, expected: dict[str, set[str]]
+) -> None:
+    changes = {"dataset": dataset, "checkpoints": checkpoints}
+    package = package_of(load_profile("ascend910-vs-gpu").model_copy(update=changes))
+    pods = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    same = {"preflight": S3_KEYS | MLFLOW_KEYS, "trace": set(), "replay": set(), "publish": MLFLOW_KEYS}
+    wanted = {**same, **expected, "preflight-npu": set(), "preflight-gpu": set(), "compare": MLFLOW_KEYS}
+    assert len(pods) == 20
+    for name, pod in pods.items():
+        task = name.removeprefix("exec-")
+        kind = task if task in wanted else task.split("-")[0]
+        assert {secret["secretName"] for secret in pod.get("secretAsEnv", [])} == wanted[kind], task
+        variables = {pair["envVar"] for one in pod.get("configMapAsEnv", []) for pair in one["keyToEnv"]}
+        assert ("MLFLOW_TRACKING_URI" in variables) == (wanted[kind] >= MLFLOW_KEYS), task
+        assert ("AWS_ENDPOINT_URL" in variables) == (wanted[kind] >= S3_KEYS), task
+
+
+def test_a_profile_may_say_which_tasks_get_a_secret() -> None:
+    profile = load_profile("gpu")
+    stated = profile.secrets[0].model_copy(update={"tasks": ("compare", "publish")})
+    package = package_of(profile.model_copy(update={"secrets": (stated,)}))
+    pods = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    given = {name for name, pod in pods.items() if pod.get("secretAsEnv")}
+    assert given == {"exec-compare-gpu-with-record", "exec-publish-gpu"}
 
 
 def test_a_package_is_the_same_byte_for_byte_and_is_what_is_submitted(tmp_path: Path) -> None:

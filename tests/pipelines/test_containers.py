@@ -32,7 +32,7 @@ def test_a_task_that_left_nothing_fails_although_kfp_reports_success(
     # KFP's own runner returns 0 for a container that it does not find any more.
     monkeypatch.setattr("kfp.local.docker_task_handler.run_docker_container", lambda **_: 0)
     parameters = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db"}
-    with pytest.raises(DualGANError, match="task dataset: its container ended without leaving its results"):
+    with pytest.raises(DualGANError, match="task dataset: it ended without leaving its results"):
         run(load_profile("local"), parameters, tmp_path / "results", "docker")
 
 

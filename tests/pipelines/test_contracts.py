@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.compile import compile_package
+from pipelines.package import compile_package
 from pipelines.profile import load_profile
 from tests.pipelines.kfp_server import KfpServer
 

@@ -60,3 +60,13 @@ def test_a_login_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(DualGANError) as raised:
         api.run("run-1")
     assert "127.0.0.1:9" in str(raised.value) and "secret" not in str(raised.value)
+
+
+def test_a_login_in_the_address_reaches_what_stands_before_kfp(kfp: KfpServer) -> None:
+    api = KfpApi(endpoint(kfp.url.replace("http://", "http://me:secret@"), None, retries=0))
+    assert api.new_experiment("e")
+    assert api._client.default_headers["Authorization"] == "Basic bWU6c2VjcmV0"
+    kfp.page = HTML
+    with pytest.raises(NotKfp) as raised:
+        api.run("run-1")
+    assert "secret" not in str(raised.value)

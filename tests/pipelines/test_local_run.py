@@ -1,86 +1,227 @@
-"""How a run on this machine ends: with its verdict, whatever becomes of the model."""
+"""How a run on this machine ends: with its verdict, whatever becomes of the model, or with its task's own words."""
 
-import io
-from collections.abc import Callable, Mapping
+import json
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.common.errors import TransferBroken
+from components.common.processes import Terminated
 from components.compare.verdict import Verdict
-from dualgan.errors import BadInput, DualGANError, Interrupted
-from dualgan.run_folder import write_json
-from pipelines.local_run import Runner, Show, run
-from pipelines.profile import Profile, load_profile
+from dualgan.errors import BadInput, DualGANError
+from dualgan.run_folder import read_json, write_json
+from pipelines import local_run, run_state
+from pipelines.local_run import Stopped, resume, run
+from pipelines.local_tasks import Tasks
+from pipelines.profile import load_profile
+from pipelines.run_state import RunState
 
-REASON = "http://mlflow:5000: no answer (Connection refused); start the server or correct the tracking URI"
-ERROR = f"dualgan.errors.DualGANError: {REASON}\n"
+FAILURE = DualGANError("http://mlflow:5000: no answer (Connection refused); start the server")
 MODEL = {"name": "dualgan-faces", "version": "7", "aliases": ["challenger", "champion"]}
 
-Tasks = Callable[[Path, Show], None]
+Execute = Callable[[Path], DualGANError | None]
 
 
 @pytest.fixture
-def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Tasks], Any]:
-    """The result of a run whose tasks left behind what the function writes."""
+def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """after(tasks): the result of a run whose tasks leave what the function writes; after(tasks, name) resumes one."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # Nothing was tracked, so there is nothing to end.
+    monkeypatch.setattr(local_run, "_end_tracking", lambda *_: None)
 
-    def after(tasks: Tasks) -> Any:
-        def execute(profile: Profile, parameters: Mapping[str, Any], folder: Path, shown: Show, runner: Runner) -> None:
-            tasks(folder / "parity-1", shown)
-
-        monkeypatch.setattr("pipelines.local_run._execute", execute)
-        return run(load_profile("local"), {}, tmp_path)
+    def after(tasks: Execute, resumed: str | None = None, **parameters: Any) -> Any:
+        monkeypatch.setattr(local_run, "_execute", lambda folder, *_: tasks(folder / "tasks"))
+        if resumed is not None:
+            return resume(resumed, load_profile("local"), parameters, root=tmp_path)
+        return run(load_profile("local"), parameters, tmp_path)
 
     return after
 
 
-def compared(folder: Path, shown: Show) -> None:
+def compared(folder: Path) -> None:
     comparison = folder / "compare-cpu-tf2-with-cpu-tf1" / "comparison"
     comparison.mkdir(parents=True)
     content = {"verdict": "pass", "reason": "cpu-tf2 passes.", "candidates": ["cpu-tf2"]}
     write_json(comparison / "comparison.json", content)
 
 
-def published(folder: Path, shown: Show) -> None:
-    compared(folder, shown)
+def published(folder: Path) -> None:
+    compared(folder)
     (folder / "publish-cpu-tf2").mkdir()
     write_json(folder / "publish-cpu-tf2" / "registered", MODEL)
 
 
-def failed_to_publish(folder: Path, shown: Show) -> None:
-    compared(folder, shown)
+def failed_to_publish(folder: Path) -> DualGANError:
+    compared(folder)
     (folder / "publish-cpu-tf2").mkdir()
     (folder / "train-cpu-tf2-seed-0").mkdir()
-    shown.write(ERROR)
+    return FAILURE
 
 
-def failed_to_compare(folder: Path, shown: Show) -> None:
+def failed_to_compare(folder: Path) -> DualGANError:
     (folder / "compare-cpu-tf2-with-cpu-tf1").mkdir(parents=True)
-    shown.write(ERROR)
+    return FAILURE
 
 
-def test_the_registered_model_is_named_with_its_aliases(after: Callable[[Tasks], Any]) -> None:
+def stopped_by(signum: int) -> Execute:
+    def stopped(folder: Path) -> DualGANError:
+        raise Terminated(signum)
+
+    return stopped
+
+
+def test_the_registered_model_is_named_with_its_aliases(after: Callable[..., Any]) -> None:
     assert after(published).model == "dualgan-faces version 7, challenger and champion"
 
 
 def test_a_model_that_could_not_be_published_leaves_the_verdict_and_is_said_with_the_way_to_do_it_later(
-    after: Callable[[Tasks], Any],
+    after: Callable[..., Any],
 ) -> None:
     done = after(failed_to_publish)
     assert done.verdict is Verdict.PASS
-    assert done.model.startswith(f"not registered: {REASON}; `parity publish ")
+    assert done.model.startswith(f"not registered: {FAILURE}; `parity publish ")
     assert "/train-cpu-tf2-seed-0/records " in done.model
     assert done.model.endswith("/train-cpu-tf2-seed-0/model` does it later")
 
 
-@pytest.mark.parametrize("kind", [BadInput, DualGANError, Interrupted, TransferBroken])
-def test_the_reason_of_each_of_our_errors_is_found_in_kfps_log(kind: type[DualGANError]) -> None:
-    shown = Show(io.StringIO(), io.StringIO())
-    shown.write(f"{kind.__module__}.{kind.__name__}: the disk is full\n")
-    assert shown.errors == [(kind.__name__, "the disk is full")]
-
-
-def test_any_other_task_that_fails_ends_the_run(after: Callable[[Tasks], Any]) -> None:
-    with pytest.raises(DualGANError, match="no answer"):
+def test_any_other_task_that_fails_ends_the_run_and_names_the_log(after: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(DualGANError, match=r"no answer.*; start the server \(all of it: .*log\.txt\)"):
         after(failed_to_compare)
+
+
+@pytest.mark.parametrize("trained", [None, "summary.json", "checkpoint/step-000010/model.index"])
+def test_bad_input_leaves_nothing_but_what_was_trained_before(
+    after: Callable[..., Any], tmp_path: Path, trained: str | None
+) -> None:
+    def refused(folder: Path) -> DualGANError:
+        (folder / "dataset").mkdir(parents=True)
+        if trained:
+            file = folder / "train-a-seed-0" / "records" / trained
+            file.parent.mkdir(parents=True)
+            file.touch()
+        return BadInput("1.png: no image")
+
+    with pytest.raises(BadInput, match=r"1\.png: no image"):
+        after(refused)
+    assert bool(list(tmp_path.glob("runs/*/tasks/train-*"))) == bool(trained)
+    assert trained or not list(tmp_path.glob("*"))
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(
+    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.strftime", lambda _: "2026-11-27-120000")
+    names = [after(published).folder.name for _ in range(3)]
+    assert names == ["2026-11-27-120000", "2026-11-27-120000-2", "2026-11-27-120000-3"]
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "who"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (1, 129, "SIGHUP")]
+)
+def test_a_run_that_a_signal_ends_says_how_to_go_on_with_it(
+    after: Callable[..., Any], tmp_path: Path, signum: int, code: int, who: str
+) -> None:
+    with pytest.raises(Stopped) as stop:
+        after(stopped_by(signum))
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert stop.value.exit_code == code
+    assert str(stop.value).startswith(f"stopped by {who}; `parity run --resume {folder.name}` goes on with ")
+
+
+def test_the_newest_unfinished_run_of_the_same_is_gone_on_with(after: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        after(stopped_by(signal.SIGTERM), options={"max_steps": 7})
+    (begun,) = (tmp_path / "runs").iterdir()
+    with pytest.raises(BadInput, match="--resume: no unfinished run of this profile, dataset and options"):
+        after(published, "", options={"max_steps": 8})
+    done = after(published, "", options={"max_steps": 7})
+    assert done.folder == begun and done.verdict is Verdict.PASS
+    with pytest.raises(BadInput, match="--resume: no unfinished run"):
+        after(published, "", options={"max_steps": 7})
+
+
+def test_a_run_that_is_named_keeps_its_profile_and_takes_further_seeds(
+    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = after(published, options={"max_steps": 7}).folder
+    seen: list[RunState] = []
+    monkeypatch.setattr(local_run, "_execute", lambda _, state, runner: seen.append(state))
+    resume(folder.name, load_profile("local"), {}, (None, 5), tmp_path)
+    (state,) = seen
+    assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters["options"] == {"max_steps": 7}
+    with pytest.raises(BadInput, match="--resume nothing: no run that can be gone on with"):
+        resume("nothing", load_profile("local"), {}, root=tmp_path)
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(after: Callable[..., Any], tmp_path: Path) -> None:
+    folder = after(published).folder
+    with run_state.held(folder), pytest.raises(BadInput, match="another process is at this run"):
+        after(published, folder.name)
+
+
+def test_the_next_run_ends_in_mlflow_what_a_killed_one_left_open(
+    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, going_on = (after(published).folder for _ in range(2))
+    for folder in (killed, going_on):
+        state = run_state.read_state(folder)
+        assert state
+        run_state.write_state(folder, state.model_copy(update={"state": "running"}))
+    ended: list[Path] = []
+    monkeypatch.setattr(local_run, "_end_tracking", lambda folder, _: ended.append(folder))
+    with run_state.held(going_on):
+        after(published)
+    assert ended == [killed]
+    assert [read_json(folder / "run.json")["state"] for folder in (killed, going_on)] == ["interrupted", "running"]
+
+
+def command(task: Path, *words: str) -> list[str]:
+    executor_input = {"inputs": {}, "outputs": {"outputFile": str(task / "executor_output.json")}}
+    return [sys.executable, "-c", *words, "--executor_input", json.dumps(executor_input)]
+
+
+COUNTED = "import pathlib; f = pathlib.Path({0!r}); f.write_text(f.read_text() + '.' if f.exists() else '.');"
+LEAVE = "pathlib.Path({1!r}).write_text('{{}}')"
+
+
+def test_a_task_is_not_done_again_unless_what_it_does_or_reads_is_another(tmp_path: Path) -> None:
+    task, count = tmp_path / "sample-a", tmp_path / "count"
+    text = (COUNTED + LEAVE).format(str(count), str(task / "executor_output.json"))
+    with (tmp_path / "log").open("w") as log:
+        tasks = Tasks(log)
+        again = command(task, text)
+        again[-1] = json.dumps(dict(reversed(json.loads(again[-1]).items())))
+        assert tasks.run_process(command(task, text)) == 0 and tasks.run_process(again) == 0
+        assert count.read_text() == "."
+        assert tasks.run_process(command(task, text, "another")) == 0
+    assert count.read_text() == ".."
+
+
+def test_an_unfinished_training_keeps_its_folder_and_any_other_task_begins_with_an_empty_one(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        for name, is_kept in (("train-a-seed-0", True), ("dataset", True), ("sample-a-seed-0", False)):
+            left = tmp_path / name / "records" / "options.json"
+            left.parent.mkdir(parents=True)
+            left.touch()
+            assert Tasks(log).run_process(command(tmp_path / name, "raise SystemExit(1)")) == 1
+            assert left.exists() == is_kept
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", DualGANError, "task compare-a: killed by SIGKILL, out of memory?"),
+        ("raise SystemExit(3)", DualGANError, "task compare-a: exit code 3, no reason given"),
+        ("pass", DualGANError, "task compare-a: it ended without leaving its results; run it again"),
+    ],
+)
+def test_a_task_that_fails_without_a_word_is_described(
+    tmp_path: Path, code: str, kind: type[DualGANError], said: str
+) -> None:
+    with (tmp_path / "log").open("w") as log:
+        tasks = Tasks(log)
+        assert tasks.run_process(command(tmp_path / "compare-a", code)) != 0
+    assert type(tasks.failure) is kind and str(tasks.failure) == said

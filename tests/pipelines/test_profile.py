@@ -1,14 +1,21 @@
 """Profiles: what is refused, and what a leg is where its runtime is missing."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from components.compare.bounds import MAX_SEEDS
+from components.compare.component import compare
+from components.publish.component import publish
 from components.train import runtimes
 from dualgan.errors import BadInput
-from pipelines.profile import load_profile
+from pipelines.profile import LegProfile, Profile, Resources, load_profile
 from pipelines.profiles import known_profiles
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
@@ -40,7 +47,7 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         ({"recorded_reference": "published"}, "give either a leg as reference or a recorded_reference"),
         ({"seeds": [0, 0]}, "a seed is there twice"),
         ({"seeds": []}, "seeds: Tuple should have at least 1 item"),
-        ({"seeds": [0, 1, 2, 3, 4, 5]}, "seeds: Tuple should have at most 5 items"),
+        ({"seeds": [*range(11)]}, "seeds: Tuple should have at most 10 items"),
         ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
         ({"bounds": {"max_los_ratio": 1.1}}, "bound 'max_los_ratio': unknown"),
         ({"bounds": {"max_loss_ratio": 0.5}}, "must be 1 or more"),
@@ -99,9 +106,62 @@ def test_the_command_line_chooses_how_many_seeds_from_which_on(tmp_path: Path) -
     assert profile.with_seeds(9, None).seeds == (9, 10)
 
 
-@pytest.mark.parametrize(("first", "count"), [(None, 0), (None, 6), (-1, None), (2**32, 1)])
+@pytest.mark.parametrize("component", [compare, publish])
+@pytest.mark.parametrize("side", ["candidate", "reference"])
+def test_what_judges_and_publishes_has_inputs_for_as_many_seeds(component: Callable[..., str], side: str) -> None:
+    inputs = [name for name in inspect.signature(component).parameters if name.startswith(f"{side}_records_")]
+    assert len(inputs) == MAX_SEEDS
+
+
+@pytest.mark.parametrize(("first", "count"), [(None, 0), (None, 11), (-1, None), (2**32, 1)])
 def test_seeds_that_no_trainer_or_comparison_takes_are_refused(
     tmp_path: Path, first: int | None, count: int | None
 ) -> None:
     with pytest.raises(BadInput, match="--seed"):
         load_profile(profile_file(tmp_path)).with_seeds(first, count)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("seeds: [99999999999999999999999]", "a whole number does not fit into 64 bits"),
+        ("options: " + "[" * 1000 + "]" * 1000, "nested deeper than 64"),
+        ("options: {lr: &a [*a]}", "nested deeper than 64"),
+        ("options: {max_steps: 2026-11-27}", "max_steps"),
+        ("name: 2026-11-27", "'2026-11-27' must be lower-case"),
+        ("retries: 1.0e+400", "retries"),
+        ("mlflow_hours: .nan", "mlflow_hours"),
+        ("2026: x", "the key 2026 is no text"),
+        ('description: "\\ud800"', "surrogates not allowed"),
+        ("reference: " + "x" * 1_000_000, "profile: reference 'xxx"),
+    ],
+)
+def test_a_value_that_nothing_can_be_done_with_is_named_in_a_short_line(tmp_path: Path, line: str, named: str) -> None:
+    file = Path(profile_file(tmp_path))
+    key = line.partition(":")[0]
+    file.write_text(yaml.safe_dump({name: value for name, value in GOOD.items() if name != key}) + line)
+    with pytest.raises(BadInput) as refusal:
+        load_profile(str(file))
+    message = str(refusal.value)
+    assert named in message and len(message.splitlines()) == 1 and len(message) < 1000
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(), st.binary(max_size=8),
+    st.sampled_from(["s3://", "mlflow:", "published", "tf1", "npu", "1e999", "\u202e", "synthetic://?n=-1"]),
+)  # fmt: skip
+CONTENTS = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+)
+FIELDS = st.sampled_from([*Profile.model_fields, *LegProfile.model_fields, *Resources.model_fields, "x"])
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(900)
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(FIELDS, CONTENTS, max_size=3), st.dictionaries(FIELDS, CONTENTS, max_size=3))
+def test_any_content_is_a_profile_or_one_line(tmp_path: Path, changes: dict[str, Any], of_leg: dict[str, Any]) -> None:
+    try:
+        load_profile(profile_file(tmp_path, **{"legs": [{**LEGS[0], **of_leg}, LEGS[1]], **changes}))
+    except BadInput as refusal:
+        assert len(str(refusal).splitlines()) == 1 and len(str(refusal)) < 2000

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from components.tracking.store import connect
-from components.train.code_digest import code_digest
+from components.train.code_version import code_digest
+from pipelines.fingerprint import fingerprint
 from pipelines.profile import Profile, load_profile
-from pipelines.recipe import recipe_tags
 from pipelines.retrain import DAY, Champion, decide
 from tests.pipelines.kfp_server import KfpServer
 
@@ -25,7 +25,7 @@ def profile() -> Profile:
 
 @pytest.fixture
 def champion(profile: Profile) -> Champion:
-    tags = {"code_digest": code_digest(), "dataset_digest": "d1", **recipe_tags(profile)}
+    tags = {"code_digest": code_digest(), "dataset_digest": "d1", **fingerprint(profile)}
     return Champion("4", NOW - 10 * DAY, tags)
 
 
@@ -111,7 +111,7 @@ def test_the_champion_of_the_registry_is_what_is_held_against(
 ) -> None:
     client = connect(tracked)
     client.create_registered_model("mine")
-    tags = {"code_digest": code_digest(), "dataset_digest": "d1", **recipe_tags(profile)}
+    tags = {"code_digest": code_digest(), "dataset_digest": "d1", **fingerprint(profile)}
     version = client.create_model_version("mine", "file:///nowhere", tags=tags)
     client.set_registered_model_alias("mine", "champion", version.version)
     code, printed, _ = command(*retrain("--model", "mine", "--dataset-digest", "d1"))

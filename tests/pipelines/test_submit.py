@@ -232,3 +232,9 @@ def test_a_schedule_is_made_enabled_and_once(kfp: KfpServer, command: Command) -
     code, _, errors = command("schedule", *DATASET, "--cron", "0 17 3 * * *")
     assert code == 2 and "there already" in errors and len(kfp.recurring_runs) == 1
     assert command("schedule", *DATASET, "--cron", "17 3 * * *")[0] == 2
+
+
+def test_a_parameter_with_a_login_is_refused_since_kfp_would_show_it(kfp: KfpServer, command: Command) -> None:
+    code, _, errors = command("submit", *DATASET, "--parameter", "tracking_uri=http://me:secret@mlflow:5000")
+    assert code == 2 and "parameter tracking_uri: http://mlflow:5000: without its login" in errors
+    assert "secret@" not in errors and not kfp.runs

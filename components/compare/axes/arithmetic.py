@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.compare.bounds import Bounds
 from components.compare.leg import OWN_OPTIONS, RUN_OPTIONS, LegRuns
-from components.compare.records import read_record
-from components.compare.verdict import AxisResult, Number, Verdict, not_measured
+from components.compare.records import Device, Record, read_record
+from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 from dualgan.errors import BadInput
 from dualgan.options import CHANGEABLE
 from dualgan.replay_bounds import (
+    CRITICS,
     FLOAT16_PRODUCTS,
     FLOAT32,
+    GENERATORS,
     STEADY_TERMS,
     Check,
     ReplayBounds,
@@ -23,6 +25,7 @@ from dualgan.replay_bounds import (
     rounds_products,
     worst_checks,
 )
+from dualgan.run_folder import NETWORKS
 
 HOW = "`dualgan trace` on the reference and `dualgan replay` on the candidate's device measure it"
 
@@ -50,26 +53,19 @@ KINDS = {
 }
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ReplayDevice(BaseModel):
+class ReplayDevice(Device):
     """The device of a replay; ``products`` is what it rounds the factors of products to."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-    kind: Literal["cpu", "gpu", "npu"]
-    name: str
     products: str = "float32"
 
 
-class Origin(_Record):
+class Origin(Record):
     tensorflow: str
     device: ReplayDevice
     step_mode: str
 
 
-class TensorErrors(_Record):
+class TensorErrors(Record):
     name: str
     cosine: float
     relative_l2: float
@@ -77,7 +73,7 @@ class TensorErrors(_Record):
     norm: float
 
 
-class Probe(_Record):
+class Probe(Record):
     """Errors of one step from equal weights: of layers in the order of computation, and by variable, network, loss.
 
     drawn: whether the weights are drawn ones, as late in a training; pictures: errors of what is drawn from them.
@@ -87,20 +83,30 @@ class Probe(_Record):
     drawn: bool
     pictures: list[TensorErrors] = Field(min_length=1)
     layers: list[TensorErrors] = Field(min_length=1)
-    gradients: list[TensorErrors] = Field(min_length=1)
-    updates: list[TensorErrors] = Field(min_length=1)
+    gradients: list[TensorErrors]
+    updates: list[TensorErrors]
     update_sizes: dict[str, float]
     terms: dict[str, float]
 
+    @model_validator(mode="after")
+    def _has_every_network(self) -> Self:
+        for networks in (CRITICS, GENERATORS):
+            for errors in (self.gradients, self.updates):
+                if not any(error.name.startswith(networks) for error in errors):
+                    raise ValueError(f"damaged: it has no variable of {join(networks)}")
+        if not set(NETWORKS) <= set(self.update_sizes):
+            raise ValueError(f"damaged: it has not the updates of {join(NETWORKS)}")
+        return self
 
-class FreeRun(_Record):
+
+class FreeRun(Record):
     """Errors of steps one after the other, by loss and by network, each step's."""
 
     terms: dict[str, list[float]]
     update_sizes: dict[str, list[float]]
 
 
-class Replay(_Record):
+class Replay(Record):
     """What replay.json says."""
 
     schema_version: Literal[2]
@@ -119,6 +125,8 @@ class Replay(_Record):
         losses = [self.free_run.terms.get(name, []) for name in STEADY_TERMS]
         if any(len(values) != self.steps for values in (*losses, *self.free_run.update_sizes.values())):
             raise ValueError(f"damaged: it has not {self.steps} steps")
+        if all(probe.drawn for probe in self.probes):
+            raise ValueError("damaged: no step of it is from the trace's own weights")
         return self
 
 
@@ -175,22 +183,16 @@ def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Boun
 
 def replay_bounds(bounds: Bounds, rounded_products: bool) -> ReplayBounds:
     """Return the bounds of a replay, ``rounded_products`` if the device rounds the factors of products by design."""
-    free = {"free_term": bounds.max_replay_loss_error, "free_update": bounds.max_replay_update_factor}
-    if rounded_products:
-        return FLOAT16_PRODUCTS._replace(
-            layer=bounds.max_layer_error_rounded,
-            gradient=bounds.max_gradient_error_rounded,
-            update_size=bounds.max_update_factor_rounded,
-            term=bounds.max_loss_error_rounded,
-            **free,
-        )
-    return FLOAT32._replace(
-        layer=bounds.max_layer_error,
-        gradient=bounds.max_gradient_error,
-        small_gradient=bounds.max_gradient_error,
-        update_size=bounds.max_update_factor,
-        term=bounds.max_loss_error,
-        **free,
+    suffix = "_rounded" if rounded_products else ""
+    gradient = getattr(bounds, f"max_gradient_error{suffix}")
+    defaults = FLOAT16_PRODUCTS if rounded_products else FLOAT32._replace(small_gradient=gradient)
+    return defaults._replace(
+        layer=getattr(bounds, f"max_layer_error{suffix}"),
+        gradient=gradient,
+        update_size=getattr(bounds, f"max_update_factor{suffix}"),
+        term=getattr(bounds, f"max_loss_error{suffix}"),
+        free_term=bounds.max_replay_loss_error,
+        free_update=bounds.max_replay_update_factor,
     )
 
 

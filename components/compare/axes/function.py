@@ -87,22 +87,20 @@ def _steps_mismatch(runs: Sequence[LegRun]) -> str | None:
 def feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> str | None:
     """Say where two runs of one seed and dataset were fed other batches, None if nowhere."""
     steps, difference = _feed_differences(reference, candidate)
-    differing = np.flatnonzero(difference > bounds.max_feed_difference)
-    if not len(differing):
+    differing = difference > bounds.max_feed_difference
+    if not differing.any():
         return None
-    first = differing[0]
     return (
         f"{reference.name} and {candidate.name} have seed and dataset in common but were fed other batches at "
-        f"{len(differing)} of {len(steps)} steps, first at step {steps[first]} (signatures "
-        f"{difference[first]:.2f} apart, bound {bounds.max_feed_difference:.2f})"
+        f"{differing.sum()} of {len(steps)} steps, first at step {steps[differing][0]} (signatures "
+        f"{difference[differing][0]:.2f} apart, bound {bounds.max_feed_difference:.2f})"
     )
 
 
 def first_feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> int | None:
     """Return the first step at which two runs of one seed and dataset were fed other batches, None if there is none."""
     steps, difference = _feed_differences(reference, candidate)
-    differing = steps[difference > bounds.max_feed_difference]
-    return int(differing[0]) if len(differing) else None
+    return next(iter(steps[difference > bounds.max_feed_difference].tolist()), None)
 
 
 def _feed_differences(reference: LegRun, candidate: LegRun) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

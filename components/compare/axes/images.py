@@ -15,7 +15,7 @@ from components.compare.pictures import (
     read_pixels,
     similarity,
 )
-from components.compare.statistics import RatioEstimate, estimate_ratio, mean
+from components.compare.statistics import RatioEstimate, estimate_ratio, further_seeds, mean, more_seeds
 from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 
 DRAWN = ("A2B", "A2B2A", "B2A", "B2A2B")
@@ -51,16 +51,21 @@ def _judge_measures(reference: Measured, candidate: Measured, bounds: Bounds) ->
     """
     numbers: dict[str, Number] = {}
     shown: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    undecided: list[tuple[RatioEstimate, int | None]] = []
+    paired = is_paired(reference, candidate)
     for name, values in reference.known(IMAGES).items():
         own = candidate.values[name]
         numbers[f"{name}_reference"] = mean([value for value in values if value is not None])
         numbers[f"{name}_candidate"] = mean([value for value in own if value is not None])
-        found = estimate_ratio(values, own, is_paired(reference, candidate), bounds.significance)
+        found = estimate_ratio(values, own, paired, bounds.significance)
         if found is None:
             shown[Verdict.NOT_MEASURED].append(in_words(name))
             continue
         numbers |= found.numbers(name)
         verdict = _within_bound(name, found, bounds)
+        if verdict is Verdict.INCONCLUSIVE:
+            limits = _range(name, bounds)
+            undecided.append((found, further_seeds(found, limits, paired, bounds.significance, not reference.leg)))
         shown[verdict].append(
             f"{in_words(name)} {found.ratio:.2f}"
             if verdict is Verdict.PASS
@@ -74,7 +79,8 @@ def _judge_measures(reference: Measured, candidate: Measured, bounds: Bounds) ->
         reason = f"There is no ratio of {unknown}: it is zero, or was not measured, in the pictures of a leg."
         return AxisResult(Verdict.INCONCLUSIVE, reason, numbers)
     if shown[Verdict.INCONCLUSIVE]:
-        reason = f"{both.format('may not be like')}: {join(shown[Verdict.INCONCLUSIVE])}; more seeds would tell."
+        advice = more_seeds(undecided, not reference.leg)
+        reason = f"{both.format('may not be like')}: {join(shown[Verdict.INCONCLUSIVE])}: {advice}."
         return AxisResult(Verdict.INCONCLUSIVE, reason, numbers)
     return AxisResult(
         Verdict.PASS, f"{both.format('over')} are within the bounds: {join(shown[Verdict.PASS])}.", numbers

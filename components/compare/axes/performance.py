@@ -5,20 +5,22 @@ import re
 from pathlib import Path
 
 import numpy as np
-from pydantic_core import from_json
 
 from components.compare.axes.training import goal_loss, steps_to_loss
 from components.compare.bounds import Bounds
 from components.compare.history import Floats
 from components.compare.leg import LegRun
 from components.compare.measure import SPEED, Measured
-from components.compare.statistics import bootstrap_ratio, estimate_ratio, mean, ratio
+from components.compare.statistics import bootstrap_ratio, estimate_ratio, further_seeds, mean, more_seeds, ratio
 from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
+from dualgan.run_folder import read_events
 
 # As the power of GPUs (MLflow) and NPUs (npu-smi) is recorded in RUN_FOLDER.system.jsonl.
 POWER = re.compile(r"(gpu|npu)_\d+(_\d+)?_power_usage_watts")
 MIN_POWER_SAMPLES = 2
 ENERGY_NOT_MEASURED = "not_measured"
+# The class of a speed whose interval spans two.
+UNDECIDED = "not decided"
 
 
 def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
@@ -39,7 +41,8 @@ def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) 
         return not_measured(f"There is no speed ratio: {join(unmeasured)} measured no sec/step.")
     speed, interval = _speed_ratio(reference, candidate, of_reference / of_candidate, bounds.significance)
     low, high = interval or (speed, speed)
-    level = modelzoo_class(speed, bounds)
+    classes = [modelzoo_class(end, bounds) for end in (low, high)]
+    level = classes[0] if classes[0] == classes[1] else UNDECIDED
     numbers: dict[str, Number] = {
         "speed_ratio": speed,
         "speed_ratio_low": low if interval else None,
@@ -52,11 +55,19 @@ def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) 
     shown = f", {low:.2f} to {high:.2f}" if interval else ""
     reason = (
         f"{candidate.name} is {speed:.2f} times as fast as {reference.name}{shown} "
-        f"({of_candidate:.4g} against {of_reference:.4g} s a step): ModelZoo class {level}."
+        f"({of_candidate:.4g} against {of_reference:.4g} s a step): ModelZoo class {level}"
+        f"{f', {classes[0]} to {classes[1]}' if level == UNDECIDED else ''}."
     )
     if high < bounds.min_speed_ratio:
         return AxisResult(Verdict.FAIL, reason, numbers)
-    return AxisResult(Verdict.PASS if low >= bounds.min_speed_ratio else Verdict.INCONCLUSIVE, reason, numbers)
+    if low >= bounds.min_speed_ratio:
+        return AxisResult(Verdict.PASS, reason, numbers)
+    seconds = estimate_ratio(candidate.values["sec_per_step"], reference.values["sec_per_step"], False, 0.5)
+    assert seconds, "both were measured"
+    limits = (bounds.min_speed_ratio, math.inf)
+    further = further_seeds(seconds, limits, False, bounds.significance, not reference.leg)
+    advice = more_seeds([(seconds, further)], not reference.leg)
+    return AxisResult(Verdict.INCONCLUSIVE, f"{reason[:-1]}; {advice}.", numbers)
 
 
 def modelzoo_class(speed_ratio: float, bounds: Bounds) -> str:
@@ -144,14 +155,13 @@ def energy_joules(run: LegRun) -> float | None:
 
 
 def _power_samples(file: Path) -> list[tuple[float, float]]:
-    """Return (seconds since 1970, watts) of each line that reports power; broken lines are none."""
+    """Return (seconds since 1970, watts) of each line that reports power; none of a damaged file."""
     samples = []
-    for line in file.read_bytes().splitlines():
-        try:
-            event = from_json(line)
-            powers = [float(value) for name, value in event["metrics"].items() if POWER.fullmatch(name)]
-            if powers:
-                samples.append((float(event["time"]), sum(powers)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
+    try:
+        for event in read_events(file):
+            powers = [watts for name, watts in event.get("metrics", {}).items() if POWER.fullmatch(name)]
+            if powers and "time" in event:
+                samples.append((event["time"], sum(powers)))
+    except ValueError:
+        return []
     return samples

@@ -6,8 +6,8 @@ import numpy as np
 
 from components.compare.bounds import Bounds
 from components.compare.history import LossHistory
-from components.compare.measure import LOSSES, Measured, in_words, is_paired
-from components.compare.statistics import RatioEstimate, estimate_ratio, mean
+from components.compare.measure import JUDGED_LOSSES, LOSSES, TRAINING, Measured, in_words, is_paired
+from components.compare.statistics import RatioEstimate, estimate_ratio, further_seeds, mean, more_seeds
 from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 
 # A loss that any sound run reaches: this much above the mean of the reference's final losses.
@@ -16,17 +16,19 @@ SMOOTHED_SHARE = 20
 
 
 def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
-    """Hold min_loss and the final A_loss and B_loss of all runs against ``bounds.max_loss_ratio``, both ways.
+    """Hold the losses of all runs against the reference's, both ways: two one-sided tests of each one's ratio.
 
-    Two one-sided tests of each loss's ratio; with one run a leg only a gross difference is a failure. Not measured if
-    any loss of any run is not finite: a mean without that step would be no evidence.
+    A loss fails if its whole interval is beyond ``bounds.max_loss_ratio``; min_loss, and any loss of one run a leg, if
+    it is beyond ``bounds.gross_loss_ratio``. A pass needs the whole intervals of JUDGED_LOSSES within; against a
+    record, those of all that it has. Not measured if any loss of any run is not finite: a mean without that step would
+    be no evidence.
     """
     for side in (reference, candidate):
         if side.leg and side.leg.unusable:
             return not_measured(f"{side.leg.unusable}.")
-    losses = reference.known(LOSSES)
+    losses = reference.known(TRAINING)
     if not losses:
-        return not_measured(reference.lacking(LOSSES, "loss"))
+        return not_measured(reference.lacking(TRAINING, "loss"))
     paired = is_paired(reference, candidate)
     numbers = _time_to_loss(reference, candidate, paired, bounds)
     if reference.final_window != candidate.final_window and reference.final_window is not None:
@@ -36,67 +38,74 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
         )
         return AxisResult(Verdict.NOT_MEASURED, reason, numbers)
     estimates: dict[str, RatioEstimate] = {}
-    for name, values in losses.items():
-        found = estimate_ratio(values, candidate.values[name], paired, bounds.significance)
+    # A leg whose samples are incomplete has no errors; the axis function says so.
+    common = [name for name in losses if name in candidate.values]
+    for name in common:
+        found = estimate_ratio(losses[name], candidate.values[name], paired, bounds.significance)
         if found:
             estimates[name] = found
             numbers |= found.numbers(name)
-        numbers |= {f"{name}_reference": mean(values), f"{name}_candidate": mean(candidate.values[name])}
-    missing = [in_words(name) for name in losses if name not in estimates]
+        numbers |= {f"{name}_reference": mean(losses[name]), f"{name}_candidate": mean(candidate.values[name])}
+    missing = [in_words(name) for name in common if name not in estimates]
     if missing:
         reason = f"There is no ratio of {join(missing)}: a leg did not measure it."
         return AxisResult(Verdict.NOT_MEASURED, reason, numbers)
-    verdict, reason = _within_margin(reference, candidate.name, estimates, bounds)
+    verdict, reason = _within_margin(reference, candidate.name, estimates, paired, bounds)
     return AxisResult(verdict, reason + _reservations(reference), numbers)
 
 
 def _within_margin(
-    reference: Measured, candidate: str, estimates: Mapping[str, RatioEstimate], bounds: Bounds
+    reference: Measured, candidate: str, estimates: Mapping[str, RatioEstimate], paired: bool, bounds: Bounds
 ) -> tuple[Verdict, str]:
+    margin, gross = bounds.max_loss_ratio, bounds.gross_loss_ratio
+    # One run a leg shows no spread, and the lowest loss of single steps scatters more than any other.
+    margins = {
+        name: gross if one.interval is None or (reference.leg and name == "min_loss") else margin
+        for name, one in estimates.items()
+    }
     ends = {name: one.interval or (one.ratio, one.ratio) for name, one in estimates.items()}
-    has_intervals = all(one.interval for one in estimates.values())
-    # The ratio of one run a leg is held against a wider margin.
-    margin = bounds.max_loss_ratio if has_intervals else bounds.gross_loss_ratio
-    least = 1 / margin if reference.is_well_known else 0.0
-    above = {name: estimates[name] for name, (low, _) in ends.items() if low > margin}
-    below = {name: estimates[name] for name, (_, high) in ends.items() if high < least}
-    outside = above or below
-    kind = "higher" if above else "lower"
-    if not has_intervals:
-        shown = join([f"{in_words(name)} {one.ratio:.3f}" for name, one in (outside or estimates).items()])
-        if outside:
-            return Verdict.FAIL, (
-                f"{candidate}'s losses are grossly {kind} than {reference.name}'s ({shown}; bound {margin:.3g} for one "
-                "run)."
-            )
-        return Verdict.INCONCLUSIVE, (
-            f"{candidate}'s losses over {reference.name}'s are {shown}, but one run a leg is weak evidence, for two "
-            "seeds of one leg may differ as much: train two seeds or more."
-        )
-    uncertain = {name: estimates[name] for name, (low, high) in ends.items() if high > margin or low < least}
-    shown = f"({_listed(outside or uncertain or estimates)})"
-    if outside:
+    lowest = {name: 1 / limit if reference.is_well_known else 0.0 for name, limit in margins.items()}
+    above = {name: one for name, one in estimates.items() if ends[name][0] > margins[name]}
+    below = {name: one for name, one in estimates.items() if ends[name][1] < lowest[name]}
+    failed = above or below
+    if failed:
+        limit = min(margins[name] for name in failed)
         return Verdict.FAIL, (
-            f"{candidate}'s losses are {kind} than {reference.name}'s by more than the margin of {margin:.3f} allows "
-            f"{shown}."
+            f"{candidate}'s losses are {'grossly ' if limit > margin else ''}{'higher' if above else 'lower'} than "
+            f"{reference.name}'s by more than the margin of {limit:.3f} allows ({_listed(failed)})."
         )
-    if uncertain:
-        return Verdict.INCONCLUSIVE, (
-            f"The seeds scatter too much to tell whether {candidate}'s losses are within {margin:.3f} times "
-            f"{reference.name}'s {shown}: train more seeds."
+    judged = {name: one for name, one in estimates.items() if reference.leg is None or name in JUDGED_LOSSES}
+    limits = (1 / margin if reference.is_well_known else 0.0, margin)
+    undecided = {
+        name: one
+        for name, one in judged.items()
+        if one.interval is None or ends[name][0] < limits[0] or ends[name][1] > limits[1]
+    }
+    if not undecided:
+        return (
+            Verdict.PASS,
+            f"{candidate}'s losses are within {margin:.3f} times {reference.name}'s ({_listed(judged)}).",
         )
-    return Verdict.PASS, f"{candidate}'s losses are within {margin:.3f} times {reference.name}'s {shown}."
+    has_spread = all(one.interval for one in undecided.values())
+    why = "the seeds scatter too much" if has_spread else "one run a leg is weak evidence"
+    further = [
+        (one, further_seeds(one, limits, paired, bounds.significance, not reference.leg)) for one in undecided.values()
+    ]
+    return Verdict.INCONCLUSIVE, (
+        f"Whether {candidate}'s losses are within {margin:.3f} times {reference.name}'s is not decided "
+        f"({_listed(undecided)}): {why}; {more_seeds(further, not reference.leg)}."
+    )
 
 
 def _listed(estimates: Mapping[str, RatioEstimate]) -> str:
     of_reference, of_candidate = next(iter(estimates.values())).runs
     runs = f"{of_reference} seeds a leg" if of_reference == of_candidate else f"{of_reference} and {of_candidate} runs"
-    intervals = [
-        f"{in_words(name)} {one.ratio:.3f}, {one.interval[0]:.3f} to {one.interval[1]:.3f}"
+    ratios = [
+        f"{in_words(name)} {one.ratio:.3f}"
+        + (f", {one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else "")
         for name, one in estimates.items()
-        if one.interval
     ]
-    return f"{join(intervals)}; {runs}"
+    return f"{join(ratios)}; {runs if max(of_reference, of_candidate) > 1 else 'one run a leg'}"
 
 
 def _reservations(reference: Measured) -> str:

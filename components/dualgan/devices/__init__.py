@@ -3,44 +3,31 @@
 A device that is asked for and not there is an error, never a silent fall-back to the CPU.
 """
 
-from typing import Any, Optional
+import importlib
+from typing import Optional
 
-from dualgan.devices.base import Device, DeviceOptions
+from dualgan.devices.base import Device
 from dualgan.errors import BadInput
 from dualgan.options import DEVICES, TrainOptions
 
-__all__ = ["DEVICES", "Device", "DeviceOptions", "device_options", "open_device", "open_recorded_device"]
+__all__ = ["DEVICES", "Device", "open_device", "open_recorded_device"]
 
 
-def device_options(given: Any) -> DeviceOptions:
-    """A device's own options among the attributes of ``given``; one that is None or missing is at its default."""
-    values = {name: getattr(given, name, None) for name in DeviceOptions._fields}
-    return DeviceOptions(**{name: value for name, value in values.items() if value is not None})
-
-
-def open_device(name: str, threads: int = 0, options: Optional[DeviceOptions] = None) -> Device:
-    """Return the device ``name``, one of DEVICES.
+def open_device(name: str, options: Optional[TrainOptions] = None) -> Device:
+    """Return the device ``name``, one of DEVICES, set up as ``options`` say; None: by their defaults.
 
     Raises BadInput, saying what was looked for, if it is not there, and for an option that does not fit it.
     """
-    options = options or DeviceOptions()
-    if name == "cpu":
-        from dualgan.devices.cpu import Cpu
-
-        return Cpu(threads, options)
-    if name == "gpu":
-        from dualgan.devices.gpu import Gpu
-
-        return Gpu(threads, options)
-    if name == "npu":
-        from dualgan.devices.npu import Npu
-
-        return Npu(threads, options)
-    raise BadInput(f"device {name}: must be one of {', '.join(DEVICES)}")
+    if name not in DEVICES:
+        raise BadInput(f"device {name}: must be one of {', '.join(DEVICES)}")
+    # A module of its own each: one device's libraries are not another's.
+    module = importlib.import_module(f"dualgan.devices.{name}")
+    device: Device = getattr(module, name.capitalize())(options or TrainOptions())
+    return device
 
 
 def open_recorded_device(options: TrainOptions, name: Optional[str] = None) -> Device:
     """The device of a run's options as it was set up for it, or the device ``name`` with its own defaults."""
     if name is None or name == options.device:
-        return open_device(options.device, options.threads, device_options(options))
-    return open_device(name, options.threads)
+        return open_device(options.device, options)
+    return open_device(name, TrainOptions(threads=options.threads))

@@ -1,33 +1,12 @@
 """The interface of a device, and what all devices share."""
 
-import subprocess
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Sequence
+from contextlib import contextmanager
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence
 
 from dualgan.errors import BadInput
 from dualgan.layers import Kernels
-from dualgan.tensorflow_v1 import RewriterConfig, tf
-
-
-class DeviceOptions(NamedTuple):
-    """The training options that are a device's own; TrainOptions says what each means."""
-
-    precision_mode: str = ""
-    loss_scale: str = "off"
-    npu_parameters: str = ""
-    deterministic: bool = False
-    allow_tf32: bool = False
-
-
-DEFAULTS = DeviceOptions()
-
-
-def output_of(command: Sequence[str], seconds: float = 10.0) -> Optional[str]:
-    """Return what ``command`` prints; None if it is missing, fails or takes longer than ``seconds``."""
-    try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=seconds, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.decode("utf-8", "replace")
+from dualgan.options import DEVICE_OPTIONS, TrainOptions
+from dualgan.tensorflow_v1 import RewriterConfig, operations_explained, tf
 
 
 class Device:
@@ -44,23 +23,26 @@ class Device:
     accepts: FrozenSet[str] = frozenset()
     matmul_input_dtype = "float32"
 
-    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
-        """threads: CPU threads for one operation, 0 for as many as there are cores.
-
-        Raises BadInput for an option that means nothing on this device: it would be recorded and have no effect.
-        """
-        for name, default in DEFAULTS._asdict().items():
-            if getattr(options, name) != default and name not in self.accepts:
+    def __init__(self, options: TrainOptions) -> None:
+        """Raises BadInput for an option that means nothing on this device: it would be recorded and have no effect."""
+        defaults = TrainOptions()
+        for name in DEVICE_OPTIONS:
+            if getattr(options, name) != getattr(defaults, name) and name not in self.accepts:
                 raise BadInput(f"--{name}: means nothing on --device {self.kind}; leave it out")
         self.options = options
-        self._threads = threads
 
     def session_config(self) -> Any:
         """A tf.ConfigProto."""
-        config = tf.ConfigProto(intra_op_parallelism_threads=self._threads, allow_soft_placement=True)
+        config = tf.ConfigProto(intra_op_parallelism_threads=self.options.threads, allow_soft_placement=True)
         # Fused operations exist on some devices and versions only; without them the arithmetic is the same on all.
         config.graph_options.rewrite_options.remapping = RewriterConfig.OFF
         return config
+
+    @contextmanager
+    def open_session(self) -> Iterator[Any]:
+        """Yield a session for the present default graph. An operation that fails in it is a DualGANError."""
+        with operations_explained(), tf.Session(config=self.session_config()) as session:
+            yield session
 
     def wrap_optimizer(self, optimizer: Any) -> Any:
         """Return what ``optimizer`` must become on this device."""

@@ -6,8 +6,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
 
-from dualgan.devices.base import DEFAULTS, Device, DeviceOptions, output_of
+from dualgan.devices.base import Device
+from dualgan.environment import output_of
 from dualgan.errors import BadInput
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")
@@ -81,8 +83,8 @@ class Gpu(Device):
     kind = "gpu"
     accepts = frozenset(["deterministic", "allow_tf32"])
 
-    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
-        super().__init__(threads, options)
+    def __init__(self, options: TrainOptions) -> None:
+        super().__init__(options)
         # CUDA otherwise counts the fastest card first, nvidia-smi the first on the bus.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         set_tensor_float_32(options.allow_tf32)

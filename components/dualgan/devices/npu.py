@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from dualgan.devices import cann, npu_environment, npu_options, npu_smi
-from dualgan.devices.base import DEFAULTS, Device, DeviceOptions
+from dualgan import npu_smi
+from dualgan.devices import npu_machine, npu_options
+from dualgan.devices.base import Device
 from dualgan.devices.npu_options import checked_mode, require_cann
 from dualgan.errors import BadInput
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
 PACKAGES = ("npu_bridge", "npu_device")
@@ -112,14 +114,14 @@ class Npu(Device):
     use_resource = False
     accepts = frozenset(["precision_mode", "loss_scale", "npu_parameters", "deterministic"])
 
-    def __init__(self, threads: int = 0, options: DeviceOptions = DEFAULTS) -> None:
-        super().__init__(threads, options)
+    def __init__(self, options: TrainOptions) -> None:
+        super().__init__(options)
         parameters = npu_options.parse_parameters(options.npu_parameters)
         self._loss_scale = loss_scale(options.loss_scale)
         self._package = find_adapter()
-        npu_environment.prepare_single_card(os.environ)
-        npu_environment.prepare_folders(os.environ)
-        self._cann = cann.installed()
+        npu_machine.prepare_single_card(os.environ)
+        npu_machine.prepare_folders(os.environ)
+        self._cann = npu_machine.installed()
         self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
         self._card = self._listing.cards[0] if self._listing.cards else None
         if npu_smi.is_newer_than_910(self._card):

@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union, cast
 
-from dualgan.devices.cann import Cann, Version
-from dualgan.devices.npu_smi import A2, A3, Card, generation, is_newer_than_910
+from dualgan.devices.npu_machine import Cann, Version
 from dualgan.errors import BadInput
+from dualgan.npu_smi import A2, A3, Card, generation, is_newer_than_910
 
 DEFAULT_MODE, DEFAULT_MODE_OF_NEWER_CHIPS = "force_fp32", "must_keep_origin_dtype"
 INFERENCE_MODE = "force_fp16"

@@ -106,28 +106,36 @@ def test_the_first_layer_and_the_first_gradient_out_of_bounds_are_named(judged: 
     assert "layer A2B/A_g_bn_e2 (0.0003, bound 0.0001); the gradient of A_d_h0_conv/w" in result.reason
 
 
-def test_an_update_is_blamed_before_what_follows_from_it(judged: Callable[..., AxisResult]) -> None:
-    content = replay_content()
-    probe = content["probes"][0]
-    probe["update_sizes"]["A_d"] = 1.3
-    probe["layers"][2] = errors("updated/A_d_bn1", 0.1)
-    probe["gradients"][0] = errors("A_g_e1_conv/w", 0.3)
-    assert "step 1 updates A_d by more or less" in judged(content).reason
+DRAWN_OTHERWISE = [errors("drawn/1/A2B", 0.1), errors("file/1/A2B", 0.1)]
 
 
-def test_pictures_that_are_drawn_otherwise_are_named_as_such(judged: Callable[..., AxisResult]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {
+                "update_sizes": {"A_g": 1.0, "B_g": 1.0, "A_d": 1.3, "B_d": 1.0},
+                "layers": [errors("updated/A_d_bn1", 0.1)],
+                "gradients": [errors("A_g_e1_conv/w", 0.3), errors("A_d_h0_conv/w")],
+            },
+            "computes otherwise: step 1 updates A_d by more or less",
+        ),
+        ({"pictures": DRAWN_OTHERWISE}, "pictures drawn from equal weights differ: drawn/1/A2B"),
+        (
+            {"pictures": DRAWN_OTHERWISE, "layers": [errors("A2B/A_g_bn_e2", 0.1)]},
+            "computes otherwise: the forward pass",
+        ),
+    ],
+    ids=["an update before what follows from it", "pictures", "a layer before the pictures that follow from it"],
+)
+def test_the_cause_is_blamed_before_what_follows_from_it(
+    judged: Callable[..., AxisResult], changes: dict[str, Any], words: str
+) -> None:
     content = replay_content()
-    content["probes"][0]["pictures"] = [errors("drawn/1/A2B", 0.1), errors("file/1/A2B", 0.1)]
+    content["probes"][0].update(changes)
     result = judged(content)
     assert result.verdict is Verdict.FAIL
-    assert "pictures drawn from equal weights differ: drawn/1/A2B" in result.reason
-
-
-def test_a_layer_is_blamed_before_the_pictures_that_follow_from_it(judged: Callable[..., AxisResult]) -> None:
-    content = replay_content()
-    content["probes"][0]["pictures"] = [errors("drawn/1/A2B", 0.1)]
-    content["probes"][0]["layers"][1] = errors("A2B/A_g_bn_e2", 0.1)
-    assert "computes otherwise: the forward pass" in judged(content).reason
+    assert words in result.reason
 
 
 def test_from_a_drawn_state_single_gradients_decide_nothing_but_all_together_do(

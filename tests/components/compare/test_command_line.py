@@ -76,7 +76,6 @@ def test_folders_of_one_name_are_called_reference_and_candidate(start: Start, tm
     [
         (["one"], "two legs or more, got 1"),
         (["one", "nowhere"], "nowhere: no such run folder"),
-        (["one", "two", "--names", "gpu"], "1 names for 2 legs"),
         (["gpu=one", "two"], "some legs have a name"),
         (["gpu=one,one", "npu=two"], "have the same seed"),
         (["one", "two", "--bound", "max_los_ratio=1.1"], "bound 'max_los_ratio': unknown"),

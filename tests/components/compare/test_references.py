@@ -11,13 +11,15 @@ from components.compare.judge import compare
 from components.compare.references import Recorded, known_references, load_reference
 from components.compare.result import Comparison
 from components.compare.verdict import AxisName, Verdict
+from components.tracking.comparison_view import log_comparison
 from components.tracking.placement import Placement
-from components.tracking.store import store_uri
+from components.tracking.runs import PipelineRun
+from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
-from tests.components.run_folders import write_leg
+from tests.components.run_folders import write_leg, write_run
 from tests.components.tracking.conftest import database, no_tracking_variables, store
 
 __all__ = ["database", "no_tracking_variables", "store"]
@@ -225,3 +227,28 @@ def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypat
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
     with pytest.raises(BadInput, match=r"reference mlflow:0123: sqlite:.* has no such run"):
         load_reference("mlflow:0123")
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_login(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["compare", "--reference", "mlflow:0123", str(write_run(tmp_path / "run"))]) == 1
+    error = capsys.readouterr().err
+    assert "reference mlflow:0123: http://127.0.0.1:9: no answer" in error
+    assert "secret" not in error and "someone" not in error
+
+
+@pytest.mark.parametrize("order", [(1.4, 1.0), (1.0, 1.4)])
+def test_of_two_candidates_of_one_pipeline_run_the_worse_one_is_the_verdict_in_mlflow(
+    recorded: Path, store: Path, tmp_path: Path, order: tuple[float, float]
+) -> None:
+    client = connect(store_uri(store))
+    for factor in order:
+        name = f"npu-{factor}"
+        leg = write_leg(name, tmp_path / name, noise=2, loss_factor=factor)
+        compare([leg], None, tmp_path / f"{name}-output", recorded=load_reference(str(recorded)))
+        run = client.get_run(log_comparison(client, PipelineRun("shapes", "two"), tmp_path / f"{name}-output"))
+    assert run.data.tags["verdict"] == "fail"
+    assert (run.data.tags["candidate.npu-1.0"], run.data.tags["candidate.npu-1.4"]) == ("pass", "fail")

@@ -98,7 +98,7 @@ def forget_digest(run: Path) -> None:
         (cut("events.jsonl"), "events.jsonl", "truncated: its last training step is"),
         (cut("summary.json"), "summary.json", "truncated"),
         (empty("events.jsonl"), "events.jsonl", "truncated"),
-        (garble_events, "events.jsonl", "events.jsonl:4: not a JSON object"),
+        (garble_events, "events.jsonl", "events.jsonl:4: not JSON"),
         (forget_digest, "options.json", "dataset.digest"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_damaged_picture(runs: list[Path], tmp_path: Path) -> None:
     picture = sample_path(RunFolder(runs[1]).samples_of(60), "val-001", "A2B")
     picture.write_bytes(picture.read_bytes()[:100])
     line = refuse([leg("gpu", runs[0]), leg("npu", runs[1])], "gpu", tmp_path / "output")
-    assert f"{picture}: not a readable picture" in line
+    assert f"{picture}: not a readable image" in line
 
 
 def test_an_output_that_is_a_file_is_left_as_it_is(runs: list[Path], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.compare.statistics import estimate_ratio
+from components.compare.statistics import RatioEstimate, estimate_ratio, further_seeds
 
 
 def test_pairs_of_one_ratio_leave_no_doubt_however_much_the_seeds_scatter() -> None:
@@ -57,3 +57,34 @@ def test_intervals_hold_the_truth_as_often_as_they_claim(paired: bool) -> None:
         assert found is not None and found.interval is not None
         held += found.interval[0] <= 1.05 <= found.interval[1]
     assert held / 2000 == pytest.approx(0.90, abs=0.03)
+
+
+LIMITS = (1 / 1.15, 1.15)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("ratio", "deviation"), [(0.96, 0.12), (1.05, 0.05), (1.3, 0.1)])
+def test_so_many_seeds_as_are_said_to_decide_do_so_in_four_of_five_cases(
+    paired: bool, ratio: float, deviation: float
+) -> None:
+    seen = RatioEstimate(ratio, (3, 3), (0.0, 9.0), math.expm1(deviation))
+    further = further_seeds(seen, LIMITS, paired, significance=0.05)
+    assert further is not None
+    random = np.random.default_rng(0)
+    decided = []
+    for seeds in (3 + further, 2 + further):
+        number = 0
+        for _ in range(500):
+            scatter = random.normal(0, deviation, (2, seeds)) * ([[0], [1]] if paired else 1)
+            one, two = np.exp(scatter) * [[1], [ratio]]
+            found = estimate_ratio(one.tolist(), two.tolist(), paired, significance=0.05)
+            assert found is not None and found.interval is not None
+            low, high = found.interval
+            number += (LIMITS[0] <= low and high <= LIMITS[1]) or low > LIMITS[1] or high < LIMITS[0]
+        decided.append(number / 500)
+    assert decided[0] >= 0.76, "as many as said"
+    assert decided[1] <= 0.90, "and one less is not as good by far"
+
+
+def test_a_ratio_next_to_a_limit_is_not_decided_by_any_number_of_seeds() -> None:
+    assert further_seeds(RatioEstimate(1.149, (3, 3), (1.0, 1.3), 0.05), LIMITS, True, 0.05) is None

@@ -74,26 +74,10 @@ def test_one_run_a_leg_is_not_enough_for_a_verdict_on_training(judged: Judged) -
     comparison = judged(seeds=[0])
     assert comparison.axes[TRAINING].verdict is Verdict.INCONCLUSIVE
     assert "weak evidence" in comparison.axes[TRAINING].reason
+    assert "2 further seeds a leg (3 in all) would show how much seeds differ" in comparison.axes[TRAINING].reason
+    assert "`parity run --resume RUN --seeds 3`" in comparison.axes[TRAINING].reason
     assert comparison.verdict is Verdict.INCONCLUSIVE
     assert "one run of gpu and of npu" in comparison.caveats[0]
-
-
-@pytest.mark.parametrize(("factor", "word"), [(1.6, "higher"), (0.6, "lower")])
-def test_one_run_a_leg_is_enough_where_losses_are_grossly_different(judged: Judged, factor: float, word: str) -> None:
-    axis = judged(seeds=[0], loss_factor=factor).axes[TRAINING]
-    assert axis.verdict is Verdict.FAIL
-    assert f"grossly {word}" in axis.reason
-
-
-def test_higher_losses_fail_training_alone(judged: Judged) -> None:
-    comparison = judged(loss_factor=1.3)
-    assert comparison.axes[TRAINING].verdict is Verdict.FAIL
-    for loss in ("min_loss", "final_B_loss"):
-        assert number(comparison.axes[TRAINING], f"{loss}_ratio") == pytest.approx(1.3, rel=0.03)
-        low, high = (number(comparison.axes[TRAINING], f"{loss}_ratio_{end}") for end in ("low", "high"))
-        assert 1.2 < low < 1.3 < high < 1.4
-    assert comparison.axes[IMAGES].verdict is Verdict.PASS
-    assert comparison.verdict is Verdict.FAIL
 
 
 def test_lower_losses_are_another_training_and_fail_as_well(judged: Judged) -> None:
@@ -109,64 +93,120 @@ def test_losses_that_scatter_beyond_the_margin_leave_training_inconclusive(compa
     ]
     axis = compare_with(Leg("npu", tuple(sources))).axes[TRAINING]
     assert axis.verdict is Verdict.INCONCLUSIVE
-    assert "train more seeds" in axis.reason
+    assert "12 further seeds a leg (15 in all; a run takes 10) would decide it with 80% probability" in axis.reason
+    assert "`parity run --resume RUN --seeds 10`" in axis.reason
 
 
-def test_a_final_loss_that_is_too_high_fails_though_the_lowest_one_is_equal(
-    compare_with: Judge, tmp_path: Path
+PASS, FAIL, INCONCLUSIVE, NOT_MEASURED = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected", "words"),
+    [
+        ({"loss_factor": 1.3}, {TRAINING: FAIL, IMAGES: PASS}, "losses are higher than gpu's"),
+        ({"loss_factor": 1.6, "seeds": [0]}, {TRAINING: FAIL}, "losses are grossly higher"),
+        ({"loss_factor": 0.6, "seeds": [0]}, {TRAINING: FAIL}, "losses are grossly lower"),
+        ({"seeds": [3, 4, 5]}, {TRAINING: PASS, IMAGES: PASS}, ""),
+        ({"steps": 200}, {TRAINING: NOT_MEASURED}, "10 steps of gpu but 20 of npu"),
+        ({"blur": 1.0}, {TRAINING: PASS, IMAGES: FAIL}, "sharpness is"),
+        ({"blur": 1.0, "seeds": [0]}, {TRAINING: INCONCLUSIVE, IMAGES: FAIL}, "sharpness is"),
+        ({"rebuilding_error": 12.0}, {TRAINING: FAIL, IMAGES: FAIL}, "B2A2B error is"),
+        ({"sec_per_step": None}, {PERFORMANCE: NOT_MEASURED}, "npu measured no sec/step"),
+        ({"options": {"lr": 1e-4}}, {FUNCTION: FAIL}, "option lr is 5e-05 in gpu and 0.0001 in npu"),
+        ({"options": {"flip": True}}, {FUNCTION: FAIL}, "option flip is absent in gpu and true in npu"),
+        ({"options": {"threads": 16, "run_dir": "/x", "precision_mode": "force_fp32"}}, {FUNCTION: PASS}, ""),
+        ({"digest": "b" * 64}, {FUNCTION: FAIL, TRAINING: NOT_MEASURED, IMAGES: NOT_MEASURED}, "the datasets differ"),
+        (
+            {"images": 3, "seeds": [0]},
+            {FUNCTION: FAIL, IMAGES: NOT_MEASURED},
+            "val-003-real_A.png is among the samples",
+        ),
+    ],
+)
+def test_a_candidate_that_differs_in_one_thing(
+    judged: Judged, candidate: dict[str, Any], expected: dict[AxisName, Verdict], words: str
 ) -> None:
-    def worsen_the_end(run: RunFolder) -> None:
+    comparison = judged(**candidate)
+    assert {name: comparison.axes[name].verdict for name in expected} == expected
+    assert words in " ".join(axis.reason for axis in comparison.axes.values())
+    if set(expected.values()) == {PASS}:
+        assert comparison.verdict is PASS
+
+
+def add_noise(run: RunFolder) -> None:
+    for path in run.samples_of(60).glob("*-B2A.png"):
+        with Image.open(path) as picture:
+            noise = Image.effect_noise(picture.size, 160).convert("RGB")
+            Image.blend(picture.filter(ImageFilter.GaussianBlur(0.6)), noise, 0.6).save(path)
+
+
+def swap_channels(run: RunFolder) -> None:
+    for path in run.samples_of(60).glob("*.png"):
+        with Image.open(path) as picture:
+            swapped = Image.merge("RGB", picture.split()[::-1])
+        swapped.save(path)
+
+
+def lose_a_kind(run: RunFolder) -> None:
+    for path in run.samples_of(60).glob("*-B2A2B.png"):
+        path.unlink()
+
+
+def with_losses(change: Callable[[int, dict[str, float]], None]) -> Callable[[RunFolder], None]:
+    """Return what changes the losses of each step, by its number."""
+
+    def rewrite(run: RunFolder) -> None:
         losses = loss_table(60, noise=2)
-        for step in losses[-6:]:
-            step["B_loss"] *= 1.5
+        for step, metrics in enumerate(losses, 1):
+            change(step, metrics)
         write_events(run.events, losses)
 
-    candidate = change_each(write_leg("npu", tmp_path / "candidate", noise=2), worsen_the_end)
-    axis = compare_with(candidate).axes[TRAINING]
-    assert axis.verdict is Verdict.FAIL
-    assert "final B_loss" in axis.reason
-    assert "min loss" not in axis.reason
+    return rewrite
 
 
-def test_other_seeds_of_an_equal_leg_are_no_alarm(judged: Judged) -> None:
-    comparison = judged(seeds=[3, 4, 5])
-    assert comparison.verdict is Verdict.PASS
-    assert "the legs' seeds differ: runs cannot be held against each other in pairs" in comparison.caveats
+def worse_at_the_end(step: int, losses: dict[str, float]) -> None:
+    losses["B_loss"] *= 1.5 if step > 54 else 1
+
+
+def without_b_loss(step: int, losses: dict[str, float]) -> None:
+    del losses["B_loss"]
+
+
+def at_one_step(name: str, value: float) -> Callable[[int, dict[str, float]], None]:
+    return lambda step, losses: losses.update({name: value} if step == 50 else {})
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "words"),
+    [
+        (add_noise, {FUNCTION: PASS, IMAGES: FAIL}, "B2A distance is"),
+        (swap_channels, {FUNCTION: FAIL}, "is not the same picture in gpu"),
+        (lose_a_kind, {FUNCTION: FAIL, IMAGES: NOT_MEASURED}, "has no sample picture B2A2B"),
+        (with_losses(worse_at_the_end), {TRAINING: FAIL}, "allows (final B_loss"),
+        (with_losses(without_b_loss), {FUNCTION: PASS, TRAINING: NOT_MEASURED}, "There is no ratio of final B_loss"),
+        (with_losses(at_one_step("A_loss", 0.04)), {TRAINING: PASS}, "(A2B2A error "),
+        (with_losses(at_one_step("A_loss", 0.03)), {TRAINING: FAIL}, "grossly lower than gpu's by more than"),
+        (with_losses(at_one_step("d_loss", math.nan)), {FUNCTION: FAIL, TRAINING: NOT_MEASURED}, "d_loss at step 50"),
+        (with_losses(at_one_step("g_loss", math.inf)), {FUNCTION: FAIL, TRAINING: NOT_MEASURED}, "g_loss at step 50"),
+    ],
+)
+def test_a_candidate_whose_files_differ(
+    compare_with: Judge,
+    tmp_path: Path,
+    change: Callable[[RunFolder], None],
+    expected: dict[AxisName, Verdict],
+    words: str,
+) -> None:
+    comparison = compare_with(change_each(write_leg("npu", tmp_path / "candidate", noise=2), change))
+    assert {name: comparison.axes[name].verdict for name in expected} == expected
+    assert words in " ".join(axis.reason for axis in comparison.axes.values())
+    assert comparison.verdict is not PASS or expected == {TRAINING: PASS}
 
 
 def test_steps_and_seconds_to_a_loss_are_told(judged: Judged) -> None:
     comparison = judged(sec_per_step=0.05)
     assert number(comparison.axes[TRAINING], "steps_to_goal_ratio") == pytest.approx(1.0, rel=0.1)
     assert number(comparison.axes[PERFORMANCE], "seconds_to_goal_ratio") == pytest.approx(0.5, rel=0.1)
-
-
-@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
-def test_blurred_pictures_fail_images_though_the_losses_are_equal(judged: Judged, seeds: list[int]) -> None:
-    comparison = judged(blur=1.0, seeds=seeds)
-    assert comparison.axes[TRAINING].verdict is not Verdict.FAIL
-    assert comparison.axes[IMAGES].verdict is Verdict.FAIL
-    assert "sharpness" in comparison.axes[IMAGES].reason
-    assert number(comparison.axes[IMAGES], "A2B_sharpness_ratio") < 0.1
-
-
-def test_noise_over_the_pictures_fails_images(compare_with: Judge, tmp_path: Path) -> None:
-    def disturb(run: RunFolder) -> None:
-        for path in run.samples_of(60).glob("*-B2A.png"):
-            with Image.open(path) as picture:
-                noise = Image.effect_noise(picture.size, 160).convert("RGB")
-                Image.blend(picture.filter(ImageFilter.GaussianBlur(0.6)), noise, 0.6).save(path)
-
-    candidate = change_each(write_leg("npu", tmp_path / "candidate", noise=2), disturb)
-    axis = compare_with(candidate).axes[IMAGES]
-    assert axis.verdict is Verdict.FAIL
-    assert "B2A distance" in axis.reason
-
-
-def test_a_larger_reconstruction_error_of_validation_images_fails_images(judged: Judged) -> None:
-    axis = judged(rebuilding_error=12.0).axes[IMAGES]
-    assert axis.verdict is Verdict.FAIL
-    assert number(axis, "B2A2B_error_ratio") > 1.5
-    assert "B2A2B error" in axis.reason
 
 
 def test_reconstruction_errors_are_in_the_units_of_the_losses(judged: Judged) -> None:
@@ -225,36 +265,13 @@ def test_a_speed_that_is_not_sure_to_be_above_the_bound_is_inconclusive(compare_
     axis = compare_with(Leg("npu", tuple(sources))).axes[PERFORMANCE]
     assert axis.verdict is Verdict.INCONCLUSIVE
     assert number(axis, "speed_ratio_low") < 0.5 < number(axis, "speed_ratio_high")
-
-
-def test_speed_that_was_not_measured_does_not_stop_a_pass(judged: Judged) -> None:
-    comparison = judged(sec_per_step=None)
-    assert comparison.axes[PERFORMANCE].verdict is Verdict.NOT_MEASURED
-    assert "npu measured no sec/step" in comparison.axes[PERFORMANCE].reason
-    assert comparison.verdict is Verdict.PASS
+    assert axis.numbers["npu"]["modelzoo_class"] == "not decided"
+    assert "class not decided, NOK to POK; more than 100 further seeds would be needed" in axis.reason
 
 
 def test_energy_is_said_to_be_unmeasured_where_no_power_was_reported(judged: Judged) -> None:
     numbers = judged(seeds=[0]).axes[PERFORMANCE].numbers["npu"]
     assert (numbers["energy_joules_candidate"], numbers["energy_joules_ratio"]) == ("not_measured", None)
-
-
-def test_losses_that_were_not_logged_leave_the_comparison_inconclusive(compare_with: Judge, tmp_path: Path) -> None:
-    def forget(run: RunFolder) -> None:
-        losses = loss_table(60)
-        for step in losses:
-            del step["B_loss"]
-        write_events(run.events, losses)
-
-    comparison = compare_with(change_each(write_leg("npu", tmp_path / "candidate"), forget))
-    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
-    assert comparison.verdict is Verdict.INCONCLUSIVE
-
-
-def test_final_losses_over_windows_of_other_lengths_are_not_compared(judged: Judged) -> None:
-    axis = judged(steps=200).axes[TRAINING]
-    assert axis.verdict is Verdict.NOT_MEASURED
-    assert "10 steps of gpu but 20 of npu" in axis.reason
 
 
 @pytest.mark.parametrize(
@@ -284,39 +301,6 @@ def test_one_seed_that_did_not_finish_is_named_and_not_left_out(compare_with: Ju
     assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_a_loss_that_is_not_finite_fails_and_is_not_averaged_away(
-    compare_with: Judge, tmp_path: Path, value: float | None
-) -> None:
-    candidate = write_leg("npu", tmp_path / "candidate", seeds=[0])
-    losses: list[dict[str, Any]] = [dict(step) for step in loss_table(60, noise=2)]
-    losses[29]["d_loss"] = value
-    write_events(RunFolder(candidate.sources[0].run).events, losses)
-    comparison = compare_with(candidate)
-    assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
-    assert "d_loss at step 30" in comparison.axes[FUNCTION].reason
-    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
-
-
-def test_a_missing_kind_of_sample_fails_function(compare_with: Judge, tmp_path: Path) -> None:
-    def lose(run: RunFolder) -> None:
-        for path in run.samples_of(60).glob("*-B2A2B.png"):
-            path.unlink()
-
-    comparison = compare_with(change_each(write_leg("npu", tmp_path / "candidate", seeds=[0]), lose))
-    assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
-    assert "npu has no sample picture B2A2B" in comparison.axes[FUNCTION].reason
-    assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
-
-
-def test_options_that_differ_fail_function_and_are_named_with_both_values(judged: Judged) -> None:
-    comparison = judged(options={"lr": 1e-4})
-    assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
-    assert "option lr is 5e-05 in gpu and 0.0001 in npu" in comparison.axes[FUNCTION].reason
-    (difference,) = comparison.differing_options
-    assert difference.values == {"gpu": "5e-05", "npu": "0.0001"}
-
-
 def test_an_option_that_differs_between_the_seeds_of_one_leg_fails_function(
     compare_with: Judge, tmp_path: Path
 ) -> None:
@@ -326,44 +310,6 @@ def test_an_option_that_differs_between_the_seeds_of_one_leg_fails_function(
     ]
     axis = compare_with(Leg("npu", tuple(sources))).axes[FUNCTION]
     assert "option lr is 5e-05 in gpu and 5e-05, 0.0001 in npu" in axis.reason
-
-
-def test_an_option_that_one_leg_lacks_is_a_difference(judged: Judged) -> None:
-    axis = judged(seeds=[0], options={"flip": True}).axes[FUNCTION]
-    assert "option flip is absent in gpu and true in npu" in axis.reason
-
-
-def test_options_of_a_legs_own_may_differ(judged: Judged) -> None:
-    own = {"threads": 16, "run_dir": "/elsewhere", "precision_mode": "force_fp32"}
-    comparison = judged(device="npu", options=own)
-    assert comparison.axes[FUNCTION].verdict is Verdict.PASS
-
-
-def test_another_dataset_fails_function_and_losses_and_pictures_are_not_compared(judged: Judged) -> None:
-    comparison = judged(digest="b" * 64)
-    assert comparison.axes[FUNCTION].verdict is Verdict.FAIL
-    assert "datasets differ" in comparison.axes[FUNCTION].reason
-    assert comparison.axes[TRAINING].verdict is Verdict.NOT_MEASURED
-    assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
-
-
-def test_swapped_colour_channels_of_the_inputs_are_seen(compare_with: Judge, tmp_path: Path) -> None:
-    def swap(run: RunFolder) -> None:
-        for path in run.samples_of(60).glob("*.png"):
-            with Image.open(path) as picture:
-                swapped = Image.merge("RGB", picture.split()[::-1])
-            swapped.save(path)
-
-    candidate = change_each(write_leg("npu", tmp_path / "candidate", seeds=[0]), swap)
-    axis = compare_with(candidate).axes[FUNCTION]
-    assert axis.verdict is Verdict.FAIL
-    assert "is not the same picture in gpu and npu" in axis.reason
-
-
-def test_samples_of_other_validation_images_are_not_compared(judged: Judged) -> None:
-    comparison = judged(seeds=[0], images=3)
-    assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
-    assert "val-003-real_A.png is among the samples of npu alone" in comparison.axes[FUNCTION].reason
 
 
 def test_the_worst_of_several_candidates_decides(tmp_path: Path) -> None:

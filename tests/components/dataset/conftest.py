@@ -1,9 +1,6 @@
 """Images, dataset folders and archives that the tests make themselves, and servers on loopback."""
 
-import http.server
-import threading
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -11,7 +8,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from mypy_boto3_s3 import S3Client
 
-from components.dataset import download
+from components.dataset import transfer
 from tests.components.dataset.http_server import FaultyServer
 from tests.components.dataset.made import make_dataset, noise, zipped
 
@@ -24,34 +21,11 @@ def dataset(tmp_path: Path) -> Path:
     return make_dataset(tmp_path / "source")
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
-    """Serve a folder over HTTP; the answer is the server's address."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    servers = []
-
-    def start(folder: Path) -> str:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.fixture
 def faulty(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
     """A server of ``dataset`` as a zip file of about 400 kB; between tries nobody waits long."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(transfer, "FIRST_DELAY", 0.01)
     (dataset / "noise.bin").write_bytes(noise(400_000))
     archive = zipped(dataset, tmp_path / "served.zip")
     server = FaultyServer(archive.read_bytes())

@@ -28,6 +28,8 @@ class Answer:
     # How long it takes between two pieces of the body.
     pause: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
+    # For so many seconds there comes a byte of a header now and then, and then nothing.
+    slow_header: float = 0.0
 
 
 @dataclass
@@ -84,9 +86,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = self._start(answer, len(content))
         self.faulty.requests.starts.append(start)
         if answer.status != 200:
-            content, start = b"", 0
+            content, start = answer.content or b"", 0
         past_end = start > len(content)
         self.send_response(416 if past_end else 206 if start else answer.status)
+        if answer.slow_header:
+            self._drip(answer.slow_header)
+            return
         for name, value in answer.headers:
             self.send_header(name, value)
         if answer.etag:
@@ -99,6 +104,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         # A client that was killed, or has seen enough, hangs up.
         with contextlib.suppress(ConnectionError):
             self._send(content[start:], answer)
+
+    def _drip(self, seconds: float) -> None:
+        self.flush_headers()
+        ends = time.monotonic() + seconds
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < ends and not self.faulty.go_on.wait(0.1):
+                self.wfile.write(b"X")
+        self.close_connection = True
 
     def _start(self, answer: Answer, size: int) -> int:
         asked = self.headers.get("Range", "").removeprefix("bytes=").removesuffix("-")

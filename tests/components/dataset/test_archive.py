@@ -145,6 +145,20 @@ def test_a_tar_with_a_header_that_never_ends_is_refused_at_once(tmp_path: Path, 
     assert time.process_time() - began < 1
 
 
+def test_values_for_a_whole_tar_are_bounded(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    headers = (extended_header(tarfile.XGLTYPE, b"%d x%05d=1\n" % (11, number))[:1536] for number in range(200))
+    archive.write_bytes(b"".join(headers) + bytes(1024))
+    assert "refused, more than 100 values for the whole archive" in refused(archive, tmp_path)
+
+
+def test_headers_count_as_what_an_archive_unpacks_to(dataset: Path, tmp_path: Path) -> None:
+    header = extended_header(tarfile.XHDTYPE, b"60010 comment=" + b"x" * 59_995 + b"\n")[:-1024]
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(header * 100))
+    assert "refused, the archive unpacks to more than 200 times its size" in refused(archive, tmp_path)
+
+
 @pytest.mark.parametrize("sparse", [b"major=1", b"map=1,x"])
 def test_a_tar_with_a_sparse_file_is_refused(tmp_path: Path, sparse: bytes) -> None:
     archive = tmp_path / "a.tar"
@@ -177,7 +191,7 @@ def test_names_of_a_zip_are_utf_8_whether_it_says_so_or_not(tmp_path: Path) -> N
 def test_two_files_of_one_name_are_not_chosen_between(dataset: Path, tmp_path: Path) -> None:
     archive = add_to_zip(zipped(dataset, tmp_path / "a.zip"), "source/./train/A/0.png", b"other")
     message = refused(archive, tmp_path)
-    assert "train/A/0.png (neither JPEG nor PNG)" in message or "another image of this name" in message
+    assert "train/A/0.png (none of JPEG, PNG, BMP, WebP, TIFF)" in message or "another image of this name" in message
 
 
 def test_a_name_that_is_not_utf_8_is_a_bad_file(dataset: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from kfp import dsl
 
+from components.dataset.component import dataset as component
 from components.dataset.fetch import fetch
 from components.dataset.verify import check
 from dualgan.dataset_folder import Description, content_digest, describe
@@ -50,6 +52,34 @@ def test_upper_case_endings_spaces_and_unicode_names_are_kept(tmp_path: Path) ->
         destination = tmp_path / f"out {archive.suffix}"
         assert fetch(str(archive), destination).digest == content_digest(source)
         assert {path.name for path in (destination / "train" / "A").iterdir()} == set(names)
+
+
+def test_names_as_long_as_a_file_system_takes_them_are_kept(tmp_path: Path) -> None:
+    longest = "猫" * 83 + "ab"
+    source = make_dataset(tmp_path / "source", names=(f"{longest}.png", f"{longest}.bmp", f"{'7' * 251}.jpg"))
+    archive = tarred(source, tmp_path / "a.tgz")
+    destination = tmp_path / ("d" * 255)
+    assert fetch(str(archive), destination).counts == dict.fromkeys(ALL, 3)
+    assert everything_below(destination / "train") == everything_below(source / "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("it's", "it-s"),
+        ("猫狗", "猫狗"),
+        ("-rf ", "rf"),
+        ("a\nb\x1b", "a-b"),
+        ("'", "dataset"),
+        ("faces (1)", "faces (1)"),
+    ],
+)
+def test_a_dataset_is_called_what_links_and_queries_can_hold(
+    dataset: Path, tmp_path: Path, name: str, plain: str
+) -> None:
+    assert fetch(str(dataset.rename(tmp_path / name)), tmp_path / "data").name == plain
+    long = (tmp_path / name).rename(tmp_path / ("x" * 250))
+    assert len(fetch(str(long), tmp_path / "other").name) == 100
 
 
 def test_without_validation_images_no_training_image_is_moved(tmp_path: Path) -> None:
@@ -159,7 +189,7 @@ def test_unreadable_images_are_counted_and_the_first_are_named_with_the_reason(d
         (dataset / "val" / "B" / f"{number}.png").write_bytes(whole[: len(whole) // 2])
     message = refused(dataset, tmp_path)
     assert "11 of 19 images cannot be used" in message
-    assert "train/A/2.png (empty file), train/A/3.png (neither JPEG nor PNG), train/B/4.png (" in message
+    assert "train/A/2.png (empty file), train/A/3.png (none of JPEG, PNG, BMP, WebP, TIFF), train/B/4.png (" in message
     assert message.endswith(" and 1 more; repair or remove them, or set them aside with --quarantine")
     assert "val/B/9.png" not in message
 
@@ -199,3 +229,19 @@ def test_check_tells_a_whole_dataset_from_a_changed_one(dataset: Path, tmp_path:
     make_image(tmp_path / "data" / "val" / "B" / "0.png", 255)
     with pytest.raises(DualGANError, match="images have changed"):
         check(tmp_path / "data")
+
+
+def test_the_component_passes_source_checksum_and_quarantine_on(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digest = content_digest(dataset)
+    (dataset / "train" / "A" / "empty.png").write_bytes(b"")
+    output = dsl.Dataset(uri=str(tmp_path / "data"))
+    with pytest.raises(DualGANError, match=r"train/A/empty.png \(empty file\)"):
+        component(source=str(dataset), dataset=output)
+    with pytest.raises(DualGANError, match=f"--sha256 says {'0' * 64}"):
+        component(source=str(dataset), dataset=output, quarantine=True, sha256="0" * 64)
+    component(source=str(dataset), dataset=output, quarantine=True, sha256=digest)
+    assert output.metadata["digest"] == digest == content_digest(tmp_path / "data")
+    assert (tmp_path / "data" / "quarantine" / "train" / "A" / "empty.png").is_file()

@@ -1,50 +1,84 @@
 """Fetches that are killed, that run at the same time, and that meet a full disk."""
 
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import psutil
 import pytest
 
-from components.dataset.download import CHUNK, OVERLAP
-from components.dataset.images import BATCH
+from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
-from tests.components.dataset.program import finished, start_fetch, wait_until
 
+DEADLINE = 60.0
 KILLS = 20
 SECONDS_TO_END = 5.0
-# A fetch that kills itself when it has unpacked so many images, for nobody else could be sure to meet that moment.
+# A fetch that kills itself when it has unpacked so many images, or checked so many, for nobody else could be sure to
+# meet that moment.
 KILLING = """
 import multiprocessing, os, signal, sys
 from pathlib import Path
-from components.dataset.collection import ImageCollection as Collection
+from components.common.console import Progress
 from components.dataset.fetch import fetch
 
-limit, source, destination = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-add = Collection.add
+title, limit, source, destination = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+advance, done = Progress.advance, 0
 
-def add_or_die(self, name, chunks):
-    add(self, name, chunks)
-    if len(self.images) == limit:
+def advance_or_die(self, count):
+    global done
+    advance(self, count)
+    done += self._title == title
+    if done == limit:
         print(*[process.pid for process in multiprocessing.active_children()], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-Collection.add = add_or_die
-fetch(source, destination)
+Progress.advance = advance_or_die
+if __name__ == "__main__":
+    fetch(source, destination)
 """
+
+
+def start_fetch(source: str, destination: Path, *options: str) -> subprocess.Popen[str]:
+    """A process that fetches; it records no checksums."""
+    arguments = ["fetch", source, str(destination), "--no-lock", *options]
+    return subprocess.Popen(
+        [sys.executable, "-m", "components.dataset", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What a process wrote that must succeed."""
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
+    return output
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for ``condition``, which must come while ``process`` still runs."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+@pytest.mark.stress
 def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
     faulty: FaultyServer, tmp_path: Path
 ) -> None:
@@ -82,20 +116,21 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("unpacked", [1, 40, 120])
-def test_a_fetch_that_is_killed_while_it_unpacks_downloads_nothing_again(
-    faulty: FaultyServer, tmp_path: Path, unpacked: int
+@pytest.mark.parametrize(
+    ("title", "limit"), [pytest.param("unpacking", 100, marks=pytest.mark.stress), ("checking", 1)]
+)
+def test_a_fetch_that_is_killed_while_it_unpacks_or_checks_downloads_nothing_again(
+    faulty: FaultyServer, tmp_path: Path, title: str, limit: int
 ) -> None:
     source = make_dataset(tmp_path / "large", ("train/A", "train/B"))
     for number in range(200):
         make_noisy_image(source / "train" / "A" / f"{number}.png", number, 16, 16)
     faulty.content = zipped(source, tmp_path / "large.zip").read_bytes()
-    command = [sys.executable, "-c", KILLING, str(unpacked), faulty.url, str(tmp_path / "data")]
+    command = [sys.executable, "-c", KILLING, title, str(limit), faulty.url, str(tmp_path / "data")]
     killed = subprocess.run(command, check=False, timeout=60, stdout=subprocess.PIPE, text=True)
     assert killed.returncode == -signal.SIGKILL
     checking = [int(pid) for pid in killed.stdout.splitlines()[-1].split()]
-    assert bool(checking) == (unpacked > BATCH)
-    assert len(list((tmp_path / ".data.fetch" / "images").rglob("*.*"))) == unpacked
+    assert bool(checking) == (title == "checking")
     assert not (tmp_path / "data").exists()
     finished(start_fetch(faulty.url, tmp_path / "data"))
     assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]
@@ -185,6 +220,7 @@ def test_no_space_left_is_one_line_and_leaves_nothing(faulty: FaultyServer, tmp_
     assert everything_below(tmp_path) == before
 
 
+@pytest.mark.stress
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
     def peak(megabytes: int) -> int:
         """Of a fetch from an archive of so much, in MB."""

@@ -7,6 +7,7 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from PIL import Image
 
 from components.dataset.fetch import fetch
 from components.dataset.layout import find_layout
-from components.dataset.options import FetchOptions
+from components.dataset.options import FetchOptions, Limits
+from components.dataset.verify import verify
 from dualgan.dataset_folder import content_digest, list_images
 from dualgan.errors import BadInput
 from tests.components.dataset.made import make_dataset, make_image, make_pairs, tarred, zipped
@@ -68,6 +70,22 @@ def test_validation_images_have_one_of_four_names_in_folders_or_as_cyclegan_has_
     assert fetch(str(source), tmp_path / "data").digest == content_digest(expected)
 
 
+def test_links_in_a_circle_end_and_what_lies_deep_is_counted(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("train/one", "val/two", "train/A/three"):
+        (dataset / place).symlink_to(dataset)
+    digest = content_digest(dataset)
+    make_image(dataset / "train" / "A" / "a" / "b" / "c" / "d" / "e" / "deep.png")
+    assert fetch(str(dataset), tmp_path / "data").digest == digest
+    assert "ignored: 1 files: 1 in folders that are not used (train/A/a/b/c/d/e)" in capsys.readouterr().out
+
+
+def test_of_two_folders_of_one_domain_the_trainer_s_is_taken(dataset: Path, tmp_path: Path) -> None:
+    make_dataset(dataset, ("trainA", "valB"), names=("0.png", "2.png"))
+    assert fetch(str(dataset), tmp_path / "data").digest == content_digest(dataset)
+
+
 @VALIDATION
 def test_validation_pairs_have_one_of_four_names(tmp_path: Path, name: str) -> None:
     source = make_pairs(tmp_path / "facades", {"train": 2, name: 3})
@@ -76,40 +94,53 @@ def test_validation_pairs_have_one_of_four_names(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize("as_archive", [False, True])
 def test_what_is_left_out_is_counted_in_a_line_with_the_reason(
-    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, as_archive: bool
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_archive: bool
 ) -> None:
     make_dataset(dataset, ("test/A", "train/A/more"))
     for name in ("notes.txt", "a.gif", "b.gif", ".DS_Store"):
         (dataset / "train" / "A" / name).write_bytes(b"junk")
     (dataset / "train" / "B" / "bad.png").write_bytes(b"")
     source = zipped(dataset, tmp_path / "a.zip") if as_archive else dataset
-    with caplog.at_level("INFO"):
-        fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
-    (line,) = (line for line in caplog.messages if line.startswith("took"))
-    assert line.startswith("took 8 images, set 1 aside in quarantine, left out 7 files: ")
+    fetch(str(source), tmp_path / "data", FetchOptions(quarantine=True))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("taken"))
+    assert line.startswith("taken: 8 images; set aside: 1 in quarantine (1 empty file); ignored: 7 files: ")
     assert "3 no images by their endings (.gif, .txt)" in line
     assert "4 in folders that are not used (" in line and "test/A" in line and "train/A/more" in line
 
 
-def test_images_of_other_formats_become_png_files_and_a_jfif_is_a_jpeg(tmp_path: Path) -> None:
-    source = make_dataset(tmp_path / "source", names=("0.png", "b.bmp", "w.webp", "t.TIF", "t.tiff"))
-    with Image.open(source / "train" / "A" / "w.webp") as image:
-        webp = image.convert("RGB").tobytes()
-    photo = make_image(tmp_path / "photo.jpg").rename(source / "train" / "A" / "photo.jfif")
+def test_images_of_every_format_are_taken_as_they_are(tmp_path: Path) -> None:
+    names = ("0.png", "b.bmp", "w.webp", "t.TIF", "t.tiff", "photo.jpg")
+    source = make_dataset(tmp_path / "source", names=names)
+    (source / "train" / "A" / "photo.jpg").rename(source / "train" / "A" / "photo.jfif")
     description = fetch(str(source), tmp_path / "data")
-    assert description.digest == content_digest(tmp_path / "data")
-    names = {path.name for path in list_images(tmp_path / "data", "train", "A")}
-    assert names == {"0.png", "b.png", "w.png", "t.TIF.png", "t.tiff.png", "photo.jpg"}
-    assert (tmp_path / "data" / "train" / "A" / "photo.jpg").read_bytes() == photo.read_bytes()
-    with Image.open(tmp_path / "data" / "train" / "A" / "w.png") as image:
-        assert (image.format, image.mode, image.tobytes()) == ("PNG", "RGB", webp)
+    assert description.digest == content_digest(tmp_path / "data") == content_digest(source)
+    assert description.counts["train/A"] == len(names)
 
 
-def test_a_tiff_file_of_more_than_8_bits_is_a_bad_file(tmp_path: Path) -> None:
-    source = make_dataset(tmp_path / "source")
-    Image.new("I;16", (12, 8), 60_000).save(source / "train" / "A" / "deep.tif")
-    with pytest.raises(BadInput, match=r"train/A/deep.tif \(pixels of more than 8 bits"):
-        fetch(str(source), tmp_path / "data")
+def test_grey_of_more_than_8_bits_is_scaled_said_once_and_refused_if_it_has_no_range(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_dataset(tmp_path / "source", names=("0.png",))
+    ramp = Image.fromarray(np.arange(96, dtype=np.uint16).reshape(8, 12) * 689)
+    for name in ("deep.tif", "deep2.png"):
+        ramp.save(source / "train" / "A" / name)
+    fetch(str(source), tmp_path / "data")
+    said = "more than 8 bits a value, scaled to 8 by the format's range: 2 images (deep.tif, deep2.png)"
+    assert [line.replace("train/A/", "") for line in capsys.readouterr().out.splitlines() if "8 bits" in line] == [said]
+    Image.new("F", (12, 8), 0.5).save(source / "train" / "A" / "float.tif")
+    with pytest.raises(BadInput, match=r"train/A/float.tif \(pixels of Pillow's mode F: no range"):
+        fetch(str(source), tmp_path / "other")
+
+
+def test_pairs_have_the_limit_of_pixels_that_is_given_whatever_pillow_s_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    source = make_pairs(tmp_path / "facades", {"train": 2}, (64, 32))
+    with pytest.raises(BadInput, match="64x32 pixels, more than 2047"):
+        fetch(str(source), tmp_path / "data", FetchOptions(limits=Limits(pixels=2047)))
+    assert fetch(str(source), tmp_path / "data").counts["train/A"] == 2
+    assert verify(tmp_path / "data", Limits()).counts["train/B"] == 2
 
 
 @pytest.mark.parametrize("size", [(31, 16), (16, 16), (16, 32)])

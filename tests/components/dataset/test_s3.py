@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -10,11 +11,12 @@ from botocore.exceptions import HTTPClientError
 from mypy_boto3_s3 import S3Client
 
 from components.common.errors import TransferBroken
-from components.dataset.download import CHUNK, OVERLAP
+from components.common.s3 import client, objects_below
 from components.dataset.fetch import fetch
 from components.dataset.mirror import mirror
 from components.dataset.options import FetchOptions, TransferOptions
-from components.dataset.s3 import client
+from components.dataset.s3 import download_objects
+from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.conftest import BUCKET
@@ -95,12 +97,12 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[str], Non
     """Call a function with the path of each request of a kind before it is sent; what it raises ends the request."""
 
     def start(kind: str, note: Callable[[str], None]) -> None:
-        def watched(options: TransferOptions) -> S3Client:
-            made = client(options)
+        def watched(*options: Any) -> S3Client:
+            made = client(*options)
             made.meta.events.register(f"before-call.s3.{kind}", lambda params, **_: note(params["url_path"]))
             return made
 
-        monkeypatch.setattr("components.dataset.s3.client", watched)
+        monkeypatch.setattr("components.common.s3.client", watched)
 
     return start
 
@@ -126,6 +128,22 @@ def test_objects_that_came_before_a_failure_are_not_fetched_again(
     limit = 100
     assert fetch(f"s3://{BUCKET}/faces", tmp_path / "out" / "data", ONE_TRY).digest == content_digest(dataset)
     assert len(got) == len(set(got)) == 8
+
+
+def test_an_object_larger_than_the_list_says_is_not_written(s3: S3Client, tmp_path: Path) -> None:
+    s3.put_object(Bucket=BUCKET, Key="a.png", Body=noise(300_000))
+    (entry,) = objects_below(s3, BUCKET, "a.png")
+    claimed = {"a.png": entry._replace(size=1000)}
+    with pytest.raises(BadInput, match="more than 1000 bytes"):
+        download_objects(s3, BUCKET, claimed, tmp_path, TransferOptions(), "s3://team")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1000
+
+
+def test_objects_that_come_drop_by_drop_are_given_up(faulty_s3: FaultyServer, tmp_path: Path) -> None:
+    faulty_s3.usual = Answer(pause=0.2)
+    options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
+    with pytest.raises(TransferBroken, match="too slow"):
+        fetch(ARCHIVE, tmp_path / "data", options)
 
 
 def test_the_digest_of_a_folder_is_recorded_at_its_first_use(s3: S3Client, dataset: Path, tmp_path: Path) -> None:

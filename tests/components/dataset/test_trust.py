@@ -2,19 +2,21 @@
 
 import hashlib
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from components.dataset.fetch import fetch
-from components.dataset.images import BATCH, ImageChecks
+from components.dataset.images import BATCH
 from components.dataset.options import FetchOptions, Limits
 from components.dataset.verify import verify
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
+from dualgan.pictures import MAX_PIXELS
 from tests.components.dataset.http_server import FaultyServer
 from tests.components.dataset.made import everything_below, make_image, make_noisy_image, zipped
 
@@ -129,7 +131,7 @@ REASONS = {
     "cut.jpg": "image file is truncated",
     "endless.jpg": "image file is truncated",
     "empty.png": "empty file",
-    "page.jpg": "neither JPEG nor PNG",
+    "page.jpg": "none of JPEG, PNG, BMP, WebP, TIFF",
     "tiny.png": "8x7 pixels, too small: less than 8 a side",
     "bomb.png": "20000x5000 pixels, more than 89478485: a decompression bomb",
 }
@@ -170,6 +172,7 @@ def test_a_domain_without_a_usable_image_fails_even_with_quarantine(dataset: Pat
 
 
 def test_limits_of_images_are_options(dataset: Path, tmp_path: Path) -> None:
+    assert Limits().pixels == MAX_PIXELS
     with pytest.raises(BadInput, match=r"12x8 pixels, too small: less than 9 a side"):
         fetch(str(dataset), tmp_path / "data", FetchOptions(limits=Limits(side=9)))
     with pytest.raises(BadInput, match=r"12x8 pixels, more than 95: a decompression bomb"):
@@ -242,12 +245,33 @@ def test_what_follows_a_whole_picture_does_not_matter(dataset: Path, tmp_path: P
     assert verify(tmp_path / "data", Limits()).digest == content_digest(dataset)
 
 
-def test_a_decoder_that_crashes_takes_no_other_image_with_it(dataset: Path) -> None:
-    images = [make_image(dataset / "more" / f"{number}.png", number) for number in range(3 * BATCH)]
-    images[70].write_bytes(b"")
-    with ImageChecks(Limits()) as checks:
-        for image in images:
-            checks.submit(str(image))
-        for process in multiprocessing.active_children():
-            process.kill()
-        assert checks.problems() == {str(images[70]): "empty file"}
+CRASH = """
+import ctypes, sys
+from components.dataset import images
+from components.dataset.options import Limits
+
+check = images.check_picture
+
+def check_or_crash(path, limit):
+    if path.endswith("/70.png"):
+        ctypes.string_at(0)
+    return check(path, limit)
+
+images.check_picture = check_or_crash
+if __name__ == "__main__":
+    found = images.check_images(sys.argv[1:], Limits())
+    assert list(found) == sys.argv[1:]
+    print(*[f"{path} {checked.problem}" for path, checked in found.items() if checked.problem], sep="\\n")
+"""
+
+
+def test_a_decoder_that_crashes_takes_no_other_image_with_it(tmp_path: Path) -> None:
+    paths = [str(make_image(tmp_path / f"{number}.png", number)) for number in range(3 * BATCH)]
+    Path(paths[130]).write_bytes(b"")
+    # A file, for the processes that check import the program that started them.
+    program = tmp_path / "crash.py"
+    program.write_text(CRASH)
+    done = subprocess.run(
+        [sys.executable, str(program), *paths], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == f"{paths[70]} decoding it ended the decoder\n{paths[130]} empty file\n"

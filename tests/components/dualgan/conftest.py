@@ -19,7 +19,7 @@ def trainer(request: pytest.FixtureRequest) -> Trainer:
             f"runtime {request.param} is not set up (no Python 3.7 was found)"
         )
     # One thread: sums are then always taken in the same order.
-    return Trainer(python_of(request.param), trainer_environment({}))
+    return Trainer(python_of(request.param), trainer_environment({}), in_process=request.param == "tf2")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from dualgan.dataset_folder import content_digest
 from dualgan.run_folder import write_json
 from tests.components.dualgan.trainer import SMALL, Trainer, on_one_runtime
 
-TRAINER = Trainer(python_of("tf2"), trainer_environment({}))
+TRAINER = Trainer(python_of("tf2"), trainer_environment({}), in_process=True)
 
 
 @pytest.mark.parametrize(

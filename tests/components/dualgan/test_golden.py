@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from components.train.runtimes import WORKING_TREE, is_set_up, python_of, trainer_environment
 from dualgan.cli import main
 from tests.components.dualgan.array_files import Change, changed, overwritten_header, truncated
 from tests.components.dualgan.devices.double import npu_trainer
@@ -31,27 +30,6 @@ def test_every_file_holds_with_the_rounding_of_an_npu(pytestconfig: pytest.Confi
     answer = npu("verify", str(GOLDEN[0].parent), "--device", "npu", "--step_mode", "two-run")
     holds(answer, len(GOLDEN))
     assert "factors of products in float16" in answer.stdout
-
-
-# Combinations that the golden files lack, recorded here by a loop of its own.
-COMBINATIONS = {
-    "clipped critics, every other step without generators": (
-        *("--GAN_type", "wgan", "--disc_type", "patchgan", "--batch_size", "2", "--n_critic", "2"),
-        *("--lambda_A", "20", "--clip_value", "0.05", "--seed", "102"),
-    ),
-    "a penalty for two images": ("--batch_size", "2", "--loss_metric", "L2", "--seed", "104"),
-    "a classic critic of patches": ("--GAN_type", "classic", "--disc_type", "patchgan", "--seed", "103"),
-}
-
-
-@pytest.mark.system
-@pytest.mark.skipif(not is_set_up("tf1"), reason="the original's graph needs TensorFlow 1.15.0")
-@pytest.mark.parametrize("options", COMBINATIONS.values(), ids=COMBINATIONS)
-def test_other_combinations_hold(trainer: Trainer, options: tuple[str, ...], tmp_path: Path) -> None:
-    file = tmp_path / "recorded.npz"
-    recorder = [str(python_of("tf1")), "-m", "tests.components.dualgan.recorder", str(file), *options]
-    subprocess.run(recorder, env=trainer_environment({}), cwd=WORKING_TREE, check=True, timeout=300)
-    holds(trainer("verify", str(file)), 1)
 
 
 def holds(answer: "subprocess.CompletedProcess[str]", files: int) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dualgan.dataset_folder import content_digest, list_images
 from dualgan.image_cache import decoded_images
+from dualgan.pictures import DECODER, BadPicture
 from tests.components.dualgan.trainer import Trainer
 
 # Prepares train/A as a trainer does, writes a line an image that it decodes, and, with "hold", waits at the first one
@@ -21,16 +22,16 @@ from pathlib import Path
 from dualgan import image_cache
 
 dataset, digest, cache, log, part = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), sys.argv[5]
-decode = image_cache.decode
+open_picture = image_cache.open_picture
 
-def watched(path, size, channels):
+def watched(path, max_pixels):
     with open(str(log), "a") as file:
         file.write(path.name + "\\n")
     while part == "hold" and not (cache / "other").exists():
         time.sleep(0.01)
-    return decode(path, size, channels)
+    return open_picture(path, max_pixels)
 
-image_cache.decode = watched
+image_cache.open_picture = watched
 if part == "ask":
     (cache / "other").touch()
 images, names = image_cache.decoded_images(dataset, "train", "A", 32, 3, digest, cache)
@@ -86,9 +87,9 @@ def test_another_size_or_other_content_is_another_file(dataset: Path, tmp_path: 
     assert prepared(other, tmp_path).shape == (1, 32, 32, 3)
     names = {path.name for path in tmp_path.glob("*.npy")}
     assert names == {
-        f"{content_digest(dataset)[:32]}-train-A-32px-RGB-bilinear.npy",
-        f"{content_digest(dataset)[:32]}-train-A-48px-RGB-bilinear.npy",
-        f"{content_digest(other)[:32]}-train-A-32px-RGB-bilinear.npy",
+        f"{content_digest(dataset)[:32]}-train-A-32px-RGB-bilinear-{DECODER}.npy",
+        f"{content_digest(dataset)[:32]}-train-A-48px-RGB-bilinear-{DECODER}.npy",
+        f"{content_digest(other)[:32]}-train-A-32px-RGB-bilinear-{DECODER}.npy",
     }
 
 
@@ -100,3 +101,22 @@ def test_a_file_that_is_cut_short_is_made_anew_and_leftovers_go(dataset: Path, t
     left.write_bytes(b"half")
     np.testing.assert_array_equal(prepared(dataset, tmp_path), whole)
     assert not left.exists()
+
+
+def test_deep_grey_is_scaled_and_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "train" / "A"
+    place.mkdir(parents=True)
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(ramp).save(place / "deep.png")
+    Image.new("RGB", (40, 48)).save(place / "plain.png")
+    images, names = decoded_images(tmp_path, "train", "A", 256, 1, "digest", tmp_path / "cache")
+    assert names == ["deep", "plain"]
+    np.testing.assert_allclose(images[0, ..., 0], ramp / 257, atol=0.51)
+    assert "train/A: 1 of 2 images are grey of more than 8 bits; they were scaled to 8" in capsys.readouterr().err
+    decoded_images(tmp_path, "train", "A", 256, 1, "digest", tmp_path / "cache")
+    assert capsys.readouterr().err == ""
+
+
+def test_an_image_beyond_the_limit_of_pixels_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadPicture, match="40x48 pixels, more than 1919"):
+        decoded_images(dataset, "train", "A", 32, 3, "digest", tmp_path, max_pixels=1919)

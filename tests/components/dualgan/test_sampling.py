@@ -1,15 +1,47 @@
-"""The exported generators: what any TensorFlow 2 makes of them is what the trainer draws."""
+"""Drawing with a trained run and with its exported graphs: samples, and people's own pictures."""
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, read_samples
+from dualgan.sampling import sample
 from dualgan.tensorflow_v1 import tf
-from tests.components.dualgan.trainer import Trainer
+from dualgan.translate import exported_generator, generator_of_run, translate
+from tests.components.dualgan.trainer import SMALL, Trainer
+
+
+@pytest.fixture(scope="module")
+def trained(trainer: Trainer, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of three steps, ``run``, and its graphs, ``exported``."""
+    folder = tmp_path_factory.mktemp("trained")
+    paths = ("--data_dir", str(dataset), "--run_dir", str(folder / "run"), "--cache_dir", str(folder / "cache"))
+    options = ("--max_steps", "3", "--sample_images", "1", "--dropout_rate", "0.4")
+    for command in (
+        ("train", *paths, *SMALL, *options),
+        ("export", "--run_dir", str(folder / "run"), "--output", str(folder / "exported")),
+    ):
+        answer = trainer(*command)
+        assert answer.returncode == 0, answer.stderr
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A flat folder of pictures of two sizes, and two files that are none."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
+    noise.save(folder / "猫.jpg")
+    noise.resize((33, 70)).save(folder / "dog.webp")
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "film.mp4").touch()
+    return folder
 
 
 def run_graph(file: Path, image: Any) -> Any:
@@ -21,16 +53,12 @@ def run_graph(file: Path, image: Any) -> Any:
 
 
 def pixels(path: Path) -> Any:
-    return np.asarray(Image.open(path), np.float32)
+    with Image.open(path) as image:
+        return np.asarray(image, np.float32)
 
 
-def test_an_exported_graph_draws_the_trainer_s_own_samples(
-    tmp_path: Path, train: Callable[..., object], trainer: Trainer
-) -> None:
-    run, exported = tmp_path / "run", tmp_path / "exported"
-    train(run, "--max_steps", "3", "--sample_images", "1", "--dropout_rate", "0.4")
-    answer = trainer("export", "--run_dir", str(run), "--output", str(exported))
-    assert answer.returncode == 0, answer.stderr
+def test_an_exported_graph_draws_the_trainer_s_own_samples(trained: Path, trainer: Trainer) -> None:
+    run, exported = trained / "run", trained / "exported"
     samples = {sample.kind: sample.path for sample in read_samples(RunFolder(run).samples_of(3))}
     for direction, real in (("A2B", "real_A"), ("B2A", "real_B")):
         output = run_graph(exported / f"{direction}.pb", pixels(samples[real])[None] / 127.5 - 1)
@@ -41,3 +69,74 @@ def test_an_exported_graph_draws_the_trainer_s_own_samples(
 
     again = trainer("export", "--run_dir", str(run), "--output", str(exported))
     assert again.returncode == 2 and "not empty" in again.stderr
+
+
+@pytest.mark.parametrize(("longer", "shorter"), [("A", "B"), ("B", "A")])
+def test_each_domain_is_drawn_whole(trained: Path, dataset: Path, tmp_path: Path, longer: str, shorter: str) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    for domain, names in ((longer, ("x", "y", "z")), (shorter, ("y",))):
+        shutil.rmtree(copy / "val" / domain)
+        (copy / "val" / domain).mkdir()
+        for name in names:
+            shutil.copy(dataset / "train" / domain / "0.png", copy / "val" / domain / f"{name}.png")
+    output = tmp_path / "drawn"
+    assert sample(trained / "run", output, copy, cache_dir=tmp_path / "cache") == {longer: 3, shorter: 1}
+    drawn = read_samples(output)
+    # Of B there is an image called as the pair is, after A's.
+    assert {sample.image for sample in drawn} == {"A": {"x", "y", "z"}, "B": {"y", "y-B", "z"}}[longer]
+    kinds = [sample.kind for sample in drawn]
+    assert [kinds.count(f"real_{domain}") for domain in (longer, shorter)] == [3, 1]
+    assert [kinds.count(f"{longer}2{shorter}"), kinds.count(f"{shorter}2{longer}")] == [3, 1]
+    # The picture of an image is its own, not its neighbour's in the other domain: the image is the same each time.
+    for kind in ("real_" + longer, f"{longer}2{shorter}2{longer}"):
+        first, *others = [pixels(sample.path) for sample in drawn if sample.kind == kind]
+        assert all(np.array_equal(first, other) for other in others)
+
+
+def test_own_pictures_are_translated_at_their_size_under_their_names(
+    trained: Path, trainer: Trainer, photos: Path, tmp_path: Path
+) -> None:
+    run, output = trained / "run", tmp_path / "out"
+    answer = trainer(
+        *("translate", "--run_dir", str(run), "--input", str(photos), "--direction", "A2B", "--output", str(output))
+    )
+    assert answer.returncode == 2 and "translated 2 pictures" in answer.stdout
+    assert "broken.png: not a readable image" in answer.stderr and "(.mp4)" in answer.stderr
+    assert {path.name for path in output.iterdir()} == {"猫.png", "dog.png", "sheet.html"}
+    sizes = {path.name: Image.open(path).size for path in output.glob("*.png")}
+    assert sizes == {"猫.png": (90, 60), "dog.png": (33, 70)}
+    page = (output / "sheet.html").read_text(encoding="utf-8")
+    assert page.count("<img ") == 4 and ">猫.png</a>" in page and "broken" not in page
+
+
+def test_run_and_exported_graph_translate_alike_and_as_samples_are_drawn(trained: Path, tmp_path: Path) -> None:
+    samples = {sample.kind: sample.path for sample in read_samples(RunFolder(trained / "run").samples_of(3))}
+    for direction, real in (("A2B", "real_A"), ("B2A", "real_B")):
+        for name, generator in (
+            ("run", generator_of_run(trained / "run", direction)),
+            ("folder", exported_generator(trained / "exported", direction)),
+            ("file", exported_generator(trained / "exported" / f"{direction}.pb")),
+        ):
+            output = tmp_path / direction / name
+            assert translate(generator, [samples[real]], output).translated == 1
+            (drawn,) = output.glob("*.png")
+            assert np.abs(pixels(drawn) - pixels(samples[direction])).max() <= 1
+
+
+def test_what_cannot_be_translated_is_named_and_leaves_nothing(trained: Path, photos: Path, tmp_path: Path) -> None:
+    generator = generator_of_run(trained / "run", "A2B")
+    (tmp_path / "empty").mkdir()
+    for source, message in (
+        (tmp_path / "empty", "empty: no image in it"),
+        (tmp_path / "missing.png", "no such file or folder"),
+        (photos / "broken.png", "none of 1 pictures can be read"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            translate(generator, [source], tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(BadInput, match="not empty"):
+        translate(generator, [photos / "猫.jpg"], photos)
+    with pytest.raises(BadInput, match="the other direction"):
+        exported_generator(trained / "exported" / "A2B.pb", "B2A")
+    with pytest.raises(BadInput, match="no graph that `dualgan export` has written"):
+        exported_generator(photos / "猫.jpg")

@@ -8,7 +8,7 @@ import pytest
 from dualgan.devices.cpu import Cpu
 from dualgan.losses import LossOptions
 from dualgan.networks import Shape, is_critic_variable
-from dualgan.options import GAN_TYPES
+from dualgan.options import GAN_TYPES, TrainOptions
 from dualgan.run_folder import LOSS_METRICS, NETWORKS, read_events
 from dualgan.step import StepGraph, StepOptions
 from dualgan.taps import operations_behind
@@ -65,7 +65,7 @@ def test_an_update_waits_for_every_loss_that_is_fetched_beside_it(
         one_run=one_run,
     )
     with tf.Graph().as_default() as graph:
-        for phase in StepGraph(options, device()).phases(True):
+        for phase in StepGraph(options, device(TrainOptions())).phases(True):
             needed = set(operations_behind(phase.operations))
             updates = [op for op in graph.get_operations() if op in needed and op.type.endswith("ApplyRMSProp")]
             # The last one of each variable: classic has two of the generators in one run.

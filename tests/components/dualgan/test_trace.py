@@ -29,7 +29,7 @@ def trainers(request: pytest.FixtureRequest) -> Mapping[str, Trainer]:
     missing = [name for name in RUNTIMES if not is_set_up(name)]
     if missing:
         (pytest.fail if request.config.getoption("--skip-nothing") else pytest.skip)(f"not set up: {missing}")
-    return {name: Trainer(python_of(name), trainer_environment({})) for name in RUNTIMES}
+    return {name: Trainer(python_of(name), trainer_environment({}), in_process=name == "tf2") for name in RUNTIMES}
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +129,10 @@ def without_a_weight(arrays: dict[str, Any], _: dict[str, Any]) -> None:
     del arrays["state/1/A_g_e1_conv/w"]
 
 
+def with_scalars(arrays: dict[str, Any], _: dict[str, Any]) -> None:
+    arrays.update({name: np.float32(1) for name in arrays if name.startswith("update/0/")})
+
+
 def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
     meta["options"]["gcn"] = 10**9
 
@@ -147,9 +151,22 @@ def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
             "schema version 99",
         ),
         (lambda trace, target: changed(trace, target, without_a_weight), "step 4 lacks A_g_e1_conv/w"),
+        (lambda trace, target: changed(trace, target, with_scalars), "a damaged trace"),
+        *(
+            (lambda trace, target, wrong=wrong: changed(trace, target, lambda _, meta: meta.update(wrong)), complaint)
+            for wrong, complaint in (
+                ({"steps": 10**9}, "steps: 1000000000 is no whole number from 1 to 4"),
+                ({"steps": 1e999}, "steps: inf is no whole number"),
+                ({"first_step": "1"}, "first_step: '1' is no whole number"),
+                ({"probes": 5}, "a damaged trace"),
+                ({"pairs": ["../../escaped", "b"]}, "'../../escaped' is no name of an image"),
+                ({"origin": []}, "a damaged trace"),
+                ({"options": [1]}, "a damaged trace"),
+                ({"options": {"image_size": "large"}}, "image_size: 'large' is not of type int"),
+            )
+        ),
         (lambda trace, target: target, "no such file"),
     ],
-    ids=["truncated", "huge shape", "huge networks", "another version", "incomplete", "missing"],
 )
 def test_a_file_that_is_no_whole_trace_is_refused_in_a_line(
     traces: Mapping[str, Path],

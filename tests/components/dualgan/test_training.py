@@ -1,7 +1,13 @@
 """A training run from the command line, on each runtime: what it leaves behind, and how it stops and goes on."""
 
+import errno
+import fcntl
+import os
+import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +16,13 @@ from random import Random
 import psutil
 import pytest
 
-from dualgan.errors import EXIT_INTERRUPTED
+from components.train.runtimes import trainer_environment
+from dualgan.checkpoints import Checkpoints
+from dualgan.errors import EXIT_INTERRUPTED, BadInput, DualGANError, Interrupted
+from dualgan.options import TrainOptions, from_dict
 from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, read_events, read_json, read_samples
+from dualgan.tensorflow_v1 import operations_explained, tf
+from dualgan.training import train as train_here
 from tests.components.dualgan.trainer import SMALL, Trainer, checkpoint_bytes, event_types, losses_of
 
 STEPS = 14
@@ -85,13 +96,103 @@ def test_a_termination_signal_saves_and_the_same_command_goes_on(
     run = tmp_path / "stopped"
     process = trainer.start(*endless(dataset, run, save_freq=0))
     wait_for_step(run, 2)
-    process.send_signal(signal.SIGTERM)
+    # A second one does not keep it from writing its end.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.05)
     assert process.wait(60) == EXIT_INTERRUPTED
+    assert process.stderr is not None
+    (line,) = [line for line in process.stderr if line.startswith("error: ")]
+    assert line.startswith("error: stopped by SIGTERM after step ")
     stopped_at = losses_of(run)[-1][0]
     summary = read_json(RunFolder(run).summary)
     assert summary["status"] == "interrupted" and summary["steps"] == stopped_at
     assert (RunFolder(run).checkpoints / f"step-{stopped_at:06d}").is_dir()
     assert_ends_like_an_uninterrupted_run(run, trainer, train, dataset)
+
+
+@pytest.fixture
+def options(dataset: Path, tmp_path: Path) -> TrainOptions:
+    """Of a run of two steps, for training in this process."""
+    sizes = {"image_size": 32, "gcn": 2, "dcn": 2, "sample_images": 1, "threads": 1, "max_steps": 2}
+    folders = {"data_dir": str(dataset), "run_dir": str(tmp_path / "here"), "cache_dir": str(tmp_path / "cache")}
+    return from_dict({**sizes, **folders})
+
+
+def test_a_signal_before_the_first_step_is_recorded_and_the_same_command_goes_on(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(Path(options.run_dir))
+    with monkeypatch.context() as changed:
+        changed.setattr(Checkpoints, "restore_newest", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted, match="stopped by SIGINT"):
+            train_here(options)
+    assert read_json(folder.summary)["status"] == "interrupted"
+    assert train_here(options)["status"] == "finished"
+    assert event_types(folder.path)[-1] == "finished"
+
+
+def test_a_second_trainer_in_a_run_folder_is_refused_and_a_dead_one_s_lock_does_not_block(
+    options: TrainOptions, tmp_path: Path
+) -> None:
+    folder = RunFolder(Path(options.run_dir))
+    hold = (
+        f"import pathlib, time, dualgan.run_folder as r\nwith r.RunFolder(pathlib.Path({options.run_dir!r})).locked():"
+    )
+    environment = trainer_environment({})
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{hold}\n    print(1, flush=True); time.sleep(600)"], env=environment, stdout=-1
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"1\n"
+        with pytest.raises(BadInput, match=rf"another trainer works in it \(process {other.pid} on "):
+            train_here(options)
+        other.kill()
+    assert not folder.options.exists()
+    assert train_here(options)["steps"] == 2
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with RunFolder(tmp_path / "run").locked():
+        pass
+    assert "no lock can be had there (No locks available)" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_with_the_operation_and_in_the_summary(options: TrainOptions) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    try:
+        with pytest.raises(DualGANError) as caught:
+            train_here(options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value).startswith("TensorFlow: save/SaveV2: ") and "File too large" in str(caught.value)
+    summary = read_json(RunFolder(Path(options.run_dir)).summary)
+    assert summary["status"] == "failed" and summary["reason"] == str(caught.value)
+
+
+OOM = "OOM when allocating tensor with shape[100000,100000] and type float on CPU:0 by allocator cpu"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        # TensorFlow 1.15, 2.21, 2.6 and newer with several causes.
+        OOM + "\n\t [[node A_g_e1_conv/big (defined at ops.py:1748) ]]\nHint: If you want to see a list",
+        "Graph execution error:\n\nDetected at node 'A_g_e1_conv/big' defined at (most recent call last):\n"
+        f"    File \"x.py\", line 1, in f\nNode: 'A_g_e1_conv/big'\n{OOM}\n\t [[{{{{node A_g_e1_conv/big}}}}]]\n",
+        f"2 root error(s) found.\n  (0) Resource exhausted:  {OOM}\n\t [[{{{{node A_g_e1_conv/big}}}}]]\n  (1) Other",
+    ],
+)
+def test_memory_that_does_not_suffice_is_named_with_operation_and_shape(message: str) -> None:
+    with pytest.raises(DualGANError) as caught, operations_explained():
+        raise tf.errors.ResourceExhaustedError(None, None, message)
+    assert str(caught.value) == f"TensorFlow: A_g_e1_conv/big: {OOM}"
 
 
 @pytest.mark.system

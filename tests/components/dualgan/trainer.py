@@ -1,13 +1,16 @@
 """Running ``python -m dualgan`` as a user does, and reading what it leaves behind."""
 
+import io
 import subprocess
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dualgan.cli import main
 from dualgan.run_folder import RunFolder, is_training_step, read_events
 
 # For what does not depend on TensorFlow's version.
@@ -17,12 +20,21 @@ SMALL = ("--image_size", "32", "--gcn", "2", "--dcn", "2", "--threads", "1")
 
 @dataclass(frozen=True)
 class Trainer:
-    """``python -m dualgan`` of one runtime."""
+    """``python -m dualgan`` of one runtime.
+
+    in_process: whether a command runs in this process, which is spared the seconds that TensorFlow's import takes.
+    """
 
     python: Path
     environment: Mapping[str, str]
+    in_process: bool = False
 
     def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        if self.in_process:
+            printed, errors = io.StringIO(), io.StringIO()
+            with redirect_stdout(printed), redirect_stderr(errors):
+                code = main(list(arguments))
+            return subprocess.CompletedProcess(arguments, code, printed.getvalue(), errors.getvalue())
         return subprocess.run(
             self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )

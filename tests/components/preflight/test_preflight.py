@@ -10,7 +10,7 @@ import pytest
 
 from components.preflight.preflight import Requirements, find_faults, find_image_fault, require_none
 from components.tracking.store import connect
-from components.train.commit import COMMIT_VARIABLE
+from components.train.code_version import COMMIT_VARIABLE
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.killable_server import KillableServer
 from tests.services import S3_KEYS, free_port, s3_client, s3_service
@@ -83,6 +83,13 @@ def test_on_a_cluster_a_store_that_only_the_pod_sees_is_a_fault(monkeypatch: pyt
     assert find_faults(Requirements("synthetic")) == []
     (fault,) = map(str, find_faults(Requirements("synthetic", on_cluster=True)))
     assert "set MLFLOW_TRACKING_URI" in fault
+
+
+def test_a_file_that_is_no_store_of_mlflow_is_a_fault_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look like one")
+    (fault,) = find_faults(Requirements("synthetic", tracking_uri=f"sqlite:///{tmp_path / 'notes.txt'}"))
+    assert "notes.txt: no store of MLflow" in str(fault)
+    assert find_faults(Requirements("synthetic", tracking_uri=f"sqlite:///{tmp_path / 'new.db'}")) == []
 
 
 @pytest.mark.parametrize(("revision", "fits"), [("aaaa", True), ("", True), ("bbbb", False)])

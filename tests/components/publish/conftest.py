@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.publish.export import export_graphs
+from components.publish.package import export_graphs
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import RunFolder, read_json, write_json
@@ -67,6 +67,12 @@ def write_comparison(folder: Path, run: Path, verdict: str = "pass") -> Path:
     folder.mkdir(exist_ok=True)
     result = {name: read_json(RunFolder(run).summary)[name] for name in ("min_loss", "steps")}
     content = {
+        "schema_version": 2,
+        "weaknesses": [],
+        "recorded": None,
+        "differing_options": [],
+        "notes": [],
+        "bounds": {"max_loss_ratio": 1.15},
         "reference": "gpu",
         "candidates": ["npu"],
         "verdict": verdict,
@@ -79,7 +85,14 @@ def write_comparison(folder: Path, run: Path, verdict: str = "pass") -> Path:
                 "numbers": {"npu": {"min_loss_ratio": 1.01}},
             }
         },
-        "legs": {"npu": {"runs": [{"seed": 0, "result": result}]}},
+        "legs": {
+            "npu": {
+                "description": "npu: TensorFlow 2.21.0 on a CPU",
+                "device": {"kind": "cpu", "name": "CPU"},
+                "tensorflow": "2.21.0",
+                "runs": [{"seed": 0, "status": "finished", "result": result}],
+            }
+        },
     }
     (folder / "comparison.json").write_text(json.dumps(content))
     (folder / "report.html").write_text("<p>report</p>")

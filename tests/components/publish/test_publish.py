@@ -13,12 +13,10 @@ from mlflow.tracking import MlflowClient
 
 from components.publish.publish import publish as publish_run
 from components.publish.registry import logged_model_id
-from components.tracking import patience
-from components.tracking.neighbours import take_along
-from components.tracking.pipeline_results import log_comparison
-from components.tracking.placement import Placement, placement_file, write_placement
+from components.tracking import reasons
+from components.tracking.comparison_view import VIEW_TAG_PREFIX, log_comparison, view_key
+from components.tracking.placement import Placement, placement_file, take_along, write_placement
 from components.tracking.runs import PARENT_TAG, PipelineRun, find_experiment
-from components.tracking.saved_view import TAG_PREFIX, view_key
 from components.tracking.store import connect, store_uri
 from components.train.leg import LegSettings
 from components.train.train import split_off_model
@@ -116,18 +114,6 @@ def test_the_model_shows_the_metrics_of_its_run_and_of_its_comparison_and_the_ru
     assert model.params["image_size"] == "32"
     assert model.source_run_id == only_leg(client, "p1").info.run_id
     assert only_leg(client, "p1").info.status == "FINISHED"
-
-
-def test_a_run_that_the_environment_names_for_another_step_is_left_alone(
-    run: Path, comparison: Path, publish: Publish, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = client.create_run(client.create_experiment("of-the-platform")).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", other)
-
-    assert publish(run, comparison, "--pipeline-run-id", "p1").returncode == 0
-
-    assert only_leg(client, "p1").info.run_id != other
-    assert client.get_run(other).data.metrics == {}
 
 
 def test_published_twice_it_is_one_version(run: Path, comparison: Path, publish: Publish, client: MlflowClient) -> None:
@@ -265,7 +251,7 @@ def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_
     log_comparison(client, PipelineRun("shapes", "p1"), comparison)
     experiment = find_experiment(client, "shapes")
     assert experiment
-    view = TAG_PREFIX + view_key("p1")
+    view = VIEW_TAG_PREFIX + view_key("p1")
     before = json.loads(client.get_experiment(experiment).tags[view])["state"]
     others = [reference_run(run, tmp_path / f"reference-{seed}" / "records", seed) for seed in (0, 1)]
     settings = LegSettings("npu", "tf2", "cpu", "candidate")
@@ -290,7 +276,7 @@ def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_
 def test_a_server_that_comes_back_while_the_end_waits_gets_all(
     run: Path, comparison: Path, store: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(reasons, "FIRST_PAUSE", 0.05)
     server = KillableServer(store)
     place = Placement(server.address, pipeline_run_id="p1")
     back = threading.Timer(1.0, server.start)
@@ -306,7 +292,7 @@ def test_a_server_that_comes_back_while_the_end_waits_gets_all(
 def test_in_a_pod_the_comparison_of_a_model_that_was_not_registered_has_an_address(
     tmp_path: Path, run: Path, comparison: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.tracking.advice.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
+    monkeypatch.setattr("components.tracking.reasons.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
     uri = f"http://127.0.0.1:{free_port()}"
     answer = publish(run, comparison, uri=uri)
     assert answer.returncode == 1

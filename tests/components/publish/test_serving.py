@@ -56,7 +56,8 @@ def address(tmp_path: Path, trained: Path, store: Path) -> Iterator[str]:
 
 
 def post(address: str, content: Any) -> Any:
-    request = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    body = content if isinstance(content, str) else json.dumps(content)
+    request = urllib.request.Request(address, body.encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=120) as answer:
         return np.asarray(json.loads(answer.read())["predictions"])
 
@@ -68,6 +69,7 @@ def refusal(address: str, content: Any) -> str:
     return refused.value.read().decode()
 
 
+@pytest.mark.system
 def test_an_image_is_answered_with_the_image_that_the_trainer_drew(trained: Path, address: str) -> None:
     pictures = {
         sample.kind: np.asarray(Image.open(sample.path)) for sample in read_samples(RunFolder(trained).samples_of(12))
@@ -83,3 +85,10 @@ def test_an_image_is_answered_with_the_image_that_the_trainer_drew(trained: Path
     assert "must be one of A2B, B2A" in refusal(address, {"inputs": image, "params": {"direction": "A2C"}})
     assert "(-1, 32, 32, 3)" in refusal(address, {"inputs": np.zeros((1, 16, 16, 3), int).tolist()})
     assert "out of bounds for uint8" in refusal(address, {"inputs": np.full((1, 32, 32, 3), -1).tolist()})
+    one = json.dumps({"inputs": np.zeros((1, 32, 32, 3), int).tolist()})
+    for value in ("0.5", "1e400", "NaN", "1" * 400, "9" * 5000, "-0.001"):
+        assert "whole numbers from 0 to 255" in refusal(address, one.replace("0", value, 1))
+    assert "nested too deeply" in refusal(address, '{"inputs": ' + "[" * 100_000)
+    assert "inputs or instances" in refusal(address, "[1]")
+    assert "out of bounds for uint8" in refusal(address, one.replace("0", "256", 1))
+    assert (post(address, one) == post(address, one.replace("0", "0.0", 1))).all()

@@ -59,13 +59,13 @@ def train(folder: Path, first: int, last: int, attempt: int = 0) -> None:
     append(folder, *[training_step(step, attempt) for step in range(first, last + 1)])
 
 
-def sample(folder: Path, step: int, images: int = 1, shade: int = 90) -> None:
+def sample(folder: Path, step: int, images: int = 1, shade: int = 90, name: str = "") -> None:
     target = RunFolder(folder).samples_of(step)
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for number in range(images):
         for place, kind in enumerate(SAMPLE_KINDS):
             picture = Image.new("RGB", (40, 40), (shade, 40 * place, number))
-            picture.save(sample_path(target, f"{number:04d}", kind))
+            picture.save(sample_path(target, name or f"{number:04d}", kind))
     append(folder, typed("sample", step))
 
 
@@ -85,13 +85,13 @@ def finish(folder: Path, steps: int, status: str = "finished") -> None:
     write_json(RunFolder(folder).summary, summary)
 
 
-def finished_run(folder: Path, seed: int = 3, shade: int = 90) -> Path:
+def finished_run(folder: Path, seed: int = 3, shade: int = 90, name: str = "") -> Path:
     """20 steps, timing after 10 and 20, samples of one image after step 20."""
     begin(folder, seed)
     train(folder, 1, 10)
     append(folder, timing(10))
     train(folder, 11, 20)
     append(folder, timing(20))
-    sample(folder, 20, shade=shade)
+    sample(folder, 20, shade=shade, name=name)
     finish(folder, 20)
     return folder

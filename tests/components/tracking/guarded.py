@@ -15,6 +15,7 @@ class Refusal(NamedTuple):
 
 # The words of MLflow 3.17's own servers.
 NO_LOGIN = Refusal(401, "You are not authenticated. Please see https://www.mlflow.org/docs/latest/auth/index.html")
+AWAY = Refusal(503, "Service Unavailable")
 NO_HOST = Refusal(403, "Invalid Host header - possible DNS rebinding attack detected")
 
 

@@ -20,7 +20,7 @@ import psutil
 from scipy.stats import bootstrap
 
 from components.common.console import print_status
-from components.tracking.live import follow_in_background
+from components.tracking.follower import follow_in_background
 from components.tracking.placement import Placement
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import RunFolder, is_training_step, read_events

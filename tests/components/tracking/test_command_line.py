@@ -15,6 +15,7 @@ import pytest
 
 from components.tracking.runs import find_experiment
 from components.tracking.store import connect, store_uri
+from dualgan.errors import DualGANError
 from dualgan.run_folder import RunFolder
 from parity.cli import main
 from tests.components.tracking.folders import begin, finished_run, train
@@ -134,7 +135,7 @@ def test_options_that_are_no_json_are_named(tmp_path: Path, run: Callable[..., R
 
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "options.json: not a JSON object" in line
+    assert "options.json: not JSON" in line and "not written by the trainer" in line
 
 
 def test_ui_without_anything_tracked_says_what_to_do_first(tmp_path: Path, run: Callable[..., Result]) -> None:
@@ -169,6 +170,7 @@ def test_the_local_server_answers_to_the_names_of_this_machine_and_of_a_tunnel_t
     assert found == status
 
 
+@pytest.mark.system
 def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_processes(
     tmp_path: Path,
     store: Path,
@@ -195,3 +197,22 @@ def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_pr
     assert process.returncode == 0
     assert children
     assert not any(child.is_running() for child in children)
+
+
+def test_a_login_of_the_tracking_uri_is_no_parameter_of_a_task(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    def no_pipeline(profile: object, parameters: dict[str, object], *_: object) -> None:
+        given.update(parameters, username=os.environ["MLFLOW_TRACKING_USERNAME"])
+        raise DualGANError("enough")
+
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("pipelines.local_run.run", no_pipeline)
+
+    result = run("run", "--tracking-uri", "http://me:secret@mlflow:5000")
+
+    assert result.stderr == "error: enough\n"
+    assert (given["tracking_uri"], given["username"]) == ("http://mlflow:5000", "me")

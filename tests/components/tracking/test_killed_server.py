@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.follow import LiveTracking
+from components.tracking.follower import LiveTracking
 from components.tracking.placement import Placement
 from components.tracking.store import connect
-from components.tracking.system_metrics import SystemMetricsRecorder, system_metrics_file
+from components.tracking.system_metrics import recorded, system_metrics_file
 from dualgan.run_folder import RunFolder, read_events
 from parity.cli import main
 from tests.components.tracking.folders import begin, finish, sample, train
@@ -35,7 +35,7 @@ def write_run(folder: Path, until: threading.Event) -> None:
     finish(folder, STEPS)
 
 
-def recorded(file: Path, name: str) -> list[Point]:
+def points_in(file: Path, name: str) -> list[Point]:
     events = [event for event in read_events(file) if name in event.get("metrics", {})]
     return [(event["step"], int(event["time"] * 1000), event["metrics"][name]) for event in events]
 
@@ -54,7 +54,7 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
         place = Placement(server.address, pipeline_run_id="killed", leg="cpu")
         with (
             LiveTracking(folder, place, interval=0.01, report=lambda reason: None) as tracking,
-            SystemMetricsRecorder(system_file, [lambda: {"load": chance.random()}], interval=0.05),
+            recorded(system_file, [lambda: {"load": chance.random()}], interval=0.05),
         ):
             writer.start()
             for _ in range(KILLS):
@@ -70,9 +70,9 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
         client = connect(server.address)
         run = only_leg(client, "killed")
         for metric in ("A_loss", "B_loss", "d_loss"):
-            assert history(client, run, f"loss/{metric}") == recorded(RunFolder(folder).events, metric)
+            assert history(client, run, f"loss/{metric}") == points_in(RunFolder(folder).events, metric)
         assert len(history(client, run, "loss/A_loss")) == STEPS
-        assert history(client, run, "system/load") == recorded(system_file, "load")
+        assert history(client, run, "system/load") == points_in(system_file, "load")
         assert len(images(client, run)) == 5 * 12
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.loggedImages"] == "True"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.pipeline_results import log_comparison
+from components.tracking.comparison_view import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
 from components.tracking.ui import SERVER_ENVIRONMENT
@@ -20,7 +20,7 @@ from parity.cli import main
 from tests.components.tracking.conftest import answers
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, parents
-from tests.components.tracking.test_pipeline_results import comparison_folder
+from tests.components.tracking.test_comparison_view import comparison_folder
 from tests.services import S3_KEYS, SECONDS, free_port, postgresql_database, s3_client, s3_service
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follow import LiveTracking
+from components.tracking.follower import LiveTracking
 from components.tracking.placement import Placement
 from dualgan.run_folder import RunFolder
 from parity.cli import main
-from tests.components.tracking.folders import begin, finish, finished_run, sample, train
+from tests.components.tracking.folders import begin, finish, sample, train
 from tests.components.tracking.guarded import NO_HOST, NO_LOGIN, Guard, Refusal
 from tests.components.tracking.observed import history, images, only_leg
 
@@ -61,19 +61,6 @@ def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_
     assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 21))
     assert len(images(client, run)) == 12
     assert run.info.status == "FINISHED"
-
-
-@pytest.mark.parametrize(("refusal", "named"), [(NO_LOGIN, "login refused"), (NO_HOST, "Invalid Host header")])
-def test_sync_says_a_refusal_in_one_line_and_exits_with_1(
-    tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str], refusal: Refusal, named: str
-) -> None:
-    folder = finished_run(tmp_path / "run")
-    with Guard(server) as guard:
-        guard.refusal = refusal
-        assert main(["sync", str(folder), "--tracking-uri", guard.address]) == 1
-
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {guard.address}: ") and named in line
 
 
 def test_an_experiment_that_is_deleted_while_training_is_said_once_with_the_way_to_restore_it(

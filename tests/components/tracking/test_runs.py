@@ -69,7 +69,27 @@ def test_the_same_leg_and_seed_is_the_same_run(direct_client: MlflowClient) -> N
     assert first == second
 
 
-@pytest.mark.parametrize("name", ["", "o'leg", 'a"b', "a\nb"])
-def test_a_name_that_no_search_can_quote_is_refused(name: str) -> None:
+AWKWARD = ["o'brien", 'a"b', "a`b", "o'b\"c`d", "a\nb", "a\\b", "100%_x", "猫 狗", "<b>", " ."]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_names_that_no_search_can_quote_are_found_and_told_apart(direct_client: MlflowClient, name: str) -> None:
+    pipeline = PipelineRun(name, name)
+    wanted = LegRun(pipeline, name, "candidate", 0)
+    others = [
+        LegRun(PipelineRun(name, name.replace(name[1], "_", 1)), name, "candidate", 0),
+        LegRun(pipeline, name.replace(name[1], "_", 1), "candidate", 0),
+    ]
+
+    first = open_leg_run(direct_client, wanted, start_time=2).info.run_id
+    for other in others:
+        assert open_leg_run(direct_client, other, start_time=1).info.run_id != first
+
+    assert open_leg_run(direct_client, wanted, start_time=3).info.run_id == first
+    assert first in [run.info.run_id for run in legs(direct_client, name, name)]
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_a_name_without_text_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="leg"):
         LegRun(PipelineRun("shapes", "id"), name, "reference", 0)

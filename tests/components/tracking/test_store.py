@@ -1,13 +1,28 @@
+import http.server
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from components.common.address import Address
+from components.tracking import store as tracking_store
 from components.tracking.placement import Placement
-from components.tracking.store import local_tracking_uri, resolve_tracking_uri, store_uri
+from components.tracking.reasons import explain
+from components.tracking.store import connect, hand_over_login, local_store, resolve_tracking_uri, store_uri
 from components.tracking.sync import RunFolderSync
+from dualgan.errors import BadInput
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, legs
 
@@ -15,14 +30,14 @@ from tests.components.tracking.observed import history, images, legs
 def test_the_tracking_uri_is_the_one_asked_for_then_the_variable_then_the_local_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert resolve_tracking_uri() == local_tracking_uri()
+    assert resolve_tracking_uri() == Address(store_uri(local_store()))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://variable")
-    assert resolve_tracking_uri() == "http://variable"
-    assert resolve_tracking_uri("http://asked-for") == "http://asked-for"
+    assert resolve_tracking_uri() == Address("http://variable")
+    assert resolve_tracking_uri("http://asked-for") == Address("http://asked-for")
 
 
 def test_the_local_store_lies_in_the_ignored_folder_of_the_working_tree(tmp_path: Path) -> None:
-    assert local_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/.local/mlflow/mlflow.db"
+    assert store_uri(local_store(tmp_path)) == f"sqlite:///{tmp_path}/.local/mlflow/mlflow.db"
 
 
 def test_what_was_written_without_a_server_is_served_with_its_images(
@@ -56,3 +71,157 @@ def test_an_experiment_can_be_used_with_the_local_server_and_without_it(
     found = legs(client, "both", experiment)
     assert [len(history(client, run, "loss/A_loss")) for run in found] == [20, 20]
     assert [len(images(client, run)) for run in found] == [12, 12]
+
+
+def test_a_login_goes_into_the_variables_of_mlflow_s_client_and_comes_back_from_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "another")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "another")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    database = "postgresql+psycopg2://me:secret@db/mlflow"
+
+    assert hand_over_login("http://me:a%2Fb@mlflow:5000") == "http://mlflow:5000"
+    assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("me", "a/b")
+    assert hand_over_login("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
+    assert hand_over_login(database) == ""
+    assert resolve_tracking_uri().reveal() == database
+    assert resolve_tracking_uri("postgresql+psycopg2://db/mlflow").reveal() == database
+    assert resolve_tracking_uri("postgresql+psycopg2://other/mlflow").reveal() == "postgresql+psycopg2://other/mlflow"
+
+
+def test_a_client_has_no_login_in_its_address(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    client = connect(server.replace("http://", "http://me:secret@"))
+    assert client.search_experiments()
+    assert client.tracking_uri == server
+
+
+def begin_set_up(database: Path) -> None:
+    """The first of MLflow's steps: tables of its first version, which its next ones change."""
+    import sqlalchemy
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{database}")
+    Base.metadata.create_all(engine)
+    engine.dispose()
+
+
+def test_a_store_whose_set_up_was_interrupted_is_set_up_anew(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    begin_set_up(database)
+    with sqlite3.connect(database) as connection:
+        connection.execute("ALTER TABLE metrics ADD COLUMN creator VARCHAR(256)")
+    (tmp_path / ".mlflow.db.new").write_bytes(b"of a process that was killed")
+
+    assert [experiment.name for experiment in connect(store_uri(tmp_path)).search_experiments()] == ["Default"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("content", ["no database at all, but a text that is long enough", "CREATE TABLE mine (a INT)"])
+def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path, content: str) -> None:
+    database = tmp_path / "mlflow.db"
+    if content.startswith("CREATE"):
+        with sqlite3.connect(database) as connection:
+            connection.execute(content)
+    else:
+        database.write_text(content)
+    before = database.read_bytes()
+
+    with pytest.raises(BadInput, match=r"mlflow\.db: .*no store of MLflow") as caught:
+        connect(store_uri(tmp_path))
+
+    assert "\n" not in str(caught.value)
+    assert database.read_bytes() == before
+
+
+def set_up(store: Path, starting: "multiprocessing.synchronize.Barrier") -> None:
+    starting.wait()
+    connect(store_uri(store)).create_experiment(f"of-{os.getpid()}")
+
+
+def test_processes_that_set_up_a_new_store_at_once_all_find_it_whole(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    starting = context.Barrier(3)
+    processes = [context.Process(target=set_up, args=(tmp_path / "new", starting)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert len(connect(store_uri(tmp_path / "new")).search_experiments()) == 4
+
+
+@pytest.mark.stress
+def test_a_set_up_that_is_killed_at_any_moment_leaves_a_store_that_can_be_set_up(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    code = "import sys; from components.tracking.store import connect; print('go', flush=True); connect(sys.argv[1])"
+    for attempt in range(10):
+        uri = store_uri(tmp_path / str(attempt))
+        process = subprocess.Popen([sys.executable, "-c", code, uri], stdout=subprocess.PIPE)
+        assert process.stdout and process.stdout.readline()
+        time.sleep(chance.uniform(1.0, 6.0))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert connect(uri).search_experiments()
+
+
+class _Late(http.server.BaseHTTPRequestHandler):
+    """Answers with a status that asks to come back tomorrow, or with a byte at a time."""
+
+    def do_GET(self) -> None:
+        if "trickle" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            for _ in range(200):
+                try:
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+                except OSError:
+                    return
+                time.sleep(0.1)
+        body = b"come back tomorrow"
+        self.send_response(int(self.path.strip("/")[:3]))
+        self.send_header("Retry-After", "86400")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def late() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Late)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("429", "error code 429: come back tomorrow"),
+        ("503", "error code 503: come back tomorrow"),
+        ("trickle", "no answer (no whole answer within 3 s)"),
+    ],
+)
+def test_no_server_is_waited_for_longer_than_is_said(
+    late: str, path: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setattr(tracking_store, "PAUSES_SECONDS", 1.0)
+    began = time.monotonic()
+    with pytest.raises(Exception) as caught:
+        connect(f"{late}/{path}").search_experiments()
+    assert time.monotonic() - began < 8
+    line = explain(caught.value, late)
+    assert line.startswith(f"{late}: {said}") and "\n" not in line

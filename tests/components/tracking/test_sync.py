@@ -5,12 +5,14 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from components.tracking.placement import Placement
+from components.tracking.events import START, events_after
+from components.tracking.placement import Placement, read_placement, write_placement
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
-from components.tracking.sync import RunFolderSync, Sent
-from dualgan.errors import BadInput, DualGANError
+from components.tracking.sync import RunFolderSync, Sent, end_interrupted, is_abandoned
+from dualgan.errors import BadInput
 from dualgan.run_folder import SAMPLE_KINDS, RunFolder
+from parity.cli import main
 from tests.components.tracking.folders import (
     METRICS,
     append,
@@ -232,6 +234,57 @@ def test_a_training_process_that_died_without_a_summary_has_failed(
     assert only_leg(client, "died").info.status == "FAILED"
 
 
+def test_what_an_interrupted_pipeline_left_open_is_killed_and_runs_again_if_it_goes_on(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    finished, killed = finished_run(tmp_path / "run" / "train-gpu"), begin(tmp_path / "run" / "train-npu")
+    train(killed, 1, 5)
+    for folder, leg in ((finished, "gpu"), (killed, "npu")):
+        write_placement(folder, place(server, "killed-pipeline", leg))
+        RunFolderSync(folder, read_placement(folder)).step()
+    begin(tmp_path / "run" / "not-followed")
+
+    assert end_interrupted(tmp_path / "run") == 2
+    assert end_interrupted(tmp_path / "run") == 0
+
+    assert {run.data.tags["leg"]: run.info.status for run in legs(client, "killed-pipeline")} == {
+        "gpu": "FINISHED",
+        "npu": "KILLED",
+    }
+    assert [run.info.status for run in parents(client, "killed-pipeline")] == ["KILLED"]
+    train(killed, 6, 7)
+    RunFolderSync(killed, read_placement(killed)).step()
+    assert [run.info.status for run in parents(client, "killed-pipeline")] == ["RUNNING"]
+
+
+def test_a_training_whose_trainer_is_gone_is_killed_by_the_next_sync(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    folder = begin(tmp_path / "run")
+    train(folder, 1, 5)
+    command = ["sync", str(folder), "--tracking-uri", server, "--pipeline-run-id", "gone"]
+    assert not is_abandoned(folder)
+    with RunFolder(folder).locked():
+        assert not is_abandoned(folder)
+        assert main(command) == 0
+        statuses = [only_leg(client, "gone").info.status]
+
+    assert is_abandoned(folder)
+    assert main(command) == 0
+    statuses.append(only_leg(client, "gone").info.status)
+    assert statuses == ["RUNNING", "KILLED"]
+    (folder / ".lock").write_text("process 1 on another-machine\n")
+    assert not is_abandoned(folder)
+
+
+def test_a_training_that_is_no_part_of_a_pipeline_ends_its_parent(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    sync = RunFolderSync(finished_run(tmp_path / "run"), Placement(server, leg="alone"))
+    assert sync.step().ended == 1
+    assert [run.info.status for run in parents(client, sync.leg_run.pipeline.pipeline_run_id)] == ["FINISHED"]
+
+
 def test_losses_that_are_not_finite_arrive_as_they_are(tmp_path: Path, server: str, client: MlflowClient) -> None:
     folder = begin(tmp_path / "run")
     for step, value in ((1, float("nan")), (2, float("inf")), (3, 0.5)):
@@ -259,14 +312,44 @@ def test_more_points_than_one_request_takes_all_arrive(tmp_path: Path, store: Pa
     assert [point[0] for point in history(client, run, "loss/B_loss")] == list(range(1, 1101))
 
 
-def test_a_deleted_experiment_is_said_with_the_way_to_restore_it(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    experiment_id = client.create_experiment("deleted")
-    client.delete_experiment(experiment_id)
+@pytest.mark.parametrize(
+    "names", [["猫", "狗", "鸟", "马"], ["a/b".replace("/", "+"), "a b", "a'b", "a_b"], ["x" * 240, "x" * 241]]
+)
+def test_pictures_of_any_name_arrive_once(tmp_path: Path, server: str, client: MlflowClient, names: list[str]) -> None:
+    folder = begin(tmp_path / "run")
+    train(folder, 1, 5)
+    for name in names:
+        sample(folder, 5, name=name)
+    finish(folder, 5)
+    placement = place(server, f"names-{len(names[0])}-{len(names)}")
 
-    with pytest.raises(DualGANError, match=f"restore --experiment-id {experiment_id}"):
-        RunFolderSync(finished_run(tmp_path / "run"), Placement(server, experiment="deleted")).step()
+    sent = RunFolderSync(folder, placement).step()
+
+    assert sent.images == 6 * len(names)
+    assert RunFolderSync(folder, placement).step() == Sent()
+    assert len(images(client, only_leg(client, str(placement.pipeline_run_id)))) == 12 * len(names)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no event",
+        "[" * 100_000,
+        '{"step": 1e999, "time": 1}',
+        '{"step": 1, "time": 1e999}',
+        '{"step": 1, "time": 1e300}',
+        '{"step": -1, "time": 1}',
+        '{"step": 9' + "9" * 5000 + ', "time": 1}',
+        '{"step": 1, "time": 1, "metrics": [1]}',
+        '{"step": 1, "time": "\\ud800"}',
+        '{"step": 3, "time": 1, "x": "' + "x" * 2_000_000 + '"}',
+    ],
+)
+def test_a_line_that_no_trainer_wrote_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(line + "\n")
+    with pytest.raises(BadInput, match=r"events\.jsonl: the line at byte 0 is no event"):
+        list(events_after(file, START))
 
 
 def test_a_broken_line_is_named_and_what_came_before_it_is_not_sent_twice(

@@ -8,8 +8,8 @@ from mlflow.tracking import MlflowClient
 from components.tracking.placement import Placement
 from components.tracking.sync import RunFolderSync
 from components.tracking.system_metrics import (
-    SystemMetricsRecorder,
     is_switched_on,
+    recorded,
     sampling_interval,
     sources,
     system_metrics_file,
@@ -41,7 +41,7 @@ class Counted:
 
 def record(file: Path, samples: int) -> None:
     counted = Counted(samples)
-    with SystemMetricsRecorder(file, [counted], interval=0.01):
+    with recorded(file, [counted], interval=0.01):
         assert counted.enough.wait(SECONDS)
 
 
@@ -78,14 +78,14 @@ def test_a_source_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
         raise OSError("no device")
 
     counted = Counted(2)
-    with SystemMetricsRecorder(tmp_path / "system.jsonl", [broken, counted], interval=0.01):
+    with recorded(tmp_path / "system.jsonl", [broken, counted], interval=0.01):
         assert counted.enough.wait(SECONDS)
 
     assert [line["metrics"] for line in lines(tmp_path / "system.jsonl")][:2] == [{"asked": 1.0}, {"asked": 2.0}]
 
 
 def test_a_file_that_cannot_be_written_ends_the_recording_and_nothing_else(tmp_path: Path) -> None:
-    with SystemMetricsRecorder(tmp_path / "missing" / "system.jsonl", [Counted(1)], interval=0.01):
+    with recorded(tmp_path / "missing" / "system.jsonl", [Counted(1)], interval=0.01):
         pass
 
     assert not (tmp_path / "missing").exists()

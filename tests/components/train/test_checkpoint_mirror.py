@@ -150,7 +150,21 @@ def test_what_cannot_be_deleted_is_reported_and_fails_no_task(s3: S3Client) -> N
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("note", [b"{", b"[]", b'{"checkpoint": 3, "files": []}', b'{"files": ["a"]}'])
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"{",
+        b"[]",
+        b'{"checkpoint": 3, "files": []}',
+        b'{"files": ["a"]}',
+        *(
+            f'{{"checkpoint": "step-000100", "files": ["{name}"]}}'.encode()
+            for name in (".", "a/../../b", "/etc/x", "")
+        ),
+        b'{"checkpoint": "step-000100/..", "files": ["a"]}',
+        b'{"checkpoint": "step-000100", "files": ["a"], "pictures": ["."]}',
+    ],
+)
 def test_a_damaged_note_is_one_line_with_what_to_do(s3: S3Client, tmp_path: Path, note: bytes) -> None:  # noqa: F811
     s3.put_object(Bucket=BUCKET, Key=f"{ADDRESS.removeprefix(f's3://{BUCKET}/')}/latest.json", Body=note)
     with pytest.raises(DualGANError, match=r"latest\.json: names no checkpoint; delete it"):

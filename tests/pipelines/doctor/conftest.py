@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.doctor.check import Check, Place
+from pipelines.doctor.check import Check, Examination, Place
 from pipelines.doctor.checks import check_all
 from pipelines.doctor.cluster import Cluster
 from pipelines.doctor.needs import Needs, needs_of
@@ -37,6 +37,6 @@ def look(cluster: FakeKubernetes, needs: Needs) -> Look:
     """What the doctor says, by subject; of several lines on one subject the last. Takes fields of Place."""
 
     def look(**place: str) -> dict[str, Check]:
-        return {check.subject: check for check in check_all(Cluster(), replace(PLACE, **place), needs)}
+        return {check.subject: check for check in check_all(Examination(Cluster(), replace(PLACE, **place), needs))}
 
     return look

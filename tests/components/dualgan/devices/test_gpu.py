@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tensorflow.python.framework import config
 
-from dualgan.devices import DeviceOptions, gpu, open_device
+from dualgan.devices import gpu, open_device
 from dualgan.devices.gpu import Card, first_visible_card, list_cards, parse_cards
 from dualgan.errors import BadInput
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 V100 = "0, GPU-5a1f0000-1, Tesla V100-SXM2-32GB, 450.80.02, 32510\n"
@@ -113,12 +114,12 @@ def test_no_card_is_an_error_that_says_what_was_looked_for(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("device", "options", "named"),
     [
-        ("cpu", DeviceOptions(precision_mode="force_fp32"), "--precision_mode: means nothing on --device cpu"),
-        ("cpu", DeviceOptions(deterministic=True), "--deterministic: means nothing on --device cpu"),
-        ("gpu", DeviceOptions(npu_parameters="{}"), "--npu_parameters: means nothing on --device gpu"),
-        ("npu", DeviceOptions(allow_tf32=True), "--allow_tf32: means nothing on --device npu"),
+        ("cpu", TrainOptions(precision_mode="force_fp32"), "--precision_mode: means nothing on --device cpu"),
+        ("cpu", TrainOptions(deterministic=True), "--deterministic: means nothing on --device cpu"),
+        ("gpu", TrainOptions(npu_parameters="{}"), "--npu_parameters: means nothing on --device gpu"),
+        ("npu", TrainOptions(allow_tf32=True), "--allow_tf32: means nothing on --device npu"),
     ],
 )
-def test_an_option_of_another_device_is_refused(device: str, options: DeviceOptions, named: str) -> None:
+def test_an_option_of_another_device_is_refused(device: str, options: TrainOptions, named: str) -> None:
     with pytest.raises(BadInput, match=named):
-        open_device(device, options=options)
+        open_device(device, options)

@@ -16,7 +16,7 @@ LOADER = "libge_runner.so: cannot open shared object file: No such file or direc
 
 def test_without_an_adapter_the_environment_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     changed: list[object] = []
-    monkeypatch.setattr("dualgan.devices.npu_environment.prepare_single_card", changed.append)
+    monkeypatch.setattr("dualgan.devices.npu_machine.prepare_single_card", changed.append)
     with pytest.raises(BadInput, match=r"no npu_bridge in this Python .No module named 'npu_bridge'."):
         open_device("npu")
     assert not changed

@@ -7,21 +7,22 @@ from typing import Any
 import pytest
 
 from dualgan import options as train_options
-from dualgan.devices import cann, npu_options
+from dualgan.devices import npu_options
 from dualgan.devices.npu import loss_scale
+from dualgan.devices.npu_machine import Cann
 from dualgan.devices.npu_options import PRECISION_MODES, checked_mode
-from dualgan.devices.npu_smi import Card
 from dualgan.errors import BadInput
+from dualgan.npu_smi import Card
 
-OLD = cann.Cann("5.0.4.alpha005", "21.0.2", Path("/usr/local/Ascend"))
-NEW = cann.Cann("7.0.0", "23.0.3", Path("/usr/local/Ascend"))
-NEWEST = cann.Cann("9.0.0", "25.3.0", Path("/usr/local/Ascend"))
-UNKNOWN = cann.Cann(None, None, Path("/usr/local/Ascend"))
+OLD = Cann("5.0.4.alpha005", "21.0.2", Path("/usr/local/Ascend"))
+NEW = Cann("7.0.0", "23.0.3", Path("/usr/local/Ascend"))
+NEWEST = Cann("9.0.0", "25.3.0", Path("/usr/local/Ascend"))
+UNKNOWN = Cann(None, None, Path("/usr/local/Ascend"))
 FIRST, A2, A3 = Card("910A", "OK", 32255), Card("910B3", "OK", 65536), Card("Ascend910", "OK", 65536)
 
 
 def checked(
-    values: dict[str, Any], installed: cann.Cann = OLD, mode: str = "force_fp32", card: Card | None = FIRST
+    values: dict[str, Any], installed: Cann = OLD, mode: str = "force_fp32", card: Card | None = FIRST
 ) -> dict[str, Any]:
     return npu_options.check_parameters(npu_options.parse_parameters(json.dumps(values)), installed, mode, card)
 
@@ -50,7 +51,7 @@ def test_memory_may_be_moved_from_the_graph_to_variables() -> None:
 
 
 @pytest.mark.parametrize(("installed", "card"), [(OLD, A2), (NEWEST, A2), (NEWEST, A3), (NEWEST, FIRST)])
-def test_memory_is_counted_where_cann_divides_it_and_by_what_the_card_has(installed: cann.Cann, card: Card) -> None:
+def test_memory_is_counted_where_cann_divides_it_and_by_what_the_card_has(installed: Cann, card: Card) -> None:
     assert checked({"graph_memory_max_size": str(40 * 1024**3)}, installed, card=card)
     too_much = {"graph_memory_max_size": str(60 * 1024**3)}
     if installed is OLD:
@@ -177,7 +178,7 @@ def test_float32_convolutions_are_the_default_as_far_as_a_chip_has_them() -> Non
     ],
 )
 def test_a_mode_that_the_card_or_cann_lacks_is_refused(
-    mode: str, installed: cann.Cann, card: Card | None, said: str
+    mode: str, installed: Cann, card: Card | None, said: str
 ) -> None:
     with pytest.raises(BadInput, match=said):
         checked_mode(mode, installed, card)

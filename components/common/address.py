@@ -1,0 +1,99 @@
+"""Addresses of servers, stores and files that may hold a login: their text form never shows it."""
+
+import re
+from typing import Union
+from urllib.parse import unquote
+
+HIDDEN = "***"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
+_PARTS = re.compile(rf"(?P<scheme>{_SCHEME}://)?(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\s]*)(:\d*)?")
+# Logins that stand behind the "?": of databases, and of objects that were signed for a while.
+_SECRET_PARAMETER = re.compile(
+    r"([?&;](?:[^=&;#]*(?:pass|secret|token|signature|credential|api[_-]?key|accesskey)[^=&;#]*|sig|pwd|key)=)[^&;#]*",
+    re.IGNORECASE,
+)
+_IN_TEXT = re.compile(rf"(?<![A-Za-z0-9+.-]){_SCHEME}://[^\s'\"<>`]+")
+
+
+class Address:
+    """An address, perhaps with a login, as of ``https://USER:PASSWORD@host/path``.
+
+    ``str``, ``repr`` and ``format`` leave user name and password out, and show secret parameters as ``***``: so it may
+    stand in every message, log and file. What opens a connection asks for ``reveal()``. Two are equal if all their
+    text is, and any text is an address: what it leads to is for its user to check.
+
+    Args:
+        text: The address as it was given.
+    """
+
+    __slots__ = ("_host", "_login", "_rest", "_scheme")
+
+    def __init__(self, text: Union[str, "Address"]) -> None:
+        parts = _PARTS.fullmatch(text.reveal() if isinstance(text, Address) else text)
+        assert parts, "every text has these parts"
+        scheme, authority, rest = parts["scheme"] or "", parts["authority"], parts["rest"]
+        if "@" not in authority and "@" in rest and scheme and not _HOST_AND_PORT.fullmatch(authority):
+            # A password with a "/", "?" or "#" that should have been percent-encoded.
+            head, _, tail = rest.rpartition("@")
+            host = re.match(r"[^/?#]*", tail)
+            authority, rest = f"{authority}{head}@{host[0] if host else ''}", tail[host.end() if host else 0 :]
+        login, at, host_text = authority.rpartition("@")
+        # Without a scheme it may be a file's path, which may have an "@" as well.
+        if not scheme and ":" not in login:
+            login, at, host_text = "", "", authority
+        self._scheme, self._login, self._host, self._rest = scheme, login + at, host_text, rest
+
+    def reveal(self) -> str:
+        """Return the whole text, login included: for what connects, never for what is shown or written."""
+        return f"{self._scheme}{self._login}{self._host}{self._rest}"
+
+    @property
+    def scheme(self) -> str:
+        """Such as "https", in lower case; "" if there is none."""
+        return self._scheme.removesuffix("://").lower()
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is a web server's."""
+        return self.scheme in ("http", "https")
+
+    @property
+    def username(self) -> str:
+        """The user name, "" if there is none."""
+        return unquote(self._login.removesuffix("@").partition(":")[0])
+
+    @property
+    def password(self) -> str:
+        """The password, "" if there is none."""
+        return unquote(self._login.removesuffix("@").partition(":")[2])
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether the text form leaves anything out."""
+        return str(self) != self.reveal()
+
+    @property
+    def without_login(self) -> "Address":
+        """The same address for a client that gets user name and password in another way."""
+        return Address(f"{self._scheme}{self._host}{self._rest}")
+
+    def __str__(self) -> str:
+        return _SECRET_PARAMETER.sub(rf"\g<1>{HIDDEN}", f"{self._scheme}{self._host}{self._rest}")
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
+
+    def __format__(self, specification: str) -> str:
+        return format(str(self), specification)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Address) and self.reveal() == other.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
+
+
+def without_logins(text: str) -> str:
+    """Return ``text``, such as a library's message, with every address in it in its text form."""
+    return _IN_TEXT.sub(lambda found: str(Address(found[0])), text)

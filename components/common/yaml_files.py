@@ -1,0 +1,115 @@
+"""YAML from outside: what JSON can hold and no more, within bounds of size, depth and numbers.
+
+An alias counts as all that it stands for, as often as it is used.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from dualgan.errors import OF_CONTENT, BadInput, first_line
+from dualgan.json_files import MAX_DEPTH, MAX_WHOLE_NUMBER, read_bounded
+
+MAX_BYTES = 4 << 20
+MAX_VALUES = 200_000
+PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without what JSON has no word for: a date is text, and sets, bytes and other tags are refused."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in PLAIN_TAGS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors: ClassVar[dict[Any, Any]] = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in PLAIN_TAGS
+    }
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Leave "<<" alone: each could double what it takes in."""
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a file of one YAML document. Raises BadInput, in one line, if it holds none that is within the bounds."""
+    try:
+        return parse_yaml(read_bounded(path, MAX_BYTES), str(path))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+
+
+def parse_yaml(content: str | bytes, label: str) -> Any:
+    """Parse one YAML document, as ``parse_yaml_documents`` does; None if there is none."""
+    found = parse_yaml_documents(content, label)
+    if len(found) > 1:
+        raise BadInput(f"{label}: no YAML: {len(found)} documents, but one is wanted")
+    return found[0] if found else None
+
+
+def parse_yaml_documents(content: str | bytes, label: str) -> list[Any]:
+    """Parse YAML documents.
+
+    Args:
+        content: The text, or its bytes in UTF-8.
+        label: What messages call it, such as the file's path.
+
+    Raises:
+        BadInput: in one line, for what is no YAML, or not within the bounds of this module.
+    """
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES} bytes")
+        found = list(yaml.load_all(text, _PlainLoader))
+        for document in found:
+            _check(document)
+    except RecursionError:
+        raise BadInput(f"{label}: no YAML: nested deeper than {MAX_DEPTH}") from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{label}: no YAML: {' '.join(str(error).split())[:400]}") from None
+    except OF_CONTENT as error:
+        raise BadInput(f"{label}: no YAML: {first_line(error)[:200]}") from None
+    return found
+
+
+def _check(document: Any) -> None:
+    """Raise ValueError for a document that is too large, too deep, or holds itself."""
+    values = sizes = 0
+    waiting: list[tuple[Any, int]] = [(document, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if values + len(waiting) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES} values, those that aliases stand for included")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        sizes += _check_scalar(value)
+        if sizes > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} characters, those that aliases stand for included")
+        waiting.extend((inner, depth + 1) for inner in _inner(value))
+
+
+def _inner(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        yield from value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"the key {ascii(key)[:60]} is no text")
+            yield key
+            yield inner
+
+
+def _check_scalar(value: Any) -> int:
+    """Return how long a text is, 0 for anything else. Raises ValueError for what cannot be stored or counted with."""
+    if isinstance(value, int) and abs(value) > MAX_WHOLE_NUMBER:
+        raise ValueError("a whole number does not fit into 64 bits")
+    if not isinstance(value, str):
+        return 0
+    # Half a surrogate pair cannot be written anywhere.
+    value.encode("utf-8")
+    return len(value)

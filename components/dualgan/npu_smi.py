@@ -1,0 +1,166 @@
+"""The NPUs of this machine as `npu-smi info` lists them, what they do, and what their names say of them.
+
+Two rows a chip under two rows of column names, which differ between versions; the first names it and says whether it is
+well, the second has its place on the bus and ends with the memory in use and in all:
+
+    | npu-smi 21.0.2                       Version: 21.0.2                                |
+    | NPU   Name    | Health        | Power(W)    Temp(C)           Hugepages-Usage(page) |
+    | Chip          | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)         |
+    | 0     910B3   | OK            | 93.2        46                0    / 0              |
+    | 0             | 0000:C1:00.0  | 27          0    / 0          3335 / 65536          |
+
+What is not understood is left out: a number that is missing is better than a training that knows none at all.
+"""
+
+import re
+from typing import Dict, List, NamedTuple, Optional
+
+from dualgan.environment import output_of
+
+VERSION = re.compile(r"npu-smi\s+(\S+)")
+MEMORY = re.compile(r"\d+\s*/\s*(\d+)")
+_VALUE = re.compile(r"\S+\s*/\s*\S+|\S+")
+# MLflow's megabyte is a million bytes, the tool's is 2**20.
+_MEGABYTES = 2**20 / 1e6
+_MEASURED = {
+    "AICore(%)": "utilization_percentage",
+    "Power(W)": "power_usage_watts",
+    "Temp(C)": "temperature_celsius",
+}
+# Of the HBM if the chip has one.
+_MEMORY_COLUMNS = ("HBM-Usage(MB)", "Memory-Usage(MB)")
+
+
+class Card(NamedTuple):
+    """A chip.
+
+    name: such as "910A"; health: in the tool's words, "OK" or a complaint; memory_mebibytes: all that it has;
+    number: what a program chooses it by; values: what it does now, by the names that MLflow gives those of a GPU, in
+    percent, MB (a million bytes), watts and degrees Celsius.
+    """
+
+    name: str
+    health: str
+    memory_mebibytes: Optional[int] = None
+    number: str = "0"
+    values: Dict[str, float] = {}  # noqa: RUF012 - never changed
+
+
+class Listing(NamedTuple):
+    """version: that of the tool, which comes with the driver."""
+
+    version: Optional[str]
+    cards: List[Card]
+
+
+def listing() -> Optional[Listing]:
+    """Return what the tool says now; None if it is missing, fails or takes too long."""
+    output = output_of(["npu-smi", "info"])
+    return None if output is None else parse(output)
+
+
+def metrics() -> Dict[str, float]:
+    """Return what every NPU of this machine does now, as ``npu_{number}_{name}``; {} if the tool does not say."""
+    found = listing()
+    cards = found.cards if found else []
+    return {f"npu_{card.number}_{name}": value for card in cards for name, value in card.values.items()}
+
+
+def parse(output: str) -> Listing:
+    """Return the listing in the tool's output; rows that are not understood are left out."""
+    version = VERSION.search(output)
+    cards: List[Card] = []
+    npu_columns: List[str] = []
+    chip_columns: List[str] = []
+    first: Optional[List[str]] = None
+    has_devices = False
+    for line in output.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        identity = cells[0].split() or [""]
+        if len(cells) != 3:
+            continue
+        if identity[0] == "NPU":
+            npu_columns = cells[2].split()
+        elif identity[0] == "Chip":
+            chip_columns, has_devices = cells[2].split(), len(identity) == 2
+        elif not identity[0].isdecimal():
+            continue
+        elif not _is_place(cells[1]):
+            first = [identity[0], cells[2]] if len(identity) == 2 and cells[1] else None
+            if first:
+                cards.append(Card(identity[1], cells[1], number=identity[0]))
+        elif first:
+            npu, npu_values = first
+            named = {**_named(npu_columns, npu_values), **_named(chip_columns, cells[2])}
+            memory = MEMORY.findall(cells[2])
+            number = npu if identity[0] == "0" else f"{npu}_{identity[0]}"
+            cards[-1] = cards[-1]._replace(
+                memory_mebibytes=int(memory[-1]) if memory else None,
+                number=identity[1] if has_devices and len(identity) == 2 else number,
+                values=_values(named),
+            )
+            first = None
+    return Listing(version.group(1) if version else None, cards)
+
+
+def _is_place(state: str) -> bool:
+    """Whether a row's middle cell is the place on the bus; else it is a state of health."""
+    return ":" in state or state.upper() in ("NA", "N/A", "-")
+
+
+def _named(columns: List[str], values: str) -> Dict[str, str]:
+    found = _VALUE.findall(values)
+    return dict(zip(columns, found)) if len(found) == len(columns) else {}
+
+
+def _values(named: Dict[str, str]) -> Dict[str, float]:
+    found = {_MEASURED[column]: _number(text) for column, text in named.items() if column in _MEASURED}
+    for column in _MEMORY_COLUMNS:
+        used, _, total = (_number(part) for part in named.get(column, "").partition("/"))
+        if used is not None and total:
+            found["memory_usage_megabytes"] = round(used * _MEGABYTES, 1)
+            found["memory_usage_percentage"] = round(100 * used / total, 1)
+            break
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _number(text: str) -> Optional[float]:
+    return float(text) if re.match(r"\s*\d+(\.\d+)?\s*$", text) else None
+
+
+FIRST, A2, A3, LATER = "910", "A2", "A3", "950"
+# npu-smi calls the first 910 and Atlas A3 alike in some versions; only the latter has 64 GiB.
+MIN_A3_MEBIBYTES = 60000
+_NAMES = ((r"910B\d", A2), (r"910(C|_\d)", A3), (r"9[2-9]\d", LATER), (r"910", FIRST))
+# Factors of convolutions in HF32, float32 with 11 bits behind the point, unless it is "0".
+HF32_VARIABLE = "ENABLE_HF32_EXECUTION"
+
+
+def generation(card: Optional[Card]) -> Optional[str]:
+    """The generation that a card's name and memory tell, None if there is no card or none of these.
+
+    910A, 910B, 910ProA, 910ProB and 910PremiumA are first ones; 910B1 to 910B4 are Atlas A2.
+    """
+    if card is None:
+        return None
+    name = card.name.replace("Ascend", "")
+    if name == "910" and (card.memory_mebibytes or 0) >= MIN_A3_MEBIBYTES:
+        return A3
+    return next((found for pattern, found in _NAMES if re.match(pattern, name)), None)
+
+
+def is_newer_than_910(card: Optional[Card]) -> bool:
+    """Whether the card's matrix unit has float32 and bfloat16. A card that is not known is not trusted to."""
+    return generation(card) in (A2, A3, LATER)
+
+
+def product_type(precision_mode: str, hf32: bool) -> str:
+    """The type that ``precision_mode`` rounds factors of convolutions and matrix products to.
+
+    Args:
+        precision_mode: One that the chip has.
+        hf32: Whether float32 factors of convolutions become HF32.
+    """
+    if precision_mode == "must_keep_origin_dtype":
+        return "hfloat32" if hf32 else "float32"
+    return "bfloat16" if precision_mode.endswith("bf16") else "float16"

@@ -1,0 +1,93 @@
+"""What is not there is told from what is not allowed, by a server with basic auth as by one without."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from components.tracking.reasons import explain
+from components.tracking.runs import find_experiment, find_run, open_experiment, version_with_alias
+from components.tracking.store import connect
+from tests.components.tracking.login_server import Login, LoginServer, login_server, variables
+
+pytestmark = pytest.mark.system
+
+TASKS, STRANGER = "tasks", "stranger"
+
+
+@pytest.fixture(scope="module")
+def with_login(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[LoginServer]:
+    store = tmp_path_factory.mktemp("with-login")
+    shutil.copy(database, store)
+    with login_server(store) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def accounts(with_login: LoginServer) -> dict[str, Login]:
+    return {name: with_login.new_account(name) for name in (TASKS, STRANGER)}
+
+
+@pytest.fixture
+def log_in(accounts: dict[str, Login], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def log_in(name: str) -> None:
+        for variable, value in variables(accounts[name]).items():
+            monkeypatch.setenv(variable, value)
+
+    return log_in
+
+
+@pytest.fixture(params=["with_login", "server"])
+def client(request: pytest.FixtureRequest, log_in: Callable[[str], None]) -> MlflowClient:
+    """Of the account that tasks use, no admin, and of nobody where nobody is asked who they are."""
+    log_in(TASKS)
+    found = request.getfixturevalue(request.param)
+    return connect(found.address if isinstance(found, LoginServer) else found)
+
+
+def test_a_model_without_the_alias_has_no_such_version_and_neither_has_one_that_is_not_there(
+    client: MlflowClient,
+) -> None:
+    assert version_with_alias(client, "shapes", "champion") is None
+    client.create_registered_model("shapes")
+    run = client.create_run(open_experiment(client, "models"))
+    made = client.create_model_version("shapes", f"{run.info.artifact_uri}/model", run.info.run_id)
+    assert version_with_alias(client, "shapes", "champion") is None
+    client.set_registered_model_alias("shapes", "champion", made.version)
+    found = version_with_alias(client, "shapes", "champion")
+    assert found and str(found.version) == str(made.version)
+
+
+def test_a_run_and_an_experiment_that_are_not_there_are_not_found(client: MlflowClient) -> None:
+    assert find_experiment(client, "looked-for") is None
+    assert find_run(client, "0" * 32) is None
+    run_id = client.create_run(open_experiment(client, "looked-for")).info.run_id
+    found = find_run(client, run_id)
+    assert found and found.info.run_id == run_id
+
+
+def test_what_is_not_allowed_is_said_to_be(with_login: LoginServer, log_in: Callable[[str], None]) -> None:
+    log_in(TASKS)
+    client = connect(with_login.address)
+    client.create_registered_model("theirs")
+    with_login.deny(STRANGER, "registered_model", "theirs")
+    log_in(STRANGER)
+    with pytest.raises(MlflowException) as caught:
+        version_with_alias(client, "theirs", "champion")
+    assert "not allowed" in explain(caught.value, with_login.address)
+    assert version_with_alias(client, "nobodys", "champion") is None
+
+
+def test_a_login_that_is_wrong_is_said_to_be(with_login: LoginServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in variables(("tasks", "not-their-password")).items():
+        monkeypatch.setenv(variable, value)
+    client = connect(with_login.address)
+    with pytest.raises(MlflowException) as model:
+        version_with_alias(client, "shapes", "champion")
+    with pytest.raises(MlflowException) as run:
+        find_run(client, "0" * 32)
+    for caught in (model, run):
+        assert "login refused" in explain(caught.value, with_login.address)

@@ -1,0 +1,149 @@
+"""A comparison in MLflow: what its pipeline run carries, and what a browser shows at the addresses that are printed."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from components.tracking.comparison_view import has_view, log_comparison, publish_view
+from components.tracking.links import comparison_url, view_url
+from components.tracking.placement import Placement
+from components.tracking.runs import PipelineRun, find_experiment
+from components.tracking.sync import RunFolderSync
+from dualgan.errors import BadInput
+from tests.components.tracking.folders import finished_run
+from tests.components.tracking.observed import parents
+
+COMPARISON: dict[str, Any] = {
+    "schema_version": 2,
+    "verdict": "inconclusive",
+    "axes": {
+        "function": {
+            "verdict": "pass",
+            "numbers": {"npu": {"legs": 2}},
+            "bound": None,
+            "reason": "both legs finished",
+        },
+        "training": {
+            "verdict": "inconclusive",
+            "numbers": {"npu": {"min_loss_ratio": 1.04, "not_measured": None, "diverged": float("nan"), "flag": True}},
+            "bound": 1.15,
+            "reason": "one run a leg",
+        },
+        "images": {"verdict": "not_measured"},
+    },
+}
+
+
+def comparison_folder(folder: Path, comparison: Any = COMPARISON) -> Path:
+    folder.mkdir()
+    (folder / "comparison.json").write_text(json.dumps(comparison))
+    (folder / "report.html").write_text("<p>report</p>")
+    (folder / "report.md").write_text("# Report")
+    (folder / "npu_A2B.jpg").write_bytes(b"picture")
+    return folder
+
+
+def test_the_pipeline_run_carries_verdicts_numbers_and_reports(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    RunFolderSync(finished_run(tmp_path / "run"), Placement(server, pipeline_run_id="compared", leg="npu")).step()
+    pipeline = PipelineRun("shapes", "compared")
+
+    ids = [log_comparison(client, pipeline, folder) for folder in [comparison_folder(tmp_path / "out")] * 2]
+
+    (run,) = parents(client, "compared")
+    assert ids == [run.info.run_id] * 2
+    assert run.data.metrics == {"parity/function/legs": 2.0, "parity/training/min_loss_ratio": 1.04}
+    assert len(client.get_metric_history(run.info.run_id, "parity/training/min_loss_ratio")) == 1
+    verdicts = {name: value for name, value in run.data.tags.items() if name.startswith("verdict")}
+    assert verdicts == {
+        "verdict": "inconclusive",
+        "verdict.function": "pass",
+        "verdict.function.reason": "both legs finished",
+        "verdict.training": "inconclusive",
+        "verdict.training.reason": "one run a leg",
+        "verdict.images": "not_measured",
+    }
+    files = [file.path for file in client.list_artifacts(run.info.run_id)]
+    assert sorted(files) == ["comparison.json", "npu_A2B.jpg", "report.html", "report.md"]
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"verdict": "pass"}'])
+def test_a_folder_without_a_comparison_is_refused_before_anything_is_logged(
+    tmp_path: Path, direct_client: MlflowClient, content: str
+) -> None:
+    (tmp_path / "comparison.json").write_text(content)
+
+    with pytest.raises(BadInput, match=r"comparison\.json"):
+        log_comparison(direct_client, PipelineRun("never-made", "x"), tmp_path)
+
+    assert direct_client.get_experiment_by_name("never-made") is None
+
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=30000",
+    "--window-size=1900,1700",
+    "--dump-dom",
+)
+
+
+def page_text(url: str, profile: Path) -> str:
+    browser = shutil.which("chromium")
+    assert browser, "this test needs Chromium (apt-get install chromium)"
+    command = [browser, *CHROMIUM_FLAGS, f"--user-data-dir={profile}", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.fixture
+def two_pipeline_runs(tmp_path: Path, server: str, client: MlflowClient) -> str:
+    """Legs page-gpu and page-npu of pipeline run page, stranger of another; returns the experiment."""
+    for pipeline_run_id, leg in (("page", "page-gpu"), ("page", "page-npu"), ("not-page", "stranger")):
+        placement = Placement(server, pipeline_run_id=pipeline_run_id, leg=leg, experiment="page")
+        RunFolderSync(finished_run(tmp_path / leg, name="猫'"), placement).step()
+    experiment_id = find_experiment(client, "page")
+    assert experiment_id
+    return experiment_id
+
+
+@pytest.mark.system("chromium")
+def test_the_comparison_page_shows_the_legs_of_one_pipeline_run_and_no_other(
+    tmp_path: Path, server: str, two_pipeline_runs: str
+) -> None:
+    text = page_text(comparison_url(server, two_pipeline_runs, "page"), tmp_path / "profile")
+
+    assert "page-gpu seed 3" in text
+    assert "page-npu seed 3" in text
+    assert "stranger" not in text
+    assert ">loss<" in text
+
+
+@pytest.mark.system("chromium")
+def test_the_saved_view_opens_with_the_curves_and_the_images_of_both_legs(
+    tmp_path: Path, server: str, client: MlflowClient, two_pipeline_runs: str
+) -> None:
+    assert not has_view(client, two_pipeline_runs, "page")
+    key = publish_view(client, two_pipeline_runs, "page")
+    assert has_view(client, two_pipeline_runs, "page")
+
+    text = page_text(view_url(server, two_pipeline_runs, key), tmp_path / "profile")
+
+    assert "Legs of page" in text
+    assert "page-gpu seed 3" in text
+    assert "page-npu seed 3" in text
+    assert "stranger" not in text
+    assert ">Curves<" in text
+    assert ">Images<" in text
+    assert "A2B/猫_-" in text

@@ -1,0 +1,249 @@
+"""Following a run folder while the training process writes it: from a process of its own, which runs LiveTracking."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow.tracking import MlflowClient
+
+from components.tracking.follower import NICENESS, LiveTracking, follow_in_background
+from components.tracking.placement import Placement, placement_file
+from components.tracking.runs import PARENT_TAG
+from components.tracking.store import connect, store_uri
+from components.tracking.system_metrics import system_metrics_file
+from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
+from tests.components.tracking.guarded import AWAY, Guard
+from tests.components.tracking.observed import history, images, legs, only_leg
+from tests.services import free_port
+
+SECONDS = 120.0
+
+
+def place(uri: str, pipeline_run_id: str) -> Placement:
+    return Placement(uri, pipeline_run_id=pipeline_run_id, leg="cpu-tf2", role="candidate")
+
+
+def said(text: str) -> None:
+    raise AssertionError(text)
+
+
+def follower_of(run_folder: Path, parent: int) -> psutil.Process | None:
+    for child in psutil.Process(parent).children(recursive=True):
+        if "components.tracking.follower" in child.cmdline() and str(run_folder) in child.cmdline():
+            return child
+    return None
+
+
+def wait_until_ended(process: psutil.Process) -> None:
+    """Without taking the exit code from the process that waits for it as its parent."""
+    deadline = time.monotonic() + SECONDS
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the follower did not end"
+        time.sleep(0.05)
+
+
+def test_losses_images_and_system_metrics_of_a_training_arrive_without_the_data_libraries(
+    tmp_path: Path, server: str, client: MlflowClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    with follow_in_background(folder, place(server, "background"), "train cpu-tf2", said, interval=0.1):
+        follower = follower_of(folder, os.getpid())
+        finished_run(folder)
+
+    assert follower is not None and not follower.is_running()
+    assert capfd.readouterr().out == ""
+    run = only_leg(client, "background")
+    assert len(history(client, run, "loss/A_loss")) == 20
+    assert len(images(client, run)) == 12
+    samples = len(system_metrics_file(folder).read_text().splitlines())
+    assert len(history(client, run, "system/cpu_utilization_percentage")) == samples >= 1
+    assert run.info.status == "FINISHED"
+
+
+def test_the_follower_takes_what_the_training_leaves(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with follow_in_background(folder, place(store_uri(tmp_path), "nice"), "train", lambda text: None):
+        follower = follower_of(folder, os.getpid())
+        assert follower is not None
+        deadline = time.monotonic() + SECONDS
+        while follower.nice() != NICENESS:
+            assert time.monotonic() < deadline, "the follower runs at the training's priority"
+            time.sleep(0.05)
+
+
+def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    folder = tmp_path / "run"
+    with follow_in_background(folder, place(uri, "down"), "train cpu-tf2", said, interval=0.1):
+        finished_run(folder)
+
+    reason, end = capfd.readouterr().out.splitlines()
+    assert reason.startswith(f"train cpu-tf2: MLflow tracking: {uri}: no answer (Connection refused); ")
+    assert f"`parity sync {folder}` sends it" in end
+
+
+def test_a_follower_that_is_killed_is_reported_with_the_way_to_make_up_for_it(tmp_path: Path) -> None:
+    folder, reports = tmp_path / "run", list[str]()
+    with follow_in_background(folder, place(store_uri(tmp_path), "killed"), "train cpu-tf2", reports.append):
+        follower = follower_of(folder, os.getpid())
+        assert follower is not None
+        follower.kill()
+        wait_until_ended(follower)
+
+    (report,) = reports
+    assert report.startswith("train cpu-tf2: live tracking ended early (exit code -9); ")
+    assert f"parity sync {folder}" in report
+
+
+def test_an_address_with_a_password_reaches_the_follower_and_no_file(tmp_path: Path) -> None:
+    uri = f"http://me:secret@127.0.0.1:{free_port()}"
+    folder = tmp_path / "run"
+    with follow_in_background(folder, place(uri, "secret"), "train", lambda text: None, interval=60):
+        follower = follower_of(folder, os.getpid())
+        assert follower is not None and follower.environ()["MLFLOW_TRACKING_URI"] == uri
+        assert not any("secret@" in argument for argument in follower.cmdline())
+
+    assert "secret@" not in placement_file(folder).read_text()
+
+
+PARENT = """
+import pathlib, sys, time
+from components.tracking.follower import NICENESS
+from components.tracking.follower import follow_in_background
+from components.tracking.placement import Placement
+with follow_in_background(pathlib.Path(sys.argv[1]), Placement(sys.argv[2], leg="cpu"), "train", print):
+    print("following", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_follower_ends_with_a_parent_that_is_killed_and_sends_what_there_is(tmp_path: Path, store: Path) -> None:
+    folder = finished_run(tmp_path / "run")
+    command = [sys.executable, "-c", PARENT, str(folder), store_uri(store)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout and parent.stdout.readline() == "following\n"
+    follower = follower_of(folder, parent.pid)
+    assert follower is not None
+
+    parent.send_signal(signal.SIGKILL)
+    parent.wait(SECONDS)
+    parent.stdout.close()
+
+    wait_until_ended(follower)
+    runs = connect(store_uri(store)).search_runs(["1"], "tags.leg = 'cpu'")
+    assert [run.info.status for run in runs] == ["FINISHED"]
+
+
+def test_the_data_libraries_are_not_needed_to_follow(tmp_path: Path) -> None:
+    code = (
+        "import json, sys\n"
+        "from components.tracking.store import leave_out_data_libraries\n"
+        "leave_out_data_libraries()\n"
+        "import components.tracking.follower, components.tracking.system_metrics\n"
+        "components.tracking.system_metrics.sources()\n"
+        "print(json.dumps(sorted(name for name, module in sys.modules.items() if module)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+
+    loaded = set(json.loads(answer.stdout))
+    assert "mlflow" in loaded
+    assert not loaded & {"numpy", "pandas", "pyarrow", "scipy", "tensorflow", "kfp"}
+
+
+def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = legs(client, pipeline_run_id)
+        if found and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"step {step} of {pipeline_run_id} did not reach MLflow")
+
+
+def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwards(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    folder = tmp_path / "run"
+    with LiveTracking(folder, place(server, "live"), interval=0.1) as tracking:
+        begin(folder)
+        for last in (5, 10, 15):
+            train(folder, last - 4, last)
+            wait_until_tracked(client, "live", last)
+        append(folder, timing(15))
+        sample(folder, 15)
+        finish(folder, 15)
+
+    run = only_leg(client, "live")
+    assert (tracking.complete, tracking.failures, tracking.run_id) == (True, 0, run.info.run_id)
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
+    assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
+    assert len(images(client, run)) == 12
+    assert run.info.status == "FINISHED"
+
+
+def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    folder = tmp_path / "run"
+    with (
+        Guard(server) as guard,
+        LiveTracking(folder, place(guard.address, "outage"), interval=0.1) as tracking,
+    ):
+        guard.refusal = AWAY
+        begin(folder)
+        train(folder, 1, 5)
+        for first in (6, 11, 16):
+            guard.refusal = None
+            wait_until_tracked(client, "outage", first - 1)
+            guard.refusal = AWAY
+            train(folder, first, first + 4)
+            seen = tracking.failures
+            while tracking.failures == seen:
+                time.sleep(0.05)
+        sample(folder, 20)
+        finish(folder, 20)
+        guard.refusal = None
+
+    assert tracking.complete
+    run = only_leg(client, "outage")
+    for metric in ("A_loss", "B_loss", "d_loss"):
+        assert [point[0] for point in history(client, run, f"loss/{metric}")] == list(range(1, 21))
+    assert len(images(client, run)) == 12
+
+
+def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "run")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with LiveTracking(folder, place(uri, "silent"), interval=60, patience=0.5) as tracking:
+            pass
+        assert time.monotonic() - began < 3
+    assert not tracking.complete
+
+
+def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
+    tmp_path: Path, server: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    injected = client.create_run(client.create_experiment("of-the-platform")).info.run_id
+    for leg in ("gpu", "npu"):
+        with LiveTracking(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), interval=0.1):
+            finished_run(tmp_path / leg)
+        # From here on, as KFP's MLflow plugin does for one task and not for another.
+        monkeypatch.setenv("MLFLOW_RUN_ID", injected)
+
+    runs = legs(client, "injected")
+    assert sorted(run.data.tags["leg"] for run in runs) == ["gpu", "npu"]
+    assert len({(run.info.experiment_id, run.data.tags[PARENT_TAG]) for run in runs}) == 1
+    assert client.get_run(injected).data.metrics == {}
