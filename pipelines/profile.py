@@ -130,8 +130,8 @@ class StepResources(Resources):
     time_limit: int = Field(default=STEP_SECONDS, ge=1, description="seconds that a try of a task may take")
 
 
-class Otherwise(_Strict):
-    """What a leg is where its runtime is not set up on this machine."""
+class Fallback(_Strict):
+    """What a leg becomes if its runtime is not set up on this machine."""
 
     name: Name
     runtime: Literal["tf1", "tf2"]
@@ -147,18 +147,18 @@ class LegProfile(_Strict):
     image: Image | None = None
     environment: Mapping[str, str] = {}
     resources: Resources = Resources()
-    otherwise: Otherwise | None = None
+    fallback: Fallback | None = None
 
     def present(self) -> "LegProfile":
-        """This leg, or what stands in for it where its runtime is not set up. BadInput where nothing does."""
+        """Return this leg, or its fallback if its runtime is not set up. Raises BadInput if it has none."""
         if is_set_up(self.runtime):
             return self
-        if self.otherwise is None:
+        if self.fallback is None:
             python_of(self.runtime)
             return self
-        environment = {**self.environment, **self.otherwise.environment}
-        changes = {"name": self.otherwise.name, "runtime": self.otherwise.runtime, "environment": environment}
-        return self.model_copy(update={**changes, "otherwise": None})
+        environment = {**self.environment, **self.fallback.environment}
+        changes = {"name": self.fallback.name, "runtime": self.fallback.runtime, "environment": environment}
+        return self.model_copy(update={**changes, "fallback": None})
 
 
 class Profile(_Strict):
@@ -189,7 +189,7 @@ class Profile(_Strict):
     @model_validator(mode="after")
     def _legs_fit_together(self) -> "Profile":
         names = [leg.name for leg in self.legs]
-        every_name = names + [leg.otherwise.name for leg in self.legs if leg.otherwise]
+        every_name = names + [leg.fallback.name for leg in self.legs if leg.fallback]
         if len(set(every_name)) < len(every_name):
             raise ValueError("two legs have the same name")
         if len(set(self.seeds)) < len(self.seeds):

@@ -52,7 +52,7 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         ({"bounds": {"max_los_ratio": 1.1}}, "bound 'max_los_ratio': unknown"),
         ({"bounds": {"max_loss_ratio": 0.5}}, "must be 1 or more"),
         (
-            {"legs": [{**LEGS[0], "otherwise": {"name": "two", "runtime": "tf2"}}, LEGS[1]]},
+            {"legs": [{**LEGS[0], "fallback": {"name": "two", "runtime": "tf2"}}, LEGS[1]]},
             "two legs have the same name",
         ),
         ({"options": {"learning_rate": 1}}, "training option 'learning_rate': unknown"),
