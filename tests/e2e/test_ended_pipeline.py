@@ -1,6 +1,7 @@
 """`parity run` that is ended from outside: nothing runs on, and what it was doing can be gone on with."""
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -20,6 +21,8 @@ STEPS = 2_000_000
 # Of a run that is to be ended, and of one that is gone on with to its end.
 LONG, SHORT = f"max_steps: {STEPS}, train_epochs: {STEPS}", "max_steps: 60"
 SECONDS_UNTIL_GONE = 5.0
+# How often a run is ended by each signal.
+ENDINGS = int(os.environ.get("DUALGAN_KILLS", "20"))
 
 
 class Run:
@@ -120,7 +123,7 @@ def test_a_run_that_was_killed_is_gone_on_with_and_finished_legs_are_not_trained
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_at_whatever_moment_a_run_is_ended_nothing_of_it_is_left(tmp_path: Path, signum: int, code: int) -> None:
     moments = random.Random(int(signum))
-    for number in range(20):
+    for number in range(ENDINGS):
         folder = tmp_path / str(number)
         folder.mkdir()
         run = Run(folder)
