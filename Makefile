@@ -40,7 +40,7 @@ test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or 
 	$(PYTHON) -m pytest -m "system and not stress" $(PYTEST_OPTIONS)
 
 test-stress: env ## kills, memory, fuzzing: minutes each
-	$(PYTHON) -m pytest -m stress $(PYTEST_OPTIONS)
+	$(PYTHON) -m pytest -n 2 --dist load -m stress $(PYTEST_OPTIONS)
 
 bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes
 	@$(PYTHON) -m tests.bench

@@ -62,14 +62,14 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.checkpoints = path / "checkpoint"
         self.samples = path / "samples"
-        self._lock = path / ".lock"
+        self.lock = path / ".lock"
 
     def samples_of(self, step: int) -> Path:
         return self.samples / step_name(step)
 
     def is_new(self) -> bool:
         """Whether there is nothing yet, but for the lock of a trainer that came no further."""
-        return not self.path.exists() or (self.path.is_dir() and all(p == self._lock for p in self.path.iterdir()))
+        return not self.path.exists() or (self.path.is_dir() and all(p == self.lock for p in self.path.iterdir()))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -79,7 +79,7 @@ class RunFolder:
         standard error says so. Raises BadInput if another trainer has it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a+", encoding="utf-8") as file:
+        with self.lock.open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

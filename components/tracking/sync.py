@@ -51,7 +51,7 @@ MAX_STEPS = 2**53
 DATASET_DIGEST_LENGTH = 36
 
 # What the trainer holds while it works in a run folder; its text ends with the machine's name.
-TRAINER_LOCK, MAX_HOLDER = ".lock", 1000
+MAX_HOLDER = 1000
 
 # In MLflow's words.
 GONE = "must be in the 'active' state"
@@ -319,7 +319,7 @@ def is_abandoned(run_folder: Path) -> bool:
     False if that cannot be told, as of a folder that was copied from another machine.
     """
     try:
-        with (run_folder / TRAINER_LOCK).open(encoding="utf-8", errors="replace") as file:
+        with RunFolder(run_folder).lock.open(encoding="utf-8", errors="replace") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return file.read(MAX_HOLDER).strip().endswith(f" on {platform.node()}")
     except OSError:

@@ -78,11 +78,15 @@ def train(
 
 
 def split_off_model(run: Path, model: Path) -> None:
-    """Move the checkpoints of ``run`` to the folder ``model``, with the options that they are loaded with."""
+    """Move the checkpoints of ``run`` to the folder ``model``, with the options that they are loaded with.
+
+    The trainer's lock goes: no trainer will work in either.
+    """
     source, target = RunFolder(run), RunFolder(model)
     model.mkdir(parents=True, exist_ok=True)
     shutil.copy(source.options, target.options)
     shutil.move(source.checkpoints, target.checkpoints)
+    source.lock.unlink(missing_ok=True)
 
 
 def figures(summary: Mapping[str, Any]) -> dict[str, Any]:

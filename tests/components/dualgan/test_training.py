@@ -76,6 +76,7 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(finished: RunFolder, tr
     assert finished.events.read_bytes() == before
 
 
+@pytest.mark.stress
 def test_a_run_that_is_killed_ends_bit_identical_to_one_that_was_not(
     trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
 ) -> None:

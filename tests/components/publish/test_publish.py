@@ -273,6 +273,7 @@ def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_
     assert json.loads(client.get_experiment(experiment).tags[view])["state"] != before
 
 
+@pytest.mark.system()
 def test_a_server_that_comes_back_while_the_end_waits_gets_all(
     run: Path, comparison: Path, store: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:

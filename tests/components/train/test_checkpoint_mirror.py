@@ -115,6 +115,7 @@ def test_what_cannot_be_copied_stops_no_training(
     assert said == ["the checkpoint is not copied: full"]
 
 
+@pytest.mark.system()
 def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_last_step(
     s3: S3Client,  # noqa: F811
     tmp_path: Path,

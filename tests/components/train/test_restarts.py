@@ -34,6 +34,7 @@ def weights(run: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in last.iterdir() if file.name.startswith("model.")}
 
 
+@pytest.mark.stress
 def test_killed_three_times_of_three_retries_it_ends_with_bit_identical_weights(
     tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
