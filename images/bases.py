@@ -13,7 +13,7 @@ FILE = Path(__file__).parent / "bases.yaml"
 
 
 class Base(BaseModel):
-    """digest: of the content behind ``image``'s tag, None where the tag decides; what: what it is, for a person."""
+    """digest: of the content behind ``image``'s tag, None if the tag decides; what: what it is, for a person."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -99,7 +99,7 @@ def _known_arguments(options: BuildOptions) -> dict[str, str]:
 
 
 def build(name: str, options: BuildOptions) -> None:
-    """Build the image ``name``. Raises DualGANError where docker is missing or fails; what it says is shown."""
+    """Build the image ``name``. Raises DualGANError if docker is missing or fails; what it says is shown."""
     run_docker(build_command(name, options), f"image {name}")
 
 

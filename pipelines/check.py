@@ -16,7 +16,7 @@ OWN_IMAGE = re.compile(r"(?:.*/)?dualgan-parity/([a-z0-9-]+)[:@].*")
 
 @dataclass(frozen=True)
 class Checked:
-    """``problem`` is None where the profile called ``name`` is sound."""
+    """The outcome for the profile called ``name``; ``problem`` is None if it is sound."""
 
     name: str
     tasks: int

@@ -35,7 +35,7 @@ def images(profile: Profile) -> list[str]:
 
 
 def connect_to_engine() -> docker.DockerClient:
-    """A client of this machine's Docker engine. Raises DualGANError where none answers."""
+    """Return a client of this machine's Docker engine. Raises DualGANError if none answers."""
     try:
         client = docker.from_env()
         client.ping()

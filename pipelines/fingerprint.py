@@ -1,4 +1,4 @@
-"""What a training is made by besides data and code: a published model is tagged with it, to tell a change later."""
+"""Fingerprint of a profile's options and legs: a published model is tagged with it, to tell a change later."""
 
 import hashlib
 import json

@@ -30,7 +30,7 @@ DEFAULT_NAMESPACE = "kubeflow"
 PASSING = (408, 429, 500, 502, 503, 504)
 CONFLICT = 409
 EQUALS, IN_ORDER = 1, "created_at desc"
-LONGEST_DELAY = 30.0
+MAX_DELAY = 30.0
 # What is kept of a task's log: its end, of a training of days as well.
 LOG_BYTES = 1 << 20
 
@@ -86,7 +86,7 @@ class Endpoint:
 
 
 def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoint:
-    """The endpoint that flags and environment name. Raises BadInput where there is none or it is no address."""
+    """Return the endpoint that flags and environment name. Raises BadInput if it is missing or no address."""
     found = url or next(filter(None, (os.environ.get(name) for name in ENDPOINT_VARIABLES)), None)
     if not found:
         raise BadInput("no address of KFP's API: give --endpoint, or set KFP_ENDPOINT")
@@ -138,7 +138,7 @@ class KfpApi:
         return bool(self._call(kfp_server_api.HealthzServiceApi(self._client).healthz_service_get_healthz).multi_user)
 
     def experiment(self, name: str) -> str:
-        """The id of the experiment called ``name``, created where it is missing."""
+        """Return the id of the experiment called ``name``, created if it is missing."""
         try:
             return self.new_experiment(name)
         except AlreadyThere:
@@ -148,7 +148,7 @@ class KfpApi:
             return str(found.experiment_id)
 
     def new_experiment(self, name: str, description: str = "") -> str:
-        """The id of a new experiment. Raises AlreadyThere where its name is taken: only one of many callers gets it."""
+        """Return the id of a new experiment. Raises AlreadyThere if its name is taken: one of many callers gets it."""
         service = kfp_server_api.ExperimentServiceApi(self._client)
         body = kfp_server_api.V2beta1Experiment(
             display_name=name, description=description or None, namespace=self.at.namespace
@@ -228,7 +228,7 @@ class KfpApi:
         self._call(kfp_server_api.RunServiceApi(self._client).run_service_terminate_run, run_id)
 
     def recurring_run(self, experiment_id: str, name: str) -> Any | None:
-        """The recurring run of that name; None where there is none."""
+        """Return the recurring run of that name, None if there is none."""
         answer = self._call(
             kfp_server_api.RecurringRunServiceApi(self._client).recurring_run_service_list_recurring_runs,
             experiment_id=experiment_id,
@@ -274,7 +274,7 @@ class KfpApi:
             except (ValueError, TypeError) as error:
                 raise NotKfp(f"{self.at.label}: that is not KFP's API: {error}") from None
             if attempt < self.at.retries:
-                delay = min(LONGEST_DELAY, self.at.first_delay * 2**attempt)
+                delay = min(MAX_DELAY, self.at.first_delay * 2**attempt)
                 self.sleep(delay * random.uniform(0.8, 1.2))
         raise Lost(f"{self.at.label}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
 

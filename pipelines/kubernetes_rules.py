@@ -1,4 +1,4 @@
-"""What Kubernetes accepts as names, labels, quantities and images: KFP passes on what a pod never starts with.
+"""Rules of Kubernetes for names, labels, quantities and images: KFP passes on what a pod never starts with.
 
 The rules are those of Kubernetes' "Object Names and IDs", "Labels and Selectors", "Extended Resources" and "Resource
 Management"; that of images is the reference grammar of the OCI distribution.

@@ -38,8 +38,8 @@ def _fit_for_kubernetes(name: str) -> str:
 
 # What a value that is wrong may be long.
 MAX_MESSAGE = 300
-LARGEST_SEED = 2**32 - 1
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+MAX_SEED = 2**32 - 1
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 # Names of pipelines, tasks and their pods are made of it.
 Name = Annotated[str, AfterValidator(_fit_for_kubernetes)]
@@ -207,7 +207,7 @@ class Profile(_Strict):
         return self
 
     def on_this_machine(self) -> "Profile":
-        """The profile with each leg as this machine can run it. BadInput where a runtime is missing."""
+        """Return the profile with each leg as this machine can run it. Raises BadInput if a runtime is missing."""
         legs = {leg.name: leg.present() for leg in self.legs}
         reference = legs[self.reference].name if self.reference else None
         # A run on this machine keeps its folders here.
@@ -222,7 +222,7 @@ class Profile(_Strict):
         number = len(self.seeds) if count is None else count
         if not 1 <= number <= MAX_SEEDS:
             raise BadInput(f"--seeds {number}: must be from 1 to {MAX_SEEDS}")
-        last = LARGEST_SEED - number + 1
+        last = MAX_SEED - number + 1
         if not 0 <= start <= last:
             of_several = f" for {number} seeds in a row" if number > 1 else ""
             raise BadInput(f"--seed {start}: must be from 0 to {last}{of_several}")

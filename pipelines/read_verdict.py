@@ -1,4 +1,4 @@
-"""What a run of the cluster came to: as MLflow has it, or else as its comparison said it."""
+"""The verdict of a run on a cluster: as MLflow has it, else as its comparison's log has it."""
 
 import os
 from dataclasses import dataclass

@@ -48,14 +48,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class Decision:
-    """``reasons``, none where no retrain is due; ``key`` is the same for all who decide the same."""
+    """Why to retrain: no ``reasons`` if none is due; ``key`` is the same for all who decide the same."""
 
     reasons: tuple[str, ...]
     key: str
 
 
 def champion_of(dataset: str, tracking_uri: str, model: str | None = None) -> Champion | None:
-    """The champion of the registered model of ``dataset``; None where there is none yet."""
+    """Return the champion of the registered model of ``dataset``, None if there is none yet."""
     try:
         version = version_with_alias(connect(tracking_uri), model or model_name(dataset), CHAMPION)
     except Exception as error:
@@ -69,7 +69,7 @@ def champion_of(dataset: str, tracking_uri: str, model: str | None = None) -> Ch
 def decide(
     profile: Profile, champion: Champion | None, dataset_digest: str | None, max_age_days: float | None, now: float
 ) -> Decision:
-    """Whether to train ``profile`` again. dataset_digest: of the data as they are now, None where that is unknown."""
+    """Decide whether to train ``profile`` again. dataset_digest: of the data as they are now, None if unknown."""
     present = {CODE_TAG: code_digest(), **fingerprint(profile)}
     if dataset_digest:
         present[DIGEST_TAG] = dataset_digest
@@ -93,7 +93,7 @@ def decide(
 
 @dataclass(frozen=True)
 class Claim:
-    """``experiment_id`` to submit in, None where another call does or did it, which ``reason`` tells."""
+    """The ``experiment_id`` to submit in, None if another call does or did it, which ``reason`` tells."""
 
     experiment_id: str | None
     reason: str = ""
@@ -104,7 +104,7 @@ def claim(api: KfpApi, name: str, attempts: int, force: bool = False, now: Calla
 
     An experiment of that name is the lock: KFP lets only one caller create it, in which the run then is. A run that
     failed, or a caller that never submitted, gives way to the next of at most ``attempts`` experiments. ``force``: so
-    does a run that succeeded. Raises DualGANError where all attempts failed.
+    does a run that succeeded. Raises DualGANError if all attempts failed.
     """
     mine = secrets.token_hex(8)
     number = 0
@@ -127,7 +127,7 @@ def claim(api: KfpApi, name: str, attempts: int, force: bool = False, now: Calla
 
 
 def _taken(api: KfpApi, experiment: Any, force: bool, now: float) -> str | None:
-    """Why an experiment that another call made is not to be followed by another; None where it is."""
+    """Say why an experiment that another call made is not to be followed by another, None if it is."""
     runs = api.runs(experiment.experiment_id)
     if not runs:
         made = experiment.created_at or datetime.fromtimestamp(0, UTC)

@@ -1,4 +1,4 @@
-"""What KFP's API tells of a run, by the tasks of its package.
+"""Progress of a run by the tasks of its package, as KFP's API tells it.
 
 KFP has a row for each node of Argo's workflow: groups of tries, tries, drivers. All that run a task's container are
 called ``executor``, and a row names no parent, only its children's ids. An id is the workflow's name and a hash of the

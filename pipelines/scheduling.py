@@ -1,4 +1,4 @@
-"""What each task asks a cluster for: resources, nodes, a user, time, another try, credentials."""
+"""Requests of each task to a cluster: resources, nodes, a user, time, another try, credentials."""
 
 from collections.abc import Collection
 from typing import Any

@@ -104,7 +104,7 @@ def wait(
 ) -> None:
     """Follow a run to its end, telling each change of it and of its package's tasks.
 
-    Raises DualGANError where it ends otherwise than succeeded, is not over in time, or the server stays away; the run
+    Raises DualGANError if it does not succeed, is not over in time, or the server stays away; the run
     itself goes on.
     """
     begun = answered = clock()

@@ -1,4 +1,4 @@
-"""What a component may put into an artifact's metadata: the dozen figures that a reader of KFP's page looks for.
+"""Metadata of an artifact: the dozen figures that a reader of KFP's page looks for.
 
 KFP's local runner takes anything. A cluster refuses a task after all its work if its metadata has a null at the top
 level (ML Metadata knows none) or a NaN or Infinity at any depth (it is read as JSON in the strict sense). Metadata

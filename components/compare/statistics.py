@@ -22,7 +22,7 @@ DRAWS = 1000
 POWER = 0.8
 MAX_FURTHER_SEEDS = 100
 # A leg of two has an interval, but one of four times the width of a leg of three.
-FEWEST_SEEDS = 3
+MIN_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ def further_seeds(
 
     Returns:
         The number for each leg; None if MAX_FURTHER_SEEDS are too few, for the ratio is next to a limit. One run a leg
-        shows no spread: then as many as give FEWEST_SEEDS.
+        shows no spread: then as many as give MIN_SEEDS.
     """
     if not estimate.spread:
-        return max(1, FEWEST_SEEDS - min(estimate.runs))
+        return max(1, MIN_SEEDS - min(estimate.runs))
     further = np.arange(1, MAX_FURTHER_SEEDS + 1)
     of_reference = estimate.runs[0] + (0 if is_recorded else further)
     of_candidate = estimate.runs[1] + further

@@ -6,7 +6,7 @@ from kfp import dsl
 def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", quarantine: bool = False) -> None:
     """Make ``dataset`` the dataset folder of ``source``: a catalogue name, URL, folder, archive or "synthetic".
 
-    sha256: what the archive must have, for a source without one its digest; "" where nothing is known.
+    sha256: what the archive must have, for a source without one its digest; "" if nothing is known.
     quarantine: set images aside that cannot be used, instead of failing.
     """
     from pathlib import Path

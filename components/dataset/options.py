@@ -1,4 +1,4 @@
-"""What a fetch may be told besides its source: checksums, limits, how to transfer."""
+"""Options of a fetch: checksums, limits, how to transfer."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

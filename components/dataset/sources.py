@@ -1,4 +1,4 @@
-"""What the user may name as a dataset's source, and what each form means."""
+"""Sources of a dataset that a user may name, and the meaning of each form."""
 
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple

@@ -48,10 +48,10 @@ TRACE_HELP = """Record some training steps, so that another device can do them a
 Options are those of `train`; if --run-dir names a run, they are that run's. The file holds what the steps were fed,
 and losses, layers' outputs, gradients, updates and drawn pictures as they came out here. Nothing is trained."""
 
-REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say where they come out otherwise.
+REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say what differs first.
 
 Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
-is computed otherwise is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
+differs is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
 
 DOCTOR_HELP = """Say which libraries and devices a training finds here, and why others cannot be used.
 

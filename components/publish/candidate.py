@@ -1,4 +1,4 @@
-"""What is published: a leg that finished, and the comparison that it was judged by."""
+"""The candidate that is published: a leg that finished, and the comparison that it was judged by."""
 
 from dataclasses import dataclass
 from pathlib import Path

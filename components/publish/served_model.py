@@ -1,4 +1,6 @@
-"""What MLflow serves: the two generators as a pyfunc model. MLflow keeps and runs this file; it imports none of ours.
+"""The model that MLflow serves: the two generators as a pyfunc model.
+
+MLflow keeps and runs this file; it imports none of ours.
 
 An image is uint8 [N, S, S, C], RGB, 0 to 255, and so is the answer. The parameter ``direction`` is A2B or B2A.
 """

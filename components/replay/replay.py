@@ -12,7 +12,7 @@ from dualgan.run_folder import read_json
 def record_trace(leg: LegSettings, dataset: Path, run: Path, trace: Path, cache: Path | None = None) -> None:
     """Record the first training steps of the leg's run folder ``run`` in the file ``trace``.
 
-    Raises BadInput or DualGANError with the trainer's own line where that fails.
+    Raises BadInput or DualGANError with the trainer's own line if that fails.
     """
     arguments = ["trace", "--run_dir", str(run), "--data_dir", str(dataset), "--output", str(trace)]
     arguments += ["--cache_dir", str(cache)] if cache else []
@@ -23,7 +23,7 @@ def record_trace(leg: LegSettings, dataset: Path, run: Path, trace: Path, cache:
 def replay_trace(leg: LegSettings, trace: Path, run: Path, replay: Path) -> None:
     """Replay ``trace`` as the leg trained ``run``, and write ``replay``, a JSON file.
 
-    That steps come out otherwise is a result, not a failure. Raises BadInput or DualGANError where there is none.
+    A step that differs is a result, not a failure. Raises BadInput or DualGANError if there is no result.
     """
     answer = run_dualgan(leg, ["replay", str(trace), "--run_dir", str(run), "--output", str(replay)])
     if answer.exit_code == EXIT_BAD_INPUT or not replay.is_file():

@@ -12,7 +12,7 @@ from dualgan.run_folder import RunFolder, read_json, read_samples
 def draw(leg: LegSettings, dataset: Path, run: Path, samples: Path, sheet: Path, cache: Path | None = None) -> None:
     """Make ``samples`` with six pictures of every validation image, and the HTML page ``sheet`` of them.
 
-    Raises BadInput or DualGANError with the trainer's own line where that fails.
+    Raises BadInput or DualGANError with the trainer's own line if that fails.
     """
     arguments = ["sample", "--run_dir", str(run)]
     arguments += ["--data_dir", str(dataset), "--output", str(samples), "--device", leg.device]

@@ -1,4 +1,4 @@
-"""What the machine does while a leg trains: CPU, memory, disk, network and GPUs as MLflow measures them, and NPUs.
+"""Metrics of the machine while a leg trains: CPU, memory, disk, network and GPUs as MLflow measures them, and NPUs.
 
 MLflow's own monitor thread asks the server before each sample and ends for good at the first answer that fails. Here
 the samples go into a file beside the run folder, ``runs/gpu.system.jsonl`` of ``runs/gpu``, and from there to

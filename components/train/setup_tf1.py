@@ -1,4 +1,4 @@
-"""python -m components.train.setup_tf1: TensorFlow 1.15.0 in an environment of its own, where a Python 3.7 is found.
+"""python -m components.train.setup_tf1: TensorFlow 1.15.0 in an environment of its own, if a Python 3.7 is found.
 
 Without a Python 3.7 that is no failure: a line says so, and everything that needs no second runtime works.
 """
@@ -38,7 +38,7 @@ def starts_as_python_37(python: Path) -> bool:
 
 
 def find_python() -> Path | None:
-    """A Python 3.7 of this machine. BadInput where the one named by TF1_PYTHON is none."""
+    """Return a Python 3.7 of this machine. Raises BadInput if the one that TF1_PYTHON names is none."""
     explicit = os.environ.get(EXPLICIT_VARIABLE)
     if not explicit:
         return next(filter(starts_as_python_37, candidates()), None)
@@ -48,7 +48,7 @@ def find_python() -> Path | None:
 
 
 def set_up(python: Path, uv: str, venv: Path, lock: Path) -> None:
-    """Make ``venv`` from ``python`` with exactly what ``lock`` holds; nothing is left where that fails."""
+    """Make ``venv`` from ``python`` with exactly what ``lock`` holds; nothing is left if that fails."""
     commands = [
         [uv, "venv", "--quiet", "--clear", "--python", str(python), str(venv)],
         [uv, "pip", "sync", "--quiet", "--python", str(venv / "bin/python"), "--require-hashes", str(lock)],
@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--uv", required=True)
     parser.add_argument("--venv", required=True, type=Path)
     parser.add_argument("--lock", required=True, type=Path)
-    parser.add_argument("--optional", action="store_true", help="do without it where it cannot be installed")
+    parser.add_argument("--optional", action="store_true", help="do without it if it cannot be installed")
     options = parser.parse_args()
     stamp = options.venv / READY
     try:

@@ -1,1 +1,1 @@
-"""What a cluster needs before a profile's pipeline can run on it, asked of its own APIs."""
+"""Checks of a cluster that a profile's pipeline is to run on; its own APIs answer them."""

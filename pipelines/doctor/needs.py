@@ -1,4 +1,4 @@
-"""What a compiled package asks of a cluster: nodes for its tasks, secrets and config maps by name."""
+"""Needs of a compiled package: nodes for its tasks, secrets and config maps by name."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
