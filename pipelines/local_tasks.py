@@ -56,10 +56,11 @@ class Tasks:
         return self._run(full_command, run)
 
     def run_container(self, run: Callable[..., int], **arguments: Any) -> int:
-        """Run a task's container with ``run``, KFP's own function."""
-        return self._run(arguments["command"], lambda: run(**arguments))
+        """Run a task's container with ``run``, KFP's own function; its user writes into the task's folder."""
+        uid, gid = map(int, arguments["user"].split(":"))
+        return self._run(arguments["command"], lambda: run(**arguments), owner=(uid, gid))
 
-    def _run(self, command: Sequence[str], run: Callable[[], int]) -> int:
+    def _run(self, command: Sequence[str], run: Callable[[], int], owner: tuple[int, int] | None = None) -> int:
         """Run a task unless the very same has been done; return its exit code, 1 if it left no results."""
         position = command.index("--executor_input") + 1
         executor_input = json.loads(command[position])
@@ -76,6 +77,9 @@ class Tasks:
         for name in (DONE_FILE, ERROR_FILE, OUTPUT_FILE):
             (task / name).unlink(missing_ok=True)
         task.mkdir(parents=True, exist_ok=True)
+        if owner:
+            for folder in (task.parent, task):
+                os.chown(folder, *owner)
         exit_code = run()
         if exit_code == 0 and (task / OUTPUT_FILE).is_file():
             (task / DONE_FILE).write_text(json.dumps({"command": digest}))
