@@ -83,6 +83,8 @@ class Tasks:
         exit_code = run()
         if exit_code == 0 and (task / OUTPUT_FILE).is_file():
             (task / DONE_FILE).write_text(json.dumps({"command": digest}))
+            if owner:
+                os.chown(task / DONE_FILE, *owner)
             return 0
         self.failure = _failure(task, exit_code)
         return exit_code or 1
