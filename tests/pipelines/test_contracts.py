@@ -15,6 +15,7 @@ import pytest
 from pipelines.package import compile_package
 from pipelines.profile import load_profile
 from tests.pipelines.kfp_server import KfpServer
+from tests.pipelines.test_submit import DATASET
 
 Command = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,11 +85,12 @@ def test_kfp_s_openapi_file_allows_every_call_that_we_make(
     monkeypatch.setenv("KFP_EXISTING_TOKEN", "token")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    code, printed, errors = command("submit", "--profile", "ascend910", "--endpoint", prism, "--poll", "0")
+    code, printed, errors = command("submit", "--profile", "ascend910", *DATASET, "--endpoint", prism, "--poll", "0")
     # The mock keeps nothing, so that the run succeeds and has no verdict.
     assert code == 1 and "succeeded; its verdict is not known: MLflow was not asked" in errors
     assert "run: succeeded" in printed
-    code, printed, _ = command("schedule", "--profile", "ascend910", "--endpoint", prism, "--cron", "0 17 3 * * *")
+    scheduled = ("--profile", "ascend910", *DATASET, "--endpoint", prism, "--cron", "0 17 3 * * *")
+    code, printed, _ = command("schedule", *scheduled)
     assert code == 0 and "enabled" in printed
 
 
