@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -218,13 +219,13 @@ def test_twenty_kills_at_random_moments_lose_and_double_nothing(
 def test_memory_does_not_grow_with_the_steps(trainer: Trainer, dataset: Path, tmp_path: Path) -> None:
     process = trainer.start(*endless(dataset, tmp_path / "run", save_freq=0))
     resident = []
-    for step in (50, 2000):
+    for step in (50, 700, 1400, 2100):
         wait_for_step(tmp_path / "run", step)
         resident.append(psutil.Process(process.pid).memory_info().rss)
     process.kill()
     process.wait()
-    # The heap of TensorFlow 1.15 grows in jumps, by up to 21 MB in the runs that were watched; a leak has no bound.
-    assert resident[1] - resident[0] < 40 * 2**20, "bytes at step 50 and at step 2000: " + str(resident)
+    # The heap of TensorFlow 1.15 grows in jumps, by up to 48 MB in the runs that were watched; a leak grows all the time.
+    assert min(after - before for before, after in pairwise(resident)) < 5 * 2**20, f"bytes: {resident}"
 
 
 def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
