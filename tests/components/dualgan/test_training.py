@@ -224,7 +224,7 @@ def test_memory_does_not_grow_with_the_steps(trainer: Trainer, dataset: Path, tm
         resident.append(psutil.Process(process.pid).memory_info().rss)
     process.kill()
     process.wait()
-    # The heap of TensorFlow 1.15 grows in jumps, by up to 48 MB in the runs that were watched; a leak grows all the time.
+    # The heap of TensorFlow 1.15 grows in jumps, up to 48 MB in runs that were watched; a leak grows all the time.
     assert min(after - before for before, after in pairwise(resident)) < 5 * 2**20, f"bytes: {resident}"
 
 
