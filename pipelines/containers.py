@@ -14,6 +14,7 @@ from kfp import local
 from components.dataset.sources import LocalArchive, LocalFolder, Synthetic, parse_source
 from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri, store_uri
 from dualgan.errors import BadInput, DualGANError
+from dualgan.options import is_path
 from pipelines.profile import Profile
 
 LABEL = "dualgan-parity.run"
@@ -57,7 +58,7 @@ def absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """``parameters`` of the pipeline as they mean the same in a container: whole paths, and a store that is named."""
     dataset = local_source(parameters["dataset"])
     options = dict(parameters.get("options", {}))
-    if options.get(CHECKPOINT):
+    if is_path(options.get(CHECKPOINT, "")):
         options[CHECKPOINT] = str(Path(options[CHECKPOINT]).resolve())
     uri = resolve_tracking_uri(parameters.get("tracking_uri"))
     database = database_of(uri)
@@ -127,11 +128,11 @@ def local_source(source: str) -> Path | None:
 def _inputs(profile: Profile, parameters: Mapping[str, Any]) -> list[Path]:
     """Files and folders of this machine that the tasks read."""
     dataset = local_source(parameters["dataset"])
-    checkpoint = {**profile.options, **parameters["options"]}.get(CHECKPOINT)
+    checkpoint = {**profile.options, **parameters["options"]}.get(CHECKPOINT, "")
     record = Path(profile.recorded_reference or "")
     found = [dataset] if dataset else []
     # A checkpoint is several files that begin with its name.
-    found += [Path(checkpoint).resolve().parent] if checkpoint else []
+    found += [Path(checkpoint).resolve().parent] if is_path(checkpoint) else []
     return [*found, record.resolve()] if record.is_file() else found
 
 

@@ -21,6 +21,7 @@ from components.tracking.store import database_of, hand_over_login, resolve_trac
 from components.train.leg import checked_options
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError, signal_name
+from dualgan.options import absolute_path, parsed_options
 from dualgan.run_folder import read_json
 from pipelines import run_state
 from pipelines.local_tasks import Tasks, events_shown, started_by
@@ -127,11 +128,16 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
     # A run on this machine keeps its checkpoints in its own folder.
     profile = profile.model_copy(update={"checkpoints": ""}) if runner == "docker" else profile.on_this_machine()
     source = profile.source(parameters.get("dataset"))
-    check_parameters(source, {**profile.options, **parameters.get("options", {})})
+    options = {**profile.options, **parameters.get("options", {})}
+    check_parameters(source, options)
     experiment = str(parameters.get("experiment", ""))
     uri = _tracking_uri(parameters.get("tracking_uri", ""))
     require_none(find_faults(Requirements(source, tracking_uri=uri, experiment=experiment)))
     prepared = {**parameters, "dataset": source, "tracking_uri": uri}
+    checkpoint = parsed_options(options).get("init_from")
+    if checkpoint:
+        # A run is resumed from any folder.
+        prepared["options"] = {**parameters.get("options", {}), "init_from": absolute_path(checkpoint)}
     if runner == "docker":
         from pipelines.containers import absolute, check_images, connect_to_engine
 

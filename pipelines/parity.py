@@ -19,6 +19,7 @@ from components.replay.component import replay, trace
 from components.sample.component import sample
 from components.train.code_version import code_commit
 from components.train.component import train
+from dualgan.options import parsed_options
 from pipelines.fingerprint import fingerprint
 from pipelines.profile import Profile, Resources
 from pipelines.scheduling import MLFLOW, S3, apply_defaults
@@ -48,7 +49,11 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
     ) -> None:
         tracking = {"pipeline_run_id": run_id, "tracking_uri": tracking_uri, "experiment": experiment}
         fetched = _task("dataset", dataset_component.dataset, profile.image)(
-            source=dataset, sha256=dataset_sha256, quarantine=quarantine
+            source=dataset,
+            options=options,
+            sha256=dataset_sha256,
+            quarantine=quarantine,
+            max_pixels=parsed_options(profile.options).get("max_pixels", 0),
         )
         trained, drawn = {}, {}
         if on_cluster:

@@ -91,8 +91,8 @@ def name_of(manifest: Manifest | None, wanted: NotDrawn) -> str:
     """Return the name of a dataset: what its manifest says, unless that is no name or belongs to another dataset."""
     if manifest is None or manifest.name == wanted.name:
         return wanted.name
-    if not manifest.name or manifest.name != plain_name(manifest.name):
-        reason = "which is not a name of letters, digits, spaces and .,+@()=-_"
+    if manifest.name != plain_name(manifest.name):
+        reason = "which is not a name of letters, numbers, spaces and .,+@()=-_"
     elif manifest.name in CATALOGUE:
         reason = "which is a dataset of the catalogue"
     else:

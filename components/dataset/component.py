@@ -3,11 +3,19 @@
 from kfp import dsl
 
 
-def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", quarantine: bool = False) -> None:
+def dataset(
+    source: str,
+    dataset: dsl.Output[dsl.Dataset],
+    options: dict,  # type: ignore[type-arg]
+    sha256: str = "",
+    quarantine: bool = False,
+    max_pixels: int = 0,
+) -> None:
     """Make ``dataset`` the dataset folder of ``source``: a catalogue name, URL, folder, archive or "synthetic".
 
-    sha256: what the archive must have, for a source without one its digest; "" if nothing is known.
-    quarantine: set images aside that cannot be used, instead of failing.
+    options: the trainer's that a run sets; its max_pixels holds here too. sha256: what the archive must have, for a
+    source without one its digest; "" if nothing is known. quarantine: set images aside that cannot be used, instead of
+    failing. max_pixels: the profile's, which counts if ``options`` has none; 0 for the default.
     """
     from pathlib import Path
 
@@ -15,9 +23,12 @@ def dataset(source: str, dataset: dsl.Output[dsl.Dataset], sha256: str = "", qua
     from components.common.metadata import artifact_metadata
     from components.dataset.fetch import fetch
     from components.dataset.lock import DEFAULT
-    from components.dataset.options import FetchOptions
+    from components.dataset.options import FetchOptions, Limits
+    from dualgan.options import from_dict
 
-    options = FetchOptions(sha256=sha256 or None, lock=DEFAULT, quarantine=quarantine)
-    description = fetch(source, Path(dataset.path), options)
+    of_profile = {"max_pixels": max_pixels} if max_pixels else {}
+    limits = Limits(pixels=from_dict({**of_profile, **options}).max_pixels)
+    how = FetchOptions(sha256=sha256 or None, lock=DEFAULT, quarantine=quarantine, limits=limits)
+    description = fetch(source, Path(dataset.path), how)
     print_status(f"dataset {description.name}: {description.counts}")
     dataset.metadata.update(artifact_metadata(description._asdict()))

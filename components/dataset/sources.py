@@ -23,7 +23,7 @@ LAYOUTS = (
     "An archive or folder holds {train,val}/{A,B}/IMAGE, or {trainA,trainB,valA,valB}/IMAGE as CycleGAN publishes\n"
     "them, or {train,val}/IMAGE with A (left) and B (right) side by side in each image as pix2pix does. Each may lie\n"
     "one or two folders down; without val, images of valid, validation or test serve. An IMAGE ends in .jpg, .jpeg,\n"
-    ".jfif, .png, .bmp, .webp, .tif or .tiff. The names of datasets have letters, digits, spaces and .,+@()=-_."
+    ".jfif, .png, .bmp, .webp, .tif or .tiff. The names of datasets have letters, numbers, spaces and .,+@()=-_."
 )
 # How the queries of signed addresses begin: S3 and OBS, older S3, Azure, Google.
 SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
@@ -98,7 +98,7 @@ def parse_source(text: str) -> Source:
 def parse_s3(text: str) -> S3Location:
     """Return what ``s3://bucket/key`` names. Raises BadInput for any other text."""
     address = parse_address(text)
-    name = plain_name(_stem(PurePosixPath(address.key).name)) or address.bucket
+    name = plain_name(_stem(PurePosixPath(address.key).name) or address.bucket)
     return S3Location(name, str(address), address.bucket, address.key)
 
 
@@ -113,16 +113,16 @@ def _url(text: str) -> Download:
         raise BadInput(f"{address}: a URL must begin with http://, https:// or s3:// and name a server")
     # The query of a signed address is another one every time.
     query = "" if any(f"{sign}=" in url.query for sign in SIGNATURES) else url.query
-    name = plain_name(_stem(unquote(PurePosixPath(url.path).name))) or str(url.hostname)
+    name = plain_name(_stem(unquote(PurePosixPath(url.path).name)) or str(url.hostname))
     return Download(name, urlunsplit(url._replace(query=query, fragment="")), (text,), None, "")
 
 
 def _local(text: str) -> LocalFolder | LocalArchive:
     path = Path(text).expanduser().resolve() if text else Path()
     if text and path.is_dir():
-        return LocalFolder(plain_name(path.name) or "dataset", str(path), path)
+        return LocalFolder(plain_name(path.name), str(path), path)
     if text and path.is_file():
-        return LocalArchive(plain_name(_stem(path.name)) or "dataset", str(path), path)
+        return LocalArchive(plain_name(_stem(path.name)), str(path), path)
     nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
     hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")

@@ -35,7 +35,8 @@ TRANSLATE_HELP = """Translate your own pictures with a trained run, or with a gr
 
 Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed. Each
 is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own name.
-OUTPUT/sheet.html shows all beside their originals. Exit codes: 0 all are translated, 2 some could not be read."""
+OUTPUT/sheet.html shows all beside their originals. With --run-dir, --max-pixels is by default what the run had.
+Exit codes: 0 all are translated, 2 some could not be read."""
 
 VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
 
@@ -168,7 +169,6 @@ def train(arguments: argparse.Namespace) -> int:
 
 def translate(arguments: argparse.Namespace) -> int:
     from dualgan import translate as translation
-    from dualgan.pictures import MAX_PIXELS
 
     direction, device = arguments.direction, arguments.device
     if arguments.pb:
@@ -177,8 +177,8 @@ def translate(arguments: argparse.Namespace) -> int:
         raise BadInput("--direction: say A2B or B2A")
     else:
         generator = translation.generator_of_run(arguments.run_dir, direction, device)
-    own_size, max_pixels = not arguments.model_size, arguments.max_pixels or MAX_PIXELS
-    done = translation.translate(generator, arguments.input, arguments.output, own_size, max_pixels)
+    own_size = not arguments.model_size
+    done = translation.translate(generator, arguments.input, arguments.output, own_size, arguments.max_pixels)
     print(f"translated {done.translated} pictures in {arguments.output}; {translation.SHEET} there shows all")
     for problem in done.problems:
         warn(f"not translated: {problem}")
@@ -246,7 +246,7 @@ def make_paths_absolute(arguments: argparse.Namespace) -> None:
     """Let paths be of the folder that they were given in: an NPU leaves one that cannot be written to."""
     for name, value in vars(arguments).items():
         if value and (isinstance(value, Path) or name in PATHS):
-            setattr(arguments, name, type(value)(os.path.abspath(str(value))))
+            setattr(arguments, name, type(value)(train_options.absolute_path(str(value))))
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

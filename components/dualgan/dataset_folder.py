@@ -103,12 +103,12 @@ def picture_names(paths: Sequence[Path]) -> List[str]:
     stems = [path.stem for path in paths]
     counts = Counter(stems)
     names: Dict[str, None] = {}
+    numbers: Dict[str, int] = {}
     for path, stem in zip(paths, stems):
         wanted = name = stem if counts[stem] == 1 else path.name
-        number = 1
         while name in names:
-            number += 1
-            name = f"{wanted}-{number}"
+            numbers[wanted] = numbers.get(wanted, 1) + 1
+            name = f"{wanted}-{numbers[wanted]}"
         names[name] = None
     return [shortened(name, MAX_IMAGE_NAME_BYTES) for name in names]
 
@@ -168,7 +168,7 @@ def describe(folder: Path) -> Description:
     """
     file = Path(folder) / DESCRIPTION
     if not file.is_file():
-        name = plain_name(Path(folder).resolve().name) or "dataset"
+        name = plain_name(Path(folder).resolve().name)
         return Description(name, str(folder), image_counts(folder), content_digest(folder))
     try:
         content = read_json(file)
@@ -176,7 +176,7 @@ def describe(folder: Path) -> Description:
         counts = dict(content["counts"])
         if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in counts.values()):
             raise ValueError("name, source and digest are texts, counts are whole numbers")
-        return Description(plain_name(texts[0]) or "dataset", texts[1], counts, texts[2])
+        return Description(plain_name(texts[0]), texts[1], counts, texts[2])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file}: not a dataset description ({error!r}); fetch the dataset anew") from None
 
@@ -196,6 +196,7 @@ def _normal(name: str) -> bytes:
 
 
 def _examples(counted: "Counter[str]") -> str:
-    named = [name for name, _ in counted.most_common(MAX_EXAMPLES)]
+    # Of those as common by name: the disk's order is another one everywhere.
+    named = sorted(counted, key=lambda name: (-counted[name], name))[:MAX_EXAMPLES]
     more = ", ..." if len(counted) > MAX_EXAMPLES else ""
     return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more

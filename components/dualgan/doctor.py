@@ -4,7 +4,7 @@ import json
 import platform
 from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
-from dualgan.environment import LIBRARIES, known_hole, library_faults, version_of
+from dualgan.environment import BROKEN_IMPORT, LIBRARIES, known_hole, library_faults, version_of
 from dualgan.errors import BadInput, first_line
 from dualgan.options import DEVICES
 
@@ -34,7 +34,7 @@ def _tensorflow() -> Tuple[str, str]:
         from dualgan.tensorflow_v1 import tf
 
         return str(tf.version.VERSION), ""
-    except Exception as error:
+    except BROKEN_IMPORT as error:
         return f"not usable: {first_line(error)}", first_line(error)
 
 
@@ -57,7 +57,7 @@ def _device(name: str, faults: Sequence[str]) -> Dict[str, Any]:
         from dualgan.devices import open_device
 
         return dict(found, usable=True, description=open_device(name).describe())
-    except Exception as error:  # an adapter or a driver that is broken raises errors of any kind
+    except BROKEN_IMPORT as error:  # an adapter or a driver that is broken raises errors of any kind
         return dict(found, reason=first_line(error))
 
 

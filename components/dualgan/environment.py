@@ -26,6 +26,8 @@ class Library(NamedTuple):
 PILLOW = Library("pillow", "PIL", since="9.1")
 LIBRARIES = (Library("numpy", "numpy", since="1.16"), PILLOW)
 PROTOBUF_FAULT = "Descriptors cannot"
+# What an import may raise: a broken installation raises errors of any kind, and a module may end the process.
+BROKEN_IMPORT = (Exception, SystemExit)
 
 # What changes the arithmetic, the speed or the card of a training, by name: others, such as TF_TOKEN_... or TF_VAR_...,
 # may hold secrets, and a record is published.
@@ -60,7 +62,7 @@ def version_of(module: str) -> str:
     """Import ``module`` and return its version. Raises BadInput, with the reason, if that fails in any way."""
     try:
         return str(importlib.import_module(module).__version__)
-    except Exception as error:  # a broken installation raises errors of any kind
+    except BROKEN_IMPORT as error:
         raise BadInput(f"{module} cannot be imported: {import_fault(error)}") from error
 
 

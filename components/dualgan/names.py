@@ -2,12 +2,15 @@
 
 import hashlib
 import re
+import unicodedata
 
 # The longest file name of ext4, XFS and S3's clients.
 MAX_FILE_NAME_BYTES = 255
 # What a dataset may be called: its name becomes part of titles, of names and queries in MLflow, and of links.
 MAX_DATASET_NAME_BYTES = 100
-_NOT_IN_A_NAME = re.compile(r"^\W+|[^\w .,+@()=-]+")
+_ALLOWED_SIGNS = frozenset(" .,+@()=-_")
+# Letters, marks that belong to letters, and numbers.
+_ALLOWED_CATEGORIES = "LMN"
 _DIGEST_CHARACTERS = 8
 
 
@@ -24,15 +27,30 @@ def shortened(name: str, max_bytes: int, suffix: str = "") -> str:
     whole = name + suffix
     if len(whole.encode("utf-8", "surrogatepass")) <= max_bytes:
         return whole
-    content = name.encode("utf-8", "surrogatepass")
-    tail = "-" + hashlib.sha256(content).hexdigest()[:_DIGEST_CHARACTERS] + suffix
-    head = content[: max_bytes - len(tail.encode("utf-8"))].decode("utf-8", "ignore")
-    return head + tail
+    return _with_digest(name, name, max_bytes, suffix)
+
+
+def _with_digest(head: str, text: str, max_bytes: int, suffix: str = "") -> str:
+    """Return ``head``, cut so that all fits, then eight digits of the SHA-256 of ``text``, and ``suffix``."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARACTERS]
+    tail = f"-{digest}{suffix}"
+    kept = head.encode("utf-8", "surrogatepass")[: max_bytes - len(tail.encode("utf-8"))]
+    return kept.decode("utf-8", "ignore") + tail
 
 
 def plain_name(text: str) -> str:
-    """Return ``text`` as a dataset may be called: letters, digits, spaces and ``.,+@()=-_``, at most 100 bytes.
+    """Return ``text`` as a dataset may be called: letters, numbers, spaces and ``.,+@()=-_``, at most 100 bytes.
 
-    "it's" becomes "it-s"; "" if nothing is left.
+    It is in normal form C. Texts that differ have names that differ: if a character had to go, eight digits of the
+    text's SHA-256 stand at the end, as in "it-s-24ceef1c" for "it's". The name of a name is itself, of "" "dataset".
     """
-    return shortened(_NOT_IN_A_NAME.sub("-", text).strip("- "), MAX_DATASET_NAME_BYTES)
+    text = unicodedata.normalize("NFC", text) or "dataset"
+    marked = "".join(character if _is_allowed(character) else "\n" for character in text)
+    plain = re.sub(r"^\W+|\n+", "-", marked).strip("- ")
+    if plain == text:
+        return shortened(text, MAX_DATASET_NAME_BYTES)
+    return _with_digest(plain or "dataset", text, MAX_DATASET_NAME_BYTES)
+
+
+def _is_allowed(character: str) -> bool:
+    return character in _ALLOWED_SIGNS or unicodedata.category(character)[0] in _ALLOWED_CATEGORIES

@@ -221,10 +221,19 @@ def from_arguments(arguments: argparse.Namespace) -> TrainOptions:
     """The options given, on top of the preset's, on top of the defaults. Raises BadInput."""
     preset = PRESETS[arguments.preset] if arguments.preset else {}
     given = given_options(arguments)
-    if given.get("data_dir"):
-        # The record tells others, and this run when it goes on, where the data are.
-        given["data_dir"] = os.path.abspath(given["data_dir"])
+    # The record tells others, and this run when it goes on, where data and first weights are.
+    given.update({name: absolute_path(given[name]) for name in ("data_dir", "init_from") if name in given})
     return validated(TrainOptions(**{**preset, **given}))
+
+
+def is_path(text: str) -> bool:
+    """Return whether ``text`` may be a path: it is not empty, and no address such as s3://bucket/key."""
+    return bool(text) and "://" not in text
+
+
+def absolute_path(text: str) -> str:
+    """Return a path as it means the same in every folder; what is no path stays as it is."""
+    return os.path.abspath(text) if is_path(text) else text
 
 
 def from_dict(values: Mapping[str, Any]) -> TrainOptions:
@@ -273,7 +282,7 @@ _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
     (("lr", "clip_value"), lambda x: 0 < x < float("inf"), "a positive number"),
     (("rmsprop_decay", "dropout_rate"), lambda x: 0 <= x < 1, "in [0, 1)"),
     (("A_channels", "B_channels"), lambda n: n in (1, 3), "3 (RGB) or 1 (grey)"),
-    (("seed",), lambda n: 0 <= n < 2**32, "in [0, 2**32)"),
+    (("seed",), lambda n: 0 <= n < 2**32, f"from 0 to {2**32 - 1}"),
 ]
 
 

@@ -183,7 +183,8 @@ def _header(file: BinaryIO, max_pixels: int) -> Any:
         image = reader(_bounded_jpeg(file) if name == "JPEG" else file)
         width, height = image.size
         if width * height > max_pixels:
-            raise ValueError(f"{width}x{height} pixels, more than {max_pixels}: a decompression bomb")
+            fault = "a decompression bomb, unless --max-pixels is too low"
+            raise ValueError(f"{width}x{height} pixels, more than {max_pixels}: {fault}")
         return image
     raise ValueError(f"none of {', '.join(FORMATS)}")
 

@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Tuple
 
-from dualgan.environment import import_fault
+from dualgan.environment import BROKEN_IMPORT, import_fault
 from dualgan.errors import BadInput, DualGANError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -19,7 +19,7 @@ try:
         import tensorflow.compat.v1 as tf
         from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 # Libraries that do not fit each other raise errors of any kind.
-except Exception as error:
+except BROKEN_IMPORT as error:
     raise BadInput(f"TensorFlow cannot be used: {import_fault(error)}") from error
 
 tf.logging.set_verbosity(tf.logging.ERROR)

@@ -37,12 +37,13 @@ th {{ text-align: left; max-width: 16em; overflow-wrap: anywhere }}
 
 
 class Generator(NamedTuple):
-    """A frozen generator (a GraphDef), what its input is, and the device to run it on."""
+    """A frozen generator (a GraphDef), what its input is, the device to run it on, and the largest picture."""
 
     graph: Any
     size: int
     channels: int
     device: Device
+    max_pixels: int = MAX_PIXELS
 
 
 class Outcome(NamedTuple):
@@ -59,7 +60,8 @@ def generator_of_run(run_dir: Path, direction: str, device_name: Optional[str] =
     shape = network_shape(options)
     graph = frozen_generator(shape, generator_weights(folder, shape)[1], GENERATORS[direction])
     channels = shape.A_channels if direction == "A2B" else shape.B_channels
-    return Generator(graph, shape.image_size, channels, open_recorded_device(options, device_name))
+    device = open_recorded_device(options, device_name)
+    return Generator(graph, shape.image_size, channels, device, options.max_pixels)
 
 
 def exported_generator(file: Path, direction: Optional[str] = None, device_name: Optional[str] = None) -> Generator:
@@ -99,7 +101,7 @@ def find_pictures(inputs: Iterable[Path]) -> Tuple[List[Path], str]:
     Raises BadInput for one that is missing, and for a folder without a picture.
     """
     pictures: List[Path] = []
-    rest = []
+    rest, folders = [], 0
     for path in inputs:
         if not path.is_dir():
             if not path.exists():
@@ -111,8 +113,11 @@ def find_pictures(inputs: Iterable[Path]) -> Tuple[List[Path], str]:
             raise BadInput(f"{path}: no image in it ({', '.join(IMAGE_ENDINGS)}); folders in it are not looked into")
         pictures += found
         taken = set(found)
-        rest += [(other.name,) for other in path.iterdir() if other not in taken and not other.name.startswith(".")]
-    return pictures, left_out_reasons(rest)
+        others = [other for other in path.iterdir() if other not in taken and not other.name.startswith(".")]
+        rest += [(other.name,) for other in others if not other.is_dir()]
+        folders += sum(other.is_dir() for other in others)
+    of_folders = f"{folders} folder{'s' if folders > 1 else ''}, not looked into" if folders else ""
+    return pictures, "; ".join(filter(None, (left_out_reasons(rest), of_folders)))
 
 
 def translate(
@@ -120,7 +125,7 @@ def translate(
     inputs: Sequence[Path],
     output: Path,
     own_size: bool = True,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: Optional[int] = None,
 ) -> Outcome:
     """Make the folder ``output`` with the translation of each picture under its name, and SHEET, an HTML page of all.
 
@@ -131,7 +136,7 @@ def translate(
         inputs: Files and flat folders.
         output: A new or an empty folder.
         own_size: Bring each translation back to its picture's own size; else it has the model's.
-        max_pixels: A larger picture is passed over.
+        max_pixels: A larger picture is passed over; by default as the generator has it.
 
     Raises:
         BadInput: There is no picture to translate, or ``output`` is not empty.
@@ -147,7 +152,7 @@ def translate(
             sheet.write(SHEET_START.format(title="Translated pictures"))
             for file, name in zip(files, picture_names(files)):
                 try:
-                    picture = open_picture(file, max_pixels)
+                    picture = open_picture(file, max_pixels or generator.max_pixels)
                 except BadPicture as error:
                     problems.append(str(error))
                     continue

@@ -89,21 +89,28 @@ def _to_rgb(name: str, value: Any, shape: Shape) -> Any:
 
 
 def checkpoint_prefix(place: str) -> str:
-    """Return the prefix of the checkpoint at ``place``; ``place`` itself if nothing is found there.
+    """Return the prefix of the checkpoint at ``place``; ``place`` itself if that is no folder.
 
     Args:
         place: A prefix; one of a checkpoint's files, such as PREFIX.index; or a folder: a run folder, its folder of
             checkpoints, one step of it, or one of the original. Of several checkpoints the newest is taken.
+
+    Raises:
+        BadInput: It is a folder without a checkpoint.
     """
     folder = Path(place)
     if not folder.is_dir():
         return _FILE_ENDING.sub("", place)
-    steps = saved_checkpoints(RunFolder(folder).checkpoints) or saved_checkpoints(folder)
+    saved = saved_checkpoints(RunFolder(folder).checkpoints) or saved_checkpoints(folder)
+    # Folders of samples are called as those of checkpoints are.
+    steps = [step.path / PREFIX for step in saved if (step.path / f"{PREFIX}.index").is_file()]
     if steps:
-        return str(steps[-1].path / PREFIX)
+        return str(steps[-1])
     # The original's own note of the newest holds the path of the folder that it was written to.
     files = sorted(folder.glob("*.index"), key=lambda file: (_number_behind(file.stem), file.stat().st_mtime))
-    return str(files[-1].with_suffix("")) if files else place
+    if not files:
+        raise BadInput(f"--init_from {place}: no checkpoint in this folder")
+    return str(files[-1].with_suffix(""))
 
 
 def _number_behind(name: str) -> int:

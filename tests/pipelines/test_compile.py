@@ -136,6 +136,15 @@ def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(tmp_path:
     assert parameters["checkpoints"].startswith("s3://") and parameters["retries"] == 3
 
 
+def test_the_fetch_has_the_limit_of_pixels_that_the_profile_and_the_run_set() -> None:
+    profile = load_profile("ascend910-vs-gpu")
+    for given, limit in ((profile.options, 0), ({**profile.options, "max_pixels": 200_000_000}, 200_000_000)):
+        specification = package_of(profile.model_copy(update={"options": given})).specification
+        inputs = specification["root"]["dag"]["tasks"]["dataset"]["inputs"]["parameters"]
+        assert inputs["max_pixels"] == {"runtimeValue": {"constant": limit}}
+        assert inputs["options"] == {"componentInputParameter": "options"}
+
+
 def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(tmp_path: Path) -> None:
     specification, _ = compiled("ascend910-vs-gpu", tmp_path)
     for name, task in specification["root"]["dag"]["tasks"].items():

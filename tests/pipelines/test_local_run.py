@@ -12,6 +12,7 @@ import pytest
 from components.common.processes import Terminated
 from components.compare.verdict import Verdict
 from dualgan.errors import BadInput, DualGANError
+from dualgan.options import parsed_options
 from dualgan.run_folder import read_json, write_json
 from pipelines import local_run, run_state
 from pipelines.local_run import Stopped, resume, run
@@ -108,6 +109,18 @@ def test_bad_input_leaves_nothing_but_what_was_trained_before(
         after(refused)
     assert bool(list(tmp_path.glob("runs/*/tasks/train-*"))) == bool(trained)
     assert trained or not list(tmp_path.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded"),
+    [({"init-from": "old/model-7"}, "{here}/old/model-7"), ({"init_from": "s3://team/model-7"}, "s3://team/model-7")],
+)
+def test_a_run_records_the_whole_path_of_the_checkpoint_that_it_starts_from(
+    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str], recorded: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = run_state.read_state(after(published, options=given).folder)
+    assert state and parsed_options(state.parameters["options"])["init_from"] == recorded.format(here=tmp_path)
 
 
 def test_runs_of_the_same_second_have_folders_of_their_own(

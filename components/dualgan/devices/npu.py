@@ -44,7 +44,7 @@ def load_adapter(package: str) -> Any:
         with standard_output_caught(printed):
             npu_init = _import(package)
     # A library of CANN is missing (OSError, NotFoundError, NameError), or TensorFlow is another (AttributeError).
-    except (ImportError, OSError, AttributeError, NameError, tf.errors.OpError) as error:
+    except (ImportError, OSError, AttributeError, NameError, SystemExit, tf.errors.OpError) as error:
         raise BadInput(
             f"--device npu: {package} is in this Python but does not load ({_reason(error, printed)}); source CANN's "
             "set_env.sh, and see that the host's driver is mounted and the adapter fits this TensorFlow"
@@ -65,7 +65,7 @@ def _import(package: str) -> Any:
     return npu_init_of_version_1
 
 
-def _reason(error: Exception, printed: List[str]) -> str:
+def _reason(error: BaseException, printed: List[str]) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
     follows_from_library = any(name in lines[0] for name in LIBRARY_NAMES)
     return printed[-1] if printed and follows_from_library else "; ".join([lines[0]] + printed[-1:])

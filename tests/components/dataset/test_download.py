@@ -29,7 +29,7 @@ OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
     ("place", "name", "written"),
     [
         ("my%20faces.zip", "my faces", "my%20faces.zip"),
-        ("it's.tar.gz", "it-s", "it's.tar.gz"),
+        ("it's.tar.gz", "it-s-24ceef1c", "it's.tar.gz"),
         ("a.zip?X-Amz-Expires=60&X-Amz-Signature=secret", "a", "a.zip"),
         ("a?format=zip#here", "a", "a?format=zip"),
     ],

@@ -66,11 +66,11 @@ def test_names_as_long_as_a_file_system_takes_them_are_kept(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "plain"),
     [
-        ("it's", "it-s"),
+        ("it's", "it-s-24ceef1c"),
         ("猫狗", "猫狗"),
-        ("-rf ", "rf"),
-        ("a\nb\x1b", "a-b"),
-        ("'", "dataset"),
+        ("-rf ", "rf-13e36d4b"),
+        ("a\nb\x1b", "a-b-f7e95dd6"),
+        ("🦊", "dataset-0a9f72e8"),
         ("faces (1)", "faces (1)"),
     ],
 )
@@ -231,7 +231,7 @@ def test_check_tells_a_whole_dataset_from_a_changed_one(dataset: Path, tmp_path:
         check(tmp_path / "data")
 
 
-def test_the_component_passes_source_checksum_and_quarantine_on(
+def test_the_component_passes_source_checksum_quarantine_and_limit_on(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -239,9 +239,13 @@ def test_the_component_passes_source_checksum_and_quarantine_on(
     (dataset / "train" / "A" / "empty.png").write_bytes(b"")
     output = dsl.Dataset(uri=str(tmp_path / "data"))
     with pytest.raises(DualGANError, match=r"train/A/empty.png \(empty file\)"):
-        component(source=str(dataset), dataset=output)
+        component(source=str(dataset), dataset=output, options={})
+    # Of run and profile.
+    for options, max_pixels in (({"max-pixels": 1.0}, 0), ({"max_pixels": 1}, 99), ({}, 1)):
+        with pytest.raises(DualGANError, match=r"pixels, more than 1: .*--max-pixels"):
+            component(source=str(dataset), dataset=output, options=options, max_pixels=max_pixels)
     with pytest.raises(DualGANError, match=f"--sha256 says {'0' * 64}"):
-        component(source=str(dataset), dataset=output, quarantine=True, sha256="0" * 64)
-    component(source=str(dataset), dataset=output, quarantine=True, sha256=digest)
+        component(source=str(dataset), dataset=output, options={}, quarantine=True, sha256="0" * 64)
+    component(source=str(dataset), dataset=output, options={}, quarantine=True, sha256=digest)
     assert output.metadata["digest"] == digest == content_digest(tmp_path / "data")
     assert (tmp_path / "data" / "quarantine" / "train" / "A" / "empty.png").is_file()

@@ -1,6 +1,7 @@
 """Which files of a dataset folder are images of which split and domain, and what is said of the others."""
 
 import time
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from dualgan.dataset_folder import (
     content_digest,
     image_counts,
     left_out,
+    left_out_reasons,
     list_images,
     picture_names,
     require_training_images,
@@ -93,4 +95,11 @@ def test_two_hundred_thousand_pictures_are_named_in_seconds() -> None:
     paths = [Path(f"train/A/{number}.png") for number in range(200_000)]
     began = time.perf_counter()
     assert picture_names(paths)[-1] == "199999"
+    assert picture_names([Path(f"{number}/same.png") for number in range(200_000)])[-1] == "same.png-200000"
     assert time.perf_counter() - began < 20
+
+
+def test_examples_of_what_is_left_out_are_the_commonest_and_then_in_the_order_of_their_names() -> None:
+    endings = ("gif", "txt", "mp4", "csv", "txt")
+    lines = {left_out_reasons([(f"{n}.{endings[n]}",) for n in order]) for order in permutations(range(len(endings)))}
+    assert lines == {"5 files: 5 no images by their endings (.txt, .csv, .gif, ...)"}

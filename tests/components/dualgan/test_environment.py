@@ -53,6 +53,8 @@ def test_an_ascend_machine_is_described(pytestconfig: pytest.Config) -> None:
             "raise OSError('libcublas.so.10: not found')",
             "TensorFlow cannot be used: libcublas.so.10: not",
         ),
+        ("numpy", "raise SystemExit", "numpy cannot be imported: SystemExit"),
+        ("tensorflow", "raise SystemExit('no licence')", "TensorFlow cannot be used: no licence (SystemExit)"),
         # What generated code of protobuf 3 says with protobuf 4.
         ("tensorflow", "raise TypeError('Descriptors cannot not be created directly.\\nIf')", "install protobuf<3.21"),
     ],

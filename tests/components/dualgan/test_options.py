@@ -21,9 +21,14 @@ def test_the_references_spellings_are_understood() -> None:
     assert options_of("--dataset_name", "facades", "--log_freq", "10").log_freq == 10
 
 
-def test_a_relative_data_dir_is_recorded_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_recorded_absolute_and_addresses_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert options_of("--data_dir", "faces").data_dir == str(tmp_path / "faces")
+    assert options_of("--init-from", "old/model-7").init_from == str(tmp_path / "old" / "model-7")
+    assert options_of("--init-from", "s3://team/model-7").init_from == "s3://team/model-7"
+    assert options_of("--init-from", "").init_from == options_of().init_from == ""
 
 
 def test_presets_are_the_ascend_scripts_and_give_way_to_options() -> None:
@@ -64,7 +69,7 @@ def test_a_mapping_is_taken_by_the_options_own_types(given: dict[str, object], n
     [
         ({"max_steps": "Infinity"}, "option max_steps: 'Infinity' is not of type int"),
         ({"max_steps": float("inf")}, "option max_steps: inf is not of type int"),
-        ({"seed": 2**32}, "--seed 4294967296: must be in"),
+        ({"seed": 2**32}, "--seed 4294967296: must be from 0 to 4294967295"),
         ({"lr": "fast"}, "option lr: 'fast' is not of type float"),
         ({"flip": "yes"}, "option flip: 'yes' is not of type bool"),
         ({"dataset_name": True}, "option dataset_name: True is not of type str"),

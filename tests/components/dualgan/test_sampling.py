@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dualgan.errors import BadInput
-from dualgan.run_folder import RunFolder, read_json, read_samples
+from dualgan.run_folder import RunFolder, read_json, read_samples, write_json
 from dualgan.sampling import sample
 from dualgan.tensorflow_v1 import tf
 from dualgan.translate import exported_generator, generator_of_run, translate
@@ -33,7 +33,7 @@ def trained(trainer: Trainer, dataset: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A flat folder of pictures of two sizes, and two files that are none."""
+    """A flat folder of pictures of two sizes, and two files and a folder that are none."""
     folder = tmp_path / "photos"
     folder.mkdir()
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
@@ -41,6 +41,7 @@ def photos(tmp_path: Path) -> Path:
     noise.resize((33, 70)).save(folder / "dog.webp")
     (folder / "broken.png").write_bytes(b"no picture")
     (folder / "film.mp4").touch()
+    (folder / "album").mkdir()
     return folder
 
 
@@ -101,12 +102,30 @@ def test_own_pictures_are_translated_at_their_size_under_their_names(
         *("translate", "--run_dir", str(run), "--input", str(photos), "--direction", "A2B", "--output", str(output))
     )
     assert answer.returncode == 2 and "translated 2 pictures" in answer.stdout
-    assert "broken.png: not a readable image" in answer.stderr and "(.mp4)" in answer.stderr
+    assert "broken.png: not a readable image" in answer.stderr
+    assert "not taken: 1 files: 1 no images by their endings (.mp4); 1 folder, not looked into" in answer.stderr
     assert {path.name for path in output.iterdir()} == {"猫.png", "dog.png", "sheet.html"}
     sizes = {path.name: Image.open(path).size for path in output.glob("*.png")}
     assert sizes == {"猫.png": (90, 60), "dog.png": (33, 70)}
     page = (output / "sheet.html").read_text(encoding="utf-8")
     assert page.count("<img ") == 4 and ">猫.png</a>" in page and "broken" not in page
+
+
+def test_checkpoints_and_options_are_enough_to_translate_and_the_run_s_limit_of_pixels_holds(
+    trained: Path, trainer: Trainer, photos: Path, tmp_path: Path
+) -> None:
+    run, model, output = RunFolder(trained / "run"), RunFolder(tmp_path / "model"), tmp_path / "out"
+    shutil.copytree(run.checkpoints, model.checkpoints)
+    record = read_json(run.options)
+    record["options"]["max_pixels"] = 90 * 60 - 1
+    write_json(model.options, record)
+    command = ("translate", "--run-dir", str(model.path), "--input", str(photos / "猫.jpg"), str(photos / "dog.webp"))
+    answer = trainer(*command, "--direction", "A2B", "--output", str(output))
+    assert answer.returncode == 2 and "translated 1 pictures" in answer.stdout
+    assert "猫.jpg: not a readable image (90x60 pixels, more than 5399: " in answer.stderr
+    assert "--max-pixels" in answer.stderr
+    again = trainer(*command, "--direction", "A2B", "--output", str(tmp_path / "all"), "--max-pixels", "5400")
+    assert again.returncode == 0 and "translated 2 pictures" in again.stdout
 
 
 def test_run_and_exported_graph_translate_alike_and_as_samples_are_drawn(trained: Path, tmp_path: Path) -> None:

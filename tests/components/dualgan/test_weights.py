@@ -76,6 +76,10 @@ def test_a_run_of_this_software_is_fine_tuned_from_just_the_weights_it_has(
         for name, value in found.items():
             np.testing.assert_array_equal(value, expected.get_tensor(name))
 
+    for place in (own / "samples", own / "samples" / "step-000002", dataset):
+        with pytest.raises(BadInput, match=f"^--init_from {place}: no checkpoint in this folder$"):
+            checkpoint_weights(str(place), SHAPE)
+
     other = Path(shutil.copytree(dataset, tmp_path / "other"))
     (other / "train" / "A" / "0.png").unlink()
     folders = {"data_dir": str(other), "run_dir": str(tmp_path / "tuned"), "cache_dir": str(tmp_path / "cache")}
