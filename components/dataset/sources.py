@@ -82,6 +82,8 @@ def parse_source(text: str) -> Source:
     The recorded source is the same for two spellings of one source (a relative path, a default spelled out)
     and holds no password. Raises BadInput if ``text`` is none of FORMS.
     """
+    if "\0" in text:
+        raise BadInput(f"{text}: no path or address has a NUL in it")
     if text == "synthetic" or text.startswith("synthetic:"):
         options = parse_synthetic(text)
         return Synthetic("synthetic", str(options), options)
