@@ -85,11 +85,11 @@ def new_run_id(folder: Path) -> str:
 def read_state(folder: Path) -> RunState | None:
     """Return what a folder says of its run; None if it says nothing that can be read."""
     with contextlib.suppress(OSError, ValueError):
-        return _checked_state(folder)
+        return checked_state(folder)
     return None
 
 
-def _checked_state(folder: Path) -> RunState:
+def checked_state(folder: Path) -> RunState:
     """Return what run.json says. Raises BadInput, which is a DamagedFile, if it says something else; OSError."""
     file = folder / STATE_FILE
     try:
@@ -135,7 +135,7 @@ def to_resume(root: Path, name: str, profile: Profile, parameters: Mapping[str, 
     if name:
         folder = Path(name) if os.sep in name else root / "runs" / name
         try:
-            _checked_state(folder)
+            checked_state(folder)
         except FileNotFoundError:
             missing = folder / STATE_FILE
             raise BadInput(f"--resume {name}: no run that can be gone on with ({missing} is missing)") from None

@@ -3,6 +3,7 @@ does not is named."""
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def with_scalars(arrays: dict[str, Any], _: dict[str, Any]) -> None:
 
 
 def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
-    meta["options"]["gcn"] = 10**9
+    meta["options"]["gcn"] = 4096
 
 
 @pytest.mark.parametrize(
@@ -162,9 +163,11 @@ def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
                 ({"pairs": ["../../escaped", "b"]}, "'../../escaped' is no name of an image"),
                 ({"origin": []}, "a damaged trace"),
                 ({"options": [1]}, "a damaged trace"),
+                ({"options": {"gcn": 10**9}}, "--gcn 1000000000: must be in [1, 4096]"),
                 ({"options": {"image_size": "large"}}, "image_size: 'large' is not of type int"),
             )
         ),
+        (lambda trace, target: os.mkfifo(target) or target, "not a regular file"),
         (lambda trace, target: target, "no such file"),
     ],
 )
