@@ -12,7 +12,7 @@ from components.common.address import Address, without_logins
 from components.tracking.store import NOT_MLFLOWS
 from dualgan.errors import DualGANError
 
-CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(timed out)|(certificate verify failed)")
+CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(Connection refused)|(timed out)|(certificate verify failed)")
 # Which call it was differs from attempt to attempt; what the server said does not.
 ANSWER = re.compile(r"API request to endpoint '?\S+ failed with (error code \d+) != 200\. Response body: '(.*?)'?$")
 NO_ANSWER = re.compile(rf"API request to \S+ failed with exception ({NOT_MLFLOWS})")
