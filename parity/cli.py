@@ -12,6 +12,7 @@ import typer
 
 from components.common.cli import command, new_app, run_app, training_options
 from components.common.console import print_line as print
+from components.common.processes import Stopped, terminations_said
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
 from parity import cluster, compare, dataset
 from parity.options import PROFILE_HELP, Dataset, Profile, Role, Runtime, Seed, Seeds, TrainingOptions, from_here
@@ -88,28 +89,30 @@ def run(
 
     Exit codes: 0 pass, 3 fail, 4 inconclusive; 1 a task failed, 2 wrong input; 130, 143, 129 after those signals.
     """
-    from components.compare.verdict import EXIT_CODES
-    from components.tracking.store import hand_over_login, resolve_tracking_uri
-    from pipelines import local_run
-    from pipelines.profile import load_profile
-
-    chosen = load_profile(profile).with_seeds(seed, seeds)
-    parameters = {
-        "dataset": chosen.source(dataset),
-        "options": training_options(option or ()),
-        "tracking_uri": hand_over_login(tracking_uri),
-        "experiment": experiment,
-        "dataset_sha256": dataset_sha256,
-        "quarantine": quarantine,
-    }
-    root = results or local_run.LOCAL
     try:
-        if resume is None:
-            done = local_run.run(chosen, parameters, root, runner)
-        else:
-            name = "" if resume == NEWEST else resume
-            done = local_run.resume(name, chosen, parameters, (seed, seeds), root, runner)
-    except local_run.Stopped as stopped:
+        # Before anything that takes a while, as imports do.
+        with terminations_said(signal.SIGTERM, signal.SIGHUP):
+            from components.compare.verdict import EXIT_CODES
+            from components.tracking.store import hand_over_login, resolve_tracking_uri
+            from pipelines import local_run
+            from pipelines.profile import load_profile
+
+            chosen = load_profile(profile).with_seeds(seed, seeds)
+            parameters = {
+                "dataset": chosen.source(dataset),
+                "options": training_options(option or ()),
+                "tracking_uri": hand_over_login(tracking_uri),
+                "experiment": experiment,
+                "dataset_sha256": dataset_sha256,
+                "quarantine": quarantine,
+            }
+            root = results or local_run.LOCAL
+            if resume is None:
+                done = local_run.run(chosen, parameters, root, runner)
+            else:
+                name = "" if resume == NEWEST else resume
+                done = local_run.resume(name, chosen, parameters, (seed, seeds), root, runner)
+    except Stopped as stopped:
         # A terminal that was closed takes no line.
         with contextlib.suppress(OSError):
             print(stopped, file=sys.stderr, flush=True)
@@ -214,6 +217,10 @@ def sync(
             raise
         except Exception as error:
             raise DualGANError(explain(error, syncing.tracking_uri)) from error
+    if any((parent / "run.json").is_file() for parent in folder.path.resolve().parents):
+        from pipelines.local_run import end_abandoned_around
+
+        end_abandoned_around(folder.path)
     if syncing.run_id is None:
         print(f"{folder.path}: nothing to send yet, training has not begun")
     else:

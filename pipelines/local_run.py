@@ -10,37 +10,27 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
-from components.common.processes import Terminated, terminations_raised
+from components.common.processes import Stopped, Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
 from components.dataset.sources import parse_source
 from components.preflight.preflight import Requirements, find_faults, require_none
 from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri
 from components.train.leg import checked_options
 from components.train.runtimes import WORKING_TREE
-from dualgan.errors import BadInput, DualGANError, signal_name
+from dualgan.errors import BadInput, DualGANError
 from dualgan.options import absolute_path, parsed_options
 from dualgan.run_folder import read_json
 from pipelines import run_state
 from pipelines.local_tasks import Tasks, events_shown, started_by
 from pipelines.profile import Profile
-from pipelines.run_state import RunState
+from pipelines.run_state import Runner, RunState
 
 LOCAL = WORKING_TREE / ".local"
-Runner = Literal["subprocess", "docker"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 EVENTS_FILE, LOG_FILE = "events.jsonl", "log.txt"
-
-
-class Stopped(DualGANError):
-    """A signal ended the run; its exit code is that of a shell's child that such a signal ended."""
-
-    def __init__(self, signum: int, folder: Path) -> None:
-        who = "Ctrl-C" if signum == signal.SIGINT else signal_name(signum)
-        super().__init__(f"stopped by {who}; `parity run --resume {folder.name}` goes on with {folder}")
-        self.exit_code = 128 + signum
 
 
 @dataclass(frozen=True)
@@ -160,21 +150,24 @@ def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
     with run_state.held(folder) as is_free:
         if not is_free:
             raise BadInput(f"{folder}: another process is at this run")
+        for file in (folder / EVENTS_FILE, folder / LOG_FILE):
+            # A fifo would be waited for.
+            if file.exists() and not file.is_file():
+                raise BadInput(f"{file}: not a regular file; remove it")
         run_state.write_state(folder, state)
         with terminations_raised(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             try:
                 failure = _execute(folder, state, runner)
             except Terminated as ended:
                 # Whoever sends another signal than Ctrl-C's kills soon: what MLflow lacks then, the next run sends.
-                if ended.signum == signal.SIGINT:
-                    _end_tracking(folder, state)
+                if ended.signum == signal.SIGINT and _end_tracking(folder, state):
                     run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
-                raise Stopped(ended.signum, folder) from None
+                raise Stopped(ended.signum, f"; `parity run --resume {folder.name}` goes on with {folder}") from None
         failed = bool(failure) and not any(folder.glob("*/publish-*"))
-        if failed:
-            _end_tracking(folder, state)
         ending: run_state.State = "failed" if failure else "finished"
-        run_state.write_state(folder, state.model_copy(update={"state": ending}))
+        # What MLflow lacks, the next run sends, which looks for runs that still go on.
+        if not failed or _end_tracking(folder, state):
+            run_state.write_state(folder, state.model_copy(update={"state": ending}))
     if failure and failed:
         trained = [name for name in ("summary.json", "checkpoint") if any(folder.glob(f"*/train-*/records/{name}"))]
         if isinstance(failure, BadInput) and not trained:
@@ -238,24 +231,53 @@ def _environment(**variables: str) -> Iterator[None]:
 
 def end_abandoned(root: Path) -> None:
     """End what runs that were killed have left open in MLflow, and the containers that they left."""
-    for folder, state in run_state.abandoned(root):
-        if state.runner == "docker":
-            from pipelines.containers import connect_to_engine, remove_containers
+    silent: set[str] = set()
 
-            with contextlib.suppress(DualGANError):
-                remove_containers(connect_to_engine(), folder.resolve())
-        _end_tracking(folder, state)
+    def end(folder: Path, state: RunState) -> bool:
+        # A server that does not answer is waited for once, not for every run.
+        if state.tracking_uri not in silent and _end_run(folder, state):
+            return True
+        silent.add(state.tracking_uri)
+        return False
+
+    for folder in run_state.all_folders(root):
+        run_state.settle(folder, end)
 
 
-def _end_tracking(folder: Path, state: RunState) -> None:
-    """End a run's open runs in MLflow as KILLED; an MLflow that cannot be asked is no reason to fail."""
+def end_abandoned_around(run_folder: Path) -> None:
+    """Do that for the pipeline's run whose training ``run_folder`` is, if it is one's."""
+    for folder in run_folder.resolve().parents:
+        if (folder / run_state.STATE_FILE).is_file():
+            run_state.settle(folder, _end_run)
+
+
+def _end_run(folder: Path, state: RunState) -> bool:
+    if state.runner == "docker":
+        from pipelines.containers import connect_to_engine, remove_containers
+
+        with contextlib.suppress(DualGANError):
+            remove_containers(connect_to_engine(), folder.resolve())
+    return _end_tracking(folder, state)
+
+
+def _end_tracking(folder: Path, state: RunState) -> bool:
+    """End a run's open runs in MLflow as KILLED; return whether no later try has anything left to do.
+
+    An MLflow that cannot be asked is no reason to fail.
+    """
     database = database_of(_tracking_uri(state.tracking_uri))
     if database and not database.is_file():
-        return
+        return True
     from components.tracking.sync import end_interrupted
 
-    with contextlib.suppress(Exception):
+    try:
         end_interrupted(folder)
+    except BadInput:
+        # A folder that no trainer wrote stays one.
+        return True
+    except Exception:
+        return False
+    return True
 
 
 def _result(folder: Path, failure: DualGANError | None) -> LocalRun:

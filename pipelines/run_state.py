@@ -4,21 +4,30 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.common.files import write_file
 from dualgan.errors import BadInput
-from dualgan.run_folder import read_json
+from dualgan.json_files import DamagedFile, read_json
 from pipelines.profile import Profile
 
 STATE_FILE, LOCK_FILE = "run.json", ".lock"
 SETTINGS = {"profile", "parameters"}
 State = Literal["running", "finished", "failed", "interrupted"]
+Runner = Literal["subprocess", "docker"]
+# Of the pipeline (see pipelines/parity.py), but for MLflow's address.
+PARAMETERS: dict[str, type] = {
+    "dataset": str,
+    "options": dict,
+    "experiment": str,
+    "dataset_sha256": str,
+    "quarantine": bool,
+}
 
 
 class RunState(BaseModel):
@@ -38,8 +47,16 @@ class RunState(BaseModel):
     state: State
     profile: Profile
     parameters: dict[str, Any]
-    tracking_uri: str = ""
-    runner: str = "subprocess"
+    tracking_uri: str = Field("", pattern=r"^[^\x00-\x1f\x7f]*$")
+    runner: Runner = "subprocess"
+
+    @field_validator("parameters")
+    @classmethod
+    def _known(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        for name, value in parameters.items():
+            if not isinstance(value, PARAMETERS.get(name, ())):
+                raise ValueError(f"{name!r} is none of the pipeline's, or of another type")
+        return parameters
 
     def is_of(self, profile: Profile, parameters: Mapping[str, Any]) -> bool:
         """Return whether this is a run of that profile, dataset and options."""
@@ -67,9 +84,20 @@ def new_run_id(folder: Path) -> str:
 
 def read_state(folder: Path) -> RunState | None:
     """Return what a folder says of its run; None if it says nothing that can be read."""
-    with contextlib.suppress(OSError, ValueError, ValidationError):
-        return RunState.model_validate(read_json(folder / STATE_FILE))
+    with contextlib.suppress(OSError, ValueError):
+        return checked_state(folder)
     return None
+
+
+def checked_state(folder: Path) -> RunState:
+    """Return what run.json says. Raises BadInput, which is a DamagedFile, if it says something else; OSError."""
+    file = folder / STATE_FILE
+    try:
+        return RunState.model_validate(read_json(file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
+        raise DamagedFile(f"{file}: no record of a run ({reason})") from None
 
 
 def write_state(folder: Path, state: RunState) -> None:
@@ -106,10 +134,13 @@ def to_resume(root: Path, name: str, profile: Profile, parameters: Mapping[str, 
     """
     if name:
         folder = Path(name) if os.sep in name else root / "runs" / name
-        if read_state(folder) is None:
-            raise BadInput(f"--resume {name}: no run that can be gone on with ({folder / STATE_FILE} is missing)")
+        try:
+            checked_state(folder)
+        except FileNotFoundError:
+            missing = folder / STATE_FILE
+            raise BadInput(f"--resume {name}: no run that can be gone on with ({missing} is missing)") from None
         return folder.resolve()
-    for folder in _folders(root):
+    for folder in all_folders(root):
         state = read_state(folder)
         if state and state.state != "finished" and state.is_of(profile, parameters):
             with held(folder) as is_free:
@@ -118,20 +149,21 @@ def to_resume(root: Path, name: str, profile: Profile, parameters: Mapping[str, 
     raise BadInput("--resume: no unfinished run of this profile, dataset and options; leave it out to begin one")
 
 
-def abandoned(root: Path) -> Iterator[tuple[Path, RunState]]:
-    """Yield the runs that ended without saying so, as their processes were killed; each is marked as interrupted."""
-    for folder in _folders(root):
-        state = read_state(folder)
-        if state is None or state.state != "running":
-            continue
-        with held(folder) as is_free:
-            if is_free:
-                yield folder, state
-                write_state(folder, state.model_copy(update={"state": "interrupted"}))
+def settle(folder: Path, end: Callable[[Path, RunState], bool]) -> None:
+    """End a run with ``end`` if it did so without saying it, as its process was killed; no other one is touched.
+
+    It is marked as interrupted if ``end`` returns that nothing is left to do; else it is found again next time.
+    """
+    state = read_state(folder)
+    if state is None or state.state != "running":
+        return
+    with held(folder) as is_free:
+        if is_free and end(folder, state):
+            write_state(folder, state.model_copy(update={"state": "interrupted"}))
 
 
-def _folders(root: Path) -> list[Path]:
-    """The runs' folders, the newest first."""
+def all_folders(root: Path) -> list[Path]:
+    """Return the runs' folders, the newest first."""
     runs = root / "runs"
     found = [folder for folder in runs.iterdir() if folder.is_dir()] if runs.is_dir() else []
     return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 import typer
 
+from components.common.errors import make_logs_printable
 from dualgan.errors import BadInput, exit_code_of
 from dualgan.options import parsed_options
 
@@ -90,6 +91,7 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
             raise BadInput(f"{message}; see `{command} --help`") from None
         return int(code or 0)
 
+    make_logs_printable()
     return exit_code_of(perform, arguments)
 
 

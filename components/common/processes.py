@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from dualgan.errors import DualGANError, signal_name
+
 # From <sys/prctl.h>.
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -26,6 +28,15 @@ class Terminated(SystemExit):
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
         self.signum = signum
+
+
+class Stopped(DualGANError):
+    """A signal ended the work; the exit code is that of a shell's child that such a signal ended."""
+
+    def __init__(self, signum: int, advice: str = "") -> None:
+        who = "Ctrl-C" if signum == signal.SIGINT else signal_name(signum)
+        super().__init__(f"stopped by {who}{advice}")
+        self.exit_code = 128 + signum
 
 
 @contextlib.contextmanager
@@ -53,6 +64,16 @@ def terminations_raised(*signals: int, on_first: Callable[[int], None] = lambda 
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def terminations_said(*signals: int) -> Iterator[None]:
+    """Within the block, the first of ``signals`` raises Stopped, unless an inner block takes it."""
+    try:
+        with terminations_raised(*signals):
+            yield
+    except Terminated as ended:
+        raise Stopped(ended.signum) from None
 
 
 def die_with_parent(signum: int = signal.SIGKILL) -> None:

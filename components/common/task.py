@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     module, source, *rest = arguments
     # KFP's own shell command sets it.
     os.environ["_KFP_RUNTIME"] = "true"
-    with _ending_in_time(), tempfile.TemporaryDirectory() as folder:
+    with _ending_in_time(), tempfile.TemporaryDirectory(dir=_place_of_source(rest)) as folder:
         file = Path(folder) / "ephemeral_component.py"
         file.write_text(source, encoding="utf-8")
         sys.argv = [module, "--component_module_path", str(file), *rest]
@@ -40,6 +40,20 @@ def main(arguments: Sequence[str]) -> None:
         except Exception as error:
             _write_error(rest, error)
             raise
+
+
+def _place_of_source(arguments: Sequence[str]) -> Path | None:
+    """Return the task's folder for a run on this machine, for a killed task to leave nothing elsewhere."""
+    if not os.environ.get(PARENT_VARIABLE):
+        return None
+    folder = _task_folder(arguments)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _task_folder(arguments: Sequence[str]) -> Path:
+    executor_input = json.loads(arguments[arguments.index("--executor_input") + 1])
+    return Path(executor_input["outputs"]["outputFile"]).parent
 
 
 @contextlib.contextmanager
@@ -95,8 +109,7 @@ def _kill_all() -> None:
 def _write_error(arguments: Sequence[str], error: Exception) -> None:
     content: dict[str, Any] = {"message": described(error), "exit_code": getattr(error, "exit_code", EXIT_FAILED)}
     with contextlib.suppress(OSError, ValueError, LookupError):
-        executor_input = json.loads(arguments[arguments.index("--executor_input") + 1])
-        folder = Path(executor_input["outputs"]["outputFile"]).parent
+        folder = _task_folder(arguments)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,12 +162,12 @@ def _staged(destination: Path, source: str) -> Iterator[Path]:
     """
     work = _beside(destination, ".fetch")
     origin, transfer = work / "source", work / "transfer"
-    if work.exists() and not (origin.is_file() and origin.read_text(encoding="utf-8") == source):
+    if work.exists() and not (origin.is_file() and origin.read_bytes() == os.fsencode(source)):
         shutil.rmtree(work)
     _remove_all_but_transfer(work)
     for folder in (transfer, work / "dataset", work / "images"):
         folder.mkdir(parents=True, exist_ok=True)
-    origin.write_text(source, encoding="utf-8")
+    origin.write_bytes(os.fsencode(source))
     try:
         yield work
         (work / "dataset").replace(destination)

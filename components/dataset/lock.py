@@ -17,6 +17,7 @@ from components.common.files import locked, write_file
 from components.dataset.options import FetchOptions
 from components.dataset.sources import Download, S3Location, Source
 from dualgan.errors import BadInput, DualGANError
+from dualgan.json_files import MAX_BYTES, read_bounded
 
 DEFAULT = Path("datasets.lock")
 
@@ -88,7 +89,7 @@ def _read(lock: Path) -> dict[str, dict[str, str]]:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(dict[str, dict[str, str]]).validate_json(lock.read_bytes())
+        return TypeAdapter(dict[str, dict[str, str]]).validate_json(read_bounded(lock, MAX_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValidationError as error:

@@ -8,7 +8,7 @@ from components.common.address import Address
 from components.common.s3 import parse_address
 from components.dataset.catalogue import CATALOGUE, nearest_names
 from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, printable
 from dualgan.names import plain_name
 
 FORMS = (
@@ -82,6 +82,8 @@ def parse_source(text: str) -> Source:
     The recorded source is the same for two spellings of one source (a relative path, a default spelled out)
     and holds no password. Raises BadInput if ``text`` is none of FORMS.
     """
+    if "\0" in text:
+        raise BadInput(f"{text}: no path or address has a NUL in it")
     if text == "synthetic" or text.startswith("synthetic:"):
         options = parse_synthetic(text)
         return Synthetic("synthetic", str(options), options)
@@ -119,10 +121,12 @@ def _url(text: str) -> Download:
 
 def _local(text: str) -> LocalFolder | LocalArchive:
     path = Path(text).expanduser().resolve() if text else Path()
+    # What is recorded can be read again, whatever bytes are in a path.
+    source = printable(str(path))
     if text and path.is_dir():
-        return LocalFolder(plain_name(path.name), str(path), path)
+        return LocalFolder(plain_name(path.name), source, path)
     if text and path.is_file():
-        return LocalArchive(plain_name(_stem(path.name)), str(path), path)
+        return LocalArchive(plain_name(_stem(path.name)), source, path)
     nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
     hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from dualgan.errors import BadInput, DualGANError, first_line
+from dualgan.errors import OF_CONTENT, BadInput, DualGANError, first_line
 from dualgan.run_folder import read_json, step_name, step_of, whole_folder, write_json
 from dualgan.tensorflow_v1 import tf
 
@@ -58,7 +58,7 @@ class Checkpoints:
                 for damaged in found[found.index(checkpoint) + 1 :]:
                     _put_aside(damaged)
                 return checkpoint, problems
-            except (tf.errors.OpError, ValueError) as error:
+            except (tf.errors.OpError, *OF_CONTENT) as error:
                 problems.append(f"{checkpoint.path}: {first_line(error)[:200]}")
         if found:
             raise DualGANError("no checkpoint can be read: " + "; ".join(problems))
@@ -100,7 +100,7 @@ def newest_values(folder: Path, wanted: Callable[[str], bool]) -> Tuple[int, Dic
         reader = tf.train.load_checkpoint(str(found[-1].path / PREFIX))
         names = [name for name in reader.get_variable_to_shape_map() if wanted(name)]
         return found[-1].step, {name: reader.get_tensor(name) for name in names}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, RuntimeError, *OF_CONTENT) as error:
         raise BadInput(f"{found[-1].path}: a damaged checkpoint ({first_line(error)[:200]})") from None
 
 

@@ -1,6 +1,7 @@
 """Files of NumPy arrays by name (.npz, no pickles) and a JSON object called "meta"; what is read may be anything."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dualgan.errors import BadInput, first_line
-from dualgan.json_files import parse_object
+from dualgan.json_files import open_regular, parse_object
 from dualgan.run_folder import whole_file
 
 Arrays = Dict[str, Any]
@@ -29,12 +30,14 @@ def read_arrays(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Di
         BadInput: the file is missing, damaged, something else, of another version or too large.
     """
     try:
-        with zipfile.ZipFile(str(path)) as archive:
-            _check_sizes(archive, min(max_bytes, max(MIN_LIMIT, MAX_RATIO * path.stat().st_size)))
-        with np.load(str(path), allow_pickle=False) as content:
-            meta = parse_object(str(content["meta"]), "meta")
-            found = meta.get("schema_version", 1)
-            arrays = {name: content[name] for name in content.files if name != "meta"} if found == version else {}
+        with open_regular(path) as file:
+            with zipfile.ZipFile(file) as archive:
+                _check_sizes(archive, min(max_bytes, max(MIN_LIMIT, MAX_RATIO * os.fstat(file.fileno()).st_size)))
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as content:
+                meta = parse_object(str(content["meta"]), "meta")
+                found = meta.get("schema_version", 1)
+                arrays = {name: content[name] for name in content.files if name != "meta"} if found == version else {}
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except Exception as error:  # NumPy's and zipfile's readers raise errors of any kind

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, BinaryIO, Dict, List, Tuple, Union
 
 from dualgan.errors import BadInput, first_line
 
@@ -38,19 +38,24 @@ def read_json(path: Union[str, Path], max_bytes: int = MAX_BYTES) -> Dict[str, A
 
 def read_bounded(path: Union[str, Path], max_bytes: int) -> bytes:
     """Read a regular file of at most ``max_bytes``. Raises DamagedFile if it is no such file, OSError as open does."""
+    with open_regular(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise DamagedFile(f"{path}: larger than {max_bytes} bytes")
+    return content
+
+
+def open_regular(path: Union[str, Path]) -> BinaryIO:
+    """Open a regular file to read its bytes. Raises DamagedFile if it is no such file, OSError as open does."""
     # A pipe that nobody writes to would be waited for.
     handle = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise DamagedFile(f"{path}: not a regular file")
+        return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
         raise
-    with os.fdopen(handle, "rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise DamagedFile(f"{path}: larger than {max_bytes} bytes")
-    return content
 
 
 def parse_object(content: Union[str, bytes], label: str, max_bytes: int = MAX_BYTES) -> Dict[str, Any]:

@@ -16,6 +16,8 @@ GAN_TYPES = ("wgan-gp", "wgan", "classic")
 DISC_TYPES = ("globalgan", "patchgan")
 LOSS_METRICS = ("L1", "L2")
 STEP_MODES = ("auto", "one-run", "two-run")
+# Beyond what any device has room for: sizes of networks and of what they are fed can be counted with.
+MAX_IMAGE_SIZE, MAX_FILTERS = 1 << 13, 1 << 12
 ON_NAN = ("stop", "continue")
 # What each does is said in devices/npu_options.py.
 PRECISION_MODES = (
@@ -244,8 +246,8 @@ def from_dict(values: Mapping[str, Any]) -> TrainOptions:
 def validated(options: TrainOptions) -> TrainOptions:
     """Return ``options``; raise BadInput, naming the first option that is wrong and what would be right."""
     size = options.image_size
-    if size < 32 or size & (size - 1):
-        raise BadInput(f"--image_size {size}: must be a power of two from 32 up, such as 64, 128 or 256")
+    if not 32 <= size <= MAX_IMAGE_SIZE or size & (size - 1):
+        raise BadInput(f"--image_size {size}: must be a power of two from 32 to {MAX_IMAGE_SIZE}, such as 128 or 256")
     for names, allowed, requirement in _RANGES:
         for name in names:
             value = getattr(options, name)
@@ -273,10 +275,11 @@ def check_loss_scale(loss_scale: str, one_run: bool) -> None:
 
 _RANGES: List[Tuple[Sequence[str], Callable[[Any], bool], str]] = [
     (
-        ("batch_size", "gcn", "dcn", "n_critic", "train_epochs", "keep_checkpoints", "max_pixels"),
+        ("batch_size", "n_critic", "train_epochs", "keep_checkpoints", "max_pixels"),
         lambda n: n >= 1,
         "at least 1",
     ),
+    (("gcn", "dcn"), lambda n: 1 <= n <= MAX_FILTERS, f"in [1, {MAX_FILTERS}]"),
     (("max_steps", "save_freq", "sample_freq", "sample_images", "log_freq", "threads"), lambda n: n >= 0, "0 or more"),
     (("lambda_A", "lambda_B"), lambda x: 0 <= x < float("inf"), "a number from 0 up"),
     (("lr", "clip_value"), lambda x: 0 < x < float("inf"), "a positive number"),

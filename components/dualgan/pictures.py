@@ -181,6 +181,9 @@ def _header(file: BinaryIO, max_pixels: int) -> Any:
         if feature and not features.check(feature):
             raise DualGANError(f"this Pillow was built without {name}; install Pillow from its wheel")
         image = reader(_bounded_jpeg(file) if name == "JPEG" else file)
+        # A run of a few bytes may claim any number of pixels, which Pillow counts out one by one.
+        if any(tile[0] == "bmp_rle" for tile in image.tile):
+            raise ValueError("a BMP with run-length compression")
         width, height = image.size
         if width * height > max_pixels:
             fault = "a decompression bomb, unless --max-pixels is too low"

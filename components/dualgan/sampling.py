@@ -12,7 +12,7 @@ from dualgan import networks
 from dualgan.checkpoints import PREFIX, Checkpoint, Checkpoints, saved_checkpoints
 from dualgan.dataset_folder import DOMAINS, list_images
 from dualgan.devices import Device, open_recorded_device
-from dualgan.errors import BadInput
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import domain_images, open_dataset
 from dualgan.image_cache import MODES
 from dualgan.losses import Translations
@@ -177,8 +177,11 @@ def generator_weights(folder: RunFolder, shape: Shape) -> Tuple[Checkpoint, Dict
     found = saved_checkpoints(folder.checkpoints)
     if not found:
         raise BadInput(f"{folder.checkpoints}: no checkpoint; train first")
-    reader = tf.train.load_checkpoint(str(found[-1].path / PREFIX))
-    return found[-1], {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
+    try:
+        reader = tf.train.load_checkpoint(str(found[-1].path / PREFIX))
+        return found[-1], {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
+    except (tf.errors.OpError, RuntimeError, *OF_CONTENT) as error:
+        raise BadInput(f"{found[-1].path}: a damaged checkpoint ({first_line(error)[:200]})") from None
 
 
 def frozen_generator(shape: Shape, weights: Mapping[str, Any], prefix: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterable, Sequence
 import numpy as np
 
 from dualgan.checkpoints import PREFIX, saved_checkpoints
-from dualgan.errors import BadInput, first_line
+from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import stream
 from dualgan.networks import Shape, VariableSpec, all_variables, depth, is_critic_variable, network_shape
 from dualgan.options import TrainOptions
@@ -72,7 +72,7 @@ def checkpoint_weights(place: str, shape: Shape) -> Dict[str, Any]:
         is_own = any(average_of(spec.name) in present for spec in specs)
         values = {spec.name: reader.get_tensor(spec.name) for spec in specs}
     # TensorFlow 2 raises RuntimeError for some damages.
-    except (tf.errors.OpError, ValueError, RuntimeError, UnicodeError) as error:
+    except (tf.errors.OpError, RuntimeError, *OF_CONTENT) as error:
         raise BadInput(f"--init_from {place}: no TensorFlow checkpoint ({first_line(error)})") from None
     return values if is_own else {name: _to_rgb(name, value, shape) for name, value in values.items()}
 

@@ -9,11 +9,13 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from components.common.address import Address, without_logins
+from components.tracking.store import NOT_MLFLOWS
 from dualgan.errors import DualGANError
 
-CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(timed out)|(certificate verify failed)")
+CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(Connection refused)|(timed out)|(certificate verify failed)")
 # Which call it was differs from attempt to attempt; what the server said does not.
 ANSWER = re.compile(r"API request to endpoint '?\S+ failed with (error code \d+) != 200\. Response body: '(.*?)'?$")
+NO_ANSWER = re.compile(rf"API request to \S+ failed with exception ({NOT_MLFLOWS})")
 ARTIFACT_ANSWER = re.compile(r"(\d{3} (?:Client|Server) Error): .*?(?:\. Response text: (.*))?$", re.DOTALL)
 SERVER_MESSAGE = re.compile(r'"message": ?"((?:[^"\\]|\\.)*)"')
 MAX_REASON = 500
@@ -26,6 +28,7 @@ CHECKSUMS = (
 )
 # By what the message says, the first that fits.
 ADVICE = {
+    NOT_MLFLOWS: "correct the tracking URI",
     "error code 404": "no MLflow server answers there: correct the tracking URI",
     "unsupported URI": SERVER_OR_FILE,
     "filesystem tracking backend": SERVER_OR_FILE,
@@ -73,7 +76,7 @@ def explain(error: BaseException, tracking_uri: Address | str) -> str:
 
 def _reason_and_advice(text: str) -> str:
     found = ARTIFACT_ANSWER.search(text)
-    first_line = ANSWER.sub(r"\1: \2", text.splitlines()[0])
+    first_line = ANSWER.sub(r"\1: \2", NO_ANSWER.sub(r"\1", text.splitlines()[0]))
     if found:
         message = SERVER_MESSAGE.search(found[2] or "")
         said = message[1] if message else re.sub(r"<[^>]*>|\s+", " ", found[2] or "").strip()

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from components.common.address import Address
 from components.tracking.names import equals
-from components.tracking.store import artifact_location
+from components.tracking.store import NOT_MLFLOWS, artifact_location
 from dualgan.errors import BadInput, DualGANError
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def find_experiment(client: "MlflowClient", name: str) -> str | None:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return None
+    if experiment.name != name:
+        server = Address(client.tracking_uri)
+        raise DualGANError(f"{server}: {NOT_MLFLOWS} (an experiment of another name); correct the tracking URI")
     if experiment.lifecycle_stage != "active":
         raise DualGANError(
             f"experiment {name!r} is deleted; "

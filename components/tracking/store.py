@@ -4,7 +4,9 @@ This module imports MLflow only to connect: that takes seconds and 70 MB, and a 
 needs neither.
 """
 
+import contextlib
 import functools
+import json
 import logging
 import os
 import sqlite3
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.address import Address
+from components.common.errors import make_logs_printable
 from components.common.files import locked
 from dualgan.errors import BadInput, DualGANError
 
@@ -40,6 +43,11 @@ CLIENT_SETTINGS = {
 }
 # Beyond the timeout of each try, for the pauses between tries.
 PAUSES_SECONDS = 30.0
+# With MLflow's pauses between them, two seconds for a database that refuses connections.
+DATABASE_TRIES = 4
+# Of an answer that is kept in memory.
+MAX_ANSWER_BYTES, ANSWER_PIECE_BYTES = 64 << 20, 64 << 10
+NOT_MLFLOWS = "an answer that is not MLflow's"
 # Of a file that is sent: slower than this is taken for a line that hangs.
 MIN_BYTES_PER_SECOND = 64 << 10
 SQLITE = "sqlite:///"
@@ -126,13 +134,17 @@ def connect(tracking_uri: Address | str) -> "MlflowClient":
     Raises:
         BadInput: The SQLite file is no store of MLflow.
     """
+    make_logs_printable()
     for name, value in CLIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
+    from mlflow.store.db import utils as database_utils
     from mlflow.tracking import MlflowClient
     from mlflow.utils import rest_utils
 
     # Setting up a new file's tables, and every attempt at a database that is down, is told on the user's terminal.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)
+    # MLflow's own number makes it more than a minute for a database that is down.
+    database_utils.MAX_RETRY_COUNT = DATABASE_TRIES
     request = rest_utils._get_http_response_with_retries
     if not hasattr(request, "__wrapped__"):
         rest_utils._get_http_response_with_retries = _with_deadline(request)
@@ -143,7 +155,7 @@ def connect(tracking_uri: Address | str) -> "MlflowClient":
 
 
 def _with_deadline(request: Callable[..., Any]) -> Callable[..., Any]:
-    """Return MLflow's function that sends every request, with an end for all tries of a request together.
+    """Return MLflow's function that sends every request, with an end for all tries of a request and a bounded answer.
 
     MLflow's own timeout is for each byte of an answer, which a server may send one a second. And for an answer that
     asks to come back later MLflow raises that there were too many; here the last one is the answer, with its reason.
@@ -162,7 +174,9 @@ def _with_deadline(request: Callable[..., Any]) -> Callable[..., Any]:
 
         def send() -> None:
             try:
-                answer.set_result(request(method, url, max_retries, factor, jitter, codes, **options))
+                is_kept = not options.pop("stream", False)
+                response = request(method, url, max_retries, factor, jitter, codes, stream=True, **options)
+                answer.set_result(_read(response) if is_kept else response)
             except BaseException as error:
                 answer.set_exception(error)
 
@@ -173,6 +187,27 @@ def _with_deadline(request: Callable[..., Any]) -> Callable[..., Any]:
             raise Timeout(f"timed out: no whole answer within {seconds:.0f} s") from None
 
     return bounded
+
+
+def _read(response: Any) -> Any:
+    """Read the answer that ``response`` waits for. Raises DualGANError if it is none that MLflow gives."""
+    content = bytearray()
+    for piece in response.iter_content(ANSWER_PIECE_BYTES):
+        content += piece
+        if len(content) > MAX_ANSWER_BYTES:
+            response.close()
+            raise DualGANError(f"{NOT_MLFLOWS} (larger than {MAX_ANSWER_BYTES} bytes)")
+    response._content = bytes(content)
+    if b"error_code" in content and not isinstance(_error_code(content), str | int | None):
+        raise DualGANError(f"{NOT_MLFLOWS} (its error_code is no text)")
+    return response
+
+
+def _error_code(answer: bytearray) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(answer)
+        return found.get("error_code") if isinstance(found, dict) else None
+    return None
 
 
 def _size(data: Any) -> int:

@@ -41,7 +41,7 @@ from components.tracking.runs import (
 )
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import BadInput
-from dualgan.json_files import DamagedFile, read_json
+from dualgan.json_files import DamagedFile, open_regular, read_json
 from dualgan.run_folder import RunFolder, step_of
 
 # Limits of MLflow's REST API, per request.
@@ -319,10 +319,10 @@ def is_abandoned(run_folder: Path) -> bool:
     False if that cannot be told, as of a folder that was copied from another machine.
     """
     try:
-        with RunFolder(run_folder).lock.open(encoding="utf-8", errors="replace") as file:
+        with open_regular(RunFolder(run_folder).lock) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return file.read(MAX_HOLDER).strip().endswith(f" on {platform.node()}")
-    except OSError:
+            return file.read(MAX_HOLDER).decode("utf-8", "replace").strip().endswith(f" on {platform.node()}")
+    except (OSError, DamagedFile):
         return False
 
 

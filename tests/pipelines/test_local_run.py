@@ -1,6 +1,7 @@
 """How a run on this machine ends: with its verdict, whatever becomes of the model, or with its task's own words."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from components.common.processes import Terminated
+from components.common.processes import Stopped, Terminated
 from components.compare.verdict import Verdict
 from dualgan.errors import BadInput, DualGANError
 from dualgan.options import parsed_options
 from dualgan.run_folder import read_json, write_json
 from pipelines import local_run, run_state
-from pipelines.local_run import Stopped, resume, run
+from pipelines.local_run import resume, run
 from pipelines.local_tasks import Tasks
 from pipelines.profile import load_profile
 from pipelines.run_state import RunState
@@ -31,7 +32,7 @@ def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]
     """after(tasks): the result of a run whose tasks leave what the function writes; after(tasks, name) resumes one."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # Nothing was tracked, so there is nothing to end.
-    monkeypatch.setattr(local_run, "_end_tracking", lambda *_: None)
+    monkeypatch.setattr(local_run, "_end_tracking", lambda *_: True)
 
     def after(tasks: Execute, resumed: str | None = None, **parameters: Any) -> Any:
         monkeypatch.setattr(local_run, "_execute", lambda folder, *_: tasks(folder / "tasks"))
@@ -184,11 +185,75 @@ def test_the_next_run_ends_in_mlflow_what_a_killed_one_left_open(
         assert state
         run_state.write_state(folder, state.model_copy(update={"state": "running"}))
     ended: list[Path] = []
-    monkeypatch.setattr(local_run, "_end_tracking", lambda folder, _: ended.append(folder))
+
+    def states() -> list[str]:
+        return [read_json(folder / "run.json")["state"] for folder in (killed, going_on)]
+
+    def unless_away(folder: Path, _: RunState) -> bool:
+        ended.append(folder)
+        return len(ended) > 1
+
+    monkeypatch.setattr(local_run, "_end_tracking", unless_away)
     with run_state.held(going_on):
         after(published)
-    assert ended == [killed]
-    assert [read_json(folder / "run.json")["state"] for folder in (killed, going_on)] == ["interrupted", "running"]
+        assert ended == [killed] and states() == ["running", "running"]
+        after(published)
+    assert ended == [killed, killed] and states() == ["interrupted", "running"]
+
+
+def test_a_training_that_is_synced_ends_the_killed_run_that_it_is_of(
+    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = after(published).folder
+    run_state.write_state(folder, run_state.checked_state(folder).model_copy(update={"state": "running"}))
+    records = folder / "tasks" / "train-cpu-tf2-seed-0" / "records"
+    with run_state.held(folder):
+        local_run.end_abandoned_around(records)
+    assert read_json(folder / "run.json")["state"] == "running"
+    local_run.end_abandoned_around(records)
+    assert read_json(folder / "run.json")["state"] == "interrupted"
+
+
+def test_mlflow_that_is_away_leaves_a_run_to_be_ended_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: Callable[..., Any]
+) -> None:
+    state = run_state.checked_state(after(published).folder).model_copy(update={"tracking_uri": "http://away"})
+    monkeypatch.undo()
+    answers: list[Exception | None] = [ConnectionError("away"), BadInput("options.json: not JSON"), None]
+
+    def end(_: Path) -> None:
+        if answer := answers.pop(0):
+            raise answer
+
+    monkeypatch.setattr("components.tracking.sync.end_interrupted", end)
+    assert [local_run._end_tracking(tmp_path, state) for _ in range(3)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"runner": "podman"}, "runner: "),
+        ({"parameters": {"speed": 1}}, "parameters: 'speed' is none of the pipeline's"),
+        ({"parameters": {"options": "fast"}}, "parameters: 'options' is none of the pipeline's, or of another type"),
+        ({"tracking_uri": "http://mlflow/\x1b[31m"}, "tracking_uri: "),
+    ],
+)
+def test_a_record_of_a_run_that_is_damaged_is_named(
+    after: Callable[..., Any], wrong: dict[str, object], named: str
+) -> None:
+    folder = after(published).folder
+    write_json(folder / "run.json", read_json(folder / "run.json") | wrong)
+    with pytest.raises(BadInput) as caught:
+        after(published, folder.name)
+    assert str(caught.value).startswith(f"{folder}/run.json: no record of a run ({named}")
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "log.txt"])
+def test_a_fifo_in_place_of_a_run_s_file_is_not_waited_for(after: Callable[..., Any], name: str) -> None:
+    folder = after(published).folder
+    os.mkfifo(folder / name)
+    with pytest.raises(BadInput, match=f"{name}: not a regular file"):
+        after(published, folder.name)
 
 
 def command(task: Path, *words: str) -> list[str]:

@@ -10,7 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.common.processes import Terminated, child_process, exit_reason, terminations_raised
+from components.common.processes import (
+    Stopped,
+    Terminated,
+    child_process,
+    exit_reason,
+    terminations_raised,
+    terminations_said,
+)
 
 SECONDS = 20.0
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -59,7 +66,7 @@ TASK = [
     "kfp.dsl.executor_main",
     DEAF,
     "--executor_input",
-    '{"inputs": {}, "outputs": {"outputFile": "/"}}',
+    '{"inputs": {}, "outputs": {"outputFile": "FOLDER/task/executor_output.json"}}',
 ]
 PARENT_OF_TASK = f"""
 import os, sys
@@ -71,14 +78,19 @@ with child_process([sys.executable, *{TASK!r}, "--function_to_execute", "f"], st
 """
 
 
-def test_a_task_is_gone_in_seconds_after_its_run_was_killed_even_if_it_heeds_no_signal() -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT_OF_TASK], stdout=subprocess.PIPE, text=True) as run:
+def test_a_task_is_gone_in_seconds_after_its_run_was_killed_even_if_it_heeds_no_signal(tmp_path: Path) -> None:
+    """It leaves nothing outside of its own folder."""
+    temporary, code = tmp_path / "tmp", PARENT_OF_TASK.replace("FOLDER", str(tmp_path))
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout
         task = int(run.stdout.readline())
         while run.stdout.readline().strip() != "deaf":
             assert run.poll() is None and psutil.Process(task).status() != psutil.STATUS_ZOMBIE
         run.kill()
     assert is_gone(task, 5.0)
+    assert not list(temporary.iterdir())
 
 
 def test_what_a_child_leaves_running_in_its_session_ends_with_it() -> None:
@@ -155,3 +167,9 @@ def test_a_task_leaves_its_error_beside_its_outputs_and_nothing_in_the_folder_fo
     assert answer.returncode == 1 and answer.stderr.rstrip().endswith("unknown")
     assert (outputs.parent / "error.json").read_text() == '{"message": "dataset x: unknown", "exit_code": 2}'
     assert not list(temporary.iterdir())
+
+
+def test_a_signal_is_said_wherever_the_program_is() -> None:
+    with pytest.raises(Stopped, match=r"^stopped by SIGTERM$") as caught, terminations_said(signal.SIGTERM):
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.exit_code == 143

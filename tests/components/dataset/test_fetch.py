@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -211,6 +212,18 @@ def test_an_unknown_name_brings_the_nearest_known_ones(tmp_path: Path, name: str
         fetch(name, tmp_path / "data")
     assert hint in str(error.value)
     assert everything_below(tmp_path) == set()
+
+
+def test_a_path_may_be_of_any_bytes_but_a_nul(dataset: Path, tmp_path: Path) -> None:
+    source = tmp_path / os.fsdecode(b"faces-\xff")
+    dataset.rename(source)
+    left = tmp_path / ".data.fetch" / "source"
+    left.parent.mkdir()
+    left.write_bytes(b"\xfe")
+    fetch(str(source), tmp_path / "data")
+    assert check(tmp_path / "data").counts
+    with pytest.raises(BadInput, match="NUL"):
+        fetch("faces\0", tmp_path / "more")
 
 
 def test_a_disk_that_refuses_is_one_line_of_failed_work(dataset: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,10 @@ def test_a_file_of_checksums_that_is_none_is_named(faulty: FaultyServer, tmp_pat
     lock = tmp_path / "datasets.lock"
     lock.write_text("<<<<<<< HEAD")
     with pytest.raises(BadInput, match=r"datasets\.lock: not a file of checksums"):
+        fetch(faulty.url, tmp_path / "data", FetchOptions(lock=lock))
+    lock.unlink()
+    os.mkfifo(lock)
+    with pytest.raises(BadInput, match=r"datasets\.lock: not a regular file"):
         fetch(faulty.url, tmp_path / "data", FetchOptions(lock=lock))
 
 

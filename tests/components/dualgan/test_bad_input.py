@@ -19,6 +19,8 @@ TRAINER = Trainer(python_of("tf2"), trainer_environment({}), in_process=True)
     [
         (("--image_size", "48"), "--image_size 48: must be a power of two from 32"),
         (("--image_size", "16"), "--image_size 16: must be a power of two from 32"),
+        (("--image_size", str(2**40)), f"--image_size {2**40}: must be a power of two from 32 to 8192"),
+        (("--gcn", str(2**40)), f"--gcn {2**40}: must be in [1, 4096]"),
         (("--dropout_rate", "1"), "--dropout_rate 1.0: must be in [0, 1)"),
         (("--lr", "0"), "--lr 0.0: must be a positive number"),
         (("--batch_size", "99"), "--batch_size 99: more than the dataset has (6 images of A, 7 of B)"),

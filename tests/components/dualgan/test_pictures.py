@@ -44,6 +44,12 @@ def tiff(values: "np.ndarray[Any, Any]", sample_format: int = 1, photometric: in
     return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + struct.pack("<H", len(tags)) + entries + b"\0" * 4
 
 
+def run_length_bmp(side: int) -> bytes:
+    """A BMP that says of its one pixel that it is followed by all others."""
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, 4, 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1082, 0, 0, 1078) + header + bytes(1024) + b"\1\0\0\1"
+
+
 def opened(content: bytes) -> Any:
     check_picture(io.BytesIO(content))
     picture = open_picture(io.BytesIO(content))
@@ -186,8 +192,9 @@ def test_a_jpeg_of_scans_without_end_is_refused_before_it_is_decoded() -> None:
         (lambda path: path.write_bytes(encoded(NOISE, "EPS")), "none of JPEG, PNG, BMP, WebP, TIFF"),
         (lambda path: path.write_bytes(encoded(NOISE, "GIF")), "none of JPEG, PNG, BMP, WebP, TIFF"),
         (lambda path: path.write_bytes(encoded(Image.new("1", (9_500, 9_500)), "PNG")), f"more than {MAX_PIXELS}"),
+        (lambda path: path.write_bytes(run_length_bmp(9_000)), "run-length compression"),
     ],
-    ids=["folder", "fifo", "missing", "empty", "eps", "gif", "bomb"],
+    ids=["folder", "fifo", "missing", "empty", "eps", "gif", "bomb", "runs"],
 )
 def test_what_is_no_picture_is_refused(make: Callable[[Path], object], why: str, tmp_path: Path) -> None:
     make(tmp_path / "0.png")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dualgan.errors import BadInput
 from dualgan.run_folder import RunFolder, read_json, read_samples, write_json
-from dualgan.sampling import sample
+from dualgan.sampling import export, sample
 from dualgan.tensorflow_v1 import tf
 from dualgan.translate import exported_generator, generator_of_run, translate
 from tests.components.dualgan.trainer import SMALL, Trainer
@@ -70,6 +70,14 @@ def test_an_exported_graph_draws_the_trainer_s_own_samples(trained: Path, traine
 
     again = trainer("export", "--run_dir", str(run), "--output", str(exported))
     assert again.returncode == 2 and "not empty" in again.stderr
+
+
+@pytest.mark.parametrize("kind", ["index", "data-00000-of-00001"])
+def test_a_checkpoint_without_content_is_called_damaged(trained: Path, tmp_path: Path, kind: str) -> None:
+    run = RunFolder(shutil.copytree(trained / "run", tmp_path / "run"))
+    (run.checkpoints / "step-000003" / f"model.{kind}").write_bytes(b"")
+    with pytest.raises(BadInput, match="step-000003: a damaged checkpoint"):
+        export(run.path, tmp_path / "exported")
 
 
 @pytest.mark.parametrize(("longer", "shorter"), [("A", "B"), ("B", "A")])

@@ -3,6 +3,7 @@ does not is named."""
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,11 @@ def claiming_a_huge_shape(trace: Path, target: Path) -> Path:
     return overwritten_header(trace, target, "pair/A.npy", (10**9, 32, 32, 3))
 
 
+def as_a_fifo(_: Path, target: Path) -> Path:
+    os.mkfifo(target)
+    return target
+
+
 def without_a_weight(arrays: dict[str, Any], _: dict[str, Any]) -> None:
     del arrays["state/1/A_g_e1_conv/w"]
 
@@ -134,7 +140,7 @@ def with_scalars(arrays: dict[str, Any], _: dict[str, Any]) -> None:
 
 
 def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
-    meta["options"]["gcn"] = 10**9
+    meta["options"]["gcn"] = 4096
 
 
 @pytest.mark.parametrize(
@@ -162,9 +168,11 @@ def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
                 ({"pairs": ["../../escaped", "b"]}, "'../../escaped' is no name of an image"),
                 ({"origin": []}, "a damaged trace"),
                 ({"options": [1]}, "a damaged trace"),
+                ({"options": {"gcn": 10**9}}, "--gcn 1000000000: must be in [1, 4096]"),
                 ({"options": {"image_size": "large"}}, "image_size: 'large' is not of type int"),
             )
         ),
+        (as_a_fifo, "not a regular file"),
         (lambda trace, target: target, "no such file"),
     ],
 )

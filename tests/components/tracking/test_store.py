@@ -1,3 +1,4 @@
+import contextlib
 import http.server
 import multiprocessing
 import os
@@ -20,9 +21,10 @@ from components.common.address import Address
 from components.tracking import store as tracking_store
 from components.tracking.placement import Placement
 from components.tracking.reasons import explain
+from components.tracking.runs import find_experiment
 from components.tracking.store import connect, hand_over_login, local_store, resolve_tracking_uri, store_uri
 from components.tracking.sync import RunFolderSync
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, legs
 
@@ -168,10 +170,31 @@ def test_a_set_up_that_is_killed_at_any_moment_leaves_a_store_that_can_be_set_up
         assert connect(uri).search_experiments()
 
 
+STRANGE = {
+    "empty": (200, b"{}"),
+    "list": (400, b'{"error_code": ["FOO"], "message": "x"}'),
+    "escape": (400, b'{"error_code": "FOO\\u001b", "message": "400"}'),
+}
+
+
 class _Late(http.server.BaseHTTPRequestHandler):
-    """Answers with a status that asks to come back tomorrow, or with a byte at a time."""
+    """Answers with a status that asks to come back tomorrow, with a byte at a time, or as no MLflow does."""
 
     def do_GET(self) -> None:
+        if strange := STRANGE.get(self.path.split("/")[1]):
+            status, body = strange
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        if "endless" in self.path:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+            return
         if "trickle" in self.path:
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -211,6 +234,8 @@ def late() -> Iterator[str]:
         ("429", "error code 429: come back tomorrow"),
         ("503", "error code 503: come back tomorrow"),
         ("trickle", "no answer (no whole answer within 3 s)"),
+        ("endless", "an answer that is not MLflow's (larger than 1048576 bytes); correct the tracking URI"),
+        ("list", "an answer that is not MLflow's (its error_code is no text); correct the tracking URI"),
     ],
 )
 def test_no_server_is_waited_for_longer_than_is_said(
@@ -219,9 +244,31 @@ def test_no_server_is_waited_for_longer_than_is_said(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setattr(tracking_store, "PAUSES_SECONDS", 1.0)
+    monkeypatch.setattr(tracking_store, "MAX_ANSWER_BYTES", 1 << 20)
     began = time.monotonic()
     with pytest.raises(Exception) as caught:
         connect(f"{late}/{path}").search_experiments()
     assert time.monotonic() - began < 8
     line = explain(caught.value, late)
     assert line.startswith(f"{late}: {said}") and "\n" not in line
+
+
+def test_an_answer_that_is_json_and_no_experiment_is_not_mlflow_s(late: str) -> None:
+    with pytest.raises(DualGANError, match=f"^{late}/empty: an answer that is not MLflow's"):
+        find_experiment(connect(f"{late}/empty"), "faces")
+
+
+def test_what_a_server_says_reaches_no_terminal_as_it_is(late: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Exception, match="400"):
+        connect(f"{late}/escape").search_experiments()
+    assert any("FOO\\x1b" in line for line in caplog.messages) and "\x1b" not in caplog.text
+
+
+def test_a_database_that_refuses_connections_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    uri = "postgresql+psycopg2://user:secret@127.0.0.1:1/db"
+    began = time.monotonic()
+    with pytest.raises(Exception, match="refused") as caught:
+        connect(uri).search_experiments()
+    assert time.monotonic() - began < 10
+    line = explain(caught.value, uri)
+    assert "no answer (Connection refused)" in line and "secret" not in line + caplog.text

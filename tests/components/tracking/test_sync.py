@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,9 @@ def test_a_training_whose_trainer_is_gone_is_killed_by_the_next_sync(
     statuses.append(only_leg(client, "gone").info.status)
     assert statuses == ["RUNNING", "KILLED"]
     (folder / ".lock").write_text("process 1 on another-machine\n")
+    assert not is_abandoned(folder)
+    (folder / ".lock").unlink()
+    os.mkfifo(folder / ".lock")
     assert not is_abandoned(folder)
 
 
