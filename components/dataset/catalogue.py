@@ -1,6 +1,7 @@
 """Published datasets by name: those of DualGAN's authors, and the paired ones of pix2pix that they took some from."""
 
 import difflib
+import unicodedata
 from typing import NamedTuple
 
 ORIGINAL_SERVER = "http://www.cs.mun.ca/~yz7241/dualgan/dataset/{name}.zip"
@@ -54,6 +55,11 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         _pix2pix("maps"),
     )
 }
+
+
+def is_taken(name: str) -> bool:
+    """Return whether ``name``, as people read it, is a dataset's of the catalogue, or that of the drawn ones."""
+    return unicodedata.normalize("NFKC", name).casefold().strip() in (*CATALOGUE, "synthetic")
 
 
 def nearest_names(name: str) -> list[str]:

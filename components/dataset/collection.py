@@ -11,7 +11,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 from components.common.console import Progress
 from components.common.errors import TransferBroken
 from components.dataset.archive import CHUNK, members
-from components.dataset.catalogue import CATALOGUE
+from components.dataset.catalogue import is_taken
 from components.dataset.layout import Layout, find_layout
 from components.dataset.lock import Expectation, require
 from components.dataset.options import FetchOptions
@@ -93,7 +93,7 @@ def name_of(manifest: Manifest | None, wanted: NotDrawn) -> str:
         return wanted.name
     if not manifest.name or manifest.name != plain_name(manifest.name):
         reason = "which is not a name of letters, digits, spaces and .,+@()=-_"
-    elif manifest.name in CATALOGUE:
+    elif is_taken(manifest.name):
         reason = "which is a dataset of the catalogue"
     else:
         return manifest.name

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from components.common.address import Address, without_logins
-from dualgan.errors import DualGANError
+from components.common.address import Address
+from dualgan.errors import DualGANError, without_logins
 
 CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(timed out)|(certificate verify failed)")
 # Which call it was differs from attempt to attempt; what the server said does not.
