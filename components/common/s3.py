@@ -153,8 +153,9 @@ def _object(key: str, size: int, etag: str) -> S3Object:
 
 def _asked(s3: "S3Client", bucket: str, ask: Callable[[], Answer]) -> Answer:
     """Return what ``ask`` returns, in the time that two tries of a request have without a byte."""
+    config: Any = s3.meta.config
     try:
-        return within(2 * s3.meta.config.read_timeout, lambda: understood(bucket, ask))
+        return within(2 * config.read_timeout, lambda: understood(bucket, ask))
     except TimeoutError as error:
         raise TransferBroken(f"s3://{bucket}: {error}") from None
 

@@ -15,6 +15,9 @@ PIX2PIX_MIRRORS = (
     "https://people.eecs.berkeley.edu/~tinghuiz/projects/pix2pix/datasets/{name}.tar.gz",
 )
 
+# What is drawn here is called so.
+SYNTHETIC = "synthetic"
+
 
 class CatalogueEntry(NamedTuple):
     """A published dataset, at any of ``urls``, tried in order; ``advice`` is for when none has it.
@@ -59,9 +62,9 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 
 def is_taken(name: str) -> bool:
     """Return whether ``name``, as people read it, is a dataset's of the catalogue, or that of the drawn ones."""
-    return unicodedata.normalize("NFKC", name).casefold().strip() in (*CATALOGUE, "synthetic")
+    return unicodedata.normalize("NFKC", name).casefold().strip() in (*CATALOGUE, SYNTHETIC)
 
 
 def nearest_names(name: str) -> list[str]:
     """Return the known names most like ``name``; [] if none is."""
-    return difflib.get_close_matches(name.lower(), [*CATALOGUE, "synthetic"], n=3, cutoff=0.5)
+    return difflib.get_close_matches(name.lower(), [*CATALOGUE, SYNTHETIC], n=3, cutoff=0.5)

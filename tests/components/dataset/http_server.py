@@ -1,5 +1,6 @@
 """An HTTP server on loopback that fails as servers and networks do."""
 
+import base64
 import contextlib
 import http.server
 import ssl
@@ -34,10 +35,11 @@ class Answer:
 
 @dataclass
 class Requests:
-    """What was asked for: the first byte of each request, and how much of a body was sent in all."""
+    """What was asked for: the first byte of each request, how much of a body was sent in all, and USER:PASSWORD."""
 
     starts: list[int] = field(default_factory=list)
     sent: int = 0
+    logins: list[str] = field(default_factory=list)
 
 
 class FaultyServer:
@@ -85,6 +87,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         content = self.faulty.content if answer.content is None else answer.content
         start = self._start(answer, len(content))
         self.faulty.requests.starts.append(start)
+        if login := self.headers.get("Authorization", "").removeprefix("Basic "):
+            self.faulty.requests.logins.append(base64.b64decode(login).decode())
         if answer.status != 200:
             content, start = answer.content or b"", 0
         past_end = start > len(content)
