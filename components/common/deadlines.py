@@ -6,6 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+# Of the threads that wait for an answer.
+NAME = "within"
+
 Answer = TypeVar("Answer")
 
 
@@ -27,7 +30,7 @@ def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], obje
         except BaseException as error:
             answer.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work, name=NAME, daemon=True).start()
     try:
         return answer.result(seconds)
     except TimeoutError:

@@ -1,14 +1,11 @@
-import contextlib
 import datetime
 import hashlib
 import ipaddress
 import json
 import socket
-import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.common.deadlines import NAME
 from components.common.errors import TransferBroken
 from components.dataset.catalogue import CATALOGUE, CatalogueEntry
 from components.dataset.fetch import fetch
@@ -24,7 +22,7 @@ from components.dataset.options import FetchOptions, Limits, TransferOptions
 from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
-from tests.components.dataset.http_server import Answer, FaultyServer
+from tests.components.dataset.http_server import Answer, FaultyServer, raw_server
 from tests.components.dataset.made import tarred
 
 OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
@@ -332,29 +330,6 @@ def test_a_login_may_come_from_the_environment(
     assert list(json.loads((tmp_path / "datasets.lock").read_text())) == [faulty.url]
 
 
-@contextlib.contextmanager
-def raw_server(start: bytes, again: bytes, pause: float) -> Iterator[str]:
-    """The address of a server that answers with ``start``, and then with ``again`` for ever."""
-    ended = threading.Event()
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with contextlib.suppress(OSError):
-                self.request.recv(1 << 16)
-                self.request.sendall(start)
-                while again and not ended.wait(pause):
-                    self.request.sendall(again)
-
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/a.zip"
-    finally:
-        ended.set()
-        server.shutdown()
-        server.server_close()
-
-
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -364,16 +339,15 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ids=["trailers", "size"],
 )
 def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, start: bytes, again: bytes) -> None:
-    before = threading.active_count()
     with raw_server(start, again, 0.05) as url:
         began = time.monotonic()
         with pytest.raises(TransferBroken, match=r"no whole answer came within 0\.5 seconds"):
             fetch(url, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0, idle_timeout=0.5)))
         assert time.monotonic() - began < 5
         # The reader ends with the connection.
-        while threading.active_count() > before + 1 and time.monotonic() - began < 5:
+        while (waiting := [one for one in threading.enumerate() if one.name == NAME]) and time.monotonic() - began < 5:
             time.sleep(0.05)
-        assert threading.active_count() <= before + 1
+        assert not waiting
 
 
 @pytest.mark.parametrize(
