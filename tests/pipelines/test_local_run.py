@@ -110,6 +110,16 @@ def test_bad_input_leaves_nothing_but_what_was_trained_before(
     assert trained or not list(tmp_path.glob("*"))
 
 
+@pytest.mark.parametrize("source", ["http://me:secret@127.0.0.1:9/ok.zip", "http://127.0.0.1:9/ok.zip?token=secret"])
+def test_a_dataset_with_a_secret_in_its_address_is_refused_before_anything_is_written(
+    tmp_path: Path, source: str
+) -> None:
+    with pytest.raises(BadInput, match="DUALGAN_DATASET_LOGIN=USER:PASSWORD") as error:
+        run(load_profile("local"), {"dataset": source}, tmp_path)
+    assert "secret@" not in str(error.value) and "=secret" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_runs_of_the_same_second_have_folders_of_their_own(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
