@@ -11,7 +11,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from docker.types import DeviceRequest, Mount
 from kfp import local
 
-from components.dataset.sources import LocalArchive, LocalFolder, Synthetic, parse_source
+from components.dataset.sources import LOGIN_VARIABLE, LocalArchive, LocalFolder, Synthetic, parse_source
 from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri, store_uri
 from dualgan.errors import BadInput, DualGANError
 from dualgan.options import is_path
@@ -25,7 +25,7 @@ IMAGE_USER = (1000, 1000)
 # The trainer's option that names files of this machine.
 CHECKPOINT = "init_from"
 # What a user's environment says of servers and their passwords.
-PASSED_ON = ("AWS_", "MLFLOW_")
+PASSED_ON = ("AWS_", "MLFLOW_", LOGIN_VARIABLE)
 NPU_DEVICES = ("davinci_manager", "devmm_svm", "hisi_hdc", "davinci[0-9]*")
 NPU_FILES = ("/usr/local/Ascend/driver", "/usr/local/dcmi", "/usr/local/bin/npu-smi", "/etc/ascend_install.info")
 

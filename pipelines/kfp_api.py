@@ -4,11 +4,12 @@ Addresses and credentials come from where KFP's own command line takes them: KFP
 KFP_NAMESPACE, KFP_EXISTING_TOKEN, and KF_PIPELINES_SA_TOKEN_PATH for a pod's token, which is read anew for each call.
 """
 
+import functools
 import json
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import kfp_server_api
 import urllib3
 
 from components.common.address import Address
+from components.common.deadlines import within
 from dualgan.errors import BadInput, DualGANError
 
 ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
@@ -33,6 +35,9 @@ EQUALS, IN_ORDER = 1, "created_at desc"
 MAX_DELAY = 30.0
 # What is kept of a task's log: its end, of a training of days as well.
 LOG_BYTES = 1 << 20
+# Of an answer, and of a log, which is read from its beginning; a log may take longer than what KFP itself says.
+MAX_ANSWER, CHUNK = 64 << 20, 1 << 16
+LOG_PATIENCE = 4
 
 
 class AlreadyThere(DualGANError):
@@ -48,7 +53,34 @@ class NotKfp(BadInput):
 
 
 class _JsonClient(kfp_server_api.ApiClient):  # type: ignore[misc]
-    """KFP's client, which by itself makes an empty object of whatever is no JSON: a run without an id, say."""
+    """KFP's client, which by itself makes an empty object of whatever is no JSON, and reads what never ends."""
+
+    def __init__(self, configuration: Any) -> None:
+        super().__init__(configuration)
+        self._opened: Any = None
+        self._request = self.rest_client.pool_manager.request
+        self.rest_client.pool_manager.request = self._bounded_request
+
+    def _bounded_request(self, method: str, url: str, preload_content: bool = True, **asked: Any) -> Any:
+        self._opened = answer = self._request(method, url, preload_content=False, **asked)
+        if preload_content or not 200 <= answer.status < 300:
+            answer._body = b"".join(self.pieces(answer))
+        return answer
+
+    def pieces(self, answer: Any) -> Iterator[bytes]:
+        """Yield what an answer holds. Raises NotKfp if that is more than MAX_ANSWER."""
+        size = 0
+        for piece in answer.stream(CHUNK):
+            size += len(piece)
+            if size > MAX_ANSWER:
+                answer.close()
+                raise NotKfp(f"{self.configuration.host}: that is not KFP's API, it answers with over 64 MiB")
+            yield piece
+
+    def cut_off(self) -> None:
+        """End the newest request, whose answer never ends."""
+        if self._opened is not None:
+            self._opened.shutdown()
 
     def deserialize(self, response: Any, response_type: Any) -> Any:
         try:
@@ -202,11 +234,14 @@ class KfpApi:
             if answer.headers.get("content-type", "").startswith("text/html"):
                 raise NotKfp(f"{self.at.label}: logs are at KFP's API server, ml-pipeline:8888, not behind its pages")
             end = b""
-            for chunk in answer.stream(LOG_BYTES):
-                end = (end + chunk)[-LOG_BYTES:]
+            for piece in self._client.pieces(answer):
+                end += piece
+                if len(end) > 2 * LOG_BYTES:
+                    end = end[-LOG_BYTES:]
+            end = end[-LOG_BYTES:]
             return end.decode("utf-8", "replace")
 
-        return str(self._call(read))
+        return str(self._call(read, patience=LOG_PATIENCE))
 
     def task_log_address(self, run_id: str, node_id: str) -> str:
         """The address at which ``task_log`` reads, for a person to go on there."""
@@ -256,15 +291,21 @@ class KfpApi:
             raise NotKfp(f"{self.at.label}: that is not KFP's API, its answer has no {name}; is the address right?")
         return str(found)
 
-    def _call(self, function: Callable[..., Any], *arguments: Any, again: Any = None, **named: Any) -> Any:
-        """What the server answers. ``again`` looks, after a try that was lost, for what it made all the same."""
+    def _call(
+        self, function: Callable[..., Any], *arguments: Any, again: Any = None, patience: int = 1, **named: Any
+    ) -> Any:
+        """What the server answers, within ``patience`` times the timeout for each try.
+
+        ``again`` looks, after a try that was lost, for what it made all the same.
+        """
+        ask = functools.partial(function, *arguments, **named)
         if again is None:
-            named["_request_timeout"] = self.at.timeout
+            ask.keywords["_request_timeout"] = self.at.timeout
         for attempt in range(self.at.retries + 1):
             self._authorize()
             try:
                 done = again() if again is not None and attempt else None
-                return done if done is not None else function(*arguments, **named)
+                return done if done is not None else within(patience * self.at.timeout, ask, self._client.cut_off)
             except kfp_server_api.ApiException as error:
                 if error.status not in PASSING:
                     raise self._refused(error) from None

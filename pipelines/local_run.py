@@ -15,7 +15,7 @@ from typing import Any
 from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
 from components.common.processes import Stopped, Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
-from components.dataset.sources import parse_source
+from components.dataset.sources import parse_source, require_no_secret
 from components.preflight.preflight import Requirements, find_faults, require_none
 from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri
 from components.train.leg import checked_options
@@ -45,7 +45,8 @@ class LocalRun:
 
 
 def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
-    """Raise BadInput for what would stop a task later: an unknown dataset or a wrong training option."""
+    """Raise BadInput for what would stop a task later: an unknown dataset, one with a login, a wrong option."""
+    require_no_secret(dataset)
     parse_source(dataset)
     checked_options(options)
 

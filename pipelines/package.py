@@ -63,7 +63,7 @@ class Package:
             if not fits:
                 raise BadInput(f"parameter {name}: {value!r} is not of type {kind}")
             address = Address(value) if isinstance(value, str) else Address("")
-            if address.scheme and address.password:
+            if address.has_secret:
                 raise BadInput(f"parameter {name}: {address}: without its login, which KFP would show; use the secrets")
         return dict(parameters)
 

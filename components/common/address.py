@@ -4,16 +4,14 @@ import re
 from typing import Union
 from urllib.parse import unquote
 
+from dualgan.errors import SECRET_NAME, without_logins
+
 HIDDEN = "***"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 _PARTS = re.compile(rf"(?P<scheme>{_SCHEME}://)?(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\s]*)(:\d*)?")
-# Logins that stand behind the "?": of databases, and of objects that were signed for a while.
-_SECRET_PARAMETER = re.compile(
-    r"([?&;](?:[^=&;#]*(?:pass|secret|token|signature|credential|api[_-]?key|accesskey)[^=&;#]*|sig|pwd|key)=)[^&;#]*",
-    re.IGNORECASE,
-)
-_IN_TEXT = re.compile(rf"(?<![A-Za-z0-9+.-]){_SCHEME}://[^\s'\"<>`]+")
+_PARAMETER_VALUE = re.compile(rf"([?&;]{SECRET_NAME}=)[^&;#]*", re.IGNORECASE)
+_PARAMETER = re.compile(rf"{SECRET_NAME}=.*", re.IGNORECASE | re.DOTALL)
 
 
 class Address:
@@ -79,7 +77,7 @@ class Address:
         return Address(f"{self._scheme}{self._host}{self._rest}")
 
     def __str__(self) -> str:
-        return _SECRET_PARAMETER.sub(rf"\g<1>{HIDDEN}", f"{self._scheme}{self._host}{self._rest}")
+        return without_logins(_PARAMETER_VALUE.sub(rf"\g<1>{HIDDEN}", f"{self._scheme}{self._host}{self._rest}"))
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"
@@ -94,6 +92,6 @@ class Address:
         return hash(self.reveal())
 
 
-def without_logins(text: str) -> str:
-    """Return ``text``, such as a library's message, with every address in it in its text form."""
-    return _IN_TEXT.sub(lambda found: str(Address(found[0])), text)
+def without_secrets(query: str) -> str:
+    """Return the query of an address without its secret parameters."""
+    return "&".join(part for part in re.split("[&;]", query) if not _PARAMETER.fullmatch(part))

@@ -9,12 +9,14 @@ boto3 takes a second to import, so only what talks to a server imports it.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from components.common.deadlines import within
 from components.common.errors import TransferBroken
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import OF_CONTENT, BadInput, DualGANError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -26,6 +28,10 @@ CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 NOT_FOUND = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 NOT_ALLOWED = ("401", "403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch")
 CHANGED = ("PreconditionFailed", "412")
+# A page holds up to 1000 objects.
+MAX_PAGES, MAX_OBJECTS = 20_000, 10_000_000
+
+Answer = TypeVar("Answer")
 
 # It warns of every broken connection that it repeats.
 logging.getLogger("botocore").setLevel(logging.ERROR)
@@ -89,33 +95,91 @@ def client(retries: int = 4, idle_timeout: float = 120.0, connections: int = 10)
 
 
 def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object]:
-    """Yield the objects whose keys begin with ``prefix``, in the order of their keys."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", ()):
-            yield S3Object(entry["Key"], entry["Size"], entry["ETag"])
+    """Yield the objects whose keys begin with ``prefix``, in the order that S3 lists them in, each once.
+
+    Raises DualGANError for a list that repeats itself or has no end: not every S3 sorts keys as AWS does, so that
+    their order tells nothing.
+    """
+    seen: set[str] = set()
+    further: dict[str, Any] = {}
+    for _ in range(MAX_PAGES):
+        page, entries = _asked(s3, bucket, partial(_page, s3, bucket, prefix, further))
+        for entry in entries:
+            if entry.key in seen or not entry.key.startswith(prefix):
+                raise _not_s3(bucket, "its list repeats itself, or has keys that were not asked for")
+            seen.add(entry.key)
+            yield entry
+        if not page.get("IsTruncated"):
+            return
+        if len(seen) > MAX_OBJECTS:
+            break
+        if not page.get("NextContinuationToken"):
+            raise _not_s3(bucket, "its list breaks off")
+        further = {"ContinuationToken": page["NextContinuationToken"]}
+    raise _not_s3(bucket, f"its list has more than {MAX_OBJECTS} objects or {MAX_PAGES} pages")
+
+
+def _page(s3: "S3Client", bucket: str, prefix: str, further: dict[str, Any]) -> tuple[Any, list[S3Object]]:
+    page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **further)
+    return page, [_object(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ())]
 
 
 def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
     """Return the object of this key, None if there is none."""
     from botocore.exceptions import ClientError
 
-    try:
+    def ask() -> S3Object:
         found = s3.head_object(Bucket=bucket, Key=key)
+        return _object(key, found["ContentLength"], found["ETag"])
+
+    try:
+        return _asked(s3, bucket, ask)
     except ClientError as error:
         if code_of(error) in NOT_FOUND:
             return None
         raise
-    return S3Object(key, found["ContentLength"], found["ETag"])
 
 
 def read_object(s3: "S3Client", bucket: str, key: str, limit: int) -> bytes:
     """Return the first ``limit`` bytes of an object."""
-    return s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit)
+    return _asked(s3, bucket, lambda: s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit))
+
+
+def _object(key: str, size: int, etag: str) -> S3Object:
+    if size < 0:
+        raise ValueError(f"size {size}")
+    return S3Object(key, size, etag)
+
+
+def _asked(s3: "S3Client", bucket: str, ask: Callable[[], Answer]) -> Answer:
+    """Return what ``ask`` returns, in the time that two tries of a request have without a byte."""
+    config: Any = s3.meta.config
+    try:
+        return within(2 * config.read_timeout, lambda: understood(bucket, ask))
+    except TimeoutError as error:
+        raise TransferBroken(f"s3://{bucket}: {error}") from None
+
+
+def understood(bucket: str, ask: Callable[[], Answer]) -> Answer:
+    """Return what ``ask`` returns. Raises DualGANError for an answer that boto3 cannot make sense of."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        return ask()
+    except BotoCoreError:
+        raise
+    except (*OF_CONTENT, ResponseParserError) as error:
+        raise _not_s3(bucket, str(error)[:100]) from None
+
+
+def _not_s3(bucket: str, reason: str) -> DualGANError:
+    return DualGANError(f"s3://{bucket}: that is not S3's answer ({reason}); check AWS_ENDPOINT_URL")
 
 
 def code_of(error: "ClientError") -> str:
-    """Return the code of a refusal, such as "NoSuchKey"."""
-    return error.response["Error"]["Code"]
+    """Return the code of a refusal, such as "NoSuchKey"; "" if it has none."""
+    return str(error.response.get("Error", {}).get("Code") or "")
 
 
 def is_transient(error: Exception) -> bool:
@@ -160,7 +224,9 @@ def failures(label: str, bucket: str) -> Iterator[None]:
 
 
 def _refused(error: "ClientError", label: str, bucket: str) -> DualGANError:
-    code, message = code_of(error), error.response["Error"].get("Message", "")
+    code, message = code_of(error), error.response.get("Error", {}).get("Message", "")
+    if not code:
+        return _not_s3(bucket, "a refusal without a code")
     if code == "NoSuchBucket":
         return BadInput(f"{label}: there is no bucket {bucket}")
     if code in NOT_ALLOWED:

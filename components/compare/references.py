@@ -144,6 +144,8 @@ def load_reference(text: str) -> Recorded:
     """
     if text.startswith(MLFLOW):
         return _from_mlflow(text.removeprefix(MLFLOW))
+    if "://" in text:
+        raise BadInput(f"reference {text}: neither a file nor {MLFLOW}RUN; download it first")
     path = FOLDER / f"{text}.json" if text in known_references() else Path(text)
     try:
         return read_record(path, Recorded, f"reference {path}")

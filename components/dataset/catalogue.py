@@ -1,6 +1,7 @@
 """Published datasets by name: those of DualGAN's authors, and the paired ones of pix2pix that they took some from."""
 
 import difflib
+import unicodedata
 from typing import NamedTuple
 
 ORIGINAL_SERVER = "http://www.cs.mun.ca/~yz7241/dualgan/dataset/{name}.zip"
@@ -13,6 +14,9 @@ PIX2PIX_MIRRORS = (
     "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz",
     "https://people.eecs.berkeley.edu/~tinghuiz/projects/pix2pix/datasets/{name}.tar.gz",
 )
+
+# What is drawn here is called so.
+SYNTHETIC = "synthetic"
 
 
 class CatalogueEntry(NamedTuple):
@@ -56,6 +60,11 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 }
 
 
+def is_taken(name: str) -> bool:
+    """Return whether ``name``, as people read it, is a dataset's of the catalogue, or that of the drawn ones."""
+    return unicodedata.normalize("NFKC", name).casefold().strip() in (*CATALOGUE, SYNTHETIC)
+
+
 def nearest_names(name: str) -> list[str]:
     """Return the known names most like ``name``; [] if none is."""
-    return difflib.get_close_matches(name.lower(), [*CATALOGUE, "synthetic"], n=3, cutoff=0.5)
+    return difflib.get_close_matches(name.lower(), [*CATALOGUE, SYNTHETIC], n=3, cutoff=0.5)

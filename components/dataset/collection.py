@@ -11,7 +11,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 from components.common.console import Progress
 from components.common.errors import TransferBroken
 from components.dataset.archive import CHUNK, members
-from components.dataset.catalogue import CATALOGUE
+from components.dataset.catalogue import SYNTHETIC, is_taken
 from components.dataset.layout import Layout, find_layout
 from components.dataset.lock import Expectation, require
 from components.dataset.options import FetchOptions
@@ -87,14 +87,18 @@ def read_manifest(content: bytes) -> Manifest | None:
         return None
 
 
-def name_of(manifest: Manifest | None, wanted: NotDrawn) -> str:
-    """Return the name of a dataset: what its manifest says, unless that is no name or belongs to another dataset."""
+def name_of(collected: Collected, wanted: NotDrawn) -> str:
+    """Return the name of a dataset: what its manifest says, unless that is no name or belongs to another dataset.
+
+    A folder, such as a mirror, may say that it was drawn; an archive may come from anybody.
+    """
+    manifest = collected.manifest
     if manifest is None or manifest.name == wanted.name:
         return wanted.name
     if manifest.name != plain_name(manifest.name):
         reason = "which is not a name of letters, numbers, spaces and .,+@()=-_"
-    elif manifest.name in CATALOGUE:
-        reason = "which is a dataset of the catalogue"
+    elif is_taken(manifest.name) and (collected.sha256 or manifest.name != SYNTHETIC):
+        reason = "which is another dataset's"
     else:
         return manifest.name
     said = "%s: its dataset.json names it %.60r, %s; it is called %s"

@@ -10,7 +10,6 @@ from pathlib import Path
 import requests
 import urllib3
 
-from components.common.address import without_logins
 from components.dataset.options import TransferOptions
 from components.dataset.transfer import (
     ContentChanged,
@@ -19,8 +18,8 @@ from components.dataset.transfer import (
     Response,
     TransientError,
     chunks_of,
+    in_time,
     resume,
-    within,
 )
 from dualgan.errors import BadInput, DualGANError
 
@@ -57,8 +56,8 @@ def download(url: str, folder: Path, options: TransferOptions, max_size: int, la
         def ask() -> requests.Response:
             return requests.get(url, stream=True, timeout=timeouts, headers=headers, hooks=hooks)
 
-        with _failures(label, seconds), within(options.idle_timeout, ask) as response:
-            yield _checked(response, offset, label)
+        with _failures(label, seconds), in_time(options.idle_timeout, ask) as response:
+            yield _checked(response, offset, options.idle_timeout, label)
 
     log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
     return partial.file, resume(partial, open_range, options, MaxSize(max_size), label)
@@ -70,20 +69,21 @@ def _skip_body_of_redirect(response: requests.Response, **_: object) -> None:
         response._content = b""
 
 
-def _checked(response: requests.Response, offset: int, label: str) -> Response:
+def _checked(response: requests.Response, offset: int, idle_timeout: float, label: str) -> Response:
+    chunks = chunks_of(response.raw, idle_timeout)
     validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
     if response.status_code == 206:
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != offset:
             raise TransientError("the server answers with another part than the one asked for")
-        return Response(offset, int(found[2]) if found[2] != "*" else None, validator, chunks_of(response.raw))
+        return Response(offset, int(found[2]) if found[2] != "*" else None, validator, chunks)
     if response.status_code == 416 and offset:
         # Less is there than there was: another file.
         raise ContentChanged
     if not response.ok:
         raise _refusal(response, label)
     length = response.headers.get("Content-Length", "")
-    return Response(0, int(length) if LENGTH.fullmatch(length) else None, validator, chunks_of(response.raw))
+    return Response(0, int(length) if LENGTH.fullmatch(length) else None, validator, chunks)
 
 
 def _refusal(response: requests.Response, label: str) -> Exception:
@@ -101,7 +101,9 @@ def _failures(label: str, seconds: float) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.InvalidURL as error:
-        raise BadInput(f"{label}: not a URL ({without_logins(str(error))})") from None
+        raise BadInput(f"{label}: not a URL ({error})") from None
+    except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
+        raise BadInput(f"{label}: it leads to an address that is neither http:// nor https://") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         innermost: BaseException = error
         # The HTTP libraries wrap an error several times.
@@ -114,3 +116,5 @@ def _failures(label: str, seconds: float) -> Iterator[None]:
         if isinstance(error, timeouts) or isinstance(innermost, TimeoutError):
             raise TransientError(f"nothing came within {seconds:g} seconds") from None
         raise TransientError(getattr(innermost, "strerror", None) or str(innermost)) from None
+    except ValueError as error:
+        raise DualGANError(f"{label}: the server's answer makes no sense ({error})") from None

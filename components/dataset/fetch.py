@@ -129,7 +129,7 @@ def _collect_and_place(
             f"{wanted.source}: its images are not those that its dataset.json was written for (digest "
             f"{placed.digest_of_all}, it says {manifest.digest}); repair it, or remove its dataset.json"
         )
-    return Description(name_of(manifest, wanted), wanted.source, placed.counts, placed.digest), collected.sha256
+    return Description(name_of(collected, wanted), wanted.source, placed.counts, placed.digest), collected.sha256
 
 
 def _beside(destination: Path, ending: str) -> Path:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from components.common.console import Progress
 from components.common.errors import TransferBroken
-from components.common.s3 import CHANGED, S3Object, code_of, failures, is_transient
+from components.common.s3 import CHANGED, S3Object, code_of, failures, is_transient, understood
 from components.dataset.download import CONTENT_RANGE
 from components.dataset.options import TransferOptions
 from components.dataset.transfer import (
@@ -27,8 +27,8 @@ from components.dataset.transfer import (
     Response,
     TransientError,
     chunks_of,
+    in_time,
     resume,
-    within,
 )
 
 if TYPE_CHECKING:
@@ -114,11 +114,13 @@ def _ranges(client: "S3Client", bucket: str, key: str, options: TransferOptions)
     @contextmanager
     def open_range(offset: int, validator: str | None) -> Iterator[Response]:
         try:
-            answer = within(options.idle_timeout, lambda: ask(offset, validator))
+            answer = in_time(options.idle_timeout, lambda: understood(bucket, lambda: ask(offset, validator)))
             part = CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
             total = int(part[2]) if part and part[2] != "*" else answer.get("ContentLength")
             with cast(Any, answer["Body"]) as raw:
-                yield Response(int(part[1]) if part else 0, total, answer.get("ETag"), chunks_of(raw))
+                yield Response(
+                    int(part[1]) if part else 0, total, answer.get("ETag"), chunks_of(raw, options.idle_timeout)
+                )
         except Exception as error:
             raise TransientError(str(error)) if is_transient(error) else error from None
 

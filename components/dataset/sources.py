@@ -1,14 +1,15 @@
 """Sources of a dataset that a user may name, and the meaning of each form."""
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from components.common.address import Address
+from components.common.address import Address, without_secrets
 from components.common.s3 import parse_address
-from components.dataset.catalogue import CATALOGUE, nearest_names
+from components.dataset.catalogue import CATALOGUE, is_taken, nearest_names
 from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
-from dualgan.errors import BadInput, printable
+from dualgan.errors import BadInput, printable, without_logins
 from dualgan.names import plain_name
 
 FORMS = (
@@ -25,6 +26,8 @@ LAYOUTS = (
     "one or two folders down; without val, images of valid, validation or test serve. An IMAGE ends in .jpg, .jpeg,\n"
     ".jfif, .png, .bmp, .webp, .tif or .tiff. The names of datasets have letters, numbers, spaces and .,+@()=-_."
 )
+# USER:PASSWORD for the server of a URL that has no login itself.
+LOGIN_VARIABLE = "DUALGAN_DATASET_LOGIN"
 # How the queries of signed addresses begin: S3 and OBS, older S3, Azure, Google.
 SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -100,8 +103,20 @@ def parse_source(text: str) -> Source:
 def parse_s3(text: str) -> S3Location:
     """Return what ``s3://bucket/key`` names. Raises BadInput for any other text."""
     address = parse_address(text)
-    name = plain_name(_stem(PurePosixPath(address.key).name) or address.bucket)
+    file = PurePosixPath(address.key).name
+    name = plain_name(_stem(file) or address.bucket)
+    name = name if _stem(file) == file else _own_name(name)
     return S3Location(name, str(address), address.bucket, address.key)
+
+
+def require_no_secret(text: str) -> None:
+    """Raise BadInput for the URL of a dataset with a login or a secret parameter, which a run would record."""
+    address = Address(text)
+    if address.scheme and address.has_secret:
+        raise BadInput(
+            f"--dataset {address}: a run would record the login or secret of its address; leave the login out and set "
+            f"{LOGIN_VARIABLE}=USER:PASSWORD, or name what `parity dataset fetch` or `mirror` makes of it"
+        )
 
 
 def _url(text: str) -> Download:
@@ -113,10 +128,17 @@ def _url(text: str) -> Download:
         raise BadInput(f"{address}: not a URL ({error})") from None
     if not known:
         raise BadInput(f"{address}: a URL must begin with http://, https:// or s3:// and name a server")
+    plain = address.without_login.reveal()
+    if without_logins(plain).count("@") < plain.count("@"):
+        raise BadInput(f"{address}: where does its login end? write %40 for an @ and %2F for a / in it")
     # The query of a signed address is another one every time.
-    query = "" if any(f"{sign}=" in url.query for sign in SIGNATURES) else url.query
+    query = "" if any(f"{sign}=" in url.query for sign in SIGNATURES) else without_secrets(url.query)
     name = plain_name(_stem(unquote(PurePosixPath(url.path).name)) or str(url.hostname))
-    return Download(name, urlunsplit(url._replace(query=query, fragment="")), (text,), None, "")
+    source = urlunsplit(url._replace(query=query, fragment=""))
+    user, colon, password = os.environ.get(LOGIN_VARIABLE, "").partition(":")
+    if colon and not address.username:
+        text = urlunsplit(url._replace(netloc=f"{quote(user, '')}:{quote(password, '')}@{url.netloc}"))
+    return Download(_own_name(name), source, (text,), None, "")
 
 
 def _local(text: str) -> LocalFolder | LocalArchive:
@@ -126,10 +148,15 @@ def _local(text: str) -> LocalFolder | LocalArchive:
     if text and path.is_dir():
         return LocalFolder(plain_name(path.name), source, path)
     if text and path.is_file():
-        return LocalArchive(plain_name(_stem(path.name)), source, path)
+        return LocalArchive(_own_name(plain_name(_stem(path.name))), source, path)
     nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
     hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")
+
+
+def _own_name(name: str) -> str:
+    """``name``, or another one if that is a dataset's that the archive need not be."""
+    return f"{name}-copy" if is_taken(name) else name
 
 
 def _stem(name: str) -> str:

@@ -5,10 +5,8 @@ import hashlib
 import logging
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -17,6 +15,7 @@ import urllib3
 from pydantic import BaseModel
 
 from components.common.console import Progress
+from components.common.deadlines import within
 from components.common.errors import TransferBroken
 from components.dataset.options import TransferOptions
 from dualgan.errors import BadInput, DualGANError
@@ -247,27 +246,19 @@ def _require_room(partial: PartialFile, max_size: MaxSize, label: str) -> None:
         raise DualGANError(f"{label}: {needed} more bytes to download, no space left: the disk has {free}")
 
 
-def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """Return what ``ask`` returns. Raises TransientError if that takes longer.
-
-    A socket's own timeout begins anew with each byte, so that headers could come drop by drop for ever.
-    """
-    answer: Future[Answer] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(ask())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
+def in_time(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], object] = lambda: None) -> Answer:
+    """Return what ``ask`` returns, as ``within`` does. Raises TransientError if that takes longer."""
     try:
-        return answer.result(seconds)
-    except TimeoutError:
-        raise TransientError(f"no whole answer came within {seconds:g} seconds") from None
+        return within(seconds, ask, abandon)
+    except TimeoutError as error:
+        raise TransientError(str(error)) from None
 
 
-def chunks_of(raw: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield what has come at once: ``read`` would wait until a chunk is full, and lose it with the process."""
-    while chunk := raw.read1(CHUNK):
+def chunks_of(raw: urllib3.BaseHTTPResponse, idle_timeout: float) -> Iterator[bytes]:
+    """Yield what has come at once: ``read`` would wait until a chunk is full, and lose it with the process.
+
+    Raises TransientError if it takes longer than ``idle_timeout`` seconds until something comes.
+    """
+    # Closing would wait for the read that hangs.
+    while chunk := in_time(idle_timeout, lambda: raw.read1(CHUNK), raw.shutdown):
         yield chunk

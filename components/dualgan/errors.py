@@ -1,6 +1,7 @@
 """How a command ends: errors, which a command line turns into one line and an exit code, and signals."""
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -20,19 +21,43 @@ OF_CONTENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticErro
 DEBUG_FLAG, DEBUG_VARIABLE = "--debug", "DUALGAN_DEBUG"
 MAX_MESSAGE = 500
 
+# The names of parameters of an address that are secrets: of databases, and of objects that were signed for a while.
+SECRET_NAME = (
+    r"(?:[^\s=&;#]{0,64}(?:pass|secret|token|signature|credential|api[_-]?key|accesskey)[^\s=&;#]{0,64}|sig|pwd|key)"
+)
+_SECRET_PARAMETER = re.compile(rf"([?&;]{SECRET_NAME}=)[^\s&;#'\"]+", re.IGNORECASE)
+# What stands before the last "@" of an address is a login if there is a ":" in it, or no "/". A path that was made of
+# an address has lost one "/".
+_LOGIN = re.compile(
+    r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,64}:/{1,2})(?!/)"
+    r"(?:[^\s/?#@:]{0,256}:\S{0,4096}@|(?<=[^/]//)[^\s/?#]{1,4096}@)"
+)
+# USER:PASSWORD@ without a scheme, where a word begins; image:tag@sha256:... is none.
+_BARE_LOGIN = re.compile(
+    r"(?<![^\s'\"(\[=,;])[^\s'\"(\[=,;:/@]{1,256}:(?!/)[^\s@]{1,256}(?:@[^\s@]{1,256}){0,3}@(?!sha\d+:)"
+)
+
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, its type's name if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def without_logins(text: str) -> str:
+    """Return ``text`` without the logins of addresses in it, and with ``***`` for what their secret parameters say."""
+    if "@" in text:
+        text = _BARE_LOGIN.sub("", _LOGIN.sub(r"\1", text))
+    return _SECRET_PARAMETER.sub(r"\1***", text) if "=" in text else text
+
+
 def printable(text: str) -> str:
-    """Return ``text`` with everything in it escaped that a terminal obeys instead of showing it.
+    """Return ``text`` without logins, and with everything in it escaped that a terminal obeys instead of showing it.
 
     Those are control characters other than a tab or the end of a line, characters that change the direction of writing
     or cannot be seen, separators of lines that some programs know, and halves of surrogate pairs. What people write in
     any script stays as it is.
     """
+    text = without_logins(text)
     return "".join(map(_printable_character, text)) if not text.isprintable() else text
 
 
@@ -44,9 +69,12 @@ def _printable_character(character: str) -> str:
 
 
 class DualGANError(Exception):
-    """An error that a user can understand and act on; ``exit_code`` is the process's."""
+    """An error that a user can understand and act on; ``exit_code`` is the process's. Its text never has a login."""
 
     exit_code = EXIT_FAILED
+
+    def __str__(self) -> str:
+        return without_logins(super().__str__())
 
 
 class BadInput(DualGANError):
@@ -95,7 +123,7 @@ def warn(text: str) -> None:
 
 def described(error: Exception) -> str:
     """Say in one line what went wrong; of an error that no code of ours explains, with its type and its place."""
-    message = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    message = without_logins(" ".join(line.strip() for line in str(error).splitlines() if line.strip()))
     if isinstance(error, (DualGANError, OSError)):
         return message or type(error).__name__
     if isinstance(error, MemoryError):

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from components.common.address import Address, without_logins
+from components.common.address import Address
 from components.tracking.store import NOT_MLFLOWS
-from dualgan.errors import DualGANError
+from dualgan.errors import DualGANError, without_logins
 
 CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(Connection refused)|(timed out)|(certificate verify failed)")
 # Which call it was differs from attempt to attempt; what the server said does not.

@@ -12,8 +12,8 @@ WORKING_TREE = Path(__file__).resolve().parents[2]
 TF1_VENV = WORKING_TREE / ".venv-tf1"
 # Written into the environment last.
 READY = "ready"
-# What variables of S3 and MLflow begin with, passwords among them.
-KEYS = ("AWS_", "MLFLOW_", "KFP_")
+# What variables of servers begin with, passwords among them.
+KEYS = ("AWS_", "MLFLOW_", "KFP_", "DUALGAN_DATASET_LOGIN")
 # A container image that holds the second runtime says with this where it is.
 TF1_VARIABLE = "DUALGAN_TF1_PYTHON"
 

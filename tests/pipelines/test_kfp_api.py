@@ -1,12 +1,15 @@
 """KFP's API: what answers is KFP or an error, and the logs of tasks come from where KFP has them."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from dualgan.errors import DualGANError
-from pipelines.kfp_api import LOG_BYTES, KfpApi, NotKfp, endpoint
+from pipelines import kfp_api
+from pipelines.kfp_api import LOG_BYTES, KfpApi, Lost, NotKfp, endpoint
+from tests.components.dataset.http_server import raw_server
 from tests.pipelines.kfp_server import KfpServer
 
 HTML = "<!doctype html><title>Sign in</title>"
@@ -70,3 +73,28 @@ def test_a_login_in_the_address_reaches_what_stands_before_kfp(kfp: KfpServer) -
     with pytest.raises(NotKfp) as raised:
         api.run("run-1")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("call", ["run", "log"])
+@pytest.mark.parametrize("kind", ["trailers", "drip"])
+def test_an_answer_that_never_ends_is_given_up(kind: str, call: str) -> None:
+    start, again = {
+        "trailers": (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X-A: b\r\n"),
+        "drip": (b"Content-Length: 100000\r\n\r\n", b" "),
+    }[kind]
+    with raw_server(b"HTTP/1.1 200 OK\r\n" + start, again, 0.05) as url:
+        api = KfpApi(endpoint(url, None, retries=0, timeout=0.5))
+        began = time.monotonic()
+        with pytest.raises(Lost, match="no whole answer came within"):
+            api.run("run-1") if call == "run" else api.task_log("run-1", "wf-1")
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
+@pytest.mark.parametrize("call", ["run", "log"])
+def test_an_answer_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch, status: str, call: str) -> None:
+    monkeypatch.setattr(kfp_api, "MAX_ANSWER", 1 << 20)
+    with raw_server(f"HTTP/1.1 {status}\r\n\r\n".encode(), b" " * (1 << 16), 0) as url:
+        api = KfpApi(endpoint(url, None, retries=0))
+        with pytest.raises(NotKfp, match="it answers with over"):
+            api.run("run-1") if call == "run" else api.task_log("run-1", "wf-1")

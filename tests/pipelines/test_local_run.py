@@ -124,6 +124,16 @@ def test_a_run_records_the_whole_path_of_the_checkpoint_that_it_starts_from(
     assert state and parsed_options(state.parameters["options"])["init_from"] == recorded.format(here=tmp_path)
 
 
+@pytest.mark.parametrize("source", ["http://me:secret@127.0.0.1:9/ok.zip", "http://127.0.0.1:9/ok.zip?token=secret"])
+def test_a_dataset_with_a_secret_in_its_address_is_refused_before_anything_is_written(
+    tmp_path: Path, source: str
+) -> None:
+    with pytest.raises(BadInput, match="DUALGAN_DATASET_LOGIN=USER:PASSWORD") as error:
+        run(load_profile("local"), {"dataset": source}, tmp_path)
+    assert "secret@" not in str(error.value) and "=secret" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_runs_of_the_same_second_have_folders_of_their_own(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

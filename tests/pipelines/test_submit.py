@@ -238,3 +238,5 @@ def test_a_parameter_with_a_login_is_refused_since_kfp_would_show_it(kfp: KfpSer
     code, _, errors = command("submit", *DATASET, "--parameter", "tracking_uri=http://me:secret@mlflow:5000")
     assert code == 2 and "parameter tracking_uri: http://mlflow:5000: without its login" in errors
     assert "secret@" not in errors and not kfp.runs
+    code, _, errors = command("submit", "--parameter", "dataset=http://h/a.zip?token=secret")
+    assert code == 2 and "without its login" in errors and "=secret" not in errors and not kfp.runs

@@ -84,6 +84,7 @@ def test_folders_of_one_name_are_called_reference_and_candidate(start: Start, tm
         (["one", "two", "--bound", "min_speed_ratio=nan"], "must be a number above zero"),
         (["one", "two", "--replay", "nowhere.json"], "nowhere.json: no such replay"),
         (["one", "--reference", "nowhere.json"], "reference nowhere.json: cannot be read"),
+        (["one", "--reference", "http://me:secret@h/x.json"], "reference http://h/x.json: neither a file nor"),
         (["record", "nowhere", "--output", "x.json"], "nowhere: no such run folder"),
         (["one", "two", "--speed"], "--speed"),
     ],

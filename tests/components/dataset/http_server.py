@@ -1,11 +1,14 @@
 """An HTTP server on loopback that fails as servers and networks do."""
 
+import base64
 import contextlib
 import http.server
+import socketserver
 import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 PIECE = 1 << 14
@@ -34,10 +37,11 @@ class Answer:
 
 @dataclass
 class Requests:
-    """What was asked for: the first byte of each request, and how much of a body was sent in all."""
+    """What was asked for: the first byte of each request, how much of a body was sent in all, and USER:PASSWORD."""
 
     starts: list[int] = field(default_factory=list)
     sent: int = 0
+    logins: list[str] = field(default_factory=list)
 
 
 class FaultyServer:
@@ -85,6 +89,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         content = self.faulty.content if answer.content is None else answer.content
         start = self._start(answer, len(content))
         self.faulty.requests.starts.append(start)
+        kind, _, login = self.headers.get("Authorization", "").partition(" ")
+        if kind == "Basic":
+            self.faulty.requests.logins.append(base64.b64decode(login).decode())
         if answer.status != 200:
             content, start = answer.content or b"", 0
         past_end = start > len(content)
@@ -137,3 +144,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
             if position == answer.hold_after:
                 self.faulty.go_on.wait(60)
+
+
+@contextlib.contextmanager
+def raw_server(start: bytes, again: bytes, pause: float) -> Iterator[str]:
+    """The address of a server that answers with ``start``, and then with ``again`` for ever."""
+    ended = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                self.request.recv(1 << 16)
+                self.request.sendall(start)
+                while again and not ended.wait(pause):
+                    self.request.sendall(again)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/a.zip"
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()

@@ -1,8 +1,10 @@
 import datetime
 import hashlib
 import ipaddress
+import json
 import socket
 import ssl
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.common.deadlines import NAME
 from components.common.errors import TransferBroken
 from components.dataset.catalogue import CATALOGUE, CatalogueEntry
 from components.dataset.fetch import fetch
@@ -19,7 +22,7 @@ from components.dataset.options import FetchOptions, Limits, TransferOptions
 from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
-from tests.components.dataset.http_server import Answer, FaultyServer
+from tests.components.dataset.http_server import Answer, FaultyServer, raw_server
 from tests.components.dataset.made import tarred
 
 OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
@@ -32,6 +35,7 @@ OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
         ("it's.tar.gz", "it-s-24ceef1c", "it's.tar.gz"),
         ("a.zip?X-Amz-Expires=60&X-Amz-Signature=secret", "a", "a.zip"),
         ("a?format=zip#here", "a", "a?format=zip"),
+        ("a?token=secret&format=zip", "a", "a?format=zip"),
     ],
 )
 def test_an_archive_is_downloaded_and_unpacked_and_no_secret_of_its_address_written_down(
@@ -45,7 +49,14 @@ def test_an_archive_is_downloaded_and_unpacked_and_no_secret_of_its_address_writ
 
 
 @pytest.mark.parametrize(
-    "address", ["{}", "ftp://me:secret@host/a.zip", "http://me:secret@[::1/a.zip", "http://me:secret@h:x/a"]
+    "address",
+    [
+        "{}",
+        "ftp://me:secret@host/a.zip",
+        "http://me:secret@[::1/a.zip",
+        "http://me:secret@h:x/a",
+        "http://me:12/secret@h/a",
+    ],
 )
 def test_no_secret_of_an_address_is_in_an_error(faulty: FaultyServer, tmp_path: Path, address: str) -> None:
     faulty.usual = Answer(status=404)
@@ -307,3 +318,48 @@ def test_where_no_mirror_has_it_each_is_named_with_its_reason(
 def test_a_url_of_another_kind_is_bad_input(tmp_path: Path, url: str) -> None:
     with pytest.raises(BadInput, match=r"URL"):
         fetch(url, tmp_path / "data")
+
+
+def test_a_login_may_come_from_the_environment(
+    faulty: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUALGAN_DATASET_LOGIN", "me:s/e@cret")
+    description = fetch(faulty.url, tmp_path / "data", FetchOptions(lock=tmp_path / "datasets.lock"))
+    assert faulty.requests.logins == ["me:s/e@cret"]
+    assert description.source == faulty.url
+    assert list(json.loads((tmp_path / "datasets.lock").read_text())) == [faulty.url]
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [(CHUNKED + b"5\r\nhello\r\n0\r\n", b"X-A: b\r\n" * 10), (CHUNKED, b"0")],
+    ids=["trailers", "size"],
+)
+def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, start: bytes, again: bytes) -> None:
+    with raw_server(start, again, 0.05) as url:
+        began = time.monotonic()
+        with pytest.raises(TransferBroken, match=r"no whole answer came within 0\.5 seconds"):
+            fetch(url, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0, idle_timeout=0.5)))
+        assert time.monotonic() - began < 5
+        # The reader ends with the connection.
+        while (waiting := [one for one in threading.enumerate() if one.name == NAME]) and time.monotonic() - began < 5:
+            time.sleep(0.05)
+        assert not waiting
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "message"),
+    [
+        ("file:///etc/passwd", BadInput, "neither http:// nor https://"),
+        ("http://[::1\x1b]:99999999/", DualGANError, "not a URL|makes no sense"),
+    ],
+)
+def test_a_redirect_to_what_is_no_address_is_refused_at_once(
+    tmp_path: Path, place: str, kind: type[DualGANError], message: str
+) -> None:
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
+    with raw_server(answer, b"", 0) as url, pytest.raises(kind, match=message):
+        fetch(url, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=9)))

@@ -1,6 +1,7 @@
 """Datasets in S3, and their mirrors there."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import requests
 from botocore.exceptions import HTTPClientError
 from mypy_boto3_s3 import S3Client
 
+from components.common import s3 as s3_module
 from components.common.errors import TransferBroken
 from components.common.s3 import client, objects_below
 from components.dataset.fetch import fetch
@@ -20,7 +22,7 @@ from components.dataset.transfer import CHUNK, OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.conftest import BUCKET
-from tests.components.dataset.http_server import Answer, FaultyServer
+from tests.components.dataset.http_server import PIECE, Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, noise, tarred, zipped
 
 
@@ -210,6 +212,47 @@ def test_an_endpoint_that_nobody_answers_at_is_failed_work(
     with pytest.raises(DualGANError, match="the transfer failed: Could not connect") as error:
         fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0)))
     assert error.value.exit_code == 1
+
+
+def page(inner: str) -> bytes:
+    return f'<?xml version="1.0"?><ListBucketResult>{inner}</ListBucketResult>'.encode()
+
+
+ENTRY = '<Contents><Key>faces/train/A/1.png</Key><Size>10</Size><ETag>"a"</ETag></Contents>'
+MORE = "<IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>"
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "reason"),
+    [
+        (200, page(MORE + ENTRY), "repeats itself"),
+        (200, page(MORE), "more than"),
+        (200, page("<IsTruncated>true</IsTruncated>" + ENTRY), "breaks off"),
+        (200, page(ENTRY.replace("10", "1e999")), "is not S3's answer"),
+        (200, page(ENTRY.replace("10", "9" * 5000)), "is not S3's answer"),
+        (200, page(ENTRY.replace("10", "-5")), "is not S3's answer"),
+        (200, page("<Contents><Size>1</Size></Contents>"), "is not S3's answer"),
+        (200, page(ENTRY.replace("faces/", "others/")), "not asked for"),
+        (400, b"<Error></Error>", "is not S3's answer"),
+    ],
+)
+def test_a_list_that_is_none_of_s3_is_refused_in_one_line(
+    faulty_s3: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, content: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(s3_module, "MAX_PAGES", 5)
+    faulty_s3.usual = Answer(status=status, content=content)
+    with pytest.raises(DualGANError, match=reason) as error:
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0)))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_list_that_drips_is_given_up(faulty_s3: FaultyServer, tmp_path: Path) -> None:
+    faulty_s3.usual = Answer(content=b" " * (PIECE * 100), pause=0.2)
+    options = FetchOptions(transfer=TransferOptions(retries=0, idle_timeout=1.0))
+    began = time.monotonic()
+    with pytest.raises(TransferBroken, match="no whole answer came within 1 seconds"):
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", options)
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("form", ["dataset folder", "folder", "archive", "synthetic"])

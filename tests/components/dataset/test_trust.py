@@ -14,6 +14,7 @@ from PIL import Image
 from components.dataset.fetch import fetch
 from components.dataset.images import BATCH
 from components.dataset.options import FetchOptions, Limits
+from components.dataset.sources import parse_source
 from components.dataset.verify import verify
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
@@ -220,7 +221,19 @@ def test_a_source_with_a_dataset_json_must_hold_what_it_describes(dataset: Path,
     assert everything_below(tmp_path) == before
 
 
-OTHERS_OR_NONE = ("sketch-photo", "", "x" * 101, "<script>", "two\nlines", "it's", "-rf", "\u202eecaf")
+OTHERS_OR_NONE = (
+    "sketch-photo",
+    "Sketch-Photo",
+    "ｆａｃａｄｅｓ",
+    "synthetic",
+    "",
+    "x" * 101,
+    "<script>",
+    "two\nlines",
+    "it's",
+    "-rf",
+    "\u202eecaf",
+)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +247,15 @@ def test_a_name_that_is_none_or_another_dataset_s_is_not_taken_from_dataset_json
     description = json.loads((tmp_path / "faces" / "dataset.json").read_text())
     (tmp_path / "faces" / "dataset.json").write_text(json.dumps(description | {"name": name}))
     assert fetch(str(zipped(tmp_path / "faces", tmp_path / "mine.zip")), tmp_path / "data").name == taken
+
+
+@pytest.mark.parametrize("file", ["sketch-photo.zip", "Facades.zip", "synthetic.zip"])
+def test_an_archive_s_file_does_not_take_the_name_of_another_dataset(dataset: Path, tmp_path: Path, file: str) -> None:
+    archive = zipped(dataset, tmp_path / file)
+    assert fetch(str(archive), tmp_path / "data").name == f"{archive.stem}-copy"
+    for address in (f"http://host/{file}", f"s3://bucket/{file}"):
+        assert parse_source(address).name == f"{archive.stem}-copy"
+    assert parse_source("sketch-photo").name == "sketch-photo"
 
 
 def test_what_follows_a_whole_picture_does_not_matter(dataset: Path, tmp_path: Path) -> None:
