@@ -20,7 +20,7 @@ def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], obje
     Args:
         seconds: How long ``ask`` may take.
         ask: What is called, in a thread of its own. If its answer comes too late, that is closed.
-        abandon: Called after the time, to make ``ask`` end.
+        abandon: Called after the time, or when a signal ends the wait, to make ``ask`` end.
     """
     answer: Future[Answer] = Future()
 
@@ -41,6 +41,12 @@ def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], obje
         with contextlib.suppress(Exception):
             abandon()
         raise TimeoutError(f"no whole answer came within {seconds:g} seconds") from None
+    except BaseException:
+        # A signal. Whoever closes what is read would wait for a read that goes on.
+        if not answer.done():
+            with contextlib.suppress(Exception):
+                abandon()
+        raise
 
 
 def _close(answer: "Future[Answer]") -> None:

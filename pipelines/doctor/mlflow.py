@@ -16,6 +16,7 @@ SECRETS_OF_OURS = {
     "mlflow-database": {"username", "password"},
     "mlflow-artifacts": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
     "mlflow-admin": {"username", "password", "flask-secret-key"},
+    "mlflow-accounts": {"tasks"},
 }
 
 
