@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from components.common.background import in_background
 from components.common.console import STATUS
 from components.common.processes import child_process, exit_reason
 from components.common.task import ERROR_FILE, PARENT_VARIABLE
@@ -120,14 +121,8 @@ def started_by(tasks: Tasks) -> Iterator[None]:
 def events_shown(file: Path, terminal: TextIO) -> Iterator[None]:
     """Show what tasks report in the events file ``file`` on ``terminal``, from a thread, within the block."""
     file.touch()
-    ended = threading.Event()
-    thread = threading.Thread(target=_show_until, args=(ended, file, terminal), name="events", daemon=True)
-    thread.start()
-    try:
+    with in_background("events", lambda ended: _show_until(ended, file, terminal)):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _show_until(ended: threading.Event, file: Path, terminal: TextIO) -> None:

@@ -11,13 +11,12 @@ import logging
 import os
 import sqlite3
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.address import Address
+from components.common.deadlines import within
 from components.common.errors import make_logs_printable
 from components.common.files import locked
 from dualgan.errors import BadInput, DualGANError
@@ -170,19 +169,14 @@ def _with_deadline(request: Callable[..., Any]) -> Callable[..., Any]:
         options["raise_on_status"] = False
         timeout = options.get("timeout") or float(CLIENT_SETTINGS["MLFLOW_HTTP_REQUEST_TIMEOUT"])
         seconds = (max_retries + 1) * timeout + PAUSES_SECONDS + _size(options.get("data")) / MIN_BYTES_PER_SECOND
-        answer: Future[Any] = Future()
+        is_kept = not options.pop("stream", False)
 
-        def send() -> None:
-            try:
-                is_kept = not options.pop("stream", False)
-                response = request(method, url, max_retries, factor, jitter, codes, stream=True, **options)
-                answer.set_result(_read(response) if is_kept else response)
-            except BaseException as error:
-                answer.set_exception(error)
+        def send() -> Any:
+            response = request(method, url, max_retries, factor, jitter, codes, stream=True, **options)
+            return _read(response) if is_kept else response
 
-        threading.Thread(target=send, name=f"{method} {Address(url)}", daemon=True).start()
         try:
-            return answer.result(seconds)
+            return within(seconds, send)
         except TimeoutError:
             raise Timeout(f"timed out: no whole answer within {seconds:.0f} s") from None
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from components.common.background import in_background
 from components.tracking.placement import SYSTEM_METRICS, neighbour
 from dualgan import npu_smi
 
@@ -99,16 +100,8 @@ def recorded(file: Path, measured: Sequence[Source], interval: float = INTERVAL)
     "system"; its step is the number of samples before it, and goes on where the file ends. Nothing is raised: a source
     that fails is left out of that sample, and a file that cannot be written ends the recording.
     """
-    ended = threading.Event()
-    thread = threading.Thread(
-        target=_record, args=(file, measured, interval, ended), name="system metrics", daemon=True
-    )
-    thread.start()
-    try:
+    with in_background("system metrics", lambda ended: _record(file, measured, interval, ended), SECONDS_TO_END):
         yield
-    finally:
-        ended.set()
-        thread.join(SECONDS_TO_END)
 
 
 def _record(file: Path, measured: Sequence[Source], interval: float, ended: threading.Event) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from components.common.background import in_background
 from components.common.errors import TransferBroken
 from components.common.s3 import client, failures, objects_below, parse_address, read_object
 from dualgan.errors import DualGANError
@@ -193,14 +194,10 @@ def mirrored(run: Path, checkpoint_uri: str | None, report: Callable[[str], None
     restored = mirror.restore()
     if restored:
         report(f"goes on from {restored}, found in {checkpoint_uri}")
-    done = threading.Event()
-    thread = threading.Thread(target=_upload_until, args=(done, mirror, report), name="checkpoint mirror", daemon=True)
-    thread.start()
     try:
-        yield
+        with in_background("checkpoint mirror", lambda ended: _upload_until(ended, mirror, report)):
+            yield
     finally:
-        done.set()
-        thread.join()
         with _reported("the checkpoint is not copied", report, set()):
             mirror.upload()
 
@@ -212,9 +209,9 @@ def delete_mirror(checkpoint_uri: str | None, report: Callable[[str], None]) -> 
             CheckpointMirror(Path(), checkpoint_uri).delete()
 
 
-def _upload_until(done: threading.Event, mirror: CheckpointMirror, report: Callable[[str], None]) -> None:
+def _upload_until(ended: threading.Event, mirror: CheckpointMirror, report: Callable[[str], None]) -> None:
     reported: set[str] = set()
-    while not done.wait(POLL_SECONDS):
+    while not ended.wait(POLL_SECONDS):
         with _reported("the checkpoint is not copied", report, reported):
             mirror.upload()
 
