@@ -4,19 +4,18 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from components.common.cli import command, count, new_app, positive, positive_count, size
+from components.common.cli import command, new_app
 from components.common.console import print_line
-from components.dataset.catalogue import CATALOGUE, SERVER_NOTE
-from components.dataset.options import FetchOptions, Limits, TransferOptions
-from components.dataset.sources import FORMS, LAYOUTS
+from components.dataset.options import DEFAULT_LOCK, TRUST, FetchOptions, MaxPixels, MinSide, option
+from components.dataset.sources import CATALOGUE, FORMS, LAYOUTS, SERVER_NOTE
 from dualgan.errors import EXIT_CANCELLED, DualGANError
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_TERMINATED = 143
 MAKE, LOOK = "Make one", "Look at one"
-TRUST, LIMITS, TRANSFER = "Trust", "Limits", "Transfer"
-limits, transfer = Limits(), TransferOptions()
 
 app = new_app(
     "Make a dataset folder, {train,val}/{A,B}/IMAGE and dataset.json, of a SOURCE: a name of the catalogue, a URL or "
@@ -60,66 +57,27 @@ def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(EXIT_TERMINATED)
 
 
-def _option(panel: str, metavar: str, parser: Callable[[str], Any] | None, text: str, shown: bool | str = True) -> Any:
-    return typer.Option(metavar=metavar, parser=parser, rich_help_panel=panel, help=text, show_default=shown)
-
-
-def _flag(name: str, text: str) -> Any:
-    return typer.Option(name, rich_help_panel=TRUST, help=text)
-
-
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="As `parity dataset list` explains.")]
-MaxPixels = Annotated[int, _option(LIMITS, "N", count, "Of an image.")]
-MinSide = Annotated[int, _option(LIMITS, "PIXELS", count, "Of an image.")]
 
 
 @dataclass(frozen=True)
-class Fetching:
+class Fetching(FetchOptions):
     """Options of each command that reads a source."""
 
-    sha256: Annotated[str | None, _option(TRUST, "HEX", None, "What the archive, or a folder's digest, must have.")] = (
-        None
-    )
     lock: Annotated[
-        Path,
-        _option(
-            TRUST,
-            "FILE",
-            None,
-            "Where checksums of first use are recorded, and checked if no other is known; commit it.",
+        Path | None,
+        option(
+            TRUST, "FILE", "Where checksums of first use are recorded, and checked if no other is known; commit it."
         ),
-    ] = Path("datasets.lock")
-    no_lock: Annotated[bool, _flag("--no-lock", "Neither record checksums of first use nor check them.")] = False
-    quarantine: Annotated[
+    ] = DEFAULT_LOCK
+    no_lock: Annotated[
         bool,
-        _flag("--quarantine", "Set images that cannot be used aside, in DESTINATION/quarantine, instead of failing."),
+        typer.Option("--no-lock", rich_help_panel=TRUST, help="Neither record checksums of first use nor check them."),
     ] = False
-    max_files: Annotated[int, _option(LIMITS, "N", count, "In an archive.")] = limits.files
-    max_size: Annotated[
-        int, _option(LIMITS, "BYTES", size, "Transferred or unpacked; K, M, G, T may follow.", "64G")
-    ] = limits.size
-    max_ratio: Annotated[float, _option(LIMITS, "X", positive, "Unpacked to packed.")] = limits.ratio
-    max_pixels: MaxPixels = limits.pixels
-    min_side: MinSide = limits.side
-    retries: Annotated[int, _option(TRANSFER, "N", count, "In a row without a byte.")] = transfer.retries
-    idle_timeout: Annotated[
-        float, _option(TRANSFER, "SECONDS", positive, "Give up if nothing comes for so long, whatever the retries.")
-    ] = transfer.idle_timeout
-    min_rate: Annotated[
-        float,
-        _option(TRANSFER, "BYTES", size, "Give up if fewer come in a second, over the time of --idle-timeout.", "1K"),
-    ] = int(transfer.min_rate)
-    jobs: Annotated[int, _option(TRANSFER, "N", positive_count, "Requests to S3 at once.")] = transfer.jobs
 
-    def as_options(self) -> FetchOptions:
+    def resolved(self) -> FetchOptions:
         """Return them as the library takes them."""
-        return FetchOptions(
-            sha256=self.sha256,
-            lock=None if self.no_lock else self.lock,
-            quarantine=self.quarantine,
-            limits=Limits(self.max_files, self.max_size, self.max_ratio, self.max_pixels, self.min_side),
-            transfer=TransferOptions(self.retries, self.idle_timeout, self.min_rate, self.jobs),
-        )
+        return replace(self, lock=None) if self.no_lock else self
 
 
 # Drawing and downloading need libraries that take longer to import than `list` and `--help` to run.
@@ -136,7 +94,7 @@ def fetch(
     from components.dataset.fetch import fetch as fetch_source
 
     with _resumable():
-        return _print(fetch_source(source, destination, fetching.as_options()))
+        return _print(fetch_source(source, destination, fetching.resolved()))
 
 
 @command(app, "mirror", MAKE, "parity dataset mirror faces s3://team/faces")
@@ -155,23 +113,23 @@ def mirror(
     from components.dataset.mirror import mirror as mirror_source
 
     with _resumable():
-        return _print(mirror_source(source, target, fetching.as_options()))
+        return _print(mirror_source(source, target, fetching.resolved()))
 
 
 @command(app, "verify", LOOK, "parity dataset verify faces")
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A dataset folder.")],
-    max_pixels: MaxPixels = limits.pixels,
-    min_side: MinSide = limits.side,
+    max_pixels: MaxPixels = FetchOptions.max_pixels,
+    min_side: MinSide = FetchOptions.min_side,
 ) -> int:
     """Check that a dataset folder is what its dataset.json describes, and open every image.
 
     Exit code 1 if the images are not those that dataset.json describes, or one cannot be used.
     """
-    from components.dataset.verify import verify as verify_folder
+    from components.dataset.images import verify as verify_folder
 
     with _resumable():
-        return _print(verify_folder(folder, Limits(pixels=max_pixels, side=min_side)))
+        return _print(verify_folder(folder, FetchOptions(max_pixels=max_pixels, min_side=min_side)))
 
 
 @command(app, "info", LOOK, "parity dataset info faces")
@@ -184,9 +142,16 @@ def info(
     known of it.
     """
     if folder in CATALOGUE and not Path(folder).exists():
-        _print_entry(folder)
+        entry = CATALOGUE[folder]
+        checksum = entry.sha256 or "never published; recorded at the first fetch"
+        lines = [
+            f"name    {folder}{f' ({entry.note})' if entry.note else ''}",
+            *(f"source  {url}" for url in entry.urls),
+        ]
+        lines += [f"sha256  {checksum}", *([f"note    {entry.advice}"] if entry.advice else [])]
+        print_line("\n".join(lines))
         return 0
-    from components.dataset.verify import check
+    from components.dataset.checksums import check
 
     with _resumable():
         return _print(check(Path(folder)))
@@ -200,9 +165,9 @@ def list_sources() -> int:
         "The catalogue (lambda_A and lambda_B as published)",
         f"  {'name':<16}{'lambda_A':>8}  {'lambda_B':>8}  note",
     ]
-    for entry in CATALOGUE.values():
+    for name, entry in CATALOGUE.items():
         lambda_a, lambda_b = (f"{value:g}" for value in entry.lambdas) if entry.lambdas else ("-", "-")
-        lines.append(f"  {entry.name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
+        lines.append(f"  {name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
     print_line("\n".join([*lines, "", f"Note on all but pix2pix-*: {SERVER_NOTE}."]))
     return 0
 
@@ -221,13 +186,3 @@ def _print(description: "Description") -> int:
     print_line(f"name    {description.name}\nsource  {description.source}\nimages  {images}")
     print_line(f"digest  {description.digest}")
     return 0
-
-
-def _print_entry(name: str) -> None:
-    entry = CATALOGUE[name]
-    print_line(f"name    {name}{f' ({entry.note})' if entry.note else ''}")
-    for url in entry.urls:
-        print_line(f"source  {url}")
-    print_line(f"sha256  {entry.sha256 or 'never published; recorded at the first fetch'}")
-    if entry.advice:
-        print_line(f"note    {entry.advice}")

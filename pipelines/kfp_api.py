@@ -19,7 +19,7 @@ import kfp_server_api
 import urllib3
 
 from components.common.address import Address
-from components.common.deadlines import within
+from components.common.threads import within
 from dualgan.errors import BadInput, DualGANError
 
 ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from components.common.background import in_background
 from components.common.console import STATUS
 from components.common.processes import child_process, exit_reason
 from components.common.task import ERROR_FILE, PARENT_VARIABLE
+from components.common.threads import in_background
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError, printable
 from dualgan.run_folder import read_json
 

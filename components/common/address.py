@@ -7,11 +7,9 @@ from urllib.parse import unquote
 from dualgan.errors import SECRET_NAME, without_logins
 
 HIDDEN = "***"
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
-_PARTS = re.compile(rf"(?P<scheme>{_SCHEME}://)?(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
+_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?([^/?#]*)(.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\s]*)(:\d*)?")
-_PARAMETER_VALUE = re.compile(rf"([?&;]{SECRET_NAME}=)[^&;#]*", re.IGNORECASE)
-_PARAMETER = re.compile(rf"{SECRET_NAME}=.*", re.IGNORECASE | re.DOTALL)
+_SECRET = re.compile(rf"([?&;]{SECRET_NAME}=)[^&;#]*", re.IGNORECASE)
 
 
 class Address:
@@ -20,31 +18,28 @@ class Address:
     ``str``, ``repr`` and ``format`` leave user name and password out, and show secret parameters as ``***``: so it may
     stand in every message, log and file. What opens a connection asks for ``reveal()``. Two are equal if all their
     text is, and any text is an address: what it leads to is for its user to check.
-
-    Args:
-        text: The address as it was given.
     """
 
-    __slots__ = ("_host", "_login", "_rest", "_scheme")
+    __slots__ = ("_login", "_rest", "_scheme")
 
     def __init__(self, text: Union[str, "Address"]) -> None:
         parts = _PARTS.fullmatch(text.reveal() if isinstance(text, Address) else text)
         assert parts, "every text has these parts"
-        scheme, authority, rest = parts["scheme"] or "", parts["authority"], parts["rest"]
+        scheme, authority, rest = parts[1] or "", parts[2], parts[3]
         if "@" not in authority and "@" in rest and scheme and not _HOST_AND_PORT.fullmatch(authority):
             # A password with a "/", "?" or "#" that should have been percent-encoded.
-            head, _, tail = rest.rpartition("@")
-            host = re.match(r"[^/?#]*", tail)
-            authority, rest = f"{authority}{head}@{host[0] if host else ''}", tail[host.end() if host else 0 :]
-        login, at, host_text = authority.rpartition("@")
-        # Without a scheme it may be a file's path, which may have an "@" as well.
-        if not scheme and ":" not in login:
-            login, at, host_text = "", "", authority
-        self._scheme, self._login, self._host, self._rest = scheme, login + at, host_text, rest
+            login, at, rest = (authority + rest).rpartition("@")
+        else:
+            login, at, host = authority.rpartition("@")
+            # Without a scheme it may be a file's path, which may have an "@" as well.
+            if not scheme and ":" not in login:
+                login, at, host = "", "", authority
+            rest = host + rest
+        self._scheme, self._login, self._rest = scheme, login + at, rest
 
     def reveal(self) -> str:
         """Return the whole text, login included: for what connects, never for what is shown or written."""
-        return f"{self._scheme}{self._login}{self._host}{self._rest}"
+        return f"{self._scheme}{self._login}{self._rest}"
 
     @property
     def scheme(self) -> str:
@@ -53,7 +48,6 @@ class Address:
 
     @property
     def is_http(self) -> bool:
-        """Whether it is a web server's."""
         return self.scheme in ("http", "https")
 
     @property
@@ -74,10 +68,10 @@ class Address:
     @property
     def without_login(self) -> "Address":
         """The same address for a client that gets user name and password in another way."""
-        return Address(f"{self._scheme}{self._host}{self._rest}")
+        return Address(self._scheme + self._rest)
 
     def __str__(self) -> str:
-        return without_logins(_PARAMETER_VALUE.sub(rf"\g<1>{HIDDEN}", f"{self._scheme}{self._host}{self._rest}"))
+        return without_logins(_SECRET.sub(rf"\g<1>{HIDDEN}", self._scheme + self._rest))
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"
@@ -94,4 +88,4 @@ class Address:
 
 def without_secrets(query: str) -> str:
     """Return the query of an address without its secret parameters."""
-    return "&".join(part for part in re.split("[&;]", query) if not _PARAMETER.fullmatch(part))
+    return "&".join(part for part in re.split("[&;]", query) if not _SECRET.match(f"&{part}"))

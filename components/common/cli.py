@@ -9,13 +9,12 @@ from typing import Any, get_type_hints
 
 import typer
 
-from components.common.errors import make_logs_printable
+from components.common.console import make_logs_printable
 from dualgan.errors import BadInput, exit_code_of
 from dualgan.options import parsed_options
 
 Command = Callable[..., int]
 EXAMPLE = "Example: "
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def new_app(help_text: str, **settings: Any) -> typer.Typer:
@@ -46,18 +45,13 @@ def command(app: typer.Typer, name: str, panel: str, example: str, **settings: A
 def _with_fields(function: Command) -> Command:
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
-    parameters = []
+    options: dict[str, tuple[Any, Any]] = {}
     for parameter in inspect.signature(function).parameters.values():
-        group = groups.get(parameter.name)
-        if group is None:
-            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[parameter.name]))
-            continue
-        types = get_type_hints(group, include_extras=True)
-        for option in fields(group):
-            kind = parameter.KEYWORD_ONLY
-            parameters.append(
-                inspect.Parameter(option.name, kind, default=option.default, annotation=types[option.name])
-            )
+        if group := groups.get(parameter.name):
+            types = get_type_hints(group, include_extras=True)
+            options |= {option.name: (types[option.name], option.default) for option in fields(group)}
+        else:
+            options[parameter.name] = (hints[parameter.name], parameter.default)
 
     @functools.wraps(function)
     def with_fields(**given: Any) -> int:
@@ -65,8 +59,13 @@ def _with_fields(function: Command) -> Command:
             given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
         return function(**given)
 
-    with_fields.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_fields.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    with_fields.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for name, (kind, default) in options.items()
+        ]
+    )
+    with_fields.__annotations__ = {name: kind for name, (kind, _) in options.items()}
     return with_fields
 
 
@@ -107,36 +106,3 @@ def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str,
 def training_options(texts: Sequence[str]) -> dict[str, Any]:
     """Return the values of --option, each of its own type. Raises BadInput for an unknown name or another type."""
     return parsed_options(assignments("--option", texts, "max_steps=100"))
-
-
-def count(text: str | int) -> int:
-    """Parse a whole number, 0 or more."""
-    if not str(text).isascii() or not str(text).isdigit():
-        raise typer.BadParameter(f"'{text}' is not a whole number")
-    return int(text)
-
-
-def positive_count(text: str | int) -> int:
-    """Parse a whole number, 1 or more."""
-    if not count(text):
-        raise typer.BadParameter("must be at least 1")
-    return int(text)
-
-
-def positive(text: str | float) -> float:
-    """Parse a finite number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise typer.BadParameter(f"'{text}' is not a number above 0")
-    return number
-
-
-def size(text: str | int) -> int:
-    """Parse a number of bytes such as 500M or 64G."""
-    found = re.fullmatch(r"(\d{1,18})([KMGT]?)(?:i?B)?", str(text).upper().replace("IB", "B"))
-    if not found:
-        raise typer.BadParameter(f"'{text}' is not a number of bytes such as 500M or 64G")
-    return int(found[1]) * UNITS[found[2]]

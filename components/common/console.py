@@ -4,12 +4,12 @@ They may hold names and messages from outside, so what a terminal would obey is 
 """
 
 import json
+import logging
 import os
 import sys
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -37,12 +37,13 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int | None, unit: str = "it", initial: int = 0) -> None:
-        self._title, self._total, self._unit, self._initial = printable(title), total, unit, initial
-        self._done = initial
+        self._title, self._total, self._done = printable(title), total, initial
+        spelled = unit if unit in ("B", "it") else f" {unit}"
+        self._measure: dict[str, Any] = {"unit": spelled, "unit_scale": unit == "B", "initial": initial}
         self._lock = threading.Lock()
-        self._bar = tqdm(desc=self._title, **self._measure()) if sys.stderr.isatty() else None
-        often = float(os.environ.get(SECONDS_VARIABLE) or LINE_SECONDS)
-        self._seconds = often if self._bar is None else BAR_SECONDS
+        is_terminal = sys.stderr.isatty()
+        self._bar = tqdm(desc=self._title, total=total, **self._measure) if is_terminal else None
+        self._seconds = BAR_SECONDS if is_terminal else float(os.environ.get(SECONDS_VARIABLE) or LINE_SECONDS)
         self._began = time.monotonic()
         self._next = 0.0
 
@@ -57,8 +58,8 @@ class Progress:
         if self._bar is not None:
             self._bar.n = done
             self._bar.set_postfix_str(printable(text))
-            return
-        _write(PROGRESS, f"{self._title}: {done}/{self._total} {text} after {now - self._began:.0f} s")
+        else:
+            _write(PROGRESS, f"{self._title}: {done}/{self._total} {text} after {now - self._began:.0f} s")
 
     def advance(self, count: int) -> None:
         """Count ``count`` more; without a terminal a line with rate and remaining time appears now and then."""
@@ -69,22 +70,20 @@ class Progress:
             elif (now := time.monotonic()) >= max(self._next, self._began + self._seconds):
                 self._next = now + self._seconds
                 form = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left" if self._total else None
-                seconds = now - self._began
-                measure = self._measure() | {"total": self._total or 0}
-                line = tqdm.format_meter(self._done, elapsed=seconds, prefix=self._title, bar_format=form, **measure)
+                line = tqdm.format_meter(
+                    self._done,
+                    self._total or 0,
+                    now - self._began,
+                    prefix=self._title,
+                    bar_format=form,
+                    **self._measure,
+                )
                 _write(PROGRESS, line.strip())
-
-    def _measure(self) -> dict[str, Any]:
-        is_scaled = self._unit == "B"
-        unit = self._unit if is_scaled or self._unit == "it" else f" {self._unit}"
-        return {"total": self._total, "unit": unit, "unit_scale": is_scaled, "initial": self._initial}
 
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
@@ -100,10 +99,27 @@ def print_status(text: str) -> None:
 
 
 def _write(kind: str, text: str) -> None:
-    sys.stdout.write(f"{printable(text)}\n")
-    sys.stdout.flush()
+    print_line(text)
     events = os.environ.get(EVENTS_VARIABLE)
     if events:
         # In one write, so that lines of several processes do not mix.
         with Path(events).open("ab", buffering=0) as file:
             file.write(json.dumps({"kind": kind, "text": text}).encode() + b"\n")
+
+
+def make_logs_printable() -> None:
+    """Have every logger of this process, libraries' included, say what servers answered as ``printable`` shows it."""
+    make = logging.getLogRecordFactory()
+    if getattr(make, "is_printable", False):
+        return
+
+    def make_printable(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = make(*arguments, **options)
+        if not (text := record.getMessage()).isprintable():
+            record.msg, record.args = printable(text), ()
+        if record.exc_info:
+            record.exc_text = printable(logging.Formatter().formatException(record.exc_info))
+        return record
+
+    make_printable.is_printable = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(make_printable)

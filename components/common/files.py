@@ -1,11 +1,15 @@
-"""Files that appear whole or not at all, and locks between processes."""
+"""Files that appear whole or not at all, locks between processes, and what to say of a disk that refuses."""
 
 import contextlib
+import errno
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from dualgan.errors import DualGANError
 from dualgan.run_folder import whole_file
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +24,8 @@ def write_file(path: Path, content: str | bytes) -> None:
 def locked(path: Path, waiting: str) -> Iterator[None]:
     """Hold the lock file ``path``, which exists only meanwhile and ends with its holder, even one that is killed.
 
-    Args:
-        path: The file; missing parents are made.
-        waiting: What is logged if another process holds the lock.
-
-    Raises:
-        OSError: The file system refuses.
+    Missing parents are made; ``waiting`` is logged if another process holds the lock. Raises OSError if the file system
+    refuses.
     """
     from filelock import FileLock, Timeout
 
@@ -50,3 +50,11 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
         # Removed while it is held: whoever waits for it notices that the file is no longer the one at its path.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def os_failure(error: OSError, destination: Path) -> DualGANError:
+    """Return ``error`` as a failure in one line; ``destination`` is what was to be made."""
+    reason = error.strerror or str(error)
+    if error.errno in NO_SPACE:
+        return DualGANError(f"{destination}: no space left for it ({reason}); free some, or name a folder elsewhere")
+    return DualGANError(f"{error.filename or destination}: {reason}")

@@ -1,4 +1,4 @@
-"""Pages in HTML and Markdown: a base template, a style sheet, filters for numbers, pictures as data inside the page.
+"""Pages in HTML and Markdown: templates, filters for numbers, pictures as data inside the page, the contact sheet.
 
 Whatever a template shows is text: names and reasons from outside become neither markup nor links.
 """
@@ -14,11 +14,21 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
-from dualgan.errors import printable
+from dualgan.errors import BadInput, printable
+from dualgan.pictures import MAX_SAMPLE_PIXELS, open_picture
+from dualgan.run_folder import KINDS_FROM, SAMPLE_KINDS, read_samples, whole_file
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Pictures up to so many pixels a side keep their pixels when they are enlarged.
 SMALL = 128
+CAPTIONS = {
+    "real_A": "A as it is",
+    "A2B": "A drawn as B",
+    "A2B2A": "and back to A",
+    "real_B": "B as it is",
+    "B2A": "B drawn as A",
+    "B2A2B": "and back to B",
+}
 
 
 def environment(templates: Path) -> jinja2.Environment:
@@ -52,8 +62,7 @@ def _environment(templates: Path, **settings: Any) -> jinja2.Environment:
         keep_trailing_newline=True,
         **settings,
     )
-    made.filters["number"] = number
-    made.filters["memory"] = memory
+    made.filters |= {"number": number, "memory": memory}
     return made
 
 
@@ -75,20 +84,39 @@ def memory(size: int | None) -> str:
 
 def picture_tag(image: Image.Image, description: str) -> str:
     """An ``<img>`` that carries ``image``; up to SMALL pixels a side it keeps its pixels when enlarged."""
-    small = max(image.size) <= SMALL
-    text = html.escape(printable(description))
-    kind = "small" if small else "large"
+    buffer, text = io.BytesIO(), html.escape(printable(description))
+    if max(image.size) <= SMALL:
+        kind, mime = "small", "image/png"
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        kind, mime = "large", "image/jpeg"
+        image.save(buffer, "JPEG", quality=90)
     return (
-        f'<img class="{kind}" width="{image.width}" height="{image.height}" '
-        f'alt="{text}" title="{text}" src="{_data_uri(image, small)}">'
+        f'<img class="{kind}" width="{image.width}" height="{image.height}" alt="{text}" title="{text}" '
+        f'src="data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode("ascii")}">'
     )
 
 
-def _data_uri(image: Image.Image, lossless: bool) -> str:
-    buffer = io.BytesIO()
-    if lossless:
-        image.save(buffer, "PNG", optimize=True)
-    else:
-        image.save(buffer, "JPEG", quality=90)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"data:image/{'png' if lossless else 'jpeg'};base64,{encoded}"
+def write_sheet(samples: Path, title: str, page: Path) -> None:
+    """Write the contact sheet of the sample folder ``samples`` to ``page``, whole or not at all.
+
+    Rows are validation images, columns SAMPLE_KINDS; a domain that has no image in a row has no pictures there. Raises
+    BadInput if the folder is missing or holds no sample picture, or if a picture cannot be read.
+    """
+    if not samples.is_dir():
+        raise BadInput(f"{samples}: no such folder; name a folder of sample pictures, such as RUN/samples/step-000100")
+    rows: dict[str, dict[str, str]] = {}
+    for image, kind, path in read_samples(samples):
+        tag = picture_tag(open_picture(path, MAX_SAMPLE_PIXELS), f"{image}: {kind}")
+        rows.setdefault(image, {})[kind] = tag
+    if not rows:
+        raise BadInput(f"{samples}: no picture named {{image}}-{{kind}}.png, kind one of {', '.join(SAMPLE_KINDS)}")
+    for pictures in rows.values():
+        for kinds in KINDS_FROM.values():
+            if not any(kind in pictures for kind in kinds):
+                pictures.update(dict.fromkeys(kinds, ""))
+    template = environment(TEMPLATES).get_template("sheet.html.j2")
+    text = template.render(title=title, folder=samples.name, kinds=SAMPLE_KINDS, captions=CAPTIONS, rows=rows)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(page) as file:
+        file.write(text.encode("utf-8"))

@@ -13,13 +13,8 @@ from typing import Any
 def artifact_metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``content`` as a cluster takes it: without what is None or not finite at its top level.
 
-    Deeper down such a value becomes null, so that lists keep their length.
-
-    Args:
-        content: Text, numbers, bools, and lists and objects of them, by name.
-
-    Raises:
-        TypeError: for any other kind of value.
+    Deeper down such a value becomes null, so that lists keep their length. Raises TypeError for a value that is not
+    text, number, bool, or a list or object of them.
     """
     plain = {name: _plain(name, value) for name, value in content.items()}
     return {name: value for name, value in plain.items() if value is not None}

@@ -19,11 +19,7 @@ PATIENT_SECONDS, PROMPT_SECONDS = 30.0, 3.0
 
 
 class Terminated(SystemExit):
-    """A signal asked this process to end.
-
-    Attributes:
-        signum: The signal; ``code`` is the exit code of a shell's child that such a signal ended.
-    """
+    """Signal ``signum`` asked this process to end; ``code`` is that of a shell's child that such a signal ended."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -43,11 +39,8 @@ class Stopped(DualGANError):
 def terminations_raised(*signals: int, on_first: Callable[[int], None] = lambda _: None) -> Iterator[None]:
     """Within the block, the first of ``signals`` raises Terminated in the main thread, and further ones do nothing.
 
-    A SIGHUP that the process was started to ignore (``nohup``) stays ignored.
-
-    Args:
-        signals: Their numbers.
-        on_first: Called with the number before Terminated is raised.
+    ``on_first`` is called with its number before. A SIGHUP that the process was started to ignore (``nohup``) stays
+    ignored.
     """
     received: list[int] = []
 
@@ -87,20 +80,17 @@ def child_process(command: Sequence[str], margin: float = 0.0, **settings: Any) 
     """Start a process that never outlives this one; leaving the block by an error ends it.
 
     It is then asked to end with the signal that this process got, else with SIGTERM, and killed if it is still there
-    after the seconds that belong to such a signal.
-
-    Args:
-        command: The program and its arguments.
-        margin: Seconds to wait beyond those, for a process that waits for others itself.
-        settings: As subprocess.Popen takes them. With ``start_new_session=True``, whatever the process leaves running
-            in its session is killed in the end.
+    after the seconds that belong to such a signal, and after ``margin`` more, for a process that waits for others
+    itself. ``settings`` are Popen's: with ``start_new_session=True``, whatever the process leaves running in its
+    session is killed in the end.
     """
     # After the fork it makes one call of the C library, and takes no lock.
     process = subprocess.Popen(command, preexec_fn=die_with_parent, **settings)  # noqa: PLW1509
     try:
         yield process
     except BaseException as error:
-        asked = signal.SIGINT if _is_ctrl_c(error) else signal.SIGTERM
+        is_ctrl_c = isinstance(error, KeyboardInterrupt) or getattr(error, "signum", None) == signal.SIGINT
+        asked = signal.SIGINT if is_ctrl_c else signal.SIGTERM
         process.send_signal(asked)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(ending_seconds(asked) + margin)
@@ -118,16 +108,10 @@ def ending_seconds(signum: int) -> float:
     return PATIENT_SECONDS if signum == signal.SIGINT else PROMPT_SECONDS
 
 
-def _is_ctrl_c(error: BaseException) -> bool:
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, Terminated) and error.signum == signal.SIGINT)
-
-
 def exit_reason(exit_code: int, last_words: str = "") -> str:
-    """Say in words how a process ended that failed.
+    """Say in words how a process ended that failed, ``last_words`` being what it said last.
 
-    Args:
-        exit_code: Negative for a signal, as Popen has it, or 128 and the signal's number, as a shell has it.
-        last_words: What the process said last, if anything.
+    The exit code of a signal is negative, as Popen has it, or 128 and its number, as a shell has it.
     """
     number = -exit_code if exit_code < 0 else exit_code - 128
     if number == signal.SIGKILL:

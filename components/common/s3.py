@@ -11,11 +11,9 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from components.common.deadlines import within
-from components.common.errors import TransferBroken
+from components.common.threads import within
 from dualgan.errors import OF_CONTENT, BadInput, DualGANError
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ CONNECTION_SECONDS = 10.0
 CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 NOT_FOUND = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 NOT_ALLOWED = ("401", "403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch")
-CHANGED = ("PreconditionFailed", "412")
 # A page holds up to 1000 objects.
 MAX_PAGES, MAX_OBJECTS = 20_000, 10_000_000
 
@@ -35,6 +32,10 @@ Answer = TypeVar("Answer")
 
 # It warns of every broken connection that it repeats.
 logging.getLogger("botocore").setLevel(logging.ERROR)
+
+
+class TransferBroken(DualGANError):
+    """A transfer ended early; the same command goes on where it stopped, if the server allows."""
 
 
 class S3Address(NamedTuple):
@@ -64,15 +65,9 @@ def parse_address(text: str) -> S3Address:
 
 
 def client(retries: int = 4, idle_timeout: float = 120.0, connections: int = 10) -> "S3Client":
-    """Return a client for S3 as the environment describes it.
+    """Return a client for S3 as the environment describes it. Raises BadInput if that makes no sense.
 
-    Args:
-        retries: How often a request is repeated.
-        idle_timeout: Seconds without a byte that two tries of a request take together.
-        connections: How many requests may be under way at once.
-
-    Raises:
-        BadInput: What the environment says makes no sense.
+    A request is repeated ``retries`` times, and two tries of it take ``idle_timeout`` seconds without a byte.
     """
     import boto3
     from botocore.config import Config
@@ -102,8 +97,13 @@ def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object
     """
     seen: set[str] = set()
     further: dict[str, Any] = {}
+
+    def ask() -> tuple[Any, list[S3Object]]:
+        page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **further)
+        return page, [_object(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ())]
+
     for _ in range(MAX_PAGES):
-        page, entries = _asked(s3, bucket, partial(_page, s3, bucket, prefix, further))
+        page, entries = _asked(s3, bucket, ask)
         for entry in entries:
             if entry.key in seen or not entry.key.startswith(prefix):
                 raise _not_s3(bucket, "its list repeats itself, or has keys that were not asked for")
@@ -115,13 +115,8 @@ def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object
             break
         if not page.get("NextContinuationToken"):
             raise _not_s3(bucket, "its list breaks off")
-        further = {"ContinuationToken": page["NextContinuationToken"]}
+        further["ContinuationToken"] = page["NextContinuationToken"]
     raise _not_s3(bucket, f"its list has more than {MAX_OBJECTS} objects or {MAX_PAGES} pages")
-
-
-def _page(s3: "S3Client", bucket: str, prefix: str, further: dict[str, Any]) -> tuple[Any, list[S3Object]]:
-    page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **further)
-    return page, [_object(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ())]
 
 
 def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
@@ -177,9 +172,9 @@ def _not_s3(bucket: str, reason: str) -> DualGANError:
     return DualGANError(f"s3://{bucket}: that is not S3's answer ({reason}); check AWS_ENDPOINT_URL")
 
 
-def code_of(error: "ClientError") -> str:
+def code_of(error: Exception) -> str:
     """Return the code of a refusal, such as "NoSuchKey"; "" if it has none."""
-    return str(error.response.get("Error", {}).get("Code") or "")
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code") or "")
 
 
 def is_transient(error: Exception) -> bool:
@@ -198,25 +193,22 @@ def failures(label: str, bucket: str) -> Iterator[None]:
     """Turn boto3's errors into BadInput, DualGANError or TransferBroken, in one line that begins with ``label``."""
     import urllib3
     from boto3.exceptions import Boto3Error
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        CredentialRetrievalError,
-        NoCredentialsError,
-        PartialCredentialsError,
-        SSLError,
-    )
+    from botocore import exceptions
 
     try:
         yield
-    except ClientError as error:
+    except exceptions.ClientError as error:
         raise _refused(error, label, bucket) from None
-    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
+    except (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
         raise BadInput(f"{label}: {error}; {CREDENTIALS}") from None
-    except SSLError as error:
+    except exceptions.SSLError as error:
         raise DualGANError(f"{label}: TLS: {error}") from None
-    except (BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError) as error:
-        if isinstance(error.__context__, ClientError):
+    except (exceptions.BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError) as error:
+        if isinstance(error.__context__, exceptions.ClientError):
             raise _refused(error.__context__, label, bucket) from None
         if is_transient(error):
             raise TransferBroken(f"{label}: the transfer failed: {error}") from None
@@ -233,8 +225,6 @@ def _refused(error: "ClientError", label: str, bucket: str) -> DualGANError:
         return BadInput(f"{label}: no permission for bucket {bucket} ({code}); check the credentials and its policy")
     if code in NOT_FOUND:
         return BadInput(f"{label}: there is nothing; check the address")
-    if code in CHANGED:
-        return TransferBroken(f"{label}: changed while it was transferred; try again")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     said = f"{label}: S3 answers {code} {message}".strip()
     return BadInput(f"{said}; check the address") if 400 <= status < 500 else TransferBroken(f"{said}; try again later")

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from components.common.processes import Terminated, die_with_parent, ending_seconds, terminations_raised
 from dualgan.errors import EXIT_FAILED, described
@@ -31,29 +30,26 @@ def main(arguments: Sequence[str]) -> None:
     module, source, *rest = arguments
     # KFP's own shell command sets it.
     os.environ["_KFP_RUNTIME"] = "true"
-    with _ending_in_time(), tempfile.TemporaryDirectory(dir=_place_of_source(rest)) as folder:
+    # On this machine, a killed task leaves nothing outside of its folder.
+    place = _task_folder(rest) if os.environ.get(PARENT_VARIABLE) else None
+    with _ending_in_time(), tempfile.TemporaryDirectory(dir=place) as folder:
         file = Path(folder) / "ephemeral_component.py"
         file.write_text(source, encoding="utf-8")
         sys.argv = [module, "--component_module_path", str(file), *rest]
         try:
             importlib.import_module(module).executor_main()
         except Exception as error:
-            _write_error(rest, error)
+            content = {"message": described(error), "exit_code": getattr(error, "exit_code", EXIT_FAILED)}
+            with contextlib.suppress(OSError, ValueError, LookupError):
+                (_task_folder(rest) / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
             raise
-
-
-def _place_of_source(arguments: Sequence[str]) -> Path | None:
-    """Return the task's folder for a run on this machine, for a killed task to leave nothing elsewhere."""
-    if not os.environ.get(PARENT_VARIABLE):
-        return None
-    folder = _task_folder(arguments)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _task_folder(arguments: Sequence[str]) -> Path:
     executor_input = json.loads(arguments[arguments.index("--executor_input") + 1])
-    return Path(executor_input["outputs"]["outputFile"]).parent
+    folder = Path(executor_input["outputs"]["outputFile"]).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextlib.contextmanager
@@ -87,11 +83,9 @@ def _watch(parent: int) -> None:
 
 
 def _kill_all_later(signum: int) -> None:
-    def kill() -> None:
-        time.sleep(ending_seconds(signum))
-        _kill_all()
-
-    threading.Thread(target=kill, daemon=True).start()
+    later = threading.Timer(ending_seconds(signum), _kill_all)
+    later.daemon = True
+    later.start()
 
 
 def _kill_all() -> None:
@@ -104,14 +98,6 @@ def _kill_all() -> None:
             process.kill()
     psutil.wait_procs(found, timeout=0.5)
     os.killpg(0, signal.SIGKILL)
-
-
-def _write_error(arguments: Sequence[str], error: Exception) -> None:
-    content: dict[str, Any] = {"message": described(error), "exit_code": getattr(error, "exit_code", EXIT_FAILED)}
-    with contextlib.suppress(OSError, ValueError, LookupError):
-        folder = _task_folder(arguments)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ERROR_FILE).write_text(json.dumps(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

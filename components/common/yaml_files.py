@@ -3,7 +3,6 @@
 An alias counts as all that it stands for, as often as it is used.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,20 +13,19 @@ from dualgan.json_files import MAX_DEPTH, MAX_WHOLE_NUMBER, read_bounded
 
 MAX_BYTES = 4 << 20
 MAX_VALUES = 200_000
-PLAIN_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
+PLAIN_TAGS = [f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")]
 
 
 class _PlainLoader(yaml.SafeLoader):
     """YAML without what JSON has no word for: a date is text, and sets, bytes and other tags are refused."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
-        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in PLAIN_TAGS]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in PLAIN_TAGS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    # None is for any other tag, and raises an error.
     yaml_constructors: ClassVar[dict[Any, Any]] = {
-        tag: construct
-        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-        if tag is None or tag.rpartition(":")[2] in PLAIN_TAGS
+        tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (*PLAIN_TAGS, None)
     }
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -51,14 +49,9 @@ def parse_yaml(content: str | bytes, label: str) -> Any:
 
 
 def parse_yaml_documents(content: str | bytes, label: str) -> list[Any]:
-    """Parse YAML documents.
+    """Parse YAML documents, a text or its bytes in UTF-8; ``label`` is what messages call it, such as the file's path.
 
-    Args:
-        content: The text, or its bytes in UTF-8.
-        label: What messages call it, such as the file's path.
-
-    Raises:
-        BadInput: in one line, for what is no YAML, or not within the bounds of this module.
+    Raises BadInput, in one line, for what is no YAML, or not within the bounds of this module.
     """
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
@@ -77,39 +70,25 @@ def parse_yaml_documents(content: str | bytes, label: str) -> list[Any]:
 
 
 def _check(document: Any) -> None:
-    """Raise ValueError for a document that is too large, too deep, or holds itself."""
-    values = sizes = 0
+    """Raise ValueError for a document that is too large, too deep, or holds itself, and for a key that is no text."""
+    values = characters = 0
     waiting: list[tuple[Any, int]] = [(document, 1)]
     while waiting:
         value, depth = waiting.pop()
         values += 1
-        if values + len(waiting) > MAX_VALUES:
-            raise ValueError(f"more than {MAX_VALUES} values, those that aliases stand for included")
-        if depth > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH}")
-        sizes += _check_scalar(value)
-        if sizes > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES} characters, those that aliases stand for included")
-        waiting.extend((inner, depth + 1) for inner in _inner(value))
-
-
-def _inner(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        yield from value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
+        if isinstance(value, str):
+            # Half a surrogate pair cannot be encoded.
+            characters += len(value.encode("utf-8"))
+        elif isinstance(value, int) and abs(value) > MAX_WHOLE_NUMBER:
+            raise ValueError("a whole number does not fit into 64 bits")
+        inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+        for key in value if isinstance(value, dict) else ():
             if not isinstance(key, str):
                 raise ValueError(f"the key {ascii(key)[:60]} is no text")
-            yield key
-            yield inner
-
-
-def _check_scalar(value: Any) -> int:
-    """Return how long a text is, 0 for anything else. Raises ValueError for what cannot be stored or counted with."""
-    if isinstance(value, int) and abs(value) > MAX_WHOLE_NUMBER:
-        raise ValueError("a whole number does not fit into 64 bits")
-    if not isinstance(value, str):
-        return 0
-    # Half a surrogate pair cannot be written anywhere.
-    value.encode("utf-8")
-    return len(value)
+        waiting.extend((item, depth + 1) for item in inner)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        if values + len(waiting) > MAX_VALUES or characters > MAX_BYTES:
+            raise ValueError(
+                f"more than {MAX_VALUES} values or {MAX_BYTES} characters, those that aliases stand for included"
+            )

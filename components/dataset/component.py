@@ -22,13 +22,12 @@ def dataset(
     from components.common.console import print_status
     from components.common.metadata import artifact_metadata
     from components.dataset.fetch import fetch
-    from components.dataset.lock import DEFAULT
-    from components.dataset.options import FetchOptions, Limits
+    from components.dataset.options import DEFAULT_LOCK, FetchOptions
     from dualgan.options import from_dict
 
     of_profile = {"max_pixels": max_pixels} if max_pixels else {}
-    limits = Limits(pixels=from_dict({**of_profile, **options}).max_pixels)
-    how = FetchOptions(sha256=sha256 or None, lock=DEFAULT, quarantine=quarantine, limits=limits)
+    limit = from_dict({**of_profile, **options}).max_pixels
+    how = FetchOptions(sha256=sha256 or None, lock=DEFAULT_LOCK, quarantine=quarantine, max_pixels=limit)
     description = fetch(source, Path(dataset.path), how)
     print_status(f"dataset {description.name}: {description.counts}")
     dataset.metadata.update(artifact_metadata(description._asdict()))

@@ -1,27 +1,39 @@
-"""Archives over HTTP."""
+"""Archives over HTTP, archives and folders in S3.
 
+boto3's own transfers begin anew after a kill and count bytes by the quarter of a megabyte, so that what trickles would
+never end: objects come the way that archives do over HTTP.
+"""
+
+import hashlib
 import logging
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
 import urllib3
 
-from components.dataset.options import TransferOptions
+from components.common import s3
+from components.common.console import Progress
+from components.common.threads import within
+from components.dataset.options import FetchOptions
 from components.dataset.transfer import (
     ContentChanged,
-    MaxSize,
+    OpenRange,
     PartialFile,
+    RateLimit,
     Response,
     TransientError,
     chunks_of,
-    in_time,
-    resume,
 )
 from dualgan.errors import BadInput, DualGANError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 CONNECTION_SECONDS = 10.0
 MAX_RETRY_AFTER = 60.0
@@ -33,13 +45,12 @@ CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 log = logging.getLogger(__name__)
 
 
-def download(url: str, folder: Path, options: TransferOptions, max_size: int, label: str) -> tuple[Path, str]:
+def download(url: str, folder: Path, options: FetchOptions, label: str) -> tuple[Path, str]:
     """Return the archive at ``url`` as a file in ``folder``, and its SHA-256 (hex).
 
     What an earlier try left there is gone on with. Raises BadInput if the server says that the address is wrong (404
-    and its like), and what ``resume`` raises.
+    and its like), and what ``PartialFile.resume`` raises.
     """
-    partial = PartialFile(folder / "archive", url)
     seconds = options.idle_timeout / 2
 
     @contextmanager
@@ -48,19 +59,64 @@ def download(url: str, folder: Path, options: TransferOptions, max_size: int, la
         if offset:
             headers["Range"] = f"bytes={offset}-"
             # A weak ETag is compared when the answer is there; a server need not take it as a condition.
-            if validator and not validator.startswith("W/"):
-                headers["If-Range"] = validator
+            headers |= {"If-Range": validator} if validator and not validator.startswith("W/") else {}
         timeouts = (min(CONNECTION_SECONDS, seconds), seconds)
         hooks = {"response": _skip_body_of_redirect}
 
         def ask() -> requests.Response:
             return requests.get(url, stream=True, timeout=timeouts, headers=headers, hooks=hooks)
 
-        with _failures(label, seconds), in_time(options.idle_timeout, ask) as response:
+        with _failures(label, seconds), within(options.idle_timeout, ask) as response:
             yield _checked(response, offset, options.idle_timeout, label)
 
+    return _archive(url, folder, options, label, open_range)
+
+
+def download_archive(
+    client: "S3Client", bucket: str, key: str, folder: Path, options: FetchOptions
+) -> tuple[Path, str]:
+    """Do as ``download`` with an object of S3. Raises BadInput if it is missing or may not be read."""
+    address, label = f"{client.meta.endpoint_url} {bucket} {key}", f"s3://{bucket}/{key}"
+    with s3.failures(label, bucket):
+        return _archive(address, folder, options, label, _ranges(client, bucket, key, options))
+
+
+def download_objects(
+    client: "S3Client", bucket: str, objects: Mapping[str, s3.S3Object], folder: Path, options: FetchOptions, label: str
+) -> list[tuple[str, Path]]:
+    """Return ``objects`` by the names that they get, each as a file in ``folder``.
+
+    What an earlier try left there is gone on with. Raises what ``download_archive`` does.
+    """
+    log.info("downloading %d objects of %s", len(objects), label)
+    rate = RateLimit(label, options)
+
+    def bring(name: str) -> tuple[str, Path]:
+        key, size, etag = objects[name]
+        identity, address = f"{key}\0{etag}", f"s3://{bucket}/{key}"
+        number = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
+        file = folder / f"{number}{Path(name).suffix.lower()}"
+        partial = PartialFile(file, identity, address, options, (size, "what the bucket's list says"))
+        partial.resume(_ranges(client, bucket, key, options), (rate, progress))
+        if partial.size != size:
+            raise s3.TransferBroken(f"{address}: changed while it was transferred; try again")
+        return name, file
+
+    total = sum(entry.size for entry in objects.values())
+    with (
+        s3.failures(label, bucket),
+        ThreadPoolExecutor(options.jobs) as pool,
+        Progress("downloading", total, "B") as progress,
+    ):
+        return list(pool.map(bring, objects))
+
+
+def _archive(address: str, folder: Path, options: FetchOptions, label: str, open_range: OpenRange) -> tuple[Path, str]:
+    partial = PartialFile(folder / "archive", address, label, options, (options.max_size, "--max-size"))
     log.info("downloading %s%s", label, f" from byte {partial.size} on" if partial.size else "")
-    return partial.file, resume(partial, open_range, options, MaxSize(max_size), label)
+    partial.resume(open_range)
+    with partial.file.open("rb") as file:
+        return partial.file, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _skip_body_of_redirect(response: requests.Response, **_: object) -> None:
@@ -118,3 +174,26 @@ def _failures(label: str, seconds: float) -> Iterator[None]:
         raise TransientError(getattr(innermost, "strerror", None) or str(innermost)) from None
     except ValueError as error:
         raise DualGANError(f"{label}: the server's answer makes no sense ({error})") from None
+
+
+def _ranges(client: "S3Client", bucket: str, key: str, options: FetchOptions) -> OpenRange:
+    @contextmanager
+    def open_range(offset: int, validator: str | None) -> Iterator[Response]:
+        where: Any = {"Range": f"bytes={offset}-"} if offset else {}
+
+        def ask() -> Any:
+            return s3.understood(bucket, lambda: client.get_object(Bucket=bucket, Key=key, **where))
+
+        try:
+            answer = within(options.idle_timeout, ask)
+            part = CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+            total = int(part[2]) if part and part[2] != "*" else answer.get("ContentLength")
+            with cast(Any, answer["Body"]) as raw:
+                chunks = chunks_of(raw, options.idle_timeout)
+                yield Response(int(part[1]) if part else 0, total, answer.get("ETag"), chunks)
+        except Exception as error:
+            if offset and s3.code_of(error) == "InvalidRange":
+                raise ContentChanged from None
+            raise TransientError(str(error)) if s3.is_transient(error) else error from None
+
+    return open_range

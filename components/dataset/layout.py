@@ -1,5 +1,6 @@
 """Where the images of a source belong: which of its names are images of which split and domain."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -10,9 +11,9 @@ from dualgan.errors import BadInput
 # A dataset may lie in a folder of its name, and that in another one.
 MAX_ROOT_DEPTH = 2
 PAIRED = "A|B"
-# Of {split}/{domain}/{image}.
-DEPTH = 3
 NEEDED = "a dataset holds images in train/A and train/B"
+SPLIT = "|".join(name for names in SPLIT_NAMES.values() for name in names)
+PLACE = re.compile(rf"({SPLIT})(?:(/?)([AB]))?/[^/]+", re.DOTALL)
 
 Parts = tuple[str, ...]
 
@@ -51,48 +52,33 @@ def find_layout(names: Iterable[str], label: str) -> Layout:
     Raises BadInput, naming the first thing that is missing, if there is none; ``label`` is how messages name the
     source.
     """
-    paths = [path for path in (tuple(name.split("/")) for name in names) if not _is_hidden(path)]
+    paths = [tuple(name.split("/")) for name in names]
+    paths = [path for path in paths if not path[-1].startswith(".") and "__MACOSX" not in path]
     root = _find_root(paths, label)
     prefix = "".join(f"{part}/" for part in root)
     below = [path[len(root) :] for path in paths if path[: len(root)] == root and len(path) > len(root)]
-    slots = {path: slot for path in below if is_image_name(path[-1]) and (slot := _slot(path))}
-    has_domains = any(slot.split == "train" and slot.domain != PAIRED for slot in slots.values())
-    has_pairs = any(slot.split == "train" and slot.domain == PAIRED for slot in slots.values())
-    if has_domains or not has_pairs:
-        _require_domains(below, set(slots.values()), label)
-    # As for the trainer, train/A comes before trainA.
-    nested = {(slot.split, slot.domain) for path, slot in slots.items() if len(path) == DEPTH}
-    chosen = {
-        path: slot
-        for path, slot in slots.items()
-        if (slot.domain == PAIRED) != has_domains and (len(path) == DEPTH or (slot.split, slot.domain) not in nested)
+    # By split as it is spelled, domain, and whether the domain is a folder of its own.
+    found: dict[tuple[str, str, bool], list[str]] = {}
+    for path in below:
+        name = "/".join(path)
+        if is_image_name(path[-1]) and (place := PLACE.fullmatch(name)):
+            found.setdefault((place[1], place[3] or PAIRED, bool(place[2])), []).append(name)
+    train = {domain for split, domain, _ in found if split == "train"}
+    has_pairs = train == {PAIRED}
+    if not has_pairs:
+        _require_domains(below, train, label)
+    found = {place: images for place, images in found.items() if (place[1] == PAIRED) == has_pairs}
+    splits = {split for split, _, _ in found}
+    split_of = {"train": "train"} | dict.fromkeys([one for one in SPLIT_NAMES["val"] if one in splits][:1], "val")
+    slots = {
+        prefix + image: Slot(split_of[split], domain, unicodedata.normalize("NFC", image.rpartition("/")[2]))
+        for (split, domain, is_nested), images in found.items()
+        # As for the trainer, train/A comes before trainA.
+        if split in split_of and (is_nested or (split, domain, True) not in found)
+        for image in images
     }
-    splits = {slot.split for slot in chosen.values()}
-    split_of = dict.fromkeys(SPLIT_NAMES["train"], "train")
-    split_of |= dict.fromkeys([name for name in SPLIT_NAMES["val"] if name in splits][:1], "val")
-    taken = {
-        prefix + "/".join(path): slot._replace(split=split_of[slot.split], name=unicodedata.normalize("NFC", slot.name))
-        for path, slot in chosen.items()
-        if slot.split in split_of
-    }
-    rest = [path for path in below if path[-1] and path != (DESCRIPTION,) and prefix + "/".join(path) not in taken]
-    return Layout(prefix, taken, left_out_reasons(rest))
-
-
-def _slot(path: Parts) -> Slot | None:
-    """The slot of a path below the root, its split by the name that it has there."""
-    names = [name for names in SPLIT_NAMES.values() for name in names]
-    if len(path) == DEPTH and path[0] in names and path[1] in DOMAINS:
-        return Slot(*path)
-    if len(path) == 2 and path[0] in names:
-        return Slot(path[0], PAIRED, path[1])
-    if len(path) == 2 and path[0][:-1] in names and path[0][-1] in DOMAINS:
-        return Slot(path[0][:-1], path[0][-1], path[1])
-    return None
-
-
-def _is_hidden(path: Sequence[str]) -> bool:
-    return path[-1].startswith(".") or "__MACOSX" in path
+    rest = [path for path in below if path[-1] and path != (DESCRIPTION,) and prefix + "/".join(path) not in slots]
+    return Layout(prefix, slots, left_out_reasons(rest))
 
 
 def _find_root(paths: Iterable[Parts], label: str) -> Parts:
@@ -112,10 +98,10 @@ def _find_root(paths: Iterable[Parts], label: str) -> Parts:
     return nearest[0]
 
 
-def _require_domains(below: Sequence[Parts], slots: set[Slot], label: str) -> None:
+def _require_domains(below: Sequence[Parts], found: set[str], label: str) -> None:
     folders = {"/".join(path[:2]) for path in below if len(path) > 2} | {path[0] for path in below if len(path) > 1}
     for domain in DOMAINS:
         if not folders & {f"train/{domain}", f"train{domain}"}:
             raise BadInput(f"{label}: no folder train/{domain}; {NEEDED}")
-        if not any(slot.split == "train" and slot.domain == domain for slot in slots):
+        if domain not in found:
             raise BadInput(f"{label}: no image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")

@@ -1,17 +1,27 @@
-"""Sources of a dataset that a user may name, and the meaning of each form."""
+"""Sources of a dataset that a user may name, published ones among them, and the meaning of each form."""
 
+import difflib
 import os
+import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from components.common.address import Address, without_secrets
 from components.common.s3 import parse_address
-from components.dataset.catalogue import CATALOGUE, is_taken, nearest_names
-from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.errors import BadInput, printable, without_logins
 from dualgan.names import plain_name
 
+ORIGINAL_SERVER = "http://www.cs.mun.ca/~yz7241/dualgan/dataset/{name}.zip"
+SERVER_NOTE = (
+    "the original server is reported dead (github.com/duxingren14/DualGAN/issues/19): "
+    "give the URL of a mirror or the path of a local copy instead of the name"
+)
+# Where pix2pix's own download script looks, and where it looked before.
+PIX2PIX_MIRRORS = (
+    "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz",
+    "https://people.eecs.berkeley.edu/~tinghuiz/projects/pix2pix/datasets/{name}.tar.gz",
+)
 FORMS = (
     ("NAME", "a dataset of the catalogue below"),
     ("http://... https://...", "an archive to download (zip, tar, tar.gz)"),
@@ -26,11 +36,49 @@ LAYOUTS = (
     "one or two folders down; without val, images of valid, validation or test serve. An IMAGE ends in .jpg, .jpeg,\n"
     ".jfif, .png, .bmp, .webp, .tif or .tiff. The names of datasets have letters, numbers, spaces and .,+@()=-_."
 )
+SYNTHETIC, SYNTHETIC_FORM = "synthetic", "the form is synthetic://?seed=0&n=120&size=64"
+SYNTHETIC_LIMITS = {"seed": (0, 2**32 - 1), "n": (1, 10000), "size": (32, 512)}
 # USER:PASSWORD for the server of a URL that has no login itself.
 LOGIN_VARIABLE = "DUALGAN_DATASET_LOGIN"
 # How the queries of signed addresses begin: S3 and OBS, older S3, Azure, Google.
 SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+class CatalogueEntry(NamedTuple):
+    """A published dataset, at any of ``urls``, tried in order; ``advice`` is for when none has it.
+
+    ``lambdas`` are the authors' (lambda_A, lambda_B), None if they named none. No checksum was ever published; if
+    ``sha256`` is set, a download must match it.
+    """
+
+    urls: tuple[str, ...]
+    lambdas: tuple[float, float] | None = None
+    sha256: str | None = None
+    note: str = ""
+    advice: str = ""
+
+
+def _original(name: str, lambdas: tuple[float, float] | None = None, note: str = "") -> CatalogueEntry:
+    return CatalogueEntry((ORIGINAL_SERVER.format(name=name),), lambdas, None, note, SERVER_NOTE)
+
+
+# Those of DualGAN's authors, and the paired ones of pix2pix that they took some from.
+CATALOGUE = {
+    "day-night": _original("day-night", note="published with 1000 epochs of plain wgan"),
+    "facades": _original("facades", (1000.0, 1000.0)),
+    "leather-fabric": _original("leather-fabric"),
+    "metal-stone": _original("metal-stone"),
+    "oil-chinese": _original("oil-chinese", (500.0, 500.0)),
+    "plastic-metal": _original("plastic-metal"),
+    "plastic-wood": _original("plastic-wood"),
+    "sketch-photo": _original("sketch-photo", (1000.0, 1000.0), "995 training images a domain"),
+} | {
+    f"pix2pix-{name}": CatalogueEntry(
+        tuple(mirror.format(name=name) for mirror in PIX2PIX_MIRRORS), note="pairs, published by pix2pix"
+    )
+    for name in ("facades", "maps")
+}
 
 
 class Download(NamedTuple):
@@ -69,11 +117,24 @@ class LocalArchive(NamedTuple):
 
 
 class Synthetic(NamedTuple):
-    """Images that are drawn."""
+    """Images that are drawn: ``n`` of training a domain, ``size`` pixels a side."""
 
-    name: str
-    source: str
-    options: SyntheticOptions
+    seed: int = 0
+    n: int = 120
+    size: int = 64
+
+    @property
+    def name(self) -> str:
+        return SYNTHETIC
+
+    @property
+    def validation(self) -> int:
+        """The number of validation images a domain."""
+        return max(8, self.n // 10)
+
+    @property
+    def source(self) -> str:
+        return f"synthetic://?seed={self.seed}&n={self.n}&size={self.size}"
 
 
 Source = Download | S3Location | LocalFolder | LocalArchive | Synthetic
@@ -87,26 +148,24 @@ def parse_source(text: str) -> Source:
     """
     if "\0" in text:
         raise BadInput(f"{text}: no path or address has a NUL in it")
-    if text == "synthetic" or text.startswith("synthetic:"):
-        options = parse_synthetic(text)
-        return Synthetic("synthetic", str(options), options)
+    if text == SYNTHETIC or text.startswith(f"{SYNTHETIC}:"):
+        return _synthetic(text)
     if text.startswith("s3://"):
-        return parse_s3(text)
+        address = parse_address(text)
+        file = PurePosixPath(address.key).name
+        name = plain_name(_stem(file) or address.bucket)
+        return S3Location(name if _stem(file) == file else _own_name(name), str(address), *address)
     if "://" in text:
         return _url(text)
     if text in CATALOGUE:
         entry = CATALOGUE[text]
-        return Download(entry.name, entry.name, entry.urls, entry.sha256, entry.advice)
+        return Download(text, text, entry.urls, entry.sha256, entry.advice)
     return _local(text)
 
 
-def parse_s3(text: str) -> S3Location:
-    """Return what ``s3://bucket/key`` names. Raises BadInput for any other text."""
-    address = parse_address(text)
-    file = PurePosixPath(address.key).name
-    name = plain_name(_stem(file) or address.bucket)
-    name = name if _stem(file) == file else _own_name(name)
-    return S3Location(name, str(address), address.bucket, address.key)
+def is_taken(name: str) -> bool:
+    """Return whether ``name``, as people read it, is a dataset's of the catalogue, or that of the drawn ones."""
+    return unicodedata.normalize("NFKC", name).casefold().strip() in (*CATALOGUE, SYNTHETIC)
 
 
 def require_no_secret(text: str) -> None:
@@ -119,16 +178,37 @@ def require_no_secret(text: str) -> None:
         )
 
 
+def _synthetic(text: str) -> Synthetic:
+    url = urlsplit(text)
+    if url.netloc or url.path not in ("", "/", SYNTHETIC) or url.fragment or "?" in url.path:
+        raise BadInput(f"{text}: not a synthetic dataset; {SYNTHETIC_FORM}")
+    try:
+        pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    except ValueError:
+        raise BadInput(f"{text}: '{url.query}' is not a list of options; {SYNTHETIC_FORM}") from None
+    options: dict[str, int] = {}
+    for key, value in pairs:
+        if key not in SYNTHETIC_LIMITS:
+            raise BadInput(f"{text}: unknown option '{key}'; there are {', '.join(SYNTHETIC_LIMITS)}")
+        if key in options:
+            raise BadInput(f"{text}: option '{key}' is given twice")
+        low, high = SYNTHETIC_LIMITS[key]
+        if not (value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high):
+            raise BadInput(f"{text}: {key} must be a whole number from {low} to {high}, not '{value}'")
+        options[key] = int(value)
+    return Synthetic(**options)
+
+
 def _url(text: str) -> Download:
     address = Address(text)
+    plain = address.without_login.reveal()
     try:
-        url = urlsplit(address.without_login.reveal())
+        url = urlsplit(plain)
         known = url.scheme in ("http", "https") and bool(url.hostname)
     except ValueError as error:
         raise BadInput(f"{address}: not a URL ({error})") from None
     if not known:
         raise BadInput(f"{address}: a URL must begin with http://, https:// or s3:// and name a server")
-    plain = address.without_login.reveal()
     if without_logins(plain).count("@") < plain.count("@"):
         raise BadInput(f"{address}: where does its login end? write %40 for an @ and %2F for a / in it")
     # The query of a signed address is another one every time.
@@ -142,15 +222,15 @@ def _url(text: str) -> Download:
 
 
 def _local(text: str) -> LocalFolder | LocalArchive:
-    path = Path(text).expanduser().resolve() if text else Path()
+    path = Path(text).expanduser().resolve()
     # What is recorded can be read again, whatever bytes are in a path.
     source = printable(str(path))
     if text and path.is_dir():
         return LocalFolder(plain_name(path.name), source, path)
     if text and path.is_file():
         return LocalArchive(_own_name(plain_name(_stem(path.name))), source, path)
-    nearest = " or ".join(nearest_names(text)) if text and "/" not in text else ""
-    hint = f"did you mean {nearest}?" if nearest else "see `parity dataset list`"
+    names = [] if "/" in text else difflib.get_close_matches(text.lower(), [*CATALOGUE, SYNTHETIC], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(names)}?" if names else "see `parity dataset list`"
     raise BadInput(f"{text or repr(text)}: neither a known dataset, nor a file or folder; {hint}")
 
 
@@ -161,7 +241,7 @@ def _own_name(name: str) -> str:
 
 def _stem(name: str) -> str:
     """``name`` without the ending of an archive."""
-    for ending in sorted(ARCHIVE_ENDINGS, key=len, reverse=True):
+    for ending in ARCHIVE_ENDINGS:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name

@@ -1,4 +1,4 @@
-"""How any transfer goes on where it was broken off, and when it is given up."""
+"""A file that comes over a network: it goes on where it was broken off, and is given up in time."""
 
 import contextlib
 import hashlib
@@ -9,23 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import urllib3
 from pydantic import BaseModel
 
 from components.common.console import Progress
-from components.common.deadlines import within
-from components.common.errors import TransferBroken
-from components.dataset.options import TransferOptions
+from components.common.s3 import TransferBroken
+from components.common.threads import within
+from components.dataset.options import FetchOptions
 from dualgan.errors import BadInput, DualGANError
 
 CHUNK = 1 << 18
-# The end of what is there is asked for again and compared: it tells another file if a server has no ETag.
-OVERLAP = 1 << 16
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0
-
-Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +53,8 @@ class Response(NamedTuple):
     chunks: Iterator[bytes]
 
 
-# Ask for the bytes from an offset on, of the content with a validator. Raises TransientError, or DualGANError for good.
+# Ask for the bytes from an offset on, of the content with a validator. Raises TransientError or TimeoutError if it is
+# worth to try again.
 OpenRange = Callable[[int, str | None], AbstractContextManager[Response]]
 
 
@@ -69,56 +66,10 @@ class _Note(BaseModel):
     total: int | None = None
 
 
-class PartialFile:
-    """A file as far as it has come, with its checksum so far; ``address`` is where it comes from."""
-
-    def __init__(self, file: Path, address: str) -> None:
-        self.file, self._note_file = file, file.with_name(f"{file.name}.json")
-        self.note = _Note(address=hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest())
-        self._sha256, self.size = hashlib.sha256(), 0
-        with contextlib.suppress(OSError, ValueError):
-            note = _Note.model_validate_json(self._note_file.read_bytes())
-            if note.address == self.note.address:
-                with self.file.open("rb") as content:
-                    while chunk := content.read(CHUNK):
-                        self._count(chunk)
-                self.note = note
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-    def begin(self, validator: str | None, total: int | None) -> None:
-        """Forget what is there. The note follows the emptied file, so that it never speaks of other bytes."""
-        self.file.write_bytes(b"")
-        self._sha256, self.size = hashlib.sha256(), 0
-        self.note = self.note.model_copy(update={"validator": validator, "total": total})
-        self._note_file.write_text(self.note.model_dump_json(), encoding="utf-8")
-
-    def end(self, count: int) -> bytes:
-        """Return the last ``count`` bytes of what is there."""
-        with self.file.open("rb") as file:
-            file.seek(self.size - count)
-            return file.read(count)
-
-    def append(self, chunks: Iterator[bytes]) -> Iterator[int]:
-        """Write ``chunks``; yields the length of each."""
-        with self.file.open("ab") as file:
-            for chunk in chunks:
-                file.write(chunk)
-                file.flush()
-                self._count(chunk)
-                yield len(chunk)
-
-    def _count(self, chunk: bytes) -> None:
-        self._sha256.update(chunk)
-        self.size += len(chunk)
-
-
 class RateLimit:
     """The least that a transfer must bring, or several together."""
 
-    def __init__(self, label: str, options: TransferOptions) -> None:
+    def __init__(self, label: str, options: FetchOptions) -> None:
         self._label, self._options = label, options
         self._began, self._bytes = time.monotonic(), 0
 
@@ -131,134 +82,114 @@ class RateLimit:
                 if self._bytes < self._options.min_rate * seconds:
                     raise TransferBroken(
                         f"{self._label}: the transfer is too slow: {self._bytes} bytes in {seconds:.0f} seconds, "
-                        f"less than {self._options.min_rate:g} a second; the same command goes on"
+                        f"less than {self._options.min_rate} a second; the same command goes on"
                     )
                 self._began, self._bytes = now, 0
             yield chunk
 
 
-class MaxSize(NamedTuple):
-    """The most bytes that a transfer may bring, and who says so."""
-
-    size: int
-    said_by: str = "--max-size"
-
-
-def resume(
-    partial: PartialFile,
-    open_range: OpenRange,
-    options: TransferOptions,
-    max_size: MaxSize,
-    label: str,
-    shared: tuple[RateLimit, Progress] | None = None,
-) -> str:
-    """Go on with ``partial`` until it is whole, and return its SHA-256 (hex).
+class PartialFile:
+    """A file as far as it has come.
 
     Args:
-        partial: What has come so far.
-        open_range: Asks the server for more.
+        file: Where it is; a note beside it says what it is a part of.
+        address: Where it comes from.
+        label: How messages name that.
         options: When to give up.
-        max_size: Of the whole file.
-        label: How messages name it.
-        shared: The limit and the display of several transfers that this is one of.
-
-    Raises:
-        TransferBroken: The server brings nothing new, or too little, for as long as ``options`` say.
-        BadInput: The file is larger than ``max_size``.
-        DualGANError: The disk is too small, or what ``open_range`` raises.
+        max_size: How many bytes it may have, and who says so.
     """
-    rate, progress = shared or (RateLimit(label, options), None)
-    most, newest, retries = partial.size, time.monotonic(), 0
-    while True:
-        try:
-            for _ in _receive(partial, open_range, max_size, label, rate, progress):
-                newest = time.monotonic()
-                # Retries are counted in a row: one that brings something new begins a new row.
-                if partial.size > most:
-                    most, retries = partial.size, 0
-            return partial.sha256
-        except TransientError as error:
-            if isinstance(error, ContentChanged):
-                partial.begin(None, None)
-            delay = min(FIRST_DELAY * 2**retries, MAX_DELAY) + random.uniform(0, FIRST_DELAY / 2)
-            delay, retries = max(delay, error.retry_after), retries + 1
-            if retries > options.retries or time.monotonic() + delay - newest > options.idle_timeout:
-                kept = f"; the {partial.size} bytes that came are kept, the same command goes on"
-                raise TransferBroken(f"{label}: the download failed: {error}{kept if partial.size else ''}") from None
-            log.info("%s: %s; trying again in %.1f seconds", label, error, delay)
-        time.sleep(delay)
 
+    def __init__(self, file: Path, address: str, label: str, options: FetchOptions, max_size: tuple[int, str]) -> None:
+        self.file, self._note_file = file, file.with_name(f"{file.name}.json")
+        self._label, self._options, self._max_size = label, options, max_size
+        self._note = _Note(address=hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest())
+        self.size = 0
+        with contextlib.suppress(OSError, ValueError):
+            note = _Note.model_validate_json(self._note_file.read_bytes())
+            if note.address == self._note.address:
+                self._note, self.size = note, file.stat().st_size
 
-def _receive(
-    partial: PartialFile, open_range: OpenRange, max_size: MaxSize, label: str, rate: RateLimit, shown: Progress | None
-) -> Iterator[None]:
-    overlap = min(OVERLAP, partial.size)
-    with open_range(partial.size - overlap, partial.note.validator) as response:
-        chunks = rate.watched(response.chunks)
-        totals = {response.total, partial.note.total} - {None}
-        is_same = response.validator == partial.note.validator and len(totals) <= 1
-        if partial.size and response.offset == partial.size - overlap and is_same:
-            chunks = _behind(partial.end(overlap), chunks)
-        elif response.offset:
-            raise ContentChanged
-        else:
-            partial.begin(response.validator, response.total)
-        total = partial.note.total
-        _require_room(partial, max_size, label)
-        own = (
-            Progress("downloading", total, "B", initial=partial.size)
-            if shown is None
-            else contextlib.nullcontext(shown)
-        )
-        with own as progress:
-            for length in partial.append(chunks):
-                progress.advance(length)
-                yield
-                if total is not None and partial.size > total:
-                    raise ContentChanged
-                if total is None:
-                    _require_room(partial, max_size, label)
-    if total is not None and partial.size < total:
-        raise TransientError(f"the connection ended after {partial.size} of {total} bytes")
+    def resume(self, open_range: OpenRange, shared: tuple[RateLimit, Progress] | None = None) -> None:
+        """Go on until the file is whole.
 
+        Args:
+            open_range: Asks the server for more.
+            shared: The limit and the display of several transfers that this is one of.
 
-def _behind(known: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what follows ``known`` in ``chunks``. Raises ContentChanged if they begin with anything else."""
-    start = b""
-    while len(start) < len(known):
-        chunk = next(chunks, b"")
-        if not chunk:
-            raise TransientError("the connection ended")
-        start += chunk
-    if not start.startswith(known):
-        raise ContentChanged
-    if len(start) > len(known):
-        yield start[len(known) :]
-    yield from chunks
+        Raises:
+            TransferBroken: The server brings nothing new, or too little, for as long as the options say.
+            BadInput: The file is too large.
+            DualGANError: The disk is too small, or what ``open_range`` raises.
+        """
+        rate, progress = shared or (RateLimit(self._label, self._options), None)
+        most, newest, tries = self.size, time.monotonic(), 0
+        while self.size != self._note.total:
+            try:
+                for _ in self._receive(open_range, rate, progress):
+                    newest = time.monotonic()
+                    # Retries are counted in a row: one that brings something new begins a new row.
+                    if self.size > most:
+                        most, tries = self.size, 0
+                return
+            except (TransientError, TimeoutError) as error:
+                delay = min(FIRST_DELAY * 2**tries, MAX_DELAY) + random.uniform(0, FIRST_DELAY / 2)
+                delay = max(delay, getattr(error, "retry_after", 0.0))
+                tries, allowed = tries + 1, self._options.retries
+                if isinstance(error, ContentChanged):
+                    self._begin(None, None)
+                    allowed = max(1, allowed)
+                if tries > allowed or time.monotonic() + delay - newest > self._options.idle_timeout:
+                    kept = f"; the {self.size} bytes that came are kept, the same command goes on" if self.size else ""
+                    raise TransferBroken(f"{self._label}: the download failed: {error}{kept}") from None
+                log.info("%s: %s; trying again in %.1f seconds", self._label, error, delay)
+            time.sleep(delay)
 
+    def _receive(self, open_range: OpenRange, rate: RateLimit, shown: Progress | None) -> Iterator[None]:
+        known = self._note
+        # Without a validator nobody knows whether the rest belongs to what is there.
+        with open_range(self.size if known.validator else 0, known.validator) as response:
+            if not response.offset:
+                self._begin(response.validator, response.total)
+            elif response.validator != known.validator or len({response.total, known.total} - {None}) > 1:
+                raise ContentChanged
+            total = self._note.total
+            self._require_room()
+            own = contextlib.nullcontext(shown) if shown else Progress("downloading", total, "B", initial=self.size)
+            with own as progress, self.file.open("ab") as file:
+                for chunk in rate.watched(response.chunks):
+                    file.write(chunk)
+                    file.flush()
+                    self.size += len(chunk)
+                    progress.advance(len(chunk))
+                    yield
+                    if total is None:
+                        self._require_room()
+                    elif self.size > total:
+                        raise ContentChanged
+        if total is not None and self.size < total:
+            raise TransientError(f"the connection ended after {self.size} of {total} bytes")
 
-def _require_room(partial: PartialFile, max_size: MaxSize, label: str) -> None:
-    if max(partial.note.total or 0, partial.size) > max_size.size:
-        raise BadInput(f"{label}: refused, it has more than {max_size.size} bytes ({max_size.said_by})")
-    needed = (partial.note.total or 0) - partial.size
-    free = shutil.disk_usage(partial.file.parent).free
-    if needed > free:
-        raise DualGANError(f"{label}: {needed} more bytes to download, no space left: the disk has {free}")
+    def _begin(self, validator: str | None, total: int | None) -> None:
+        """Forget what is there. The note follows the emptied file, so that it never speaks of other bytes."""
+        self.file.write_bytes(b"")
+        self.size = 0
+        self._note = self._note.model_copy(update={"validator": validator, "total": total})
+        self._note_file.write_text(self._note.model_dump_json(), encoding="utf-8")
 
-
-def in_time(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], object] = lambda: None) -> Answer:
-    """Return what ``ask`` returns, as ``within`` does. Raises TransientError if that takes longer."""
-    try:
-        return within(seconds, ask, abandon)
-    except TimeoutError as error:
-        raise TransientError(str(error)) from None
+    def _require_room(self) -> None:
+        total, (max_size, said_by) = self._note.total or self.size, self._max_size
+        if max(total, self.size) > max_size:
+            raise BadInput(f"{self._label}: refused, it has more than {max_size} bytes ({said_by})")
+        free = shutil.disk_usage(self.file.parent).free
+        if total - self.size > free:
+            raise DualGANError(f"{self._label}: no space left: {total - self.size} more bytes, the disk has {free}")
 
 
 def chunks_of(raw: urllib3.BaseHTTPResponse, idle_timeout: float) -> Iterator[bytes]:
     """Yield what has come at once: ``read`` would wait until a chunk is full, and lose it with the process.
 
-    Raises TransientError if it takes longer than ``idle_timeout`` seconds until something comes.
+    Raises TimeoutError if it takes longer than ``idle_timeout`` seconds until something comes.
     """
     # Closing would wait for the read that hangs.
-    while chunk := in_time(idle_timeout, lambda: raw.read1(CHUNK), raw.shutdown):
+    while chunk := within(idle_timeout, lambda: raw.read1(CHUNK), raw.shutdown):
         yield chunk

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import requests
 
-from components.common.errors import TransferBroken
-from components.common.s3 import client, failures, objects_below, parse_address
+from components.common.s3 import TransferBroken, client, failures, objects_below, parse_address
 from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
 from components.tracking.store import connect, database_of, require_store, resolve_tracking_uri

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.common.console import print_status
-from components.common.sheet import write_sheet
+from components.common.html import write_sheet
 from components.train.leg import LegSettings
 from components.train.trainer_process import require_success, run_dualgan
 from dualgan.run_folder import RunFolder, read_json, read_samples

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 from PIL import Image, ImageOps
 
-from components.common.sheet import write_sheet
+from components.common.html import write_sheet
 from components.tracking.names import readable_key
 from dualgan.names import MAX_FILE_NAME_BYTES
 from dualgan.pictures import MAX_SAMPLE_PIXELS, open_picture

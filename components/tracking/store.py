@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.address import Address
-from components.common.deadlines import within
-from components.common.errors import make_logs_printable
+from components.common.console import make_logs_printable
 from components.common.files import locked
+from components.common.threads import within
 from dualgan.errors import BadInput, DualGANError
 
 if TYPE_CHECKING:

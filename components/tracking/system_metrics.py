@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from components.common.background import in_background
+from components.common.threads import in_background
 from components.tracking.placement import SYSTEM_METRICS, neighbour
 from dualgan import npu_smi
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from components.common.background import in_background
-from components.common.errors import TransferBroken
-from components.common.s3 import client, failures, objects_below, parse_address, read_object
+from components.common.s3 import TransferBroken, client, failures, objects_below, parse_address, read_object
+from components.common.threads import in_background
 from dualgan.errors import DualGANError
 from dualgan.json_files import parse_object
 from dualgan.run_folder import RunFolder, step_of

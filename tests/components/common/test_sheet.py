@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.sheet import write_sheet
+from components.common.html import write_sheet
 from dualgan.errors import BadInput
 from dualgan.run_folder import KINDS_FROM, SAMPLE_KINDS, sample_path
 from tests.components.run_folders import write_samples

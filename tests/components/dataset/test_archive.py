@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from components.dataset.fetch import fetch
-from components.dataset.options import FetchOptions, Limits
+from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput
 from tests.components.dataset.made import add_to_zip, everything_below, make_dataset, noise, tar_with, tarred, zipped
 
 
-def refused(archive: Path, folder: Path, limits: Limits | None = None) -> str:
+def refused(archive: Path, folder: Path, options: FetchOptions | None = None) -> str:
     """The message of fetching ``archive``, after which ``folder`` holds what it held before."""
     before = everything_below(folder)
     with pytest.raises(BadInput) as error:
-        fetch(str(archive), folder / "deep" / "data", FetchOptions(limits=limits or Limits()))
+        fetch(str(archive), folder / "deep" / "data", options or FetchOptions())
     assert everything_below(folder) == before
     return str(error.value)
 
@@ -102,7 +102,7 @@ Pack = Callable[[Path, Path], Path]
 @PACKED
 def test_an_archive_of_too_many_files_is_refused(dataset: Path, tmp_path: Path, pack: Pack) -> None:
     archive = pack(dataset, tmp_path / "a")
-    message = refused(archive, tmp_path, Limits(files=7))
+    message = refused(archive, tmp_path, FetchOptions(max_files=7))
     assert message == f"{archive}: refused, the archive holds more than 7 files"
 
 
@@ -110,7 +110,7 @@ def test_an_archive_of_too_many_files_is_refused(dataset: Path, tmp_path: Path, 
 def test_an_archive_that_unpacks_to_too_much_is_refused(dataset: Path, tmp_path: Path, pack: Pack) -> None:
     (dataset / "noise.bin").write_bytes(noise(300_000))
     archive = pack(dataset, tmp_path / "a")
-    assert "refused, the archive unpacks to more than 300000 bytes" in refused(archive, tmp_path, Limits(size=300_000))
+    assert "refused, the archive unpacks to more than 300000 bytes" in refused(archive, tmp_path, FetchOptions(max_size=300_000))
 
 
 @PACKED

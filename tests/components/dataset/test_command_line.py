@@ -28,7 +28,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def dataset_command(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *python, "-m", "components.dataset", *arguments]
+    command = [sys.executable, *python, "-m", "parity", "dataset", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -119,7 +119,7 @@ def test_help_explains_sources_and_exit_codes(run: Run) -> None:
 
 
 def test_a_terminated_fetch_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "components.dataset", "fetch", "synthetic://?n=10000", f"{tmp_path}/out/data"]
+    command = [sys.executable, "-m", "parity", "dataset", "fetch", "synthetic://?n=10000", f"{tmp_path}/out/data"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
     while not list(tmp_path.rglob("*.png")) and time.monotonic() < deadline:

@@ -14,18 +14,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.common.deadlines import NAME
-from components.common.errors import TransferBroken
-from components.dataset.catalogue import CATALOGUE, CatalogueEntry
+from components.common.s3 import TransferBroken
+from components.common.threads import NAME
 from components.dataset.fetch import fetch
-from components.dataset.options import FetchOptions, Limits, TransferOptions
-from components.dataset.transfer import OVERLAP
+from components.dataset.options import FetchOptions
+from components.dataset.sources import CATALOGUE, CatalogueEntry
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer, raw_server
 from tests.components.dataset.made import tarred
 
-OPTIONS = FetchOptions(transfer=TransferOptions(retries=2, idle_timeout=30))
+OPTIONS = FetchOptions(retries=2, idle_timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +73,14 @@ def fetched(server: FaultyServer, destination: Path, options: FetchOptions = OPT
 
 CUT = Answer(cut_after=150_000)
 WITHOUT_TAG, WEAK = replace(CUT, etag=None), replace(CUT, etag='W/"weak"')
-LATER = [0, 150_000 - OVERLAP]
+LATER = [0, 150_000]
 
 
 @pytest.mark.parametrize(
     ("answers", "usual", "starts"),
     [
-        ([CUT, Answer(cut_after=100_000)], Answer(), [*LATER, 250_000 - 2 * OVERLAP]),
-        ([WITHOUT_TAG], Answer(etag=None), LATER),
+        ([CUT, Answer(cut_after=100_000)], Answer(), [*LATER, 250_000]),
+        ([WITHOUT_TAG], Answer(etag=None), [0, 0]),
         ([WEAK], Answer(etag='W/"weak"'), LATER),
         ([CUT], Answer(resumes=False), [0, 0]),
         ([], Answer(announces_length=False), [0]),
@@ -103,7 +102,7 @@ def test_a_download_goes_on_whatever_ends_a_connection_and_however_the_server_re
 def test_more_breaks_than_retries_are_borne_as_long_as_each_try_brings_something(
     faulty: FaultyServer, dataset: Path, tmp_path: Path
 ) -> None:
-    faulty.usual = Answer(cut_after=OVERLAP + 30_000)
+    faulty.usual = Answer(cut_after=30_000)
     assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
     assert len(faulty.requests.starts) > 10
 
@@ -155,7 +154,7 @@ def test_what_came_is_kept_for_the_next_call(faulty: FaultyServer, dataset: Path
     assert not (tmp_path / "out" / "data").exists()
     faulty.usual = Answer()
     assert fetched(faulty, tmp_path / "out" / "data") == content_digest(dataset)
-    assert faulty.requests.starts[-1] == 200_000 - OVERLAP
+    assert faulty.requests.starts[-1] == 200_000
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
 
 
@@ -172,14 +171,14 @@ def test_a_silent_server_is_given_up(faulty: FaultyServer, tmp_path: Path) -> No
     faulty.answers.append(Answer(hold_after=100_000))
     faulty.usual = Answer(hold_after=0)
     with pytest.raises(TransferBroken, match="nothing came within 1 seconds"):
-        fetched(faulty, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=100, idle_timeout=2)))
+        fetched(faulty, tmp_path / "data", FetchOptions(retries=100, idle_timeout=2))
 
 
 @pytest.mark.parametrize("has_part", [False, True])
 def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_path: Path, has_part: bool) -> None:
     # What is asked for again of a part that is there is 64 KiB: it must not come for ever either.
     faulty.usual = Answer(pause=0.4 if has_part else 0.2)
-    options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
+    options = FetchOptions(idle_timeout=1, min_rate=1 << 20)
     if has_part:
         faulty.answers.append(Answer(cut_after=200_000))
     with pytest.raises(TransferBroken, match=r"too slow: \d+ bytes in 1 seconds, less than 1.04858e\+06 a second"):
@@ -188,7 +187,7 @@ def test_a_server_that_sends_drop_by_drop_is_given_up(faulty: FaultyServer, tmp_
 
 def test_headers_that_come_drop_by_drop_are_given_up(faulty: FaultyServer, tmp_path: Path) -> None:
     faulty.usual = Answer(slow_header=30)
-    options = FetchOptions(transfer=TransferOptions(retries=1, idle_timeout=1))
+    options = FetchOptions(retries=1, idle_timeout=1)
     began = time.monotonic()
     with pytest.raises(TransferBroken, match="no whole answer came within 1 seconds"):
         fetched(faulty, tmp_path / "data", options)
@@ -217,7 +216,7 @@ def test_what_a_redirect_holds_is_not_read(faulty: FaultyServer, dataset: Path, 
 def test_a_download_beyond_max_size_is_refused(faulty: FaultyServer, tmp_path: Path, announces_length: bool) -> None:
     faulty.usual = Answer(announces_length=announces_length)
     with pytest.raises(BadInput, match=r"refused, it has more than 200000 bytes \(--max-size\)"):
-        fetched(faulty, tmp_path / "out" / "data", FetchOptions(limits=Limits(size=200_000)))
+        fetched(faulty, tmp_path / "out" / "data", FetchOptions(max_size=200_000))
     assert faulty.requests.sent < len(faulty.content) or not announces_length
     assert not (tmp_path / "out").exists()
 
@@ -342,7 +341,7 @@ def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, start: bytes, aga
     with raw_server(start, again, 0.05) as url:
         began = time.monotonic()
         with pytest.raises(TransferBroken, match=r"no whole answer came within 0\.5 seconds"):
-            fetch(url, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0, idle_timeout=0.5)))
+            fetch(url, tmp_path / "data", FetchOptions(retries=0, idle_timeout=0.5))
         assert time.monotonic() - began < 5
         # The reader ends with the connection.
         while (waiting := [one for one in threading.enumerate() if one.name == NAME]) and time.monotonic() - began < 5:
@@ -362,4 +361,4 @@ def test_a_redirect_to_what_is_no_address_is_refused_at_once(
 ) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
     with raw_server(answer, b"", 0) as url, pytest.raises(kind, match=message):
-        fetch(url, tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=9)))
+        fetch(url, tmp_path / "data", FetchOptions(retries=9))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
+from components.dataset.checksums import check
 from components.dataset.component import dataset as component
 from components.dataset.fetch import fetch
-from components.dataset.verify import check
 from dualgan.dataset_folder import Description, content_digest, describe
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.made import everything_below, make_dataset, make_image, tarred, zipped

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.dataset.checksums import check
 from components.dataset.fetch import fetch
-from components.dataset.options import FetchOptions, Limits
-from components.dataset.verify import check
+from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import Description, content_digest, image_counts
 from dualgan.errors import DualGANError
 from dualgan.names import plain_name
@@ -30,7 +30,6 @@ pytestmark = pytest.mark.stress
 
 EXAMPLES = int(os.environ.get("DUALGAN_FUZZ_EXAMPLES", "300"))
 LONG = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-LIMITS = Limits(files=100, size=4 << 20)
 
 
 def fetched_or_one_line(content: bytes) -> None:
@@ -38,7 +37,7 @@ def fetched_or_one_line(content: bytes) -> None:
         archive = Path(scratch) / "a.zip"
         archive.write_bytes(content)
         try:
-            fetch(str(archive), Path(scratch) / "out" / "data", FetchOptions(limits=LIMITS, quarantine=True))
+            fetch(str(archive), Path(scratch) / "out" / "data", FetchOptions(max_files=100, max_size=4 << 20, quarantine=True))
         except DualGANError as error:
             assert "\n" not in str(error)
             assert everything_below(Path(scratch)) == {"a.zip"}

@@ -13,7 +13,7 @@ from random import Random
 import psutil
 import pytest
 
-from components.dataset.transfer import CHUNK, OVERLAP
+from components.dataset.transfer import CHUNK
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
@@ -50,7 +50,7 @@ def start_fetch(source: str, destination: Path, *options: str) -> subprocess.Pop
     """A process that fetches; it records no checksums."""
     arguments = ["fetch", source, str(destination), "--no-lock", *options]
     return subprocess.Popen(
-        [sys.executable, "-m", "components.dataset", *arguments],
+        [sys.executable, "-m", "parity", "dataset", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,7 +90,7 @@ def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
     random = Random(4)
     for moment in sorted(random.randrange(1, len(faulty.content)) for _ in range(KILLS)):
         had = size_of(partial)
-        begins = max(0, had - OVERLAP)
+        begins = had
         # So the process is killed when it has written the byte of this moment, however fast anything is.
         faulty.usual = Answer(hold_after=moment - begins)
         process = start_fetch(faulty.url, tmp_path / "data")
@@ -133,7 +133,7 @@ def test_a_fetch_that_is_killed_while_it_unpacks_or_checks_downloads_nothing_aga
     assert bool(checking) == (title == "checking")
     assert not (tmp_path / "data").exists()
     finished(start_fetch(faulty.url, tmp_path / "data"))
-    assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]
+    assert faulty.requests.starts == [0]
     assert content_digest(tmp_path / "data") == content_digest(source)
     deadline = time.monotonic() + SECONDS_TO_END
     while any(map(runs, checking)):
@@ -157,7 +157,7 @@ def test_what_a_terminated_fetch_downloaded_is_kept(
     faulty.go_on.set()
     faulty.usual = Answer()
     finished(start_fetch(faulty.url, tmp_path / "data"))
-    assert faulty.requests.starts[-1] == 200_000 - OVERLAP
+    assert faulty.requests.starts[-1] == 200_000
     assert content_digest(tmp_path / "data") == content_digest(dataset)
 
 
@@ -192,7 +192,7 @@ def test_where_the_first_of_two_is_killed_the_second_takes_over(
     first.kill()
     first.communicate()
     assert content_digest(dataset) in finished(second)
-    assert faulty.requests.starts == [0, 100_000 - OVERLAP]
+    assert faulty.requests.starts == [0, 100_000]
 
 
 @pytest.mark.parametrize("form", ["archive", "folder", "download", "synthetic"])
@@ -211,7 +211,7 @@ def test_no_space_left_is_one_line_and_leaves_nothing(faulty: FaultyServer, tmp_
     def few_bytes_a_file() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    command = [sys.executable, "-m", "components.dataset", "fetch", sources[form], f"{tmp_path}/out/data", "--no-lock"]
+    command = [sys.executable, "-m", "parity", "dataset", "fetch", sources[form], f"{tmp_path}/out/data", "--no-lock"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=few_bytes_a_file, timeout=60)
     assert done.returncode == 1, done.stderr
     assert done.stderr == (

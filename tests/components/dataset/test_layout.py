@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.dataset.fetch import fetch
+from components.dataset.images import verify
 from components.dataset.layout import find_layout
-from components.dataset.options import FetchOptions, Limits
-from components.dataset.verify import verify
+from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest, list_images
 from dualgan.errors import BadInput
 from tests.components.dataset.made import make_dataset, make_image, make_pairs, tarred, zipped
@@ -138,9 +138,9 @@ def test_pairs_have_the_limit_of_pixels_that_is_given_whatever_pillow_s_is(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
     source = make_pairs(tmp_path / "facades", {"train": 2}, (64, 32))
     with pytest.raises(BadInput, match="64x32 pixels, more than 2047"):
-        fetch(str(source), tmp_path / "data", FetchOptions(limits=Limits(pixels=2047)))
+        fetch(str(source), tmp_path / "data", FetchOptions(max_pixels=2047))
     assert fetch(str(source), tmp_path / "data").counts["train/A"] == 2
-    assert verify(tmp_path / "data", Limits()).counts["train/B"] == 2
+    assert verify(tmp_path / "data", FetchOptions()).counts["train/B"] == 2
 
 
 @pytest.mark.parametrize("size", [(31, 16), (16, 16), (16, 32)])

@@ -12,13 +12,12 @@ from botocore.exceptions import HTTPClientError
 from mypy_boto3_s3 import S3Client
 
 from components.common import s3 as s3_module
-from components.common.errors import TransferBroken
-from components.common.s3 import client, objects_below
+from components.common.s3 import TransferBroken, client, objects_below
+from components.dataset.download import download_objects
 from components.dataset.fetch import fetch
 from components.dataset.mirror import mirror
-from components.dataset.options import FetchOptions, TransferOptions
-from components.dataset.s3 import download_objects
-from components.dataset.transfer import CHUNK, OVERLAP
+from components.dataset.options import FetchOptions
+from components.dataset.transfer import CHUNK
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.conftest import BUCKET
@@ -60,7 +59,7 @@ def faulty_s3(faulty: FaultyServer, s3: S3Client, monkeypatch: pytest.MonkeyPatc
 
 
 ARCHIVE = f"s3://{BUCKET}/faces.zip"
-ONE_TRY = FetchOptions(transfer=TransferOptions(retries=0, jobs=1))
+ONE_TRY = FetchOptions(retries=0, jobs=1)
 
 
 def test_an_archive_is_gone_on_with_where_its_transfer_broke_off(
@@ -72,7 +71,7 @@ def test_an_archive_is_gone_on_with_where_its_transfer_broke_off(
     assert not (tmp_path / "out" / "data").exists()
     assert fetch(ARCHIVE, tmp_path / "out" / "data", ONE_TRY).digest == content_digest(dataset)
     first, second = faulty_s3.requests.starts
-    assert first == 0 and 150_000 - CHUNK - OVERLAP <= second <= 150_000 - OVERLAP
+    assert first == 0 and 150_000 - CHUNK <= second <= 150_000
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"data"}
 
 
@@ -137,13 +136,13 @@ def test_an_object_larger_than_the_list_says_is_not_written(s3: S3Client, tmp_pa
     (entry,) = objects_below(s3, BUCKET, "a.png")
     claimed = {"a.png": entry._replace(size=1000)}
     with pytest.raises(BadInput, match="more than 1000 bytes"):
-        download_objects(s3, BUCKET, claimed, tmp_path, TransferOptions(), "s3://team")
+        download_objects(s3, BUCKET, claimed, tmp_path, FetchOptions(), "s3://team")
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1000
 
 
 def test_objects_that_come_drop_by_drop_are_given_up(faulty_s3: FaultyServer, tmp_path: Path) -> None:
     faulty_s3.usual = Answer(pause=0.2)
-    options = FetchOptions(transfer=TransferOptions(idle_timeout=1, min_rate=1 << 20))
+    options = FetchOptions(idle_timeout=1, min_rate=1 << 20)
     with pytest.raises(TransferBroken, match="too slow"):
         fetch(ARCHIVE, tmp_path / "data", options)
 
@@ -210,7 +209,7 @@ def test_an_endpoint_that_nobody_answers_at_is_failed_work(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(DualGANError, match="the transfer failed: Could not connect") as error:
-        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0)))
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(retries=0))
     assert error.value.exit_code == 1
 
 
@@ -242,13 +241,13 @@ def test_a_list_that_is_none_of_s3_is_refused_in_one_line(
     monkeypatch.setattr(s3_module, "MAX_PAGES", 5)
     faulty_s3.usual = Answer(status=status, content=content)
     with pytest.raises(DualGANError, match=reason) as error:
-        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(transfer=TransferOptions(retries=0)))
+        fetch(f"s3://{BUCKET}/faces", tmp_path / "data", FetchOptions(retries=0))
     assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
 def test_a_list_that_drips_is_given_up(faulty_s3: FaultyServer, tmp_path: Path) -> None:
     faulty_s3.usual = Answer(content=b" " * (PIECE * 100), pause=0.2)
-    options = FetchOptions(transfer=TransferOptions(retries=0, idle_timeout=1.0))
+    options = FetchOptions(retries=0, idle_timeout=1.0)
     began = time.monotonic()
     with pytest.raises(TransferBroken, match="no whole answer came within 1 seconds"):
         fetch(f"s3://{BUCKET}/faces", tmp_path / "data", options)
@@ -325,5 +324,5 @@ def test_a_mirror_that_fails_removes_what_it_wrote(s3: S3Client, dataset: Path, 
 
     watch("PutObject", note)
     with pytest.raises(DualGANError):
-        mirror(str(dataset), f"s3://{BUCKET}/faces", FetchOptions(transfer=TransferOptions(retries=0)))
+        mirror(str(dataset), f"s3://{BUCKET}/faces", FetchOptions(retries=0))
     assert keys(s3) == set()

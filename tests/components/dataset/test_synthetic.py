@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from components.dataset.fetch import fetch
+from components.dataset.sources import Synthetic, parse_source
 from components.dataset.synthetic.generate import synthetic_image
-from components.dataset.synthetic.options import SyntheticOptions, parse_synthetic
 from dualgan.dataset_folder import list_images
 from dualgan.errors import BadInput
 
@@ -22,7 +22,7 @@ def test_one_seed_gives_one_digest_and_another_seed_another(tmp_path: Path) -> N
 def test_it_has_n_training_images_and_a_tenth_but_at_least_eight_validation_images(tmp_path: Path) -> None:
     small = fetch("synthetic://?n=3&size=32", tmp_path / "small")
     assert small.counts == {"train/A": 3, "train/B": 3, "val/A": 8, "val/B": 8}
-    assert SyntheticOptions(n=120).validation == 12
+    assert Synthetic(n=120).validation == 12
 
 
 def test_images_are_rgb_of_the_size_asked_for_and_numbered(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def dark_lines(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.fl
 
 
 def test_no_image_of_a_has_its_partner_at_the_same_place_in_b() -> None:
-    options = SyntheticOptions(seed=0)
+    options = Synthetic(seed=0)
     sketches = [dark_lines(synthetic_image(options, "train", "A", i)) for i in range(24)]
     portraits = [dark_lines(synthetic_image(options, "train", "B", i)) for i in range(24)]
     likeness = np.corrcoef(sketches, portraits)[:24, 24:]
@@ -66,7 +66,7 @@ def test_validation_images_are_not_training_images(tmp_path: Path) -> None:
 
 def test_sketches_are_nearly_grey_on_light_paper_and_portraits_are_colourful() -> None:
     def images(domain: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        drawn = [synthetic_image(SyntheticOptions(), "train", domain, index) for index in range(12)]
+        drawn = [synthetic_image(Synthetic(), "train", domain, index) for index in range(12)]
         return np.stack([np.asarray(image, dtype=np.float64) for image in drawn])
 
     sketches, portraits = images("A"), images("B")
@@ -77,8 +77,8 @@ def test_sketches_are_nearly_grey_on_light_paper_and_portraits_are_colourful() -
 
 
 def test_what_is_left_out_of_the_source_has_its_default() -> None:
-    assert parse_synthetic("synthetic") == SyntheticOptions(seed=0, n=120, size=64)
-    assert parse_synthetic("synthetic://?size=128") == SyntheticOptions(seed=0, n=120, size=128)
+    assert parse_source("synthetic") == Synthetic(seed=0, n=120, size=64)
+    assert parse_source("synthetic://?size=128") == Synthetic(seed=0, n=120, size=128)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,6 @@ def test_what_is_left_out_of_the_source_has_its_default() -> None:
 )
 def test_a_wrong_option_is_named(source: str, named: str) -> None:
     with pytest.raises(BadInput) as error:
-        parse_synthetic(source)
+        parse_source(source)
     assert named in str(error.value)
     assert source in str(error.value)

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 
 from components.dataset.fetch import fetch
-from components.dataset.images import BATCH
-from components.dataset.options import FetchOptions, Limits
+from components.dataset.images import BATCH, verify
+from components.dataset.options import FetchOptions
 from components.dataset.sources import parse_source
-from components.dataset.verify import verify
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from dualgan.pictures import MAX_PIXELS
@@ -166,7 +165,7 @@ def test_they_are_set_aside_with_quarantine(spoilt: Path, tmp_path: Path, as_arc
         (spoilt / "train" / "A" / name).unlink()
     assert description.digest == content_digest(spoilt)
     assert description.counts["train/A"] == 4
-    assert verify(tmp_path / "data", Limits()) == description
+    assert verify(tmp_path / "data", FetchOptions()) == description
 
 
 def test_a_domain_without_a_usable_image_fails_even_with_quarantine(dataset: Path, tmp_path: Path) -> None:
@@ -178,11 +177,11 @@ def test_a_domain_without_a_usable_image_fails_even_with_quarantine(dataset: Pat
 
 
 def test_limits_of_images_are_options(dataset: Path, tmp_path: Path) -> None:
-    assert Limits().pixels == MAX_PIXELS
+    assert FetchOptions().pixels == MAX_PIXELS
     with pytest.raises(BadInput, match=r"12x8 pixels, too small: less than 9 a side"):
-        fetch(str(dataset), tmp_path / "data", FetchOptions(limits=Limits(side=9)))
+        fetch(str(dataset), tmp_path / "data", FetchOptions(min_side=9))
     with pytest.raises(BadInput, match=r"12x8 pixels, more than 95: a decompression bomb"):
-        fetch(str(dataset), tmp_path / "data", FetchOptions(limits=Limits(pixels=95)))
+        fetch(str(dataset), tmp_path / "data", FetchOptions(max_pixels=95))
 
 
 def test_many_images_are_checked_like_few(dataset: Path, tmp_path: Path) -> None:
@@ -197,15 +196,15 @@ def test_many_images_are_checked_like_few(dataset: Path, tmp_path: Path) -> None
 
 def test_verify_opens_every_image_and_compares_the_digest(dataset: Path, tmp_path: Path) -> None:
     description = fetch(str(dataset), tmp_path / "data")
-    assert verify(tmp_path / "data", Limits()) == description
+    assert verify(tmp_path / "data", FetchOptions()) == description
     with pytest.raises(DualGANError, match=r"8 of 8 images cannot be used: train/A/0.png \(12x8 pixels, too small"):
-        verify(tmp_path / "data", Limits(side=50))
+        verify(tmp_path / "data", FetchOptions(min_side=50))
     make_image(tmp_path / "data" / "train" / "A" / "0.png", 77)
     with pytest.raises(DualGANError, match="its images have changed") as error:
-        verify(tmp_path / "data", Limits())
+        verify(tmp_path / "data", FetchOptions())
     assert error.value.exit_code == 1
     with pytest.raises(BadInput, match="not a dataset folder"):
-        verify(tmp_path / "nothing", Limits())
+        verify(tmp_path / "nothing", FetchOptions())
 
 
 def test_a_source_with_a_dataset_json_must_hold_what_it_describes(dataset: Path, tmp_path: Path) -> None:
@@ -269,13 +268,13 @@ def test_what_follows_a_whole_picture_does_not_matter(dataset: Path, tmp_path: P
     }.items():
         (place / name).write_bytes(content)
     assert fetch(str(dataset), tmp_path / "data").counts["train/A"] == 5
-    assert verify(tmp_path / "data", Limits()).digest == content_digest(dataset)
+    assert verify(tmp_path / "data", FetchOptions()).digest == content_digest(dataset)
 
 
 CRASH = """
 import ctypes, sys
 from components.dataset import images
-from components.dataset.options import Limits
+from components.dataset.options import FetchOptions
 
 check = images.check_picture
 
@@ -286,7 +285,7 @@ def check_or_crash(path, limit):
 
 images.check_picture = check_or_crash
 if __name__ == "__main__":
-    found = images.check_images(sys.argv[1:], Limits())
+    found = images.check_images(sys.argv[1:], FetchOptions())
     assert list(found) == sys.argv[1:]
     print(*[f"{path} {checked.problem}" for path, checked in found.items() if checked.problem], sep="\\n")
 """

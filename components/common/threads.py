@@ -1,8 +1,8 @@
-"""Calls that end, whatever the other side does."""
+"""Calls that end whatever the other side does, and work beside a block of code."""
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -33,19 +33,19 @@ def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], obje
     threading.Thread(target=work, name=NAME, daemon=True).start()
     try:
         return answer.result(seconds)
-    except TimeoutError:
+    except BaseException as error:
+        is_late = isinstance(error, TimeoutError)
         if answer.done():
             # It is the call's own error, or the answer came at the last moment.
-            return answer.result()
+            if is_late:
+                return answer.result()
+            raise
+        # Time is over, or a signal came. Whoever closes what is read would wait for a read that goes on.
         answer.add_done_callback(_close)
         with contextlib.suppress(Exception):
             abandon()
-        raise TimeoutError(f"no whole answer came within {seconds:g} seconds") from None
-    except BaseException:
-        # A signal. Whoever closes what is read would wait for a read that goes on.
-        if not answer.done():
-            with contextlib.suppress(Exception):
-                abandon()
+        if is_late:
+            raise TimeoutError(f"no whole answer came within {seconds:g} seconds") from None
         raise
 
 
@@ -53,3 +53,22 @@ def _close(answer: "Future[Answer]") -> None:
     close = None if answer.exception() else getattr(answer.result(), "close", None)
     if close is not None:
         close()
+
+
+@contextlib.contextmanager
+def in_background(name: str, work: Callable[[threading.Event], None], seconds: float | None = None) -> Iterator[None]:
+    """Run ``work`` in a thread within the block.
+
+    Args:
+        name: The thread's.
+        work: Gets an event that is set when the block is left, and returns soon after.
+        seconds: How long the block waits for that at its end; None for as long as it takes.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,), name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(seconds)

@@ -1,10 +1,10 @@
-"""Checksums: which one a source must have, who says so, and those of first use in ``datasets.lock``.
+"""Checksums: which one a source must have, those of first use in ``datasets.lock``, and that of a dataset folder.
 
     {"http://host/faces.zip": {"sha256": "..."}, "s3://bucket/faces": {"digest": "..."}}
 
-``sha256`` is an archive's, ``digest`` that of a dataset that comes without one. An entry is written if a checksum is
-known from nowhere else, and later fetches must match it; whoever means to accept another content removes it. The file
-belongs under version control.
+``sha256`` is an archive's, ``digest`` that of a dataset that comes without one: dualgan.dataset_folder.content_digest.
+An entry is written if a checksum is known from nowhere else, and later fetches must match it; whoever means to accept
+another content removes it. The file belongs under version control.
 """
 
 import json
@@ -13,13 +13,14 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from components.common.files import locked, write_file
+from pydantic import TypeAdapter, ValidationError
+
+from components.common.files import locked, os_failure, write_file
 from components.dataset.options import FetchOptions
 from components.dataset.sources import Download, S3Location, Source
+from dualgan.dataset_folder import DESCRIPTION, Description, content_digest, describe, image_counts
 from dualgan.errors import BadInput, DualGANError
 from dualgan.json_files import MAX_BYTES, read_bounded
-
-DEFAULT = Path("datasets.lock")
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,7 @@ def expectation(wanted: Source, options: FetchOptions) -> Expectation | None:
     if isinstance(wanted, Download) and wanted.sha256:
         return Expectation(wanted.sha256, "the catalogue")
     if options.lock is not None and is_remote(wanted):
-        entry = _read(options.lock).get(wanted.source, {})
-        checksum = entry.get("sha256") or entry.get("digest") or ""
-        if checksum:
+        for checksum in _read(options.lock).get(wanted.source, {}).values():
             return Expectation(checksum, f"{options.lock}, where its first use is recorded,")
     return None
 
@@ -73,21 +72,42 @@ def record(lock: Path, source: str, kind: str, checksum: str) -> None:
     """
     try:
         with locked(lock.with_name(f".{lock.name}.lock"), f"{lock}: waiting for another process that writes it"):
-            entries = _read(lock)
-            if source in entries:
-                return
-            entries |= {source: {kind: checksum}}
+            entries = {source: {kind: checksum}} | _read(lock)
             write_file(lock, json.dumps(entries, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         log.info("%s: not recorded there (%s): %s %s of %s", lock, error.strerror or error, kind, checksum, source)
-        return
-    log.info("%s: recorded %s %s; commit it", lock, kind, checksum)
+    else:
+        log.info("%s: recorded %s %s; commit it", lock, kind, checksum)
+
+
+def check(folder: Path) -> Description:
+    """Return what dataset.json says of ``folder``.
+
+    Raises BadInput if it is no dataset folder, DualGANError if its images are not those described.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        raise BadInput(f"{folder}: not a dataset folder, it has no dataset.json; make one with `fetch`")
+    try:
+        said = describe(folder)
+        counts, digest = image_counts(folder), content_digest(folder)
+    except OSError as error:
+        raise os_failure(error, folder) from None
+    if counts != said.counts:
+        raise DualGANError(
+            f"{folder}: holds {_listed(counts)}, dataset.json says {_listed(said.counts)}; fetch it anew"
+        )
+    if digest != said.digest:
+        raise DualGANError(
+            f"{folder}: its images have changed (digest {digest}, dataset.json says {said.digest}); fetch it anew"
+        )
+    return said
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{place} {count}" for place, count in sorted(counts.items())) or "nothing"
 
 
 def _read(lock: Path) -> dict[str, dict[str, str]]:
-    # pydantic takes a while to import, and `list` and `--help` come this far.
-    from pydantic import TypeAdapter, ValidationError
-
     try:
         return TypeAdapter(dict[str, dict[str, str]]).validate_json(read_bounded(lock, MAX_BYTES))
     except (FileNotFoundError, NotADirectoryError):
