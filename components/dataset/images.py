@@ -161,6 +161,9 @@ def _pool(processes: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     """Make a process of the pool quiet, and let it end with the one that fetches: else it would wait forever."""
     die_with_parent()
+    parent = multiprocessing.parent_process()
+    if parent is None or os.getppid() != parent.pid:
+        os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
