@@ -1,40 +1,37 @@
 """Commands of `parity dataset`: make dataset folders, check them, put them into a bucket."""
 
-import contextlib
 import logging
 import signal
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from components.common.cli import command, new_app
 from components.common.console import print_line
-from components.dataset.options import DEFAULT_LOCK, TRUST, FetchOptions, MaxPixels, MinSide, option
+from components.common.processes import terminations_said
+from components.dataset.options import DEFAULT_LOCK, TRUST, FetchOptions, MaxPixels, MinSide, flag, option
 from components.dataset.sources import CATALOGUE, FORMS, LAYOUTS, SERVER_NOTE
-from dualgan.errors import EXIT_CANCELLED, DualGANError
 
 if TYPE_CHECKING:
     from dualgan.dataset_folder import Description
 
-EXIT_TERMINATED = 143
 MAKE, LOOK = "Make one", "Look at one"
+
+_resumable = partial(
+    terminations_said,
+    signal.SIGINT,
+    signal.SIGTERM,
+    advice="; the same command goes on with what was transferred",
+)
 
 app = new_app(
     "Make a dataset folder, {train,val}/{A,B}/IMAGE and dataset.json, of a SOURCE: a name of the catalogue, a URL or "
     "file of an archive, s3://BUCKET/KEY, a folder, or synthetic; `parity dataset list` explains each.\n\n"
     "Exit codes: 0 done, 1 failed, 2 bad input."
 )
-
-
-class Cancelled(DualGANError):
-    """Ctrl-C ended a transfer."""
-
-    exit_code = EXIT_CANCELLED
 
 
 class _Lines(logging.Handler):
@@ -49,12 +46,6 @@ def prepare() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[_Lines()])
     for noisy in ("botocore", "boto3", "s3transfer", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, _terminate)
-
-
-def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that what is half done is removed."""
-    sys.exit(EXIT_TERMINATED)
 
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="As `parity dataset list` explains.")]
@@ -70,10 +61,7 @@ class Fetching(FetchOptions):
             TRUST, "FILE", "Where checksums of first use are recorded, and checked if no other is known; commit it."
         ),
     ] = DEFAULT_LOCK
-    no_lock: Annotated[
-        bool,
-        typer.Option("--no-lock", rich_help_panel=TRUST, help="Neither record checksums of first use nor check them."),
-    ] = False
+    no_lock: Annotated[bool, flag("--no-lock", "Neither record checksums of first use nor check them.")] = False
 
     def resolved(self) -> FetchOptions:
         """Return them as the library takes them."""
@@ -170,15 +158,6 @@ def list_sources() -> int:
         lines.append(f"  {name:<16}{lambda_a:>8}  {lambda_b:>8}  {entry.note}".rstrip())
     print_line("\n".join([*lines, "", f"Note on all but pix2pix-*: {SERVER_NOTE}."]))
     return 0
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Tell a user who presses Ctrl-C that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Cancelled("interrupted; the same command goes on with what was transferred") from None
 
 
 def _print(description: "Description") -> int:

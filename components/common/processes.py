@@ -60,13 +60,13 @@ def terminations_raised(*signals: int, on_first: Callable[[int], None] = lambda 
 
 
 @contextlib.contextmanager
-def terminations_said(*signals: int) -> Iterator[None]:
+def terminations_said(*signals: int, advice: str = "") -> Iterator[None]:
     """Within the block, the first of ``signals`` raises Stopped, unless an inner block takes it."""
     try:
         with terminations_raised(*signals):
             yield
     except Terminated as ended:
-        raise Stopped(ended.signum) from None
+        raise Stopped(ended.signum, advice) from None
 
 
 def die_with_parent(signum: int = signal.SIGKILL) -> None:

@@ -171,9 +171,9 @@ def _begin() -> None:
 def place_images(collected: Collected, folder: Path, label: str, options: FetchOptions) -> None:
     """Check images and move those that can be used to their places in ``folder``; pairs are cut into PNG files.
 
-    Images that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
-    ``folder``/quarantine, with the reasons in reasons.json, if that is an option. BadInput also if the images are not
-    those of the source's own dataset.json. ``label`` is how messages name the source.
+    Those that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
+    ``folder``/quarantine, with the reasons in reasons.json. BadInput also if the images are not those of the source's
+    own dataset.json. ``label`` is how messages name the source.
     """
     images, (root, slots, ignored) = collected.images, collected.layout[:3]
     checked = check_images([str(file) for _, file in images], options)
@@ -191,22 +191,21 @@ def place_images(collected: Collected, folder: Path, label: str, options: FetchO
         good[slot] = file
         if verdict.bits > 8:
             deep.append(shown)
-    _require_described(collected.manifest, every, label)
+    if collected.manifest and (options.quarantine or not bad):
+        _require_described(collected.manifest, every, label)
     for split in {slot.split for slot in slots.values()}:
         for domain in DOMAINS:
             (folder / split / domain).mkdir(parents=True, exist_ok=True)
     pairs = {slot: file for slot, file in good.items() if slot.domain == PAIRED}
     for slot, file in good.items() - pairs.items():
         file.rename(folder / str(slot))
-    bad += [
-        _BadImage(f"{slot.split}/{slot.name}", reason, pairs[slot]) for slot, reason in _cut(pairs, folder, options)
-    ]
+    if pairs:
+        bad += _cut(pairs, folder, options)
     if bad:
         _set_aside(sorted(bad), len(images), folder, label, options.quarantine)
     counts = image_counts(folder)
-    for domain in DOMAINS:
-        if not counts[f"train/{domain}"]:
-            raise BadInput(f"{label}: no usable image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
+    if empty := [f"train/{domain}" for domain in DOMAINS if not counts[f"train/{domain}"]]:
+        raise BadInput(f"{label}: no usable image in {empty[0]} ({', '.join(IMAGE_ENDINGS)})")
     if deep:
         examples = ", ".join([*map(on_one_line, deep[:MAX_EXAMPLES]), *["..."] * (len(deep) > MAX_EXAMPLES)])
         print_status(f"more than 8 bits a value, scaled to 8 by the format's range: {len(deep)} images ({examples})")
@@ -222,14 +221,9 @@ def _bad_name(name: str) -> str:
         return "its name is not UTF-8"
 
 
-def _require_described(manifest: Manifest | None, images: Mapping[Slot, Path], label: str) -> None:
-    if manifest is None:
-        return
-    digest = digest_of(
-        (str(slot), hashlib.sha256(images[slot].read_bytes()).hexdigest())
-        for slot in sorted(images)
-        if slot.domain != PAIRED
-    )
+def _require_described(manifest: Manifest, images: Mapping[Slot, Path], label: str) -> None:
+    unpaired = sorted(slot for slot in images if slot.domain != PAIRED)
+    digest = digest_of((str(slot), hashlib.sha256(images[slot].read_bytes()).hexdigest()) for slot in unpaired)
     if manifest.digest != digest:
         raise BadInput(
             f"{label}: its images are not those that its dataset.json was written for (digest {digest}, it says "
@@ -237,8 +231,8 @@ def _require_described(manifest: Manifest | None, images: Mapping[Slot, Path], l
         )
 
 
-def _cut(pairs: Mapping[Slot, Path], folder: Path, options: FetchOptions) -> Iterator[tuple[Slot, str]]:
-    """Cut pairs in two, and yield those that are none with the reason."""
+def _cut(pairs: Mapping[Slot, Path], folder: Path, options: FetchOptions) -> Iterator[_BadImage]:
+    """Cut pairs in two, and yield those that are none."""
     names: dict[Slot, str] = {}
     for split in SPLITS:
         slots = sorted(slot for slot in pairs if slot.split == split)
@@ -257,15 +251,12 @@ def _cut(pairs: Mapping[Slot, Path], folder: Path, options: FetchOptions) -> Ite
             Image.fromarray(half).save(folder / slot.split / domain / f"{names[slot]}.png", compress_level=0)
         return ""
 
-    if pairs:
-        with (
-            ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
-            Progress("cutting pairs", len(pairs), "images") as progress,
-        ):
-            for slot, reason in zip(pairs, pool.map(cut, pairs), strict=True):
-                progress.advance(1)
-                if reason:
-                    yield slot, reason
+    pool, progress = ThreadPoolExecutor(MAX_PROCESSES), Progress("cutting pairs", len(pairs), "images")
+    with pool, progress:
+        for slot, reason in zip(pairs, pool.map(cut, pairs), strict=True):
+            progress.advance(1)
+            if reason:
+                yield _BadImage(f"{slot.split}/{slot.name}", reason, pairs[slot])
 
 
 def _set_aside(bad: list[_BadImage], total: int, folder: Path, label: str, quarantine: bool) -> None:

@@ -35,6 +35,10 @@ def option(panel: str, metavar: str, text: str, **settings: Any) -> Any:
     return typer.Option(rich_help_panel=panel, metavar=metavar, help=text, **settings)
 
 
+def flag(name: str, text: str) -> Any:
+    return typer.Option(name, rich_help_panel=TRUST, help=text)
+
+
 MaxPixels = Annotated[int, option(LIMITS, "N", "Of an image.", min=0)]
 MinSide = Annotated[int, option(LIMITS, "PIXELS", "Of an image.", min=0)]
 
@@ -47,11 +51,7 @@ class FetchOptions:
     lock: Path | None = None
     quarantine: Annotated[
         bool,
-        typer.Option(
-            "--quarantine",
-            rich_help_panel=TRUST,
-            help="Set images that cannot be used aside, in DESTINATION/quarantine, instead of failing.",
-        ),
+        flag("--quarantine", "Set images that cannot be used aside, in DESTINATION/quarantine, instead of failing."),
     ] = False
     max_files: Annotated[int, option(LIMITS, "N", "In an archive.", min=0)] = 1_000_000
     max_size: Annotated[

@@ -37,7 +37,11 @@ def fetched_or_one_line(content: bytes) -> None:
         archive = Path(scratch) / "a.zip"
         archive.write_bytes(content)
         try:
-            fetch(str(archive), Path(scratch) / "out" / "data", FetchOptions(max_files=100, max_size=4 << 20, quarantine=True))
+            fetch(
+                str(archive),
+                Path(scratch) / "out" / "data",
+                FetchOptions(max_files=100, max_size=4 << 20, quarantine=True),
+            )
         except DualGANError as error:
             assert "\n" not in str(error)
             assert everything_below(Path(scratch)) == {"a.zip"}
