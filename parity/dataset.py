@@ -114,7 +114,7 @@ def verify(
 
     Exit code 1 if the images are not those that dataset.json describes, or one cannot be used.
     """
-    from components.dataset.images import verify as verify_folder
+    from components.dataset.checksums import verify as verify_folder
 
     with _resumable():
         return _print(verify_folder(folder, FetchOptions(max_pixels=max_pixels, min_side=min_side)))

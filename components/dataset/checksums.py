@@ -16,9 +16,19 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from components.common.files import locked, os_failure, write_file
+from components.dataset.images import check_images, log_bad_images
 from components.dataset.options import FetchOptions
 from components.dataset.sources import Download, S3Location, Source
-from dualgan.dataset_folder import DESCRIPTION, Description, content_digest, describe, image_counts
+from dualgan.dataset_folder import (
+    DESCRIPTION,
+    DOMAINS,
+    SPLITS,
+    Description,
+    content_digest,
+    describe,
+    image_counts,
+    list_images,
+)
 from dualgan.errors import BadInput, DualGANError
 from dualgan.json_files import MAX_BYTES, read_bounded
 
@@ -101,6 +111,21 @@ def check(folder: Path) -> Description:
             f"{folder}: its images have changed (digest {digest}, dataset.json says {said.digest}); fetch it anew"
         )
     return said
+
+
+def verify(folder: Path, options: FetchOptions) -> Description:
+    """``check``, and open every image; those that cannot be used are logged, each by name with the reason.
+
+    Raises BadInput if it is no dataset folder, DualGANError if its images are not those described or cannot be used.
+    """
+    images = [str(image) for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
+    log.info("checking %d images", len(images))
+    bad = [(image, checked.problem) for image, checked in check_images(images, options).items() if checked.problem]
+    named = log_bad_images([(str(Path(image).relative_to(folder)), reason) for image, reason in bad])
+    description = check(folder)
+    if bad:
+        raise DualGANError(f"{folder}: {len(bad)} of {len(images)} images cannot be used: {named}")
+    return description
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -87,10 +87,11 @@ def _fetch(wanted: Source, expected: Expectation | None, destination: Path, opti
             generate(wanted, folder)
         else:
             from components.dataset.collection import collect, name_of
-            from components.dataset.images import place_images
+            from components.dataset.layout import place_images
 
             collected = collect(wanted, expected, work, options)
-            place_images(collected, folder, wanted.source, options)
+            described = collected.manifest.digest if collected.manifest else None
+            place_images(collected.images, collected.layout, described, folder, wanted.source, options)
             name, sha256 = name_of(collected, wanted), collected.sha256
         description = Description(name, wanted.source, image_counts(folder), content_digest(folder))
         kind, checksum = ("sha256", sha256) if sha256 else ("digest", description.digest)

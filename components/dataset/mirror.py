@@ -8,8 +8,8 @@ from pathlib import Path
 from components.common import s3
 from components.common.console import Progress
 from components.common.files import os_failure
+from components.dataset.checksums import verify
 from components.dataset.fetch import fetch
-from components.dataset.images import verify
 from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import DESCRIPTION, DOMAINS, SPLITS, Description, list_images
 from dualgan.errors import BadInput

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from components.dataset.checksums import verify
 from components.dataset.fetch import fetch
-from components.dataset.images import verify
 from components.dataset.layout import find_layout
 from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest, list_images

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from components.dataset.checksums import verify
 from components.dataset.fetch import fetch
-from components.dataset.images import BATCH, verify
+from components.dataset.images import BATCH
 from components.dataset.options import FetchOptions
 from components.dataset.sources import parse_source
 from dualgan.dataset_folder import content_digest
