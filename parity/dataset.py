@@ -98,7 +98,7 @@ def mirror(
     SOURCE is fetched and verified, and its images and dataset.json are written below TARGET, which is a source from
     then on. Where S3 is say the AWS_* variables.
     """
-    from components.dataset.mirror import mirror as mirror_source
+    from components.dataset.fetch import mirror as mirror_source
 
     with _resumable():
         return _print(mirror_source(source, target, fetching.resolved()))

@@ -29,13 +29,7 @@ MIN_RATIO_SIZE = 1 << 20
 MAX_HEADER = 64 << 10
 LONG_NUMBER = re.compile(rb"[0-9]{256}")
 MAX_GLOBAL_VALUES = 100
-EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
+PAX, GNU_LONG = (b"x", b"g", b"X"), (b"L", b"K")
 COMPRESSIONS: dict[bytes, Callable[[BinaryIO], object]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -44,10 +38,7 @@ COMPRESSIONS: dict[bytes, Callable[[BinaryIO], object]] = {
 
 
 class Member(NamedTuple):
-    """A file or folder of an archive, its name with "/" between folders and at a folder's end.
-
-    ``chunks`` are read as they are consumed.
-    """
+    """A member whose name has "/" between folders and at a folder's end, and whose bytes are read as they are used."""
 
     name: str
     chunks: Iterator[bytes]
@@ -133,11 +124,8 @@ def _damage(label: str) -> Iterator[None]:
 def _chunks(content: IO[bytes], budget: _Budget) -> Iterator[bytes]:
     # Damage shows when a member is read, which is not when the next one is asked for.
     with _damage(budget.label):
-        length = CHUNK
-        # A short chunk is the last one.
-        while length == CHUNK and (chunk := content.read(CHUNK)):
-            length = len(chunk)
-            budget.add(length)
+        while chunk := content.read(CHUNK):
+            budget.add(len(chunk))
             yield chunk
 
 
@@ -230,8 +218,9 @@ class _TarInfo(tarfile.TarInfo):
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         stream = cast(_TarStream, archive.fileobj)
-        budget, is_sparse = stream.budget, self.type == tarfile.GNUTYPE_SPARSE
-        if self.type in EXTENDED:
+        budget = stream.budget
+        is_sparse = self.type == tarfile.GNUTYPE_SPARSE
+        if self.type in (*PAX, *GNU_LONG):
             if not 0 <= self.size <= MAX_HEADER or LONG_NUMBER.search(stream.peek(self.size)):
                 raise budget.refused(
                     f"has a header of more than {MAX_HEADER} bytes, or with a number of more than 255 digits"

@@ -19,16 +19,8 @@ from components.common.files import locked, os_failure, write_file
 from components.dataset.images import check_images, log_bad_images
 from components.dataset.options import FetchOptions
 from components.dataset.sources import Download, S3Location, Source
-from dualgan.dataset_folder import (
-    DESCRIPTION,
-    DOMAINS,
-    SPLITS,
-    Description,
-    content_digest,
-    describe,
-    image_counts,
-    list_images,
-)
+from dualgan import dataset_folder
+from dualgan.dataset_folder import DESCRIPTION, DOMAINS, SPLITS, Description, content_digest, list_images
 from dualgan.errors import BadInput, DualGANError
 from dualgan.json_files import MAX_BYTES, read_bounded
 
@@ -98,8 +90,8 @@ def check(folder: Path) -> Description:
     if not (folder / DESCRIPTION).is_file():
         raise BadInput(f"{folder}: not a dataset folder, it has no dataset.json; make one with `fetch`")
     try:
-        said = describe(folder)
-        counts, digest = image_counts(folder), content_digest(folder)
+        said = dataset_folder.describe(folder)
+        counts, digest = dataset_folder.image_counts(folder), content_digest(folder)
     except OSError as error:
         raise os_failure(error, folder) from None
     if counts != said.counts:

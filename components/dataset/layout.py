@@ -152,16 +152,10 @@ def place_images(
 ) -> None:
     """Check images and move those that can be used to their places in ``folder``; pairs are cut into PNG files.
 
+    ``images`` are by their names in the source, of which one may be there twice, and ``label`` is how messages name it.
     Those that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
-    ``folder``/quarantine, with the reasons in reasons.json. BadInput also if the digest of all is not ``described``.
-
-    Args:
-        images: Files by their names in the source, of which one may be there twice.
-        layout: Where they belong.
-        described: The digest that the source's own dataset.json says, None if it has none.
-        folder: The dataset folder.
-        label: How messages name the source.
-        options: Limits, and whether to set images aside.
+    ``folder``/quarantine, with the reasons in reasons.json. BadInput also if the digest of all is not ``described``,
+    which is what the source's own dataset.json says, if anything.
     """
     root, slots, ignored = layout
     checked = check_images([str(file) for _, file in images], options)

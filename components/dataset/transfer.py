@@ -37,8 +37,8 @@ class TransientError(Exception):
 class ContentChanged(TransientError):
     """What is there belongs to another content than the server has now."""
 
-    def __init__(self) -> None:
-        super().__init__("the file has changed on the server")
+    def __init__(self, reason: str = "the file has changed on the server") -> None:
+        super().__init__(reason)
 
 
 class Response(NamedTuple):
@@ -89,14 +89,10 @@ class RateLimit:
 
 
 class PartialFile:
-    """A file as far as it has come.
+    """A file as far as it has come, with a note beside it that says what it is a part of.
 
-    Args:
-        file: Where it is; a note beside it says what it is a part of.
-        address: Where it comes from.
-        label: How messages name that.
-        options: When to give up.
-        max_size: How many bytes it may have, and who says so.
+    ``address`` is where it comes from, ``label`` how messages name that, ``max_size`` how many bytes it may have and
+    who says so.
     """
 
     def __init__(self, file: Path, address: str, label: str, options: FetchOptions, max_size: tuple[int, str]) -> None:
@@ -110,11 +106,7 @@ class PartialFile:
                 self._note, self.size = note, file.stat().st_size
 
     def resume(self, open_range: OpenRange, shared: tuple[RateLimit, Progress] | None = None) -> None:
-        """Go on until the file is whole.
-
-        Args:
-            open_range: Asks the server for more.
-            shared: The limit and the display of several transfers that this is one of.
+        """Go on until the file is whole; ``shared`` are limit and display of several transfers that this is one of.
 
         Raises:
             TransferBroken: The server brings nothing new, or too little, for as long as the options say.

@@ -122,6 +122,7 @@ def test_a_training_option_has_the_reference_s_spelling_too(option: str) -> None
     [
         ("parity", ["--help"], "parity [OPTIONS] COMMAND"),
         ("pipelines", ["check", "--help"], "parity check [OPTIONS]"),
+        ("components.dataset", ["verify", "--help"], "parity dataset verify [OPTIONS]"),
         ("components.compare", ["record", "--help"], "parity compare record [OPTIONS]"),
         ("components.tracking", ["sync", "--help"], "parity sync [OPTIONS]"),
         ("components.publish", ["--help"], "parity publish [OPTIONS]"),

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import http.server
 import socketserver
-import ssl
 import threading
 import time
 from collections import deque
@@ -47,7 +46,7 @@ class Requests:
 class FaultyServer:
     """Serves ``content`` at every path. ``answers`` are for the next requests, ``usual`` is for all after them."""
 
-    def __init__(self, content: bytes, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, content: bytes) -> None:
         self.content = content
         self.answers: deque[Answer] = deque()
         self.usual = Answer()
@@ -55,20 +54,13 @@ class FaultyServer:
         self.go_on = threading.Event()
         handler = type("Handler", (_Handler,), {"faulty": self})
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        scheme = "http" if context is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}/faces.zip"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/faces.zip"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:
         self.go_on.set()
         self._server.shutdown()
         self._server.server_close()
-
-    def next_answer(self) -> Answer:
-        return self.answers.popleft() if self.answers else self.usual
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -85,7 +77,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        answer = self.faulty.next_answer()
+        answer = self.faulty.answers.popleft() if self.faulty.answers else self.faulty.usual
         content = self.faulty.content if answer.content is None else answer.content
         start = self._start(answer, len(content))
         self.faulty.requests.starts.append(start)
@@ -97,7 +89,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         past_end = start > len(content)
         self.send_response(416 if past_end else 206 if start else answer.status)
         if answer.slow_header:
-            self._drip(answer.slow_header)
+            self.flush_headers()
+            ends = time.monotonic() + answer.slow_header
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() < ends and not self.faulty.go_on.wait(0.1):
+                    self.wfile.write(b"X")
+            self.close_connection = True
             return
         for name, value in answer.headers:
             self.send_header(name, value)
@@ -111,14 +108,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         # A client that was killed, or has seen enough, hangs up.
         with contextlib.suppress(ConnectionError):
             self._send(content[start:], answer)
-
-    def _drip(self, seconds: float) -> None:
-        self.flush_headers()
-        ends = time.monotonic() + seconds
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() < ends and not self.faulty.go_on.wait(0.1):
-                self.wfile.write(b"X")
-        self.close_connection = True
 
     def _start(self, answer: Answer, size: int) -> int:
         asked = self.headers.get("Range", "").removeprefix("bytes=").removesuffix("-")

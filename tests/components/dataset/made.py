@@ -1,7 +1,6 @@
 """Small images, dataset folders and archives."""
 
 import shutil
-import tarfile
 import zipfile
 from pathlib import Path
 from random import Random
@@ -26,17 +25,11 @@ def make_dataset(folder: Path, places: tuple[str, ...] = PLACES, names: tuple[st
 
 def zipped(folder: Path, archive: Path) -> Path:
     """``folder`` itself, not only what is in it, as a zip file."""
-    return packed(folder, archive, "zip", ".zip")
+    return Path(shutil.make_archive(f"{archive}-packed", "zip", folder.parent, folder.name)).rename(archive)
 
 
 def tarred(folder: Path, archive: Path) -> Path:
-    return packed(folder, archive, "gztar", ".tar.gz")
-
-
-def packed(folder: Path, archive: Path, kind: str, ending: str) -> Path:
-    made = shutil.make_archive(str(archive.with_name("packed")), kind, folder.parent, folder.name)
-    assert made.endswith(ending)
-    return Path(made).rename(archive)
+    return Path(shutil.make_archive(f"{archive}-packed", "gztar", folder.parent, folder.name)).rename(archive)
 
 
 def add_to_zip(archive: Path, name: str, content: bytes = b"", mode: int = 0o100644) -> Path:
@@ -45,14 +38,6 @@ def add_to_zip(archive: Path, name: str, content: bytes = b"", mode: int = 0o100
     member.external_attr = mode << 16
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(member, content)
-    return archive
-
-
-def tar_with(archive: Path, folder: Path, member: tarfile.TarInfo) -> Path:
-    """A tar file of ``folder`` and one more ``member`` without content."""
-    with tarfile.open(archive, "w:gz") as file:
-        file.add(folder, arcname="data")
-        file.addfile(member)
     return archive
 
 

@@ -15,8 +15,7 @@ from mypy_boto3_s3 import S3Client
 from components.common import s3 as s3_module
 from components.common.s3 import TransferBroken, client, objects_below
 from components.dataset.download import download_objects
-from components.dataset.fetch import fetch
-from components.dataset.mirror import mirror
+from components.dataset.fetch import fetch, mirror
 from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
@@ -263,15 +262,6 @@ def test_a_mirror_is_a_source_with_the_same_digest(s3: S3Client, dataset: Path, 
         s3.delete_object(Bucket=BUCKET, Key=f"datasets/faces/{key}")
     mirror(source, f"s3://{BUCKET}/datasets/faces")
     assert fetch(f"s3://{BUCKET}/datasets/faces", tmp_path / "again").digest == mirrored.digest
-
-
-def test_large_images_go_to_a_mirror_in_parts(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
-    whole = (dataset / "train" / "A" / "0.png").read_bytes()
-    # What follows a PNG's end is nobody's business; this makes it larger than a part of 8 MiB.
-    (dataset / "train" / "A" / "0.png").write_bytes(whole + noise(9 << 20) + whole[-12:])
-    mirror(str(dataset), FOLDER)
-    assert s3.head_object(Bucket=BUCKET, Key="faces/train/A/0.png")["ETag"].endswith('-2"')
-    assert fetch(FOLDER, tmp_path / "data").digest == content_digest(dataset)
 
 
 def test_a_mirror_replaces_nothing_and_is_of_what_can_be_verified(s3: S3Client, dataset: Path, tmp_path: Path) -> None:
