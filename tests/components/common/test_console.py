@@ -3,7 +3,6 @@
 import pytest
 
 from components.common.console import Progress, print_line, print_status
-from components.common.html import markdown_text
 
 
 def test_nothing_that_a_terminal_obeys_gets_through(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,15 +14,3 @@ def test_nothing_that_a_terminal_obeys_gets_through(capsys: pytest.CaptureFixtur
     assert len(lines) == 3
     shown = r"a\x1b]0;title\x07 \x9b1m \u202eb\rc \udc80 汉字"
     assert lines[:2] == [shown, shown] and lines[2].startswith(f"{shown}: 1/2 {shown}")
-
-
-@pytest.mark.parametrize(
-    ("text", "markdown"),
-    [
-        ("final_A_loss 0.05 (1.0)", "final_A_loss 0.05 (1.0)"),
-        ("_a_ [b](c) | d\ne", r"\_a\_ \[b\](c) \| d e"),
-        ("http://a www.b <c> d@e", "http:&#47;&#47;a www&#46;b &#60;c&#62; d&#64;e"),
-    ],
-)
-def test_text_stays_text_in_markdown(text: str, markdown: str) -> None:
-    assert markdown_text(text) == markdown

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -60,37 +61,54 @@ def f():
     print("deaf", flush=True)
     ctypes.CDLL(None).sleep(600)
 """
-TASK = [
-    "-m",
-    "components.common.task",
-    "kfp.dsl.executor_main",
-    DEAF,
-    "--executor_input",
-    '{"inputs": {}, "outputs": {"outputFile": "FOLDER/task/executor_output.json"}}',
-]
-PARENT_OF_TASK = f"""
-import os, sys
-from components.common.processes import child_process
-os.environ["DUALGAN_PARENT"] = str(os.getpid())
-with child_process([sys.executable, *{TASK!r}, "--function_to_execute", "f"], start_new_session=True) as child:
-    print(child.pid, flush=True)
-    child.wait()
+FAILING = """
+def f():
+    from dualgan.errors import BadInput
+    raise BadInput('dataset x:\\n unknown')
 """
 
 
-def test_a_task_is_gone_in_seconds_after_its_run_was_killed_even_if_it_heeds_no_signal(tmp_path: Path) -> None:
-    """It leaves nothing outside of its own folder."""
-    temporary, code = tmp_path / "tmp", PARENT_OF_TASK.replace("FOLDER", str(tmp_path))
+def task(source: str, folder: Path) -> list[str]:
+    executor_input = f'{{"inputs": {{}}, "outputs": {{"outputFile": "{folder}/task/executor_output.json"}}}}'
+    command = [sys.executable, "-m", "components.common.task", "kfp.dsl.executor_main", source]
+    return [*command, "--executor_input", executor_input, "--function_to_execute", "f"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Of tasks that leave nothing in the folder for temporary files."""
+    temporary = tmp_path / "tmp"
     temporary.mkdir()
-    environment = {**os.environ, "TMPDIR": str(temporary)}
+    yield {**os.environ, "TMPDIR": str(temporary)}
+    assert not list(temporary.iterdir())
+
+
+def test_a_task_is_gone_in_seconds_after_its_run_was_killed_even_if_it_heeds_no_signal(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    code = f"""
+import os
+from components.common.processes import child_process
+os.environ["DUALGAN_PARENT"] = str(os.getpid())
+with child_process({task(DEAF, tmp_path)!r}, start_new_session=True) as child:
+    print(child.pid, flush=True)
+    child.wait()
+"""
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout
-        task = int(run.stdout.readline())
+        pid = int(run.stdout.readline())
         while run.stdout.readline().strip() != "deaf":
-            assert run.poll() is None and psutil.Process(task).status() != psutil.STATUS_ZOMBIE
+            assert run.poll() is None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
         run.kill()
-    assert is_gone(task, 5.0)
-    assert not list(temporary.iterdir())
+    assert is_gone(pid, 5.0)
+
+
+def test_a_task_leaves_its_error_beside_its_outputs(tmp_path: Path, environment: dict[str, str]) -> None:
+    command = task(FAILING, tmp_path)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1 and answer.stderr.rstrip().endswith("unknown")
+    error = (tmp_path / "task" / "error.json").read_text()
+    assert error == '{"message": "dataset x: unknown", "exit_code": 2}'
 
 
 def test_what_a_child_leaves_running_in_its_session_ends_with_it() -> None:
@@ -119,19 +137,19 @@ def test_the_first_signal_is_raised_and_a_second_one_does_not_disturb_the_ending
     seen: list[int] = []
     with terminations_raised(signal.SIGTERM, signal.SIGINT, on_first=seen.append):
         with pytest.raises(Terminated) as raised:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(SECONDS)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
     assert raised.value.code == 143 and seen == [signal.SIGTERM]
+    with pytest.raises(Stopped, match=r"^stopped by SIGTERM$") as caught, terminations_said(signal.SIGTERM):
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.exit_code == 143
 
 
 def test_a_hangup_that_nohup_ignores_stays_ignored() -> None:
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with terminations_raised(signal.SIGHUP):
-            os.kill(os.getpid(), signal.SIGHUP)
-            time.sleep(0.05)
+            signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, previous)
 
@@ -149,27 +167,3 @@ def test_a_hangup_that_nohup_ignores_stays_ignored() -> None:
 )
 def test_how_a_process_ended_is_said_in_words(exit_code: int, said: str, reason: str) -> None:
     assert exit_reason(exit_code, said) == reason
-
-
-def test_a_task_leaves_its_error_beside_its_outputs_and_nothing_in_the_folder_for_temporary_files(
-    tmp_path: Path,
-) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    outputs = tmp_path / "task" / "executor_output.json"
-    source = "def fail():\n    from dualgan.errors import BadInput\n    raise BadInput('dataset x:\\n unknown')\n"
-    executor_input = f'{{"inputs": {{}}, "outputs": {{"outputFile": "{outputs}"}}}}'
-    answer = subprocess.run(
-        [sys.executable, "-m", "components.common.task", "kfp.dsl.executor_main", source,
-         "--executor_input", executor_input, "--function_to_execute", "fail"],
-        env={**os.environ, "TMPDIR": str(temporary)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 1 and answer.stderr.rstrip().endswith("unknown")
-    assert (outputs.parent / "error.json").read_text() == '{"message": "dataset x: unknown", "exit_code": 2}'
-    assert not list(temporary.iterdir())
-
-
-def test_a_signal_is_said_wherever_the_program_is() -> None:
-    with pytest.raises(Stopped, match=r"^stopped by SIGTERM$") as caught, terminations_said(signal.SIGTERM):
-        signal.raise_signal(signal.SIGTERM)
-    assert caught.value.exit_code == 143

@@ -23,7 +23,7 @@ LONG_BOMB = f"- &a {'x' * 100_000}\n" + "- *a\n" * 100
     ("content", "named"),
     [
         (BOMB, "more than 200000 values"),
-        (LONG_BOMB, "more than 4194304 characters"),
+        (LONG_BOMB, "or 4194304 characters"),
         ("a: &a [*a]", "nested deeper than 64"),
         ("[" * 65 + "]" * 65, "nested deeper than 64"),
         ("[" * 100_000, "nested deeper than 64"),
