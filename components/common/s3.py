@@ -103,7 +103,7 @@ def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object
         return page, [_object(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ())]
 
     for _ in range(MAX_PAGES):
-        page, entries = _asked(s3, bucket, ask)
+        page, entries = asked(s3, bucket, ask)
         for entry in entries:
             if entry.key in seen or not entry.key.startswith(prefix):
                 raise _not_s3(bucket, "its list repeats itself, or has keys that were not asked for")
@@ -128,7 +128,7 @@ def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
         return _object(key, found["ContentLength"], found["ETag"])
 
     try:
-        return _asked(s3, bucket, ask)
+        return asked(s3, bucket, ask)
     except ClientError as error:
         if code_of(error) in NOT_FOUND:
             return None
@@ -137,7 +137,7 @@ def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
 
 def read_object(s3: "S3Client", bucket: str, key: str, limit: int) -> bytes:
     """Return the first ``limit`` bytes of an object."""
-    return _asked(s3, bucket, lambda: s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit))
+    return asked(s3, bucket, lambda: s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit))
 
 
 def _object(key: str, size: int, etag: str) -> S3Object:
@@ -146,22 +146,18 @@ def _object(key: str, size: int, etag: str) -> S3Object:
     return S3Object(key, size, etag)
 
 
-def _asked(s3: "S3Client", bucket: str, ask: Callable[[], Answer]) -> Answer:
-    """Return what ``ask`` returns, in the time that two tries of a request have without a byte."""
-    config: Any = s3.meta.config
-    try:
-        return within(2 * config.read_timeout, lambda: understood(bucket, ask))
-    except TimeoutError as error:
-        raise TransferBroken(f"s3://{bucket}: {error}") from None
+def asked(s3: "S3Client", bucket: str, ask: Callable[[], Answer]) -> Answer:
+    """Return what ``ask`` returns.
 
-
-def understood(bucket: str, ask: Callable[[], Answer]) -> Answer:
-    """Return what ``ask`` returns. Raises DualGANError for an answer that boto3 cannot make sense of."""
+    Raises TimeoutError if that takes longer than two tries of a request may without a byte, and DualGANError for an
+    answer that boto3 cannot make sense of.
+    """
     from botocore.exceptions import BotoCoreError
     from botocore.parsers import ResponseParserError
 
+    config: Any = s3.meta.config
     try:
-        return ask()
+        return within(2 * config.read_timeout, ask)
     except BotoCoreError:
         raise
     except (*OF_CONTENT, ResponseParserError) as error:
@@ -207,6 +203,8 @@ def failures(label: str, bucket: str) -> Iterator[None]:
         raise BadInput(f"{label}: {error}; {CREDENTIALS}") from None
     except exceptions.SSLError as error:
         raise DualGANError(f"{label}: TLS: {error}") from None
+    except TimeoutError as error:
+        raise TransferBroken(f"{label}: {error}") from None
     except (exceptions.BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError) as error:
         if isinstance(error.__context__, exceptions.ClientError):
             raise _refused(error.__context__, label, bucket) from None

@@ -181,11 +181,8 @@ def _ranges(client: "S3Client", bucket: str, key: str, options: FetchOptions) ->
     def open_range(offset: int, validator: str | None) -> Iterator[Response]:
         where: Any = {"Range": f"bytes={offset}-"} if offset else {}
 
-        def ask() -> Any:
-            return s3.understood(bucket, lambda: client.get_object(Bucket=bucket, Key=key, **where))
-
         try:
-            answer = within(options.idle_timeout, ask)
+            answer = s3.asked(client, bucket, lambda: client.get_object(Bucket=bucket, Key=key, **where))
             part = CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
             total = int(part[2]) if part and part[2] != "*" else answer.get("ContentLength")
             with cast(Any, answer["Body"]) as raw:
