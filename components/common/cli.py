@@ -26,10 +26,6 @@ def command(app: typer.Typer, name: str, panel: str, example: str, **settings: A
     """Return a decorator that adds a function to ``app``; its help is the docstring, and ends with the example.
 
     A parameter whose type is a dataclass stands for the fields of that, which are options that commands share.
-
-    Args:
-        panel: Heading that the command stands under in the application's help.
-        example: A line that does something useful.
     """
 
     def add(function: Command) -> Command:
@@ -70,15 +66,7 @@ def _with_fields(function: Command) -> Command:
 
 
 def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
-    """Run the application's command that ``arguments`` name.
-
-    Args:
-        program: The program's name in usage and help.
-        arguments: The command line; ``--debug`` in it prints the traceback of an error as well.
-
-    Returns:
-        The exit code: the command's own, 2 for bad input, 1 for failed work, 130 for Ctrl-C.
-    """
+    """Run the command that ``arguments`` name, and return its exit code; ``--debug`` prints tracebacks."""
 
     def perform(texts: list[str]) -> int:
         try:

@@ -29,11 +29,7 @@ SECONDS_VARIABLE = "DUALGAN_PROGRESS_SECONDS"
 class Progress:
     """How far a piece of work is: ``show`` says it outright, ``advance`` counts. Both may be called from any thread.
 
-    Args:
-        title: What is done, such as "downloading".
-        total: How much there is to do; None if nobody knows.
-        unit: "B" for bytes, otherwise what is counted.
-        initial: What an earlier try has done already.
+    ``unit`` is "B" for bytes; ``initial`` is what an earlier try has done; ``total`` is None if nobody knows.
     """
 
     def __init__(self, title: str, total: int | None, unit: str = "it", initial: int = 0) -> None:

@@ -24,8 +24,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 def locked(path: Path, waiting: str) -> Iterator[None]:
     """Hold the lock file ``path``, which exists only meanwhile and ends with its holder, even one that is killed.
 
-    Missing parents are made; ``waiting`` is logged if another process holds the lock. Raises OSError if the file system
-    refuses.
+    Missing parents are made; ``waiting`` is logged if another process holds the lock.
     """
     from filelock import FileLock, Timeout
 

@@ -100,8 +100,7 @@ def picture_tag(image: Image.Image, description: str) -> str:
 def write_sheet(samples: Path, title: str, page: Path) -> None:
     """Write the contact sheet of the sample folder ``samples`` to ``page``, whole or not at all.
 
-    Rows are validation images, columns SAMPLE_KINDS; a domain that has no image in a row has no pictures there. Raises
-    BadInput if the folder is missing or holds no sample picture, or if a picture cannot be read.
+    Rows are validation images, columns SAMPLE_KINDS; a domain that has no image in a row has no pictures there.
     """
     if not samples.is_dir():
         raise BadInput(f"{samples}: no such folder; name a folder of sample pictures, such as RUN/samples/step-000100")

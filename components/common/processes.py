@@ -39,8 +39,7 @@ class Stopped(DualGANError):
 def terminations_raised(*signals: int, on_first: Callable[[int], None] = lambda _: None) -> Iterator[None]:
     """Within the block, the first of ``signals`` raises Terminated in the main thread, and further ones do nothing.
 
-    ``on_first`` is called with its number before. A SIGHUP that the process was started to ignore (``nohup``) stays
-    ignored.
+    A SIGHUP that the process was started to ignore (``nohup``) stays ignored.
     """
     received: list[int] = []
 
@@ -109,10 +108,7 @@ def ending_seconds(signum: int) -> float:
 
 
 def exit_reason(exit_code: int, last_words: str = "") -> str:
-    """Say in words how a process ended that failed, ``last_words`` being what it said last.
-
-    The exit code of a signal is negative, as Popen has it, or 128 and its number, as a shell has it.
-    """
+    """Say in words how a process failed; the exit code of a signal is negative, or 128 and its number."""
     number = -exit_code if exit_code < 0 else exit_code - 128
     if number == signal.SIGKILL:
         return "killed by SIGKILL, out of memory?"

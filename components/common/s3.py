@@ -90,10 +90,9 @@ def client(retries: int = 4, idle_timeout: float = 120.0, connections: int = 10)
 
 
 def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object]:
-    """Yield the objects whose keys begin with ``prefix``, in the order that S3 lists them in, each once.
+    """Yield the objects whose keys begin with ``prefix``, each once.
 
-    Raises DualGANError for a list that repeats itself or has no end: not every S3 sorts keys as AWS does, so that
-    their order tells nothing.
+    Raises DualGANError for a list that repeats itself or has no end: not every S3 sorts keys as AWS does.
     """
     seen: set[str] = set()
     further: dict[str, Any] = {}

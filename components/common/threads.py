@@ -13,14 +13,10 @@ Answer = TypeVar("Answer")
 
 
 def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], object] = lambda: None) -> Answer:
-    """Return what ``ask`` returns. Raises TimeoutError if that takes longer.
+    """Return what ``ask`` returns, called in a thread of its own. Raises TimeoutError if that takes longer.
 
-    A socket's own timeout begins anew with each byte, so that an answer could come drop by drop for ever.
-
-    Args:
-        seconds: How long ``ask`` may take.
-        ask: What is called, in a thread of its own. If its answer comes too late, that is closed.
-        abandon: Called after the time, or when a signal ends the wait, to make ``ask`` end.
+    A socket's own timeout begins anew with each byte, so that an answer could come drop by drop for ever. ``abandon``
+    is called after the time, or when a signal ends the wait, to make ``ask`` end.
     """
     answer: Future[Answer] = Future()
 
@@ -57,12 +53,9 @@ def _close(answer: "Future[Answer]") -> None:
 
 @contextlib.contextmanager
 def in_background(name: str, work: Callable[[threading.Event], None], seconds: float | None = None) -> Iterator[None]:
-    """Run ``work`` in a thread within the block.
+    """Run ``work`` in a thread within the block; it gets an event that is set when the block is left.
 
-    Args:
-        name: The thread's.
-        work: Gets an event that is set when the block is left, and returns soon after.
-        seconds: How long the block waits for that at its end; None for as long as it takes.
+    The block then waits ``seconds`` for it, None for as long as it takes.
     """
     ended = threading.Event()
     thread = threading.Thread(target=work, args=(ended,), name=name, daemon=True)

@@ -49,10 +49,7 @@ def parse_yaml(content: str | bytes, label: str) -> Any:
 
 
 def parse_yaml_documents(content: str | bytes, label: str) -> list[Any]:
-    """Parse YAML documents, a text or its bytes in UTF-8; ``label`` is what messages call it, such as the file's path.
-
-    Raises BadInput, in one line, for what is no YAML, or not within the bounds of this module.
-    """
+    """Parse YAML documents, a text or UTF-8. Raises BadInput for what is none, or not within the bounds."""
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         if len(text) > MAX_BYTES:

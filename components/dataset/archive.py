@@ -83,10 +83,9 @@ class _Budget:
 
 
 def members(archive: Path, options: FetchOptions, label: str) -> Iterator[Member]:
-    """Yield the members of a zip or tar file in its order; a member's content ends when the next one is asked for.
+    """Yield the members of a zip or tar file; a member's content ends when the next one is asked for.
 
-    Raises BadInput if it is no archive, is damaged, exceeds the limits of ``options``, or holds an absolute path, a
-    ``..``, a link, a device or a sparse file; ``label`` is how the message names it.
+    Raises BadInput if it is no archive, is damaged, beyond a limit, or holds what is not a plain file or folder in it.
     """
     with _damage(label), archive.open("rb") as file:
         budget = _Budget(options, archive.stat().st_size, label)

@@ -35,10 +35,7 @@ class Expectation(NamedTuple):
 
 
 def expectation(wanted: Source, options: FetchOptions) -> Expectation | None:
-    """Return what ``--sha256``, the catalogue or the file of first-use checksums says of a source, the first that does.
-
-    Raises BadInput if the option is no SHA-256, or the file is none of checksums.
-    """
+    """Return what ``--sha256``, the catalogue or the file of first uses says of a source, the first that does."""
     if options.sha256:
         checksum = options.sha256.strip().lower().removeprefix("sha256:")
         if not re.fullmatch(r"[0-9a-f]{64}", checksum):
@@ -68,10 +65,7 @@ def require(expected: Expectation | None, kind: str, actual: str, label: str) ->
 
 
 def record(lock: Path, source: str, kind: str, checksum: str) -> None:
-    """Remember ``checksum`` unless ``source`` has one.
-
-    If the file cannot be written that is logged, no more: in a container it is part of a read-only image.
-    """
+    """Remember ``checksum`` unless ``source`` has one; in a container the file may be read-only, and that is logged."""
     try:
         with locked(lock.with_name(f".{lock.name}.lock"), f"{lock}: waiting for another process that writes it"):
             entries = {source: {kind: checksum}} | _read(lock)
@@ -83,10 +77,7 @@ def record(lock: Path, source: str, kind: str, checksum: str) -> None:
 
 
 def check(folder: Path) -> Description:
-    """Return what dataset.json says of ``folder``.
-
-    Raises BadInput if it is no dataset folder, DualGANError if its images are not those described.
-    """
+    """Return what dataset.json says of ``folder``. Raises DualGANError if its images are not those described."""
     if not (folder / DESCRIPTION).is_file():
         raise BadInput(f"{folder}: not a dataset folder, it has no dataset.json; make one with `fetch`")
     try:
@@ -106,10 +97,7 @@ def check(folder: Path) -> Description:
 
 
 def verify(folder: Path, options: FetchOptions) -> Description:
-    """``check``, and open every image; those that cannot be used are logged, each by name with the reason.
-
-    Raises BadInput if it is no dataset folder, DualGANError if its images are not those described or cannot be used.
-    """
+    """Do as ``check``, and open every image. Raises DualGANError if one cannot be used; each is logged."""
     images = [str(image) for split in SPLITS for domain in DOMAINS for image in list_images(folder, split, domain)]
     log.info("checking %d images", len(images))
     bad = [(image, checked.problem) for image, checked in check_images(images, options).items() if checked.problem]

@@ -70,23 +70,19 @@ def name_of(collected: Collected, wanted: Source) -> str:
     manifest = collected.manifest
     if manifest is None or manifest.name == wanted.name:
         return wanted.name
-    if manifest.name != plain_name(manifest.name):
-        reason = "which is not a name of letters, numbers, spaces and .,+@()=-_"
-    elif is_taken(manifest.name) and (collected.sha256 or manifest.name != SYNTHETIC):
-        reason = "which is another dataset's"
-    else:
+    is_of_another = is_taken(manifest.name) and (collected.sha256 or manifest.name != SYNTHETIC)
+    if manifest.name == plain_name(manifest.name) and not is_of_another:
         return manifest.name
-    said = "%s: its dataset.json names it %.60r, %s; it is called %s"
-    log.info(said, wanted.source, manifest.name, reason, wanted.name)
+    said = "%s: its dataset.json names it %.60r, which is no name or another dataset's; it is called %s"
+    log.info(said, wanted.source, manifest.name, wanted.name)
     return wanted.name
 
 
 def collect(wanted: Source, expected: Expectation | None, work: Path, options: FetchOptions) -> Collected:
     """Write all images of ``wanted`` to files below ``work``, a folder on the disk of the destination.
 
-    What comes over a network goes on with what an earlier try left in ``work``/transfer. Raises BadInput if the source
-    is not there, may not be read, is damaged, hostile or no dataset; DualGANError if a transfer or the disk fails, or
-    an archive is not as ``expected``.
+    What comes over a network goes on with what an earlier try left in ``work``/transfer. Raises BadInput for a source
+    that is missing, damaged, hostile or no dataset, DualGANError if work fails or an archive is not as ``expected``.
     """
     match wanted:
         case LocalFolder():

@@ -46,10 +46,9 @@ log = logging.getLogger(__name__)
 
 
 def download(url: str, folder: Path, options: FetchOptions, label: str) -> tuple[Path, str]:
-    """Return the archive at ``url`` as a file in ``folder``, and its SHA-256 (hex).
+    """Return the archive at ``url`` as a file in ``folder``, and its SHA-256 (hex); an earlier try is gone on with.
 
-    What an earlier try left there is gone on with. Raises BadInput if the server says that the address is wrong (404
-    and its like), and what ``PartialFile.resume`` raises.
+    Raises BadInput if the server says that the address is wrong, and what ``PartialFile.resume`` raises.
     """
     seconds = options.idle_timeout / 2
 
@@ -84,10 +83,7 @@ def download_archive(
 def download_objects(
     client: "S3Client", bucket: str, objects: Mapping[str, s3.S3Object], folder: Path, options: FetchOptions, label: str
 ) -> list[tuple[str, Path]]:
-    """Return ``objects`` by the names that they get, each as a file in ``folder``.
-
-    What an earlier try left there is gone on with. Raises what ``download_archive`` does.
-    """
+    """Return ``objects`` by the names that they get, each as a file in ``folder``; an earlier try is gone on with."""
     log.info("downloading %d objects of %s", len(objects), label)
     rate = RateLimit(label, options)
 

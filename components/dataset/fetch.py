@@ -121,10 +121,7 @@ def _beside(destination: Path, ending: str) -> Path:
 
 @contextlib.contextmanager
 def _alone(destination: Path) -> Iterator[None]:
-    """Keep other processes from making ``destination``; waits for one that is at it.
-
-    Parents that had to be made for this and stay empty are removed again.
-    """
+    """Keep other processes from making ``destination``; wait for one that is at it, and leave no empty parents."""
     missing = [parent for parent in destination.parents if not parent.exists()]
     try:
         with locked(_beside(destination, ".fetch.lock"), f"{destination}: waiting for another process that makes it"):
@@ -167,12 +164,8 @@ def _staged(destination: Path, source: str) -> Iterator[Path]:
 def mirror(source: str, target: str, options: FetchOptions | None = None) -> Description:
     """Put the dataset of ``source``, or the one that is in a dataset folder, at ``target`` (s3://bucket/prefix).
 
-    dataset.json is written last: a prefix that has one is whole. One that holds this dataset already is left as it
-    is; one that a mirror was killed at is gone on with.
-
-    Raises:
-        BadInput: What ``fetch`` raises it for, or the target is none, may not be written or holds anything else.
-        DualGANError: Failed work, after which what it wrote is removed.
+    dataset.json is written last: a prefix that has one is whole, and left alone. One that a mirror was killed at is
+    gone on with; what a mirror that fails has written is removed. Raises BadInput if the target holds anything else.
     """
     options = options or FetchOptions()
     address = s3.parse_address(target)

@@ -46,10 +46,7 @@ Parts = tuple[str, ...]
 
 
 class Slot(NamedTuple):
-    """Where an image belongs in a dataset folder: one of SPLITS, one of DOMAINS, a name in Unicode's normal form C.
-
-    The domain of an image that holds both side by side is PAIRED.
-    """
+    """Where an image belongs: one of SPLITS, one of DOMAINS (PAIRED if it holds both), a name in normal form C."""
 
     split: str
     domain: str
@@ -76,8 +73,7 @@ def find_layout(names: Iterable[str], label: str) -> Layout:
 
     It is ``{split}/{domain}/{image}``, or as CycleGAN has it ``{split}{domain}/{image}``, or as pix2pix has it
     ``{split}/{image}`` with A and B side by side; a split has one of SPLIT_NAMES. Each may lie one or two folders down.
-    Raises BadInput, naming the first thing that is missing, if there is none; ``label`` is how messages name the
-    source.
+    Raises BadInput, naming the first thing that is missing, if there is none.
     """
     paths = [tuple(name.split("/")) for name in names]
     paths = [path for path in paths if not path[-1].startswith(".") and "__MACOSX" not in path]
@@ -152,10 +148,9 @@ def place_images(
 ) -> None:
     """Check images and move those that can be used to their places in ``folder``; pairs are cut into PNG files.
 
-    ``images`` are by their names in the source, of which one may be there twice, and ``label`` is how messages name it.
     Those that cannot be used are logged, each by name with the reason; then BadInput is raised, or they are moved to
     ``folder``/quarantine, with the reasons in reasons.json. BadInput also if the digest of all is not ``described``,
-    which is what the source's own dataset.json says, if anything.
+    which is what the source's own dataset.json says.
     """
     root, slots, ignored = layout
     checked = check_images([str(file) for _, file in images], options)

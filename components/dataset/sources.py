@@ -141,10 +141,9 @@ Source = Download | S3Location | LocalFolder | LocalArchive | Synthetic
 
 
 def parse_source(text: str) -> Source:
-    """Return the source that ``text`` names, with ``name`` and ``source`` as dataset.json records them.
+    """Return the source that ``text`` names. Raises BadInput if it is none of FORMS.
 
-    The recorded source is the same for two spellings of one source (a relative path, a default spelled out)
-    and holds no password. Raises BadInput if ``text`` is none of FORMS.
+    ``source`` is what dataset.json records: the same for two spellings of one source, and without a password.
     """
     if "\0" in text:
         raise BadInput(f"{text}: no path or address has a NUL in it")

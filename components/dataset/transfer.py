@@ -65,6 +65,9 @@ class _Note(BaseModel):
     validator: str | None = None
     total: int | None = None
 
+    def is_of(self, response: Response) -> bool:
+        return response.validator == self.validator and len({response.total, self.total} - {None}) <= 1
+
 
 class RateLimit:
     """The least that a transfer must bring, or several together."""
@@ -142,7 +145,7 @@ class PartialFile:
         with open_range(self.size if known.validator else 0, known.validator) as response:
             if not response.offset:
                 self._begin(response.validator, response.total)
-            elif response.validator != known.validator or len({response.total, known.total} - {None}) > 1:
+            elif response.offset != self.size or not known.is_of(response):
                 raise ContentChanged
             total = self._note.total
             self._require_room()
@@ -178,10 +181,7 @@ class PartialFile:
 
 
 def chunks_of(raw: urllib3.BaseHTTPResponse, idle_timeout: float) -> Iterator[bytes]:
-    """Yield what has come at once: ``read`` would wait until a chunk is full, and lose it with the process.
-
-    Raises TimeoutError if it takes longer than ``idle_timeout`` seconds until something comes.
-    """
+    """Yield what comes at once, as ``read`` waits for a full chunk. Raises TimeoutError if nothing comes in time."""
     # Closing would wait for the read that hangs.
     while chunk := within(idle_timeout, lambda: raw.read1(CHUNK), raw.shutdown):
         yield chunk

@@ -34,10 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def generate(options: Synthetic, folder: Path) -> None:
-    """Write ``folder``/{train,val}/{A,B}/0000.png and so on, RGB pictures of ``options.size`` pixels a side.
-
-    A picture depends on seed, size, split, domain and number alone: a larger ``n`` changes none of them.
-    """
+    """Write ``folder``/{train,val}/{A,B}/0000.png and so on; a larger ``n`` changes none of the others."""
     counts = {"train": options.n, "val": options.validation}
     images = [(split, domain, index) for split in SPLITS for domain in DOMAINS for index in range(counts[split])]
     log.info("drawing %d images", len(images))
