@@ -15,7 +15,7 @@ _SECRET = re.compile(rf"([?&;]{SECRET_NAME}=)[^&;#]*", re.IGNORECASE)
 class Address:
     """An address, perhaps with a login, as of ``https://USER:PASSWORD@host/path``.
 
-    ``str``, ``repr`` and ``format`` leave user name and password out, and show secret parameters as ``***``: so it may
+    ``str`` and ``repr`` leave user name and password out, and show secret parameters as ``***``: so it may
     stand in every message, log and file. What opens a connection asks for ``reveal()``. Two are equal if all their
     text is, and any text is an address: what it leads to is for its user to check.
     """
@@ -75,9 +75,6 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"
-
-    def __format__(self, specification: str) -> str:
-        return format(str(self), specification)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Address) and self.reveal() == other.reveal()

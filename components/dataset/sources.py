@@ -45,50 +45,46 @@ SIGNATURES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature")
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
-class CatalogueEntry(NamedTuple):
-    """A published dataset, at any of ``urls``, tried in order; ``advice`` is for when none has it.
-
-    ``lambdas`` are the authors' (lambda_A, lambda_B), None if they named none. No checksum was ever published; if
-    ``sha256`` is set, a download must match it.
-    """
-
-    urls: tuple[str, ...]
-    lambdas: tuple[float, float] | None = None
-    sha256: str | None = None
-    note: str = ""
-    advice: str = ""
-
-
-def _original(name: str, lambdas: tuple[float, float] | None = None, note: str = "") -> CatalogueEntry:
-    return CatalogueEntry((ORIGINAL_SERVER.format(name=name),), lambdas, None, note, SERVER_NOTE)
-
-
-# Those of DualGAN's authors, and the paired ones of pix2pix that they took some from.
-CATALOGUE = {
-    "day-night": _original("day-night", note="published with 1000 epochs of plain wgan"),
-    "facades": _original("facades", (1000.0, 1000.0)),
-    "leather-fabric": _original("leather-fabric"),
-    "metal-stone": _original("metal-stone"),
-    "oil-chinese": _original("oil-chinese", (500.0, 500.0)),
-    "plastic-metal": _original("plastic-metal"),
-    "plastic-wood": _original("plastic-wood"),
-    "sketch-photo": _original("sketch-photo", (1000.0, 1000.0), "995 training images a domain"),
-} | {
-    f"pix2pix-{name}": CatalogueEntry(
-        tuple(mirror.format(name=name) for mirror in PIX2PIX_MIRRORS), note="pairs, published by pix2pix"
-    )
-    for name in ("facades", "maps")
-}
-
-
 class Download(NamedTuple):
-    """An archive at the first of ``urls`` that answers; ``advice`` is for when none does."""
+    """An archive at the first of ``urls`` that answers; ``advice`` is for when none does.
+
+    ``lambdas`` are (lambda_A, lambda_B) of a published dataset's authors. No checksum of one was ever published.
+    """
 
     name: str
     source: str
     urls: tuple[str, ...]
-    sha256: str | None
-    advice: str
+    sha256: str | None = None
+    advice: str = ""
+    lambdas: tuple[float, float] | None = None
+    note: str = ""
+
+
+def _original(name: str, lambdas: tuple[float, float] | None = None, note: str = "") -> Download:
+    return Download(name, name, (ORIGINAL_SERVER.format(name=name),), None, SERVER_NOTE, lambdas, note)
+
+
+def _pix2pix(name: str) -> Download:
+    urls = tuple(mirror.format(name=name) for mirror in PIX2PIX_MIRRORS)
+    return Download(f"pix2pix-{name}", f"pix2pix-{name}", urls, note="pairs, published by pix2pix")
+
+
+# Those of DualGAN's authors, and the paired ones of pix2pix that they took some from.
+CATALOGUE = {
+    published.name: published
+    for published in (
+        _original("day-night", note="published with 1000 epochs of plain wgan"),
+        _original("facades", (1000.0, 1000.0)),
+        _original("leather-fabric"),
+        _original("metal-stone"),
+        _original("oil-chinese", (500.0, 500.0)),
+        _original("plastic-metal"),
+        _original("plastic-wood"),
+        _original("sketch-photo", (1000.0, 1000.0), "995 training images a domain"),
+        _pix2pix("facades"),
+        _pix2pix("maps"),
+    )
+}
 
 
 class S3Location(NamedTuple):
@@ -157,8 +153,7 @@ def parse_source(text: str) -> Source:
     if "://" in text:
         return _url(text)
     if text in CATALOGUE:
-        entry = CATALOGUE[text]
-        return Download(text, text, entry.urls, entry.sha256, entry.advice)
+        return CATALOGUE[text]
     return _local(text)
 
 
@@ -217,7 +212,7 @@ def _url(text: str) -> Download:
     user, colon, password = os.environ.get(LOGIN_VARIABLE, "").partition(":")
     if colon and not address.username:
         text = urlunsplit(url._replace(netloc=f"{quote(user, '')}:{quote(password, '')}@{url.netloc}"))
-    return Download(_own_name(name), source, (text,), None, "")
+    return Download(_own_name(name), source, (text,))
 
 
 def _local(text: str) -> LocalFolder | LocalArchive:

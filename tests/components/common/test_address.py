@@ -35,7 +35,6 @@ def test_the_text_form_of_an_address_never_holds_its_login(text: str, shown: str
     address = Address(text)
 
     assert (str(address), f"{address}", f"{address!r}") == (shown, shown, f"Address({shown!r})")
-    assert f"{address:>90}" == f"{shown:>90}"
     assert address.has_secret
     assert address.reveal() == Address(address).reveal() == pickle.loads(pickle.dumps(address)).reveal() == text
 

@@ -13,7 +13,7 @@ from components.common.s3 import TransferBroken
 from components.common.threads import NAME
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions
-from components.dataset.sources import CATALOGUE, CatalogueEntry
+from components.dataset.sources import CATALOGUE, Download
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer, raw_server
@@ -224,10 +224,10 @@ def test_a_redirect_to_what_is_no_address_is_refused_at_once(
 
 @pytest.mark.parametrize("announces_length", [True, False])
 def test_a_download_beyond_max_size_is_refused(faulty: FaultyServer, tmp_path: Path, announces_length: bool) -> None:
-    faulty.usual = Answer(announces_length=announces_length)
+    faulty.usual, faulty.content = Answer(announces_length=announces_length), bytes(32 << 20)
     with pytest.raises(BadInput, match=r"refused, it has more than 200000 bytes \(--max-size\)"):
         fetched(faulty, tmp_path / "out" / "data", FetchOptions(max_size=200_000))
-    assert faulty.requests.sent < len(faulty.content) or not announces_length
+    assert faulty.requests.sent < len(faulty.content)
     assert not (tmp_path / "out").exists()
 
 
@@ -247,7 +247,7 @@ def test_a_connection_that_cannot_be_made_is_one_line_of_failed_work(
 
 
 def catalogued(monkeypatch: pytest.MonkeyPatch, *urls: str, sha256: str | None = None) -> None:
-    monkeypatch.setitem(CATALOGUE, "faces", CatalogueEntry(urls, sha256=sha256, advice="use a mirror"))
+    monkeypatch.setitem(CATALOGUE, "faces", Download("faces", "faces", urls, sha256, "use a mirror"))
 
 
 @pytest.mark.parametrize("is_missing", [True, False])

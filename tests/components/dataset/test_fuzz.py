@@ -22,7 +22,7 @@ from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest, image_counts
 from dualgan.errors import DualGANError
 from dualgan.names import plain_name
-from tests.components.dataset.made import everything_below, make_dataset, make_image
+from tests.components.dataset.made import everything_below, make_dataset
 
 pytestmark = pytest.mark.stress
 
@@ -46,25 +46,21 @@ def fetched_or_one_line(content: bytes) -> None:
 
 
 def archives() -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as scratch:
-        image = make_image(Path(scratch) / "0.png").read_bytes()
-    files = {f"{split}/{domain}/0.png": image for split in ("train", "val") for domain in "AB"}
-    files["dataset.json"] = json.dumps({"name": "faces", "digest": "0" * 64}).encode()
     made = {}
-    for form, kind in (("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT)):
-        tar = io.BytesIO()
-        with tarfile.open(fileobj=tar, mode="w", format=kind) as packed:
-            for name, content in files.items():
-                member = tarfile.TarInfo(f"{'long/' * 30 if name == 'dataset.json' else ''}{name}")
-                member.size, member.mtime = len(content), 1.5 if form == "pax" else 1
-                packed.addfile(member, io.BytesIO(content))
-        made[form] = tar.getvalue()
-    for form, method in (("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED)):
-        packed_zip = io.BytesIO()
-        with zipfile.ZipFile(packed_zip, "w", method) as file:
-            for name, content in files.items():
-                file.writestr(name, content)
-        made[form] = packed_zip.getvalue()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = make_dataset(Path(scratch) / "faces", names=("0.png",))
+        (folder / "dataset.json").write_text(json.dumps({"name": "faces", "digest": "0" * 64}))
+        names = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.*"))}
+        for form, kind in (("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT)):
+            with tarfile.open(fileobj=(tar := io.BytesIO()), mode="w", format=kind) as packed:
+                for name, path in names.items():
+                    packed.add(path, f"{'long/' * 30 if name == 'dataset.json' else ''}{name}")
+            made[form] = tar.getvalue()
+        for form, method in (("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED)):
+            with zipfile.ZipFile(packed_zip := io.BytesIO(), "w", method) as file:
+                for name, path in names.items():
+                    file.write(path, name)
+            made[form] = packed_zip.getvalue()
     return made
 
 
