@@ -14,8 +14,11 @@ from components.common import s3
 from components.common.console import Progress
 from components.common.files import locked, os_failure, write_file
 from components.dataset.checksums import Expectation, check, expectation, is_remote, record, require, verify
+from components.dataset.collection import MAX_MANIFEST, collect, name_of, read_manifest
+from components.dataset.layout import place_images
 from components.dataset.options import FetchOptions
 from components.dataset.sources import Source, Synthetic, parse_source
+from components.dataset.synthetic.generate import generate
 from dualgan.dataset_folder import (
     DESCRIPTION,
     DOMAINS,
@@ -92,15 +95,9 @@ def _already_there(wanted: Source, expected: Expectation | None, destination: Pa
 def _fetch(wanted: Source, expected: Expectation | None, destination: Path, options: FetchOptions) -> Description:
     with _staged(destination, wanted.source) as work:
         folder, name, sha256 = work / "dataset", wanted.name, None
-        # Drawing, and opening images, need libraries that nothing else does.
         if isinstance(wanted, Synthetic):
-            from components.dataset.synthetic.generate import generate
-
             generate(wanted, folder)
         else:
-            from components.dataset.collection import collect, name_of
-            from components.dataset.layout import place_images
-
             collected = collect(wanted, expected, work, options)
             described = collected.manifest.digest if collected.manifest else None
             place_images(collected.images, collected.layout, described, folder, wanted.source, options)
@@ -183,8 +180,6 @@ def mirror(source: str, target: str, options: FetchOptions | None = None) -> Des
 def _upload(folder: Path, description: Description, address: s3.S3Address, options: FetchOptions) -> Description:
     # boto3 takes a second to import.
     from boto3.s3.transfer import TransferConfig
-
-    from components.dataset.collection import MAX_MANIFEST, read_manifest
 
     bucket, label = address.bucket, str(address)
     client = s3.client(options.retries, options.idle_timeout, options.jobs)
