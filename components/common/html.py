@@ -62,7 +62,7 @@ def _environment(templates: Path, **settings: Any) -> jinja2.Environment:
         keep_trailing_newline=True,
         **settings,
     )
-    made.filters |= {"number": number, "memory": memory}
+    made.filters["number"] = number
     return made
 
 
@@ -73,13 +73,6 @@ def number(value: float | int | str | None) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
     return str(value)
-
-
-def memory(size: int | None) -> str:
-    """A size in bytes with the unit in which it is short."""
-    if size is None:
-        return "–"
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 def picture_tag(image: Image.Image, description: str) -> str:
