@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
 
-.PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict check compile images lock clean npu-emulation cluster
+.PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict bench-pairs check compile images lock clean npu-emulation cluster
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ npu-emulation: tf1 ## steps of the original on an Ascend's rounding, emulated on
 
 bench-verdict: env ## break one leg at a time and see what the comparison says, 20 minutes
 	@$(PYTHON) -m tests.verdict
+
+bench-pairs: env ## equal legs and legs that go wrong late, three seeds each on five datasets, 40 minutes
+	@$(PYTHON) -m tests.verdict.pairs .local/pairs --reasons $(PAIRS_OPTIONS)
 
 check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .

@@ -240,3 +240,73 @@ MUTATIONS: Mapping[str, Mutation] = {
 
 # The issue counts float16 and bfloat16 as one.
 ONE_OF = {"a generator layer in bfloat16": "a generator layer in float16"}
+
+
+class _Scheduled:
+    """TensorFlow whose constants may be tensors, so that a constant of a step's graph can change while it trains."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(tf, name)
+
+    def constant(self, value: Any, *rest: Any) -> Any:
+        return value if isinstance(value, tf.Tensor) else tf.constant(value, *rest)
+
+
+def _scheduled(change: Callable[[StepOptions, Any], StepOptions], factor: Callable[[int], float]) -> Mutation:
+    """A leg one of whose options is multiplied by ``factor`` of the step while it trains."""
+    original, original_callable = StepGraph.__init__, StepGraph.step_callable
+
+    def init(self: StepGraph, options: StepOptions, device: Any) -> None:
+        self.factor = tf.Variable(1.0, trainable=False, name="factor", use_resource=True)  # type: ignore[attr-defined]
+        original(self, change(options, self.factor.value()), device)  # type: ignore[attr-defined]
+
+    def step_callable(self: StepGraph, session: Any) -> Callable[[int, Sequence[Any]], dict[str, float]]:
+        do_step = original_callable(self, session)
+
+        def scheduled(number: int, values: Sequence[Any]) -> dict[str, float]:
+            assigned.load(factor(number), tf.get_default_session())
+            return do_step(number, values)
+
+        assigned = self.factor  # type: ignore[attr-defined]
+        return scheduled
+
+    @contextlib.contextmanager
+    def context() -> Iterator[None]:
+        with (
+            mock.patch.object(step, "tf", _Scheduled()),
+            mock.patch.multiple(StepGraph, __init__=init, step_callable=step_callable),
+        ):
+            yield
+
+    return context
+
+
+def _drifting_lambda(options: StepOptions, factor: Any) -> StepOptions:
+    return options._replace(losses=options.losses._replace(lambda_A=factor * options.losses.lambda_A))
+
+
+@contextlib.contextmanager
+def _lacking_pictures() -> Iterator[None]:
+    """A leg that never sees the last tenth of domain A's pictures, but others of A in their place."""
+    original = TrainingData._drawn_order
+
+    def drawn_order(self: TrainingData, domain: str, epoch: int) -> Any:
+        order = original(self, domain, epoch)
+        known = len(order) - len(order) // 10
+        return np.where(order < known, order, order % known) if domain == "A" else order
+
+    with mock.patch.object(TrainingData, "_drawn_order", drawn_order):
+        yield
+
+
+# What only a training shows, not the single steps of a replay; of runs of 1,200 steps.
+LATE_MUTATIONS: Mapping[str, Mutation] = {
+    "lambda_A drifts to half from step 601 on": _scheduled(
+        _drifting_lambda, lambda number: 1 - 0.5 * min(1.0, max(0, number - 600) / 600)
+    ),
+    "learning rate halved from step 401 on": _scheduled(
+        lambda options, factor: options._replace(lr=factor * options.lr), lambda number: 0.5 if number > 400 else 1.0
+    ),
+    "generators not updated from step 601 on": lambda: _one_run(GENERATORS, _updating_if(lambda call: call <= 600)),
+    "a tenth of A's pictures lacking": _lacking_pictures,
+}
