@@ -103,7 +103,7 @@ def record_leg(
 @command(app, "schema", REFERENCES, "parity compare schema")
 def print_schema() -> int:
     """Print the JSON schema of comparison.json."""
-    from components.compare.result import json_schema
+    from components.compare.verdict import json_schema
 
     print_line(json.dumps(json_schema(), indent=2, sort_keys=True))
     return 0

@@ -1,15 +1,16 @@
-"""The measures that runs are judged by, and what a leg gives of them; references give the same (references.py).
+"""The measures that runs are judged by, what a leg gives of them, and their ratios; references.py gives the same.
 
 A measure's definition and unit are part of a record, so that numbers that mean something else are not held together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from components.compare.history import Floats, LossHistory
-from components.compare.leg import LegRun, LegRuns
+from components.compare.bounds import Bounds
+from components.compare.leg import Floats, LegRun, LegRuns, LossHistory
 from components.compare.pictures import (
     LEVELS_PER_UNIT,
     fine_energy,
@@ -18,8 +19,8 @@ from components.compare.pictures import (
     pictures_of,
     sliced_distance,
 )
-from components.compare.statistics import mean
-from components.compare.verdict import join
+from components.compare.statistics import RatioEstimate, estimate_ratio, mean
+from components.compare.verdict import Number, join
 from dualgan.run_folder import RECONSTRUCTION_METRICS
 from dualgan.summary import FINAL_SHARE
 
@@ -32,46 +33,46 @@ MEAN = "of training steps, mean over the last {} of them, 10 at least"
 LATE_SHARE = 4
 REBUILT = {"A2B2A": "real_A", "B2A2B": "real_B"}
 TARGETS = {"A2B": "real_B", "B2A": "real_A"}
+# A loss that any sound run reaches: this much above the mean of the reference's final losses.
+GOAL = 1.2
+SMOOTHED_SHARE = 20
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """What a number means: ``definition`` and ``unit`` are compared word for word."""
 
     definition: str
     unit: str
 
 
-LOSSES: dict[str, Measure] = {
+LOSSES = {
     "min_loss": Measure("lowest A_loss of a single training step", LOSS_UNIT),
     **{f"final_{name}": Measure(f"{name} {MEAN.format('tenth')}", LOSS_UNIT) for name in RECONSTRUCTION_METRICS},
     **{f"late_{name}": Measure(f"{name} {MEAN.format('quarter')}", LOSS_UNIT) for name in RECONSTRUCTION_METRICS},
 }
-ERRORS: dict[str, Measure] = {
+ERRORS = {
     f"{kind}_error": Measure(f"mean |{kind} - {source}| over the validation images", LOSS_UNIT)
     for kind, source in REBUILT.items()
 }
-SHARPNESS: dict[str, Measure] = {
+SHARPNESS = {
     f"{kind}_sharpness": Measure(
         f"energy of {kind} above a quarter of a cycle a pixel, over that of {target}", "share of the real pictures'"
     )
     for kind, target in TARGETS.items()
 }
-DISTANCES: dict[str, Measure] = {
+DISTANCES = {
     f"{kind}_distance": Measure(
         f"sliced Wasserstein distance of {kind} from {target}: 7 x 7 patches, three octaves, 64 directions",
         "pictures in [-1, 1]",
     )
     for kind, target in TARGETS.items()
 }
-IMAGES: dict[str, Measure] = {**ERRORS, **SHARPNESS, **DISTANCES}
+IMAGES = {**ERRORS, **SHARPNESS, **DISTANCES}
 # The losses that training is judged by, and of those the ones that scatter little enough to decide for a pass.
 TRAINING = {**ERRORS, **LOSSES}
 JUDGED_LOSSES = (*ERRORS, "late_A_loss", "late_B_loss")
-SPEED: dict[str, Measure] = {
-    "sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")
-}
-ALL: dict[str, Measure] = {**LOSSES, **IMAGES, **SPEED}
+SPEED = {"sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")}
+ALL = {**LOSSES, **IMAGES, **SPEED}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,6 @@ class Measured:
     """What one side of a comparison, a leg or a recorded reference, is judged by.
 
     Attributes:
-        name: The leg's or the reference's.
         values: What was measured, by the names of ALL.
         leg: The runs themselves; None for a recorded reference.
         final_window: Over how many steps final losses are means; None if not known.
@@ -97,14 +97,27 @@ class Measured:
     mismatches: Mapping[str, str] = field(default_factory=dict)
     inferred: Sequence[str] = ()
 
-    def known(self, names: Mapping[str, Measure]) -> Values:
-        """Return those values that have one of ``names``, in their order."""
-        return {name: self.values[name] for name in names if name in self.values}
-
-    def lacking(self, names: Mapping[str, Measure], what: str) -> str:
-        """Say that there is no value of ``names``, called ``what``, and why."""
+    def lacks(self, names: Mapping[str, Measure], what: str) -> str | None:
+        """Say that there is no value of ``names``, called ``what``, and why; None if there is one."""
+        if set(names) & set(self.values):
+            return None
         problems = [reason for name, reason in self.mismatches.items() if name in names]
         return f"{self.name} records no {what} to hold against: {join(problems) or 'there is none'}."
+
+
+def ratios(
+    reference: Measured, candidate: Measured, names: Mapping[str, Measure], bounds: Bounds
+) -> tuple[dict[str, RatioEstimate | None], dict[str, Number]]:
+    """Return the ratio of each of ``names`` that both sides have, None if a run lacks it, and all numbers to report."""
+    estimates, numbers = dict[str, RatioEstimate | None](), dict[str, Number]()
+    for name in names:
+        if name in reference.values and name in candidate.values:
+            values = reference.values[name], candidate.values[name]
+            found = estimate_ratio(*values, is_paired(reference, candidate), bounds.significance)
+            estimates[name] = found
+            numbers |= found.numbers(name) if found else {}
+            numbers |= {f"{name}_reference": mean(values[0]), f"{name}_candidate": mean(values[1])}
+    return estimates, numbers
 
 
 def is_paired(reference: Measured, candidate: Measured) -> bool:
@@ -123,21 +136,17 @@ def measure(leg: LegRuns) -> Measured:
     if not any(run.unfinished or missing_pictures(run) for run in leg.runs):
         rows = [row | _image_measures(run) for row, run in zip(rows, leg.runs, strict=True)]
     values = {name: tuple(row[name] for row in rows) for name in ALL if name in rows[0]}
-    return Measured(leg.name, values, leg, max(final_window(run.history) for run in leg.runs))
+    return Measured(leg.name, values, leg, max(last_steps(run.history) for run in leg.runs))
 
 
-def final_window(history: LossHistory) -> int:
-    """Return over how many steps final losses are means, as dualgan.summary.final_loss has it."""
-    return _window(history, FINAL_SHARE)
-
-
-def _window(history: LossHistory, share: int) -> int:
+def last_steps(history: LossHistory, share: int = FINAL_SHARE) -> int:
+    """Return how many steps are the last ``share``-th of a run, as dualgan.summary.final_loss has it."""
     return min(len(history.steps), max(MIN_FINAL_STEPS, len(history.steps) // share))
 
 
 def _losses_and_speed(run: LegRun) -> dict[str, float | None]:
     losses = {name: run.history.losses.get(name, np.empty(0)) for name in RECONSTRUCTION_METRICS}
-    final, late = (_window(run.history, share) for share in (FINAL_SHARE, LATE_SHARE))
+    final, late = (last_steps(run.history, share) for share in (FINAL_SHARE, LATE_SHARE))
     return {
         "min_loss": _finite(losses["A_loss"], np.min),
         **{f"final_{name}": _finite(values[-final:], np.mean) for name, values in losses.items()},
@@ -164,3 +173,25 @@ def _image_measures(run: LegRun) -> dict[str, float | None]:
         number = len(energies[0]), len(energies[1])
         values[f"{kind}_distance"] = sliced_distance(drawn, real, number) if all(number) else None
     return values
+
+
+def goal_loss(reference: Measured) -> float | None:
+    """Return the loss that both legs should reach: GOAL times the mean of the reference's final losses."""
+    finals = [*reference.values["final_A_loss"], *reference.values["final_B_loss"]]
+    known = mean([loss for loss in finals if loss is not None])
+    return GOAL * known if known is not None else None
+
+
+def steps_to_loss(history: LossHistory, goal: float) -> float | None:
+    """Return the first step at which the mean of A_loss and B_loss over the steps before it is ``goal`` or less.
+
+    The mean is over a twentieth of the run. None if it never gets there.
+    """
+    if "A_loss" not in history.losses or "B_loss" not in history.losses:
+        return None
+    both = (history.losses["A_loss"] + history.losses["B_loss"]) / 2
+    window = max(1, len(both) // SMOOTHED_SHARE)
+    sums = np.concatenate([[0.0], np.cumsum(both)])
+    means = (sums[window:] - sums[:-window]) / window
+    below = np.flatnonzero(means <= goal)
+    return float(history.steps[below[0] + window - 1]) if below.size else None

@@ -13,9 +13,9 @@ from components.common.html import environment, markdown_environment, number, pi
 from components.compare.axes.performance import energy_joules
 from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
-from components.compare.leg import LegRun, LegRuns, option_values
-from components.compare.measure import final_window
-from components.compare.result import Comparison
+from components.compare.leg import LegRun, LegRuns, is_shared, option_values
+from components.compare.measure import last_steps
+from components.compare.verdict import Comparison
 from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
@@ -26,7 +26,8 @@ GAIN = 4
 JPEG_QUALITY = 95
 
 CHARTS = ("A_loss", "B_loss", "d_loss", "g_loss", "gradient_penalty")
-# The words of the two languages of ModelZoo's READMEs, by the file that each goes into.
+# The words of the two languages of ModelZoo's READMEs, by the file that each goes into; reasons and notes are English
+# in both.
 MARKDOWN: dict[str, dict[str, str]] = json.loads((TEMPLATES / "words.json").read_text(encoding="utf-8"))
 
 # Rows of the table of numbers: label, note, where the number stands in summary.json.
@@ -64,71 +65,62 @@ def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) 
         legs: The comparison's, the reference first if it is a leg.
         folder: Where to, an existing folder.
     """
-    for leg in legs:
-        for kind, path in first_pictures(leg.first).items():
-            open_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
-    (folder / "report.html").write_text(render_html(comparison, legs), encoding="utf-8")
-    for name, words in MARKDOWN.items():
-        (folder / name).write_text(render_markdown(comparison, legs, words), encoding="utf-8")
-
-
-def render_html(comparison: Comparison, legs: Sequence[LegRuns]) -> str:
-    """Return the whole page; ``legs`` as in write_report."""
-    images = sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
-    has_reference = comparison.recorded is None
-    window = final_window(legs[0].first.history)
-    rows = [(label, note.format(window=window), [_cell(leg, name) for leg in legs]) for label, note, name in NUMBERS]
-    sections = [
-        (title, source, kind, [_pictures(image, source, kind, legs, has_reference) for image in images])
-        for title, source, kind in SECTIONS
-    ]
-    return (
-        environment(TEMPLATES)
-        .get_template("report.html.j2")
-        .render(
+    # What a ModelZoo README calls a picture: gpu_realA.jpg, npu_A2B.jpg, ...
+    first = {leg.name: _first_pictures(leg.first) for leg in legs}
+    pictures = {name: {kind: f"{name}_{kind.replace('_', '')}.jpg" for kind in found} for name, found in first.items()}
+    for name, found in first.items():
+        for kind, path in found.items():
+            open_picture(path).save(folder / pictures[name][kind], "JPEG", quality=JPEG_QUALITY)
+    page = environment(TEMPLATES).get_template("report.html.j2")
+    (folder / "report.html").write_text(page.render(_page(comparison, legs)), encoding="utf-8")
+    recorded = [comparison.recorded.values] if comparison.recorded else []
+    rows = {
+        name: [*(number(values.get(name)) for values in recorded), *(_cell(leg, name) for leg in legs)]
+        for name in ("min_loss", "sec_per_step")
+    }
+    template = markdown_environment(TEMPLATES).get_template("report.md.j2")
+    for file, words in MARKDOWN.items():
+        text = template.render(
             comparison=comparison,
             legs=legs,
-            dataset=legs[0].first.options.dataset,
-            charts=_charts(legs),
-            speeds=[(leg.name, _median(leg, "sec_per_step"), _median(leg, "sec_per_step_p95")) for leg in legs],
-            rows=rows,
-            sections=[(title, source, kind, list(filter(any, found))) for title, source, kind, found in sections],
-            images=images,
-            environments=_environments(legs),
-            options=option_values(legs),
-            reasons=reasons(comparison.bounds),
-            bounds=comparison.bounds.values(),
-            ended=_ended,
+            pictures=pictures,
+            kinds=SAMPLE_KINDS,
+            heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
+            losses=rows["min_loss"],
+            speeds=rows["sec_per_step"],
+            words=words,
         )
-    )
+        (folder / file).write_text(text, encoding="utf-8")
 
 
-def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], words: Mapping[str, str]) -> str:
-    """Return verdict, tables and pictures as a ModelZoo README shows them; the pictures lie beside the file.
-
-    Args:
-        comparison: What to report.
-        legs: As in write_report.
-        words: One of MARKDOWN; reasons and notes are English in both.
-    """
-    recorded = [comparison.recorded.values] if comparison.recorded else []
-    losses, speeds = (
-        [*(number(values.get(name)) for values in recorded), *(_cell(leg, name) for leg in legs)]
-        for name in ("min_loss", "sec_per_step")
-    )
-    pictures = {leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs}
-    heads = [comparison.reference] * len(recorded) + [leg.name for leg in legs]
-    template = markdown_environment(TEMPLATES).get_template("report.md.j2")
-    return template.render(
-        comparison=comparison,
-        legs=legs,
-        pictures=pictures,
-        kinds=SAMPLE_KINDS,
-        heads=heads,
-        losses=losses,
-        speeds=speeds,
-        words=words,
-    )
+def _page(comparison: Comparison, legs: Sequence[LegRuns]) -> dict[str, Any]:
+    """Return what the template of the page shows."""
+    images = sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
+    window = last_steps(legs[0].first.history)
+    sections = [
+        (title, source, kind, [_pictures(image, source, kind, legs, not comparison.recorded) for image in images])
+        for title, source, kind in SECTIONS
+    ]
+    return {
+        "comparison": comparison,
+        "legs": legs,
+        "dataset": legs[0].first.options.dataset,
+        "charts": _charts(legs),
+        "speeds": [(leg.name, *(_median(leg, name) for name in ("sec_per_step", "sec_per_step_p95"))) for leg in legs],
+        "rows": [
+            (label, note.format(window=window), [_cell(leg, name) for leg in legs]) for label, note, name in NUMBERS
+        ],
+        "sections": [(title, source, kind, list(filter(any, found))) for title, source, kind, found in sections],
+        "images": images,
+        "environments": _environments(legs),
+        "options": [(name, values, is_shared(values)) for name, values in option_values(legs).items()],
+        "reasons": reasons(comparison.bounds),
+        "bounds": comparison.bounds.values(),
+        "ended": [
+            f"{datetime.fromtimestamp(max(run.history.ended for run in leg.runs), UTC):%Y-%m-%d %H:%M UTC}"
+            for leg in legs
+        ],
+    }
 
 
 def _charts(legs: Sequence[LegRuns]) -> list[tuple[str, str]]:
@@ -202,12 +194,7 @@ def _difference(reference: Image.Image | None, candidate: Image.Image | None) ->
     return Image.fromarray(np.clip(128 + GAIN * signed, 0, 255).round().astype(np.uint8))
 
 
-def image_name(leg: str, kind: str) -> str:
-    """Return the file name that a ModelZoo README has for a picture: gpu_realA.jpg, npu_A2B.jpg, ..."""
-    return f"{leg}_{kind.replace('_', '')}.jpg"
-
-
-def first_pictures(run: LegRun) -> dict[str, Path]:
+def _first_pictures(run: LegRun) -> dict[str, Path]:
     """Return, by kind, the picture of the first validation image that has this kind."""
     found: dict[str, Path] = {}
     for pictures in run.samples.values():
@@ -227,8 +214,3 @@ def _environment(run: LegRun) -> dict[str, str]:
     device, variables = recorded.pop("device"), recorded.pop("variables")
     lines = {f"device {name}": value for name, value in device.items()} | recorded | dict(sorted(variables.items()))
     return {name: str(value) for name, value in lines.items() if value is not None}
-
-
-def _ended(leg: LegRuns) -> str:
-    ends = [run.history.ended for run in leg.runs if run.history.ended is not None]
-    return datetime.fromtimestamp(max(ends), UTC).strftime("%Y-%m-%d %H:%M UTC") if ends else "–"

@@ -14,11 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from components.compare.axes.function import first_feed_difference
-from components.compare.bounds import Bounds
+from components.compare.bounds import AxisName, Bounds
 from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
-from components.compare.result import Comparison
-from components.compare.verdict import AxisName, Verdict
+from components.compare.verdict import Comparison, Verdict
 from components.dataset.fetch import fetch
 from components.train.runtimes import WORKING_TREE, is_set_up, python_of, trainer_environment
 from tests.verdict.mutations import MUTATIONS, ONE_OF

@@ -31,21 +31,21 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
         values = join([f"{value} in {leg}" for leg, value in difference.values.items()])
         problems.append(f"option {difference.name} is {values}")
     other_data = dataset_mismatch(runs)
-    found = [other_data, _steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
+    problems += [other_data, _steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
     if reference:
         paired = pairs(reference, candidate)
         if not other_data:
-            found += [feed_difference(*pair, bounds) for pair in paired]
+            problems += [feed_difference(*pair, bounds) for pair in paired]
         # Which networks a step updates does not depend on the seed.
-        found += [liveness_difference(*pair) for pair in paired or [(reference.first, candidate.first)]]
-    problems += filter(None, found)
+        problems += [liveness_difference(*pair) for pair in paired or [(reference.first, candidate.first)]]
     numbers: dict[str, Number] = {
         "runs": len(runs),
         "non_finite_losses": sum(run.history.non_finite for run in runs),
         "differing_options": len(differences),
     }
-    if problems:
-        return AxisResult(Verdict.FAIL, "; ".join(problems) + ".", numbers)
+    found = "; ".join(filter(None, problems))
+    if found:
+        return AxisResult(Verdict.FAIL, f"{found}.", numbers)
     job = ", from the same options and the same dataset" if reference else ""
     names = join([leg.name for leg in legs])
     return AxisResult(Verdict.PASS, f"{names} finished with finite losses and all sample pictures{job}.", numbers)
@@ -53,35 +53,32 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
 
 def dataset_mismatch(runs: Sequence[LegRun]) -> str | None:
     """Say what differs if runs were not trained on the same data, None if they were."""
-    first, *others = runs
-    one = first.options.dataset
-    for run in others:
+    one = runs[0].options.dataset
+    for run in runs[1:]:
         other = run.options.dataset
         if one.digest != other.digest:
             return (
-                f"the datasets differ: {first.name} saw {one.name} ({one.digest[:12]}), "
+                f"the datasets differ: {runs[0].name} saw {one.name} ({one.digest[:12]}), "
                 f"{run.name} {other.name} ({other.digest[:12]})"
             )
     return None
 
 
-def _problems_of_run(run: LegRun) -> list[str]:
-    problems = [run.unfinished, None, split_feed(run), missing_pictures(run)]
+def _problems_of_run(run: LegRun) -> list[str | None]:
+    not_finite = None
     if run.history.first_non_finite:
         step, name = run.history.first_non_finite
-        problems[1] = (
-            f"{run.name} has {run.history.non_finite} losses that are not finite (the first: {name} at step {step})"
-        )
-    return [problem for problem in problems if problem]
+        number = run.history.non_finite
+        not_finite = f"{run.name} has {number} losses that are not finite (the first: {name} at step {step})"
+    return [run.unfinished, not_finite, split_feed(run), missing_pictures(run)]
 
 
 def _steps_mismatch(runs: Sequence[LegRun]) -> str | None:
-    counts = [(run.name, run.summary.steps) for run in runs if run.summary and not run.unfinished]
-    if len(counts) < len(runs):
+    steps = [run.summary.steps if run.summary and not run.unfinished else None for run in runs]
+    other = next((place for place, count in enumerate(steps) if count != steps[0]), 0)
+    if None in steps or not other:
         return None
-    (first, steps), *others = counts
-    other = next((other for other in others if other[1] != steps), None)
-    return f"{first} took {steps} steps, {other[0]} {other[1]}" if other else None
+    return f"{runs[0].name} took {steps[0]} steps, {runs[other].name} {steps[other]}"
 
 
 def feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> str | None:

@@ -13,11 +13,11 @@ from components.compare.axes.function import judge_function
 from components.compare.axes.images import judge_images
 from components.compare.axes.performance import judge_performance
 from components.compare.axes.training import judge_training
-from components.compare.bounds import Bounds
+from components.compare.bounds import AxisName, Bounds
 from components.compare.judge import compare
 from components.compare.leg import LegRuns, read_leg
 from components.compare.measure import measure
-from components.compare.verdict import AxisName, AxisResult
+from components.compare.verdict import AxisResult
 from dualgan.run_folder import read_json
 from tests.components.compare.test_arithmetic import replay_content
 from tests.components.run_folders import write_leg

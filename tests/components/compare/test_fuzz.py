@@ -21,7 +21,7 @@ from components.compare.bounds import Bounds
 from components.compare.judge import compare, judge
 from components.compare.leg import Leg, Source, read_leg
 from components.compare.references import load_reference, record
-from components.compare.result import Comparison
+from components.compare.verdict import Comparison
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder, sample_path, write_json
 from tests.components.compare.test_arithmetic import replay_content

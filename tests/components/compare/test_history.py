@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.compare.history import read_history
+from components.compare.leg import read_history
 from dualgan.run_folder import min_loss, read_events
 from tests.components.run_folders import loss_table, write_events
 

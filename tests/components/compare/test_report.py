@@ -16,7 +16,7 @@ from PIL import Image
 from components.compare.bounds import Bounds
 from components.compare.judge import compare
 from components.compare.leg import Leg, Source
-from components.compare.result import SCHEMA_VERSION, Comparison, json_schema
+from components.compare.verdict import SCHEMA_VERSION, Comparison, json_schema
 from dualgan.run_folder import RunFolder, read_json
 from parity.cli import main
 from tests.components.run_folders import loss_table, write_events, write_leg, write_run

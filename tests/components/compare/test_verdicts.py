@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFilter
 
-from components.compare.bounds import Bounds
+from components.compare.bounds import AxisName, Bounds
 from components.compare.judge import DEFAULT, compare, judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
-from components.compare.result import Comparison
-from components.compare.verdict import Axis, AxisName, Verdict
+from components.compare.verdict import Axis, Comparison, Verdict
 from dualgan.run_folder import RunFolder, sample_path
 from tests.components.run_folders import loss_table, write_events, write_leg, write_run
 
