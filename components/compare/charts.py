@@ -58,11 +58,7 @@ class Curve:
 
 
 def curve_of_runs(runs: Sequence[tuple[NDArray[np.int64], Floats]]) -> Curve:
-    """Return the curve of a loss over one run or more that differ in their seeds.
-
-    Args:
-        runs: (steps, values) of each. Drawn are the steps that all runs have.
-    """
+    """Return the curve of a loss over one run or more, (steps, values) of each, at the steps that all runs have."""
     length = min(len(steps) for steps, _ in runs)
     x = runs[0][0][:length].astype(np.float64)
     values = [np.where(np.abs(of_run[:length]) < TOO_LARGE, of_run[:length], np.nan) for _, of_run in runs]
@@ -97,12 +93,7 @@ def _extremes(values: Floats) -> NDArray[np.intp]:
 
 
 def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
-    """Return an ``<svg>`` of one loss.
-
-    Args:
-        metric: Its name.
-        curves: By the leg's place in the report, which gives colour and dashes.
-    """
+    """Return an ``<svg>`` of one loss; ``curves`` by the leg's place in the report, which gives colour and dashes."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": metric, "path.simplify": False, "font.size": 9.5}):
         figure = Figure(figsize=(6.0, 2.9), layout="constrained")
         axes = figure.add_subplot()

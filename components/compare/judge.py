@@ -45,13 +45,8 @@ def compare(
 ) -> Comparison:
     """Judge every other leg against the one called ``reference``, or every leg against ``recorded``; write the result.
 
-    Args:
-        legs: What to compare.
-        reference: The name of one of them; unused with ``recorded``.
-        output: The folder to write comparison.json, report.html, report.md, report.zh.md into, and of each leg's first
-            validation image ``{leg}_{realA,A2B,A2B2A,realB,B2A,B2A2B}.jpg``.
-        bounds: What verdicts rest on.
-        recorded: A reference that is no leg.
+    The folder ``output`` gets comparison.json, report.html, report.md, report.zh.md, and of each leg's first validation
+    image ``{leg}_{realA,A2B,A2B2A,realB,B2A,B2A2B}.jpg``.
 
     Raises:
         BadInput: Legs cannot be compared, and nothing is written: too few, names that are not unique, an unknown

@@ -86,11 +86,8 @@ def sliced_distance(pictures: Iterable[Picture], real: Iterable[Picture], number
     It is the sliced Wasserstein-1 distance of patches, mean over octaves, as Karras et al. (arXiv 1710.10196, section
     5) judge GANs, but of all patches on a grid, so that it is the same number in every process.
 
-    Args:
-        pictures: One or more, all of both sets of one size; below PATCH * 2 ** (OCTAVES - 1) pixels a side they are
-            judged in fewer octaves. One is in memory at a time.
-        real: Likewise.
-        number: How many there are of each.
+    The pictures of both sets, ``number`` of each, are of one size; below PATCH * 2 ** (OCTAVES - 1) pixels a side they
+    are judged in fewer octaves. One is in memory at a time.
     """
     random = np.random.RandomState(0)
     distances = []
@@ -118,9 +115,7 @@ def missing_pictures(run: LegRun) -> str | None:
 def input_mismatch(runs: Sequence[LegRun], max_difference: float) -> str | None:
     """Say why samples do not start from the validation images of the first run, None if all do.
 
-    Args:
-        runs: One or more.
-        max_difference: How far apart two pictures of one image may be, mean over its pixels, in levels.
+    ``max_difference``: how far apart two pictures of one image may be, mean over its pixels, in levels.
     """
     inputs = [kinds[0] for kinds in KINDS_FROM.values()]
     found = (_input_mismatch(runs[0], other, kind, max_difference) for other in runs[1:] for kind in inputs)

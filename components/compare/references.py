@@ -31,17 +31,14 @@ class _Strict(BaseModel):
 
 
 class Measurement(_Strict):
-    """One number of a reference.
+    """One number of a reference, with definition and unit as Measure has them.
 
     Attributes:
         value: The number, or the geometric mean of ``values``.
-        unit: As Measure has it.
-        definition: What the number is, as Measure has it.
         certainty: Whether the definition is "measured" by this software, "stated" by the source, or "inferred" by us
             from what the source's code prints.
         repeats: In how many runs it was measured.
         values: Those of the single runs if they are known.
-        note: For people.
     """
 
     value: Positive
@@ -78,14 +75,7 @@ class RecordedDataset(_Strict):
 
 
 class Recorded(_Strict):
-    """A recorded reference.
-
-    Attributes:
-        source: Where it is from, for people.
-        date: Of the runs; None if the source does not say.
-        options: Those training options that are known; a candidate has to have the same.
-        measurements: By the names of measure.ALL.
-    """
+    """A recorded reference: ``options`` are those that a candidate has to have too, ``measurements`` some of ALL."""
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -132,14 +122,9 @@ class Recorded(_Strict):
 
 
 def load_reference(text: str) -> Recorded:
-    """Load a recorded reference.
+    """Load a recorded reference: "published", mlflow:RUN or a file.
 
-    Args:
-        text: published or another known name, mlflow:RUN, or a file.
-
-    Raises:
-        BadInput: There is none, or it is none; the message names the first thing that is wrong.
-        DualGANError: MLflow's server does not answer.
+    Raises BadInput, naming the first wrong thing, if it is none, and DualGANError if MLflow's server does not answer.
     """
     if text.startswith(MLFLOW):
         return _from_mlflow(text.removeprefix(MLFLOW))
@@ -152,15 +137,9 @@ def load_reference(text: str) -> Recorded:
 
 
 def record(name: str, sources: Sequence[Source], source: str) -> Recorded:
-    """Measure the runs of one leg, each of another seed, as a reference called ``name``.
+    """Measure the runs of one leg, each of another seed, as a reference called ``name`` that is from ``source``.
 
-    Args:
-        name: The reference's.
-        sources: Where the runs lie.
-        source: Where the reference is from, for people.
-
-    Raises:
-        BadInput: A run did not finish, or the runs are not of one job.
+    Raises BadInput if a run did not finish, or the runs are not of one job.
     """
     leg = read_leg(Leg(name, tuple(sources)))
     if leg.unusable:

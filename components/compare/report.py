@@ -58,13 +58,7 @@ SECTIONS = (
 
 
 def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) -> None:
-    """Write report.html, report.md, report.zh.md and each leg's first pictures.
-
-    Args:
-        comparison: What to report.
-        legs: The comparison's, the reference first if it is a leg.
-        folder: Where to, an existing folder.
-    """
+    """Write report.html, report.md, report.zh.md and each leg's first pictures; the reference is the first leg."""
     # What a ModelZoo README calls a picture: gpu_realA.jpg, npu_A2B.jpg, ...
     first = {leg.name: _first_pictures(leg.first) for leg in legs}
     pictures = {name: {kind: f"{name}_{kind.replace('_', '')}.jpg" for kind in found} for name, found in first.items()}
@@ -169,21 +163,18 @@ def _pictures(image: str, source: str, kind: str, legs: Sequence[LegRuns], has_r
 
     They are the input, each leg's output, and each candidate's output minus that of the reference, the first leg.
     """
-    outputs = [_read(leg.first, image, kind) for leg in legs]
-    sources = [_read(leg.first, image, source) for leg in legs]
-    shown = [(next(filter(None, sources), None), source)]
+    paths = [leg.first.picture(image, kind) for leg in legs]
+    outputs = [open_picture(path) if path else None for path in paths]
+    inputs = filter(None, (leg.first.picture(image, source) for leg in legs))
+    drawn_from = next(inputs, None)
+    shown = [(open_picture(drawn_from) if drawn_from else None, source)]
     shown += [(output, f"{kind} of {leg.name}") for leg, output in zip(legs, outputs, strict=True)]
     if has_reference:
         shown += [
             (_difference(outputs[0], output), f"{kind} of {leg.name} minus {legs[0].name}")
-            for leg, output in list(zip(legs, outputs, strict=True))[1:]
+            for leg, output in zip(legs[1:], outputs[1:], strict=True)
         ]
     return [picture_tag(picture, f"{image}: {text}") if picture else None for picture, text in shown]
-
-
-def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
-    path = run.picture(image, kind)
-    return open_picture(path) if path else None
 
 
 def _difference(reference: Image.Image | None, candidate: Image.Image | None) -> Image.Image | None:
@@ -196,9 +187,7 @@ def _difference(reference: Image.Image | None, candidate: Image.Image | None) ->
 
 def _first_pictures(run: LegRun) -> dict[str, Path]:
     """Return, by kind, the picture of the first validation image that has this kind."""
-    found: dict[str, Path] = {}
-    for pictures in run.samples.values():
-        found = {**pictures, **found}
+    found = {kind: path for image in reversed(list(run.samples)) for kind, path in run.samples[image].items()}
     return {kind: found[kind] for kind in SAMPLE_KINDS if kind in found}
 
 

@@ -34,8 +34,7 @@ class RatioEstimate:
 
     Attributes:
         runs: How many runs of the reference and of the candidate there are.
-        interval: The one that two one-sided tests at ``significance`` use, so one of 1 - 2 x significance; None if one
-            run a leg gives no spread.
+        interval: That of two one-sided tests; None if one run a leg gives no spread.
         spread: Standard deviation from run to run that the interval rests on, as a share of the value (0.03: 3%).
         paired: Whether the runs stand in pairs of one seed.
     """
@@ -55,12 +54,9 @@ class RatioEstimate:
         return numbers
 
     def verdict(self, passing: Limits, failing: Limits, by_interval: bool) -> Verdict:
-        """Judge the ratio.
+        """Judge the ratio: it fails if its interval, or itself if it has none, lies outside of ``failing``.
 
-        Args:
-            passing: It passes inside of these limits.
-            failing: It fails if all of its interval, or itself if it has none, lies outside of these.
-            by_interval: Whether all of its interval has to be inside for a pass, or the ratio alone.
+        It passes inside of ``passing``, with its whole interval if ``by_interval``.
         """
         low, high = self.interval or (self.ratio, self.ratio)
         if low > failing[1] or high < failing[0]:
@@ -82,15 +78,9 @@ def estimate_ratio(
 ) -> RatioEstimate | None:
     """Estimate the ratio of one measure from its values in the runs of both sides.
 
-    Args:
-        reference: The reference's values, one a run.
-        candidate: The candidate's values.
-        paired: Whether the values stand in the order of the same seeds. Then the interval is Student's, of the
-            logarithms of the pairs' ratios; else of two groups that scatter alike, of which one may be a single run.
-        significance: Of each of the two one-sided tests.
-
-    Returns:
-        The estimate; None if a value is missing or not above zero, for nothing is left out silently.
+    ``paired``: whether the values stand in the order of the same seeds. Then the interval is Student's, of the
+    logarithms of the pairs' ratios; else of two groups that scatter alike, of which one may be a single run. Return
+    None if a value is missing or not above zero, for nothing is left out silently.
     """
     of_reference, of_candidate = _logarithms(reference), _logarithms(candidate)
     if of_reference is None or of_candidate is None:
@@ -101,28 +91,22 @@ def estimate_ratio(
         groups, freedom, scale = [of_candidate - of_reference], runs[0] - 1, 1 / runs[0]
     else:
         groups, freedom, scale = [of_reference, of_candidate], sum(runs) - 2, 1 / runs[0] + 1 / runs[1]
-    if not freedom:
-        return RatioEstimate(_exp(difference), runs, paired=paired)
-    variance = sum(float(np.square(group - group.mean()).sum()) for group in groups) / freedom
-    half = float(stats.t.ppf(1 - significance, freedom)) * math.sqrt(variance * scale)
-    interval = _exp(difference - half), _exp(difference + half)
-    return RatioEstimate(_exp(difference), runs, interval, _exp(math.sqrt(variance)) - 1, paired)
+    variance = sum(float(np.square(group - group.mean()).sum()) for group in groups) / max(freedom, 1)
+    half = float(stats.t.ppf(1 - significance, max(freedom, 1))) * math.sqrt(variance * scale)
+    # Beyond e^700 a ratio says nothing more, and a float holds no more.
+    logarithms = (difference, difference - half, difference + half, math.sqrt(variance))
+    ratio, low, high, spread = (math.exp(min(value, 700.0)) for value in logarithms)
+    return RatioEstimate(ratio, runs, (low, high) if freedom else None, spread - 1 if freedom else None, paired)
 
 
 def further_seeds(
     estimate: RatioEstimate, limits: Limits, significance: float, is_recorded: bool = False
 ) -> int | None:
-    """Return how many further seeds a leg would decide with a probability of POWER, if what was seen is so.
+    """Return how many further seeds a leg would decide with a probability of POWER, if ratio and spread are as seen.
 
-    Args:
-        estimate: What was seen.
-        limits: Decided is what has its whole interval inside or outside of them.
-        significance: As in estimate_ratio.
-        is_recorded: Whether the reference is recorded, so that the candidate alone gets further seeds.
-
-    Returns:
-        None if MAX_FURTHER_SEEDS are too few, for the ratio is next to a limit. One run a leg shows no spread: then as
-        many as give MIN_SEEDS.
+    Decided is what has its whole interval inside or outside of ``limits``. If the reference is recorded, the candidate
+    alone gets further seeds. One run a leg shows no spread: then as many as give MIN_SEEDS. Return None if
+    MAX_FURTHER_SEEDS are too few, for the ratio is next to a limit.
     """
     if not estimate.spread:
         return max(1, MIN_SEEDS - min(estimate.runs))
@@ -168,13 +152,7 @@ def bootstrap_ratio(
 ) -> tuple[float, float] | None:
     """Return the interval of a ratio of medians over runs, by a bootstrap over runs and over blocks of steps.
 
-    Args:
-        numerators: Of each run of the one leg the values of its steps, in order.
-        denominators: Those of the other leg.
-        significance: Share of the draws that lie below the interval, and above it.
-
-    Returns:
-        The ends of the interval; None if a run has no steps.
+    Given are of each run of the two legs the values of its steps, in order. Return None if a run has no steps.
     """
     if not all(values.size for values in (*numerators, *denominators)):
         return None
@@ -191,11 +169,6 @@ def _drawn_medians(runs: Sequence[Floats], random: np.random.RandomState) -> Flo
     chosen = random.randint(0, len(runs), (len(runs), DRAWS))
     drawn: Floats = np.median(np.take_along_axis(medians, chosen, axis=0), axis=0)
     return drawn
-
-
-def _exp(value: float) -> float:
-    # Beyond this a ratio says nothing more, and a float holds no more.
-    return math.exp(min(value, 700.0))
 
 
 def _logarithms(values: Sequence[float | None]) -> Floats | None:

@@ -124,16 +124,8 @@ class Replay(Record):
 def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds) -> AxisResult:
     """Hold what replaying the reference's trace on the candidate's device gave against ``bounds``.
 
-    Errors of layers, gradients, updates and losses are from equal weights; the losses and sizes of updates of steps
-    that follow one another beside.
-
-    Args:
-        reference: None if it is recorded, and known by its trace alone.
-        candidate: The leg with its replay; not measured without one, and if it belongs to other legs.
-        bounds: What the verdict rests on.
-
-    Raises:
-        BadInput: The file is no replay.
+    ``reference`` is None if it is recorded, and known by its trace alone. Not measured if the candidate has no replay,
+    or one of other legs. Raises BadInput if the file is no replay.
     """
     if candidate.replay is None:
         of_reference = f" of {reference.name}" if reference else ""
