@@ -1,6 +1,5 @@
 """Hold trained legs against a reference leg, or a recorded reference, and write down the verdict."""
 
-import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from components.compare.axes.training import judge_training
 from components.compare.bounds import AxisName, Bounds
 from components.compare.leg import Leg, LegRuns, check_name, differing_options, read_leg
 from components.compare.measure import Measured, measure
-from components.compare.records import Summary
+from components.compare.records import Summary, none_unless_finite
 from components.compare.references import Recorded
 from components.compare.report import write_report
 from components.compare.verdict import (
@@ -137,17 +136,12 @@ def _judge_axes(
 
 def _combined(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
     """Combine all candidates' results on an axis: the worst verdict, and every reason once."""
-
-    def known(value: object) -> bool:
-        # JSON knows no NaN.
-        return not isinstance(value, float) or math.isfinite(value)
-
     return Axis(
         verdict=worst(result.verdict for result in results.values()),
         reason=" ".join(dict.fromkeys(result.reason for result in results.values())),
         bound=bound,
         numbers={
-            candidate: {name: value if known(value) else None for name, value in result.numbers.items()}
+            candidate: {name: none_unless_finite(value) for name, value in result.numbers.items()}
             for candidate, result in results.items()
         },
     )

@@ -25,11 +25,12 @@ MAX_BYTES = 16 << 20
 OF_A_RUN = "; is this the folder of a training run? train the leg anew"
 
 
-def _none_unless_finite(value: object) -> object:
+def none_unless_finite(value: Any) -> Any:
+    """Return ``value``, or None for a NaN or an infinity, which JSON does not know."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-FiniteOrNone = Annotated[float | None, BeforeValidator(_none_unless_finite)]
+FiniteOrNone = Annotated[float | None, BeforeValidator(none_unless_finite)]
 Count = Annotated[int, Field(ge=0)]
 # What people read; longer texts would hide the rest of a report.
 Text = Annotated[str, StringConstraints(max_length=10_000)]
@@ -43,8 +44,11 @@ class Record(BaseModel):
 
 
 class Device(Record, extra="allow"):
+    """A device; ``products`` is what it rounds the factors of products to, float32 if it does not say."""
+
     kind: Literal["cpu", "gpu", "npu"]
     name: Text
+    products: Text | None = None
 
 
 class Environment(Record, extra="allow"):

@@ -91,10 +91,11 @@ def _page(comparison: Comparison, legs: Sequence[LegRuns]) -> dict[str, Any]:
     """Return what the template of the page shows."""
     images = sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
     window = last_steps(legs[0].first.history)
-    sections = [
-        (title, source, kind, [_pictures(image, source, kind, legs, not comparison.recorded) for image in images])
-        for title, source, kind in SECTIONS
-    ]
+    sections = []
+    for title, source, kind in SECTIONS:
+        rows = (_pictures(image, source, kind, legs, not comparison.recorded) for image in images)
+        sections.append((title, source, kind, list(filter(any, rows))))
+    ends = [max(run.history.ended for run in leg.runs) for leg in legs]
     return {
         "comparison": comparison,
         "legs": legs,
@@ -104,16 +105,13 @@ def _page(comparison: Comparison, legs: Sequence[LegRuns]) -> dict[str, Any]:
         "rows": [
             (label, note.format(window=window), [_cell(leg, name) for leg in legs]) for label, note, name in NUMBERS
         ],
-        "sections": [(title, source, kind, list(filter(any, found))) for title, source, kind, found in sections],
+        "sections": sections,
         "images": images,
         "environments": _environments(legs),
         "options": [(name, values, is_shared(values)) for name, values in option_values(legs).items()],
         "reasons": reasons(comparison.bounds),
         "bounds": comparison.bounds.values(),
-        "ended": [
-            f"{datetime.fromtimestamp(max(run.history.ended for run in leg.runs), UTC):%Y-%m-%d %H:%M UTC}"
-            for leg in legs
-        ],
+        "ended": [f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M UTC}" for end in ends],
     }
 
 
@@ -135,27 +133,30 @@ def _number(run: LegRun, name: str) -> float | None:
     """Return a number of a run's summary; ``name`` may lead into an object, as in time.total."""
     if name == "energy":
         return energy_joules(run)
-    value: Any = run.summary.model_dump() if run.summary else None
+    value: Any = run.summary
     for key in name.split("."):
-        value = value.get(key) if value else None
+        value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
     found: float | None = round(value / 2**20) if name == "peak_memory_bytes" and value else value
     return found
 
 
+def _numbers(leg: LegRuns, name: str) -> list[float]:
+    """Return a number of each run's summary; [] if a run did not measure it."""
+    values = [_number(run, name) for run in leg.runs]
+    return [value for value in values if value is not None and None not in values]
+
+
 def _median(leg: LegRuns, name: str) -> float | None:
-    known = [value for run in leg.runs if (value := _number(run, name))]
-    return float(np.median(known)) if len(known) == len(leg.runs) else None
+    values = _numbers(leg, name)
+    return float(np.median(values)) if values else None
 
 
 def _cell(leg: LegRuns, name: str) -> str:
     """Return "–" if a run did not measure it, "mean ± deviation" over several runs."""
-    values = [_number(run, name) for run in leg.runs]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return number(None)
-    if len(set(known)) == 1:
-        return number(known[0])
-    return f"{number(float(np.mean(known)))} ± {float(np.std(known, ddof=1)):.2g}"
+    values = _numbers(leg, name)
+    if len(set(values)) < 2:
+        return number(values[0] if values else None)
+    return f"{number(float(np.mean(values)))} ± {float(np.std(values, ddof=1)):.2g}"
 
 
 def _pictures(image: str, source: str, kind: str, legs: Sequence[LegRuns], has_reference: bool) -> list[str | None]:

@@ -92,15 +92,11 @@ class Comparison:
     """The content of comparison.json.
 
     Attributes:
-        reference: A leg's name, or that of the reference in ``recorded``.
-        candidates: The names of the legs that were judged.
-        reason: The whole verdict in one sentence.
+        reference: A leg's name, or that of the reference in ``recorded``, which is no leg.
         caveats: What makes the evidence weaker than it could be.
         legs: Every leg, the reference first if it is one.
-        recorded: The reference if it is no leg.
         differing_options: Those that differ and should not.
         notes: What a reader has to know beside the verdict.
-        bounds: All that are in force.
     """
 
     reference: str
@@ -132,9 +128,11 @@ class Comparison:
 
     def lines(self) -> list[str]:
         """Say in a line each what was found on the axes, and what a reader has to know beside it."""
-        axes = [f"{name:<12} {axis.verdict:<13} {axis.reason}" for name, axis in self.axes.items()]
-        notes = [f"{'note':<12} {note}" for note in self.notes]
-        return [*axes, *notes, *(f"{'weaker for':<12} {caveat}" for caveat in self.caveats)]
+        return [
+            *(f"{name:<12} {axis.verdict:<13} {axis.reason}" for name, axis in self.axes.items()),
+            *(f"{'note':<12} {note}" for note in self.notes),
+            *(f"{'weaker for':<12} {caveat}" for caveat in self.caveats),
+        ]
 
     def numbers(self) -> dict[str, float]:
         """Return every finite number of the axes by "axis/name"; with several candidates "candidate/axis/name"."""

@@ -32,10 +32,7 @@ KINDS = {
     "forward": ("layer_error", "the forward pass leaves the bound at step {step}, layer {name}"),
     "gradient": ("gradient_error", "the gradient of {name} leaves the bound at step {step}"),
     "update": ("update_error", "what step {step} adds to {name} leaves the bound"),
-    "median gradient": (
-        "median_gradient_error",
-        "the gradients of {name} leave the bound, as a whole, at step {step}",
-    ),
+    "median gradient": ("median_gradient_error", "the gradients of {name} leave the bound, as a whole, at step {step}"),
     "median update": ("median_update_error", "what step {step} adds to {name} leaves the bound as a whole"),
     "update size": ("update_factor", "step {step} updates {name} by more or less than the reference"),
     "term": ("loss_error", "the loss {name} leaves the bound at step {step}"),
@@ -44,15 +41,9 @@ KINDS = {
 }
 
 
-class ReplayDevice(Device):
-    """The device of a replay; ``products`` is what it rounds the factors of products to."""
-
-    products: str = "float32"
-
-
 class Origin(Record):
     tensorflow: str
-    device: ReplayDevice
+    device: Device
     step_mode: str
 
 
@@ -134,13 +125,19 @@ def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Boun
     problem = _wrong_trace(replay, reference, candidate)
     if problem:
         return not_measured(f"{candidate.replay} is not of these legs: {problem}.")
-    content = replay.model_dump()
+    content = replay.model_dump(exclude_none=True)
     is_rounded = rounds_products(content)
     measured = list(checks(content, replay_bounds(bounds, is_rounded)))
     violations = [check for check in measured if not check.holds]
     numbers = _numbers(replay, measured, violations)
     if violations:
-        reason = f"{_first_differences(candidate.name, violations)}."
+        first, *others = violations
+        words = _in_words(first)
+        # What follows from an earlier violation is no news.
+        gradient = next((check for check in others if check.what == "gradient"), None)
+        if gradient and first.what == "forward":
+            words += f"; {_in_words(gradient)}"
+        reason = f"{candidate.name} computes otherwise: {words}; {len(violations)} bounds in all are exceeded."
     else:
         reason = (
             f"{candidate.name} computes as {reference.name if reference else 'the recorded reference'} does: in "
@@ -182,14 +179,11 @@ def _wrong_trace(replay: Replay, reference: LegRuns | None, candidate: LegRuns) 
         values = json.dumps(recorded[name]), json.dumps(own.options[name])
         if values[0] != values[1]:
             return f"its trace has {name} {values[0]}, {leg.name} {values[1]}"
-    for side, origin in ((reference, replay.reference), (candidate, replay.candidate)):
-        environment = side.first.options.environment if side else origin
-        kind, tensorflow = environment.device.kind, environment.tensorflow
-        if side and (kind, tensorflow) != (origin.device.kind, origin.tensorflow):
-            return (
-                f"it ran with TensorFlow {origin.tensorflow} on {origin.device.kind}, "
-                f"{side.name} with {tensorflow} on {kind}"
-            )
+    sides = [(candidate, replay.candidate), *([(reference, replay.reference)] if reference else [])]
+    for side, origin in sides:
+        ran, own_ran = (f"{one.tensorflow} on {one.device.kind}" for one in (origin, side.first.options.environment))
+        if ran != own_ran:
+            return f"it ran with TensorFlow {ran}, {side.name} with {own_ran}"
     return None
 
 
@@ -211,16 +205,6 @@ def _numbers(replay: Replay, measured: Sequence[Check], violations: Sequence[Che
         if first:
             numbers |= {f"first_{what}_departure": first.name, f"first_{what}_departure_step": first.step}
     return numbers
-
-
-def _first_differences(leg: str, violations: Sequence[Check]) -> str:
-    """Name the first violation of each kind; those that follow from an earlier one are no news."""
-    first = violations[0]
-    words = [_in_words(first)]
-    later = next((check for check in violations if check.what == "gradient"), None)
-    if later and first.what == "forward":
-        words.append(_in_words(later))
-    return f"{leg} computes otherwise: {'; '.join(words)}; {len(violations)} bounds in all are exceeded"
 
 
 def _in_words(violation: Check) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from components.compare.bounds import Bounds
 from components.compare.leg import LegRun, LegRuns, differing_options, pairs
@@ -83,33 +82,33 @@ def _steps_mismatch(runs: Sequence[LegRun]) -> str | None:
 
 def feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> str | None:
     """Say where two runs of one seed and dataset were fed other batches, None if nowhere."""
-    steps, difference = _feed_differences(reference, candidate)
-    differing = difference > bounds.max_feed_difference
-    if not differing.any():
+    found = _feed_differences(reference, candidate, bounds.max_feed_difference)
+    if not found:
         return None
+    step, apart = found[0]
     return (
         f"{reference.name} and {candidate.name} have seed and dataset in common but were fed other batches at "
-        f"{differing.sum()} of {len(steps)} steps, first at step {steps[differing][0]} (signatures "
-        f"{difference[differing][0]:.2f} apart, bound {bounds.max_feed_difference:.2f})"
+        f"{len(found)} steps, first at step {step} (signatures {apart:.2f} apart, bound "
+        f"{bounds.max_feed_difference:.2f})"
     )
 
 
 def first_feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> int | None:
     """Return the first step at which two runs of one seed and dataset were fed other batches, None if there is none."""
-    steps, difference = _feed_differences(reference, candidate)
-    return next(iter(steps[difference > bounds.max_feed_difference].tolist()), None)
+    return next((step for step, _ in _feed_differences(reference, candidate, bounds.max_feed_difference)), None)
 
 
-def _feed_differences(reference: LegRun, candidate: LegRun) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the steps that both runs have, and how far apart their signatures are.
+def _feed_differences(reference: LegRun, candidate: LegRun, allowed: float) -> list[tuple[int, float]]:
+    """Return the steps of both runs whose signatures are more than ``allowed`` apart, and by how much they are.
 
-    NaN if a step has none; no step at all if a run has no signatures, or ones of other options.
+    None are if a run has no signatures, or ones of other options.
     """
     one, other = reference.history, candidate.history
     if one.feed is None or other.feed is None or one.feed.shape[1] != other.feed.shape[1]:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
+        return []
     steps, of_one, of_other = np.intersect1d(one.steps, other.steps, assume_unique=True, return_indices=True)
-    return steps, np.max(np.abs(one.feed[of_one] - other.feed[of_other]), axis=1)
+    apart = np.max(np.abs(one.feed[of_one] - other.feed[of_other]), axis=1)
+    return [(int(steps[place]), float(apart[place])) for place in np.flatnonzero(apart > allowed)]
 
 
 def split_feed(run: LegRun) -> str | None:
