@@ -89,10 +89,9 @@ def compare(
         given = [(inputs[f"{side}_records_{number}"], inputs[f"{side}_samples_{number}"]) for number in numbers]
         return tuple(Source(Path(run.path), Path(samples.path) if samples else None) for run, samples in given if run)
 
-    legs = [Leg(candidate, sources("candidate"), Path(replay.path) if replay else None)]
     found = load_reference(recorded) if recorded else None
-    if not found:
-        legs.append(Leg(reference, sources("reference")))
+    legs = [] if found else [Leg(reference, sources("reference"))]
+    legs.append(Leg(candidate, sources("candidate"), Path(replay.path) if replay else None))
     result = judge.compare(legs, reference, folder, bounds_from(bounds), found)
     for line in result.lines():
         print_status(f"compare: {line}")

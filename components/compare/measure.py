@@ -82,7 +82,6 @@ class Measured:
     Attributes:
         values: What was measured, by the names of ALL.
         leg: The runs themselves; None for a recorded reference.
-        final_window: Over how many steps final losses are means; None if not known.
         is_well_known: Whether it is known on which data it was trained; if not, that a candidate's loss is lower is no
             fault of the candidate.
         mismatches: Recorded numbers that are no measure of this software, by name, with the reason.
@@ -92,7 +91,6 @@ class Measured:
     name: str
     values: Values
     leg: LegRuns | None = None
-    final_window: int | None = None
     is_well_known: bool = True
     mismatches: Mapping[str, str] = field(default_factory=dict)
     inferred: Sequence[str] = ()
@@ -136,7 +134,7 @@ def measure(leg: LegRuns) -> Measured:
     if not any(run.unfinished or missing_pictures(run) for run in leg.runs):
         rows = [row | _image_measures(run) for row, run in zip(rows, leg.runs, strict=True)]
     values = {name: tuple(row[name] for row in rows) for name in ALL if name in rows[0]}
-    return Measured(leg.name, values, leg, max(last_steps(run.history) for run in leg.runs))
+    return Measured(leg.name, values, leg)
 
 
 def last_steps(history: LossHistory, share: int = FINAL_SHARE) -> int:

@@ -33,12 +33,6 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
     if lacking:
         return not_measured(lacking)
     numbers = _time_to_loss(reference, candidate, bounds)
-    if reference.final_window != candidate.final_window and reference.final_window is not None:
-        reason = (
-            f"The final losses are means over {reference.final_window} steps of {reference.name} but "
-            f"{candidate.final_window} of {candidate.name}."
-        )
-        return AxisResult(Verdict.NOT_MEASURED, reason, numbers)
     # A leg whose samples are incomplete has no errors; the axis function says so.
     found, more = ratios(reference, candidate, TRAINING, bounds)
     numbers |= more
