@@ -7,10 +7,10 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -27,6 +27,14 @@ OUTLIERS = 1.0
 INK, GRID = "#010101", "#020202"
 LEG_COLOURS = ("#030301", "#030302", "#030303", "#030304")
 LINES = ("-", "--", ":", "-.")
+TICKS = {"color": INK, "major.size": 0, "major.pad": 5}
+STYLE: Any = {
+    **{"svg.fonttype": "none", "path.simplify": False, "font.size": 9.5},
+    **{"axes.facecolor": "none", "figure.facecolor": "none", "axes.edgecolor": GRID, "axes.xmargin": 0.01},
+    **{f"axes.spines.{side}": False for side in ("left", "right", "top")},
+    **{"axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": GRID, "axes.labelcolor": INK},
+    **{f"{axis}tick.{name}": value for axis in "xy" for name, value in TICKS.items()},
+}
 # Of Matplotlib's SVG only the drawing: no metadata or name space, no identifier that two charts would share,
 # no size.
 CLEANED = (
@@ -94,7 +102,7 @@ def _extremes(values: Floats) -> NDArray[np.intp]:
 
 def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
     """Return an ``<svg>`` of one loss; ``curves`` by the leg's place in the report, which gives colour and dashes."""
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": metric, "path.simplify": False, "font.size": 9.5}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": metric}):
         figure = Figure(figsize=(6.0, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for place, curve in curves.items():
@@ -105,7 +113,14 @@ def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
                 axes.fill_between(*curve.band, color=colour, alpha=0.2, linewidth=0)
             axes.plot(*curve.smooth, color=colour, linewidth=1.7, linestyle=LINES[place % len(LINES)])
         lines = [line for curve in curves.values() for line in (curve.raw, curve.band, curve.smooth)]
-        _dress(axes, np.concatenate([line[1:].ravel() for line in lines if line is not None]))
+        values = np.concatenate([line[1:].ravel() for line in lines if line is not None])
+        if np.isfinite(values).any():
+            low, high = np.percentile(values[np.isfinite(values)], [OUTLIERS, 100 - OUTLIERS])
+            margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+            axes.set_ylim(float(low - margin), float(high + margin))
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg")
     svg = buffer.getvalue()
@@ -113,24 +128,3 @@ def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
         svg = re.sub(pattern, replacement, svg)
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
     return svg.replace("<svg", f'<svg role="img" aria-label="{metric} over training steps"', 1)
-
-
-def _dress(axes: Axes, values: Floats) -> None:
-    values = values[np.isfinite(values)]
-    if values.size:
-        low, high = np.percentile(values, [OUTLIERS, 100 - OUTLIERS])
-        margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-        axes.set_ylim(float(low - margin), float(high + margin))
-    axes.set_xlabel("step", color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, length=0, pad=5)
-    axes.yaxis.offsetText.set_color(INK)
-    axes.patch.set_visible(False)
-    axes.figure.patch.set_visible(False)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GRID)
-    axes.margins(x=0.01)
