@@ -57,17 +57,15 @@ class LossHistory:
     """What a run logged, by training step; of a step that was repeated after resuming the later run counts.
 
     Attributes:
-        steps: int64 [n], rising.
-        losses: By metric, float64 [n]; NaN if a step has none. Metrics that no step has are left out.
-        seconds: What each step took, float64 [n]; NaN if it was not logged.
-        steady: bool [n]; false for the first steps of a process, which compile kernels.
-        feed: The signature of what each step was fed, float32 [n, k], k even; NaN if a step has none, None if no step
-            has one.
-        update_norms: How far each step moved each of NETWORKS, float64 [n, 4]; NaN if it was not logged.
+        steps: [n], rising.
+        losses: By metric, [n]; NaN if a step has none. Metrics that no step has are left out.
+        seconds: What each step took, [n]; NaN if it was not logged.
+        steady: [n]; false for the first steps of a process, which compile kernels.
+        feed: The signature of what each step was fed, [n, k], k even; NaN if a step has none, None if all have none.
+        update_norms: How far each step moved each of NETWORKS, [n, 4]; NaN if it was not logged.
         non_finite: How many losses are NaN or infinite.
         first_non_finite: The first of them: (step, metric).
-        started: The time of the first event, seconds since 1970.
-        ended: That of the last event.
+        started: The time of the first event, seconds since 1970; ended: that of the last one.
     """
 
     steps: NDArray[np.int64]

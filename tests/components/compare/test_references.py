@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.compare.bounds import AxisName
-from components.compare.judge import compare
+from components.compare.judge import DEFAULT, compare, judge
+from components.compare.leg import read_leg
 from components.compare.references import load_reference
 from components.compare.verdict import Comparison, Verdict
 from components.tracking.comparison_view import log_comparison
@@ -40,7 +41,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def against(reference: Path, folder: Path, **candidate: Any) -> Comparison:
     leg = write_leg("npu", folder / "npu", noise=2, **candidate)
-    return compare([leg], None, folder / "output", recorded=load_reference(str(reference)))
+    return judge(load_reference(str(reference)), [read_leg(leg)], DEFAULT)
 
 
 def test_a_record_says_what_was_measured_on_what_how_often(recorded: Path) -> None:
@@ -57,7 +58,8 @@ def verdicts(comparison: Comparison) -> dict[AxisName, Verdict]:
 
 
 def test_an_equal_leg_passes_against_a_record_which_the_report_shows(recorded: Path, tmp_path: Path) -> None:
-    comparison = against(recorded, tmp_path)
+    leg = write_leg("npu", tmp_path / "npu", noise=2)
+    comparison = compare([leg], None, tmp_path / "output", recorded=load_reference(str(recorded)))
     assert verdicts(comparison) == {**dict.fromkeys(AxisName, Verdict.PASS), ARITHMETIC: Verdict.NOT_MEASURED}
     assert (comparison.verdict, comparison.reference) == (Verdict.PASS, "gpu-of-may")
     page, tables = ((tmp_path / "output" / name).read_text() for name in ("report.html", "report.md"))
@@ -125,7 +127,7 @@ def of_sketch_photo(folder: Path, loss_factor: float) -> Comparison:
     for source in leg.sources:
         file = RunFolder(source.run).options
         file.write_text(file.read_text().replace('"name": "shapes"', '"name": "sketch-photo"'))
-    return compare([leg], None, folder / "output", recorded=load_reference("published"))
+    return judge(load_reference("published"), [read_leg(leg)], DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -193,10 +195,8 @@ def test_a_run_in_mlflow_is_a_reference_for_what_its_summary_holds(
     assert recorded.hardware == "TensorFlow 2.21.0 on Example GPU"
     assert set(recorded.measurements) == {"min_loss", "final_A_loss", "final_B_loss", "sec_per_step"}
 
-    comparison = compare([write_leg("npu", tmp_path / "npu", noise=2)], None, tmp_path / "output", recorded=recorded)
-    assert comparison.axes[TRAINING].verdict is Verdict.PASS
-    assert comparison.axes[PERFORMANCE].verdict is Verdict.PASS
-    assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
+    found = verdicts(judge(recorded, [read_leg(write_leg("npu", tmp_path / "npu", noise=2))], DEFAULT))
+    assert (found[TRAINING], found[PERFORMANCE], found[IMAGES]) == (Verdict.PASS, Verdict.PASS, Verdict.NOT_MEASURED)
 
 
 def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,15 +214,17 @@ def test_a_server_that_does_not_answer_is_named_without_its_login(monkeypatch: p
     assert "secret" not in str(failure.value) and "someone" not in str(failure.value)
 
 
-@pytest.mark.parametrize("order", [(1.4, 1.0), (1.0, 1.4)])
 def test_of_two_candidates_of_one_pipeline_run_the_worse_one_is_the_verdict_in_mlflow(
-    recorded: Path, store: Path, tmp_path: Path, order: tuple[float, float]
+    recorded: Path, store: Path, tmp_path: Path
 ) -> None:
-    client = connect(store_uri(store))
-    for factor in order:
+    client, outputs = connect(store_uri(store)), {}
+    for factor in (1.0, 1.4):
         name = f"npu-{factor}"
         leg = write_leg(name, tmp_path / name, noise=2, loss_factor=factor)
-        compare([leg], None, tmp_path / f"{name}-output", recorded=load_reference(str(recorded)))
-        run = client.get_run(log_comparison(client, PipelineRun("shapes", "two"), tmp_path / f"{name}-output"))
-    assert run.data.tags["verdict"] == "fail"
-    assert (run.data.tags["candidate.npu-1.0"], run.data.tags["candidate.npu-1.4"]) == ("pass", "fail")
+        outputs[factor] = tmp_path / f"{name}-output"
+        compare([leg], None, outputs[factor], recorded=load_reference(str(recorded)))
+    for order in ((1.0, 1.4), (1.4, 1.0)):
+        run_ids = [log_comparison(client, PipelineRun("shapes", f"two-{order[0]}"), outputs[one]) for one in order]
+        tags = client.get_run(run_ids[-1]).data.tags
+        assert tags["verdict"] == "fail"
+        assert (tags["candidate.npu-1.0"], tags["candidate.npu-1.4"]) == ("pass", "fail")
