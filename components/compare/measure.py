@@ -3,13 +3,12 @@
 A measure's definition and unit are part of a record, so that numbers that mean something else are not held together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from components.compare.bounds import Bounds
 from components.compare.leg import Floats, LegRun, LegRuns, LossHistory
 from components.compare.pictures import (
     LEVELS_PER_UNIT,
@@ -19,8 +18,8 @@ from components.compare.pictures import (
     pictures_of,
     sliced_distance,
 )
-from components.compare.statistics import RatioEstimate, estimate_ratio, mean
-from components.compare.verdict import Number, join
+from components.compare.statistics import Limits, RatioEstimate, estimate_ratio, mean, more_seeds
+from components.compare.verdict import AxisResult, Number, Verdict, join
 from dualgan.run_folder import RECONSTRUCTION_METRICS
 from dualgan.summary import FINAL_SHARE
 
@@ -103,29 +102,74 @@ class Measured:
         return f"{self.name} records no {what} to hold against: {join(problems) or 'there is none'}."
 
 
-def ratios(
-    reference: Measured, candidate: Measured, names: Mapping[str, Measure], bounds: Bounds
-) -> tuple[dict[str, RatioEstimate | None], dict[str, Number]]:
-    """Return the ratio of each of ``names`` that both sides have, None if a run lacks it, and all numbers to report."""
-    estimates, numbers = dict[str, RatioEstimate | None](), dict[str, Number]()
+class Rule(NamedTuple):
+    """What a ratio has to keep: it passes inside of ``passing``, and fails outside of ``failing``."""
+
+    passing: Limits
+    failing: Limits
+    is_needed: bool = True
+
+
+def judge_ratios(
+    what: str,
+    reference: Measured,
+    candidate: Measured,
+    names: Iterable[str],
+    rule_of: Callable[[str, RatioEstimate], Rule],
+    significance: float,
+    by_interval: bool,
+) -> AxisResult:
+    """Judge the ratio of each of ``names``, measures of ``what``, that both sides have; the worst one decides.
+
+    ``by_interval``: whether a pass needs the whole interval inside of the limits, or the ratio alone.
+    """
+    numbers: dict[str, Number] = {}
+    shown: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    undecided: list[tuple[RatioEstimate, Limits]] = []
     for name in names:
-        if name in reference.values and name in candidate.values:
-            values = reference.values[name], candidate.values[name]
-            found = estimate_ratio(*values, is_paired(reference, candidate), bounds.significance)
-            estimates[name] = found
-            numbers |= found.numbers(name) if found else {}
-            numbers |= {f"{name}_reference": mean(values[0]), f"{name}_candidate": mean(values[1])}
-    return estimates, numbers
+        if name not in reference.values or name not in candidate.values:
+            continue
+        # "final A_loss", "A2B sharpness".
+        words = name.replace("_", " ", 1)
+        old, new = reference.values[name], candidate.values[name]
+        numbers |= {f"{name}_reference": mean(old), f"{name}_candidate": mean(new)}
+        found = estimate_ratio(old, new, is_paired(reference, candidate), significance)
+        if found is None:
+            shown[Verdict.NOT_MEASURED].append(words)
+            continue
+        numbers |= found.numbers(name)
+        rule = rule_of(name, found)
+        verdict = found.verdict(rule.passing, rule.failing, by_interval)
+        if verdict is not Verdict.FAIL and not rule.is_needed:
+            continue
+        if verdict is Verdict.INCONCLUSIVE:
+            undecided.append((found, rule.passing))
+        interval = "{:.3g} to {:.3g}".format(*found.interval) if found.interval else ""
+        if verdict is Verdict.PASS:
+            shown[verdict].append(f"{words} {found.ratio:.3g}" + (f" ({interval})" if interval and by_interval else ""))
+        else:
+            low, high = rule.failing if verdict is Verdict.FAIL else rule.passing
+            bound = f"bound {low:.3g} to {high:.3g}" if low else f"bound {high:.3g}"
+            limits = "; ".join(filter(None, [interval, bound]))
+            shown[verdict].append(f"{words} is {found.ratio:.3g} times as high ({limits})")
+    both = f"{candidate.name}'s {what} {{}} {reference.name}'s"
+    failed, missing, unsure, passed = (
+        join(shown[verdict]) for verdict in (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.INCONCLUSIVE, Verdict.PASS)
+    )
+    if failed:
+        return AxisResult(Verdict.FAIL, f"{both.format('are not like')}: {failed}.", numbers)
+    if missing:
+        reason = f"There is no ratio of {missing}: it is zero, or was not measured, in a leg."
+        return AxisResult(Verdict.INCONCLUSIVE, reason, numbers)
+    if unsure:
+        advice = more_seeds(undecided, significance, not reference.leg)
+        return AxisResult(Verdict.INCONCLUSIVE, f"{both.format('may not be like')}: {unsure}: {advice}.", numbers)
+    return AxisResult(Verdict.PASS, f"{both.format('over')} are within the bounds: {passed}.", numbers)
 
 
 def is_paired(reference: Measured, candidate: Measured) -> bool:
     """Return whether both sides' values stand in the order of the same seeds."""
     return bool(reference.leg and candidate.leg and reference.leg.seeds == candidate.leg.seeds)
-
-
-def in_words(name: str) -> str:
-    """Return ``final_A_loss`` as "final A_loss", ``A2B_sharpness`` as "A2B sharpness"."""
-    return name.replace("_", " ", 1)
 
 
 def measure(leg: LegRuns) -> Measured:

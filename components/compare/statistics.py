@@ -131,17 +131,18 @@ def more_seeds(
     undecided: Sequence[tuple[RatioEstimate, Limits]], significance: float, is_recorded: bool = False
 ) -> str:
     """Say how many further seeds would decide all of ``undecided``, and the command that adds them."""
+    why, would = "one run a leg is weak evidence", "would show how much seeds differ"
+    if all(estimate.spread for estimate, _ in undecided):
+        why = "the seeds scatter too much"
+        would = f"would decide it with {POWER:.0%} probability if the ratio is what was seen"
     counts = [further_seeds(estimate, limits, significance, is_recorded) for estimate, limits in undecided]
     known = [count for count in counts if count is not None]
     if len(known) < len(counts):
-        return f"more than {MAX_FURTHER_SEEDS} further seeds would be needed, for a ratio is next to its bound"
+        return f"{why}; more than {MAX_FURTHER_SEEDS} further seeds would be needed, for a ratio is next to its bound"
     further = max(known)
     seeds = max(max(estimate.runs[is_recorded:]) for estimate, _ in undecided) + further
-    would = "would show how much seeds differ"
-    if all(estimate.spread for estimate, _ in undecided):
-        would = f"would decide it with {POWER:.0%} probability if the ratio is what was seen"
     return (
-        f"{further} further seed{'s' if further > 1 else ''}{'' if is_recorded else ' a leg'} ({seeds} in all"
+        f"{why}; {further} further seed{'s' if further > 1 else ''}{'' if is_recorded else ' a leg'} ({seeds} in all"
         f"{f'; a run takes {MAX_SEEDS}' if seeds > MAX_SEEDS else ''}) {would}: "
         f"`parity run --resume RUN --seeds {min(seeds, MAX_SEEDS)}`"
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from components.compare.bounds import Bounds
 from components.compare.leg import LegRuns, pairs
-from components.compare.measure import DISTANCES, ERRORS, IMAGES, REBUILT, SHARPNESS, Measured, in_words, ratios
+from components.compare.measure import DISTANCES, ERRORS, IMAGES, REBUILT, SHARPNESS, Measured, Rule, judge_ratios
 from components.compare.pictures import (
     Picture,
     input_mismatch,
@@ -15,8 +15,8 @@ from components.compare.pictures import (
     read_pixels,
     similarity,
 )
-from components.compare.statistics import Limits, RatioEstimate, mean, more_seeds
-from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
+from components.compare.statistics import RatioEstimate, mean
+from components.compare.verdict import AxisResult, Number, not_measured
 
 DRAWN = ("A2B", "A2B2A", "B2A", "B2A2B")
 
@@ -39,50 +39,18 @@ def judge_images(reference: Measured, candidate: Measured, bounds: Bounds) -> Ax
     lacking = reference.lacks(IMAGES, "measure of pictures")
     if lacking:
         return not_measured(lacking)
-    found, numbers = ratios(reference, candidate, IMAGES, bounds)
-    verdict, reason = _within_bounds(reference, candidate, found, bounds)
-    return AxisResult(verdict, reason, numbers | _informational(legs))
 
+    def rule(name: str, found: RatioEstimate) -> Rule:
+        low, high = 0.0, bounds.max_reconstruction_ratio
+        if name in SHARPNESS:
+            low, high = bounds.min_sharpness_ratio, 1 / bounds.min_sharpness_ratio
+        elif name in DISTANCES:
+            high = bounds.max_distance_ratio
+        gross = max(bounds.gross_loss_ratio, high)
+        return Rule((low, high), (low, gross if name in ERRORS and not found.interval else high))
 
-def _within_bounds(
-    reference: Measured, candidate: Measured, found: dict[str, RatioEstimate | None], bounds: Bounds
-) -> tuple[Verdict, str]:
-    shown: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
-    undecided: list[tuple[RatioEstimate, Limits]] = []
-    for name, one in found.items():
-        words = in_words(name)
-        if one is None:
-            shown[Verdict.NOT_MEASURED].append(words)
-            continue
-        limits = _limits(name, bounds)
-        gross = (limits[0], max(bounds.gross_loss_ratio, limits[1]))
-        failing = gross if name in ERRORS and not one.interval else limits
-        verdict = one.verdict(limits, failing, by_interval=False)
-        if verdict is Verdict.INCONCLUSIVE:
-            undecided.append((one, limits))
-        interval = "{:.3g} to {:.3g}; ".format(*one.interval) if one.interval else ""
-        allowed = f"bound {f'{limits[0]:.3g} to ' if limits[0] else ''}{limits[1]:.3g}"
-        far = f"{words} is {one.ratio:.3g} times as high ({interval}{allowed})"
-        shown[verdict].append(f"{words} {one.ratio:.2f}" if verdict is Verdict.PASS else far)
-    both = f"{candidate.name}'s pictures {{}} {reference.name}'s"
-    if shown[Verdict.FAIL]:
-        return Verdict.FAIL, f"{both.format('are not like')}: {join(shown[Verdict.FAIL])}."
-    if shown[Verdict.NOT_MEASURED]:
-        unknown = join(shown[Verdict.NOT_MEASURED])
-        return (
-            Verdict.INCONCLUSIVE,
-            f"There is no ratio of {unknown}: it is zero, or was not measured, in the pictures of a leg.",
-        )
-    if undecided:
-        advice = more_seeds(undecided, bounds.significance, not reference.leg)
-        return Verdict.INCONCLUSIVE, f"{both.format('may not be like')}: {join(shown[Verdict.INCONCLUSIVE])}: {advice}."
-    return Verdict.PASS, f"{both.format('over')} are within the bounds: {join(shown[Verdict.PASS])}."
-
-
-def _limits(name: str, bounds: Bounds) -> Limits:
-    if name in SHARPNESS:
-        return bounds.min_sharpness_ratio, 1 / bounds.min_sharpness_ratio
-    return 0.0, bounds.max_distance_ratio if name in DISTANCES else bounds.max_reconstruction_ratio
+    result = judge_ratios("pictures", reference, candidate, IMAGES, rule, bounds.significance, by_interval=False)
+    return AxisResult(result.verdict, result.reason, {**result.numbers, **_informational(legs)})
 
 
 def _informational(legs: Sequence[LegRuns]) -> dict[str, Number]:

@@ -1,21 +1,19 @@
 """The axis training: did the candidate's training reach the reference's losses, beyond what seeds differ by?"""
 
-from collections.abc import Mapping
-
 from components.compare.bounds import Bounds
 from components.compare.measure import (
     JUDGED_LOSSES,
     LOSSES,
     TRAINING,
     Measured,
+    Rule,
     goal_loss,
-    in_words,
     is_paired,
-    ratios,
+    judge_ratios,
     steps_to_loss,
 )
-from components.compare.statistics import Limits, RatioEstimate, estimate_ratio, mean, more_seeds
-from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
+from components.compare.statistics import RatioEstimate, estimate_ratio, mean
+from components.compare.verdict import AxisResult, Number, join, not_measured
 
 
 def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> AxisResult:
@@ -32,60 +30,19 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
     lacking = reference.lacks(TRAINING, "loss")
     if lacking:
         return not_measured(lacking)
-    numbers = _time_to_loss(reference, candidate, bounds)
-    # A leg whose samples are incomplete has no errors; the axis function says so.
-    found, more = ratios(reference, candidate, TRAINING, bounds)
-    numbers |= more
-    estimates = {name: one for name, one in found.items() if one}
-    if len(estimates) < len(found):
-        missing = join([in_words(name) for name in found if name not in estimates])
-        return AxisResult(Verdict.NOT_MEASURED, f"There is no ratio of {missing}: a leg did not measure it.", numbers)
-    verdict, reason = _within_margin(reference, candidate.name, estimates, bounds)
-    return AxisResult(verdict, reason + _reservations(reference), numbers)
-
-
-def _within_margin(
-    reference: Measured, candidate: str, estimates: Mapping[str, RatioEstimate], bounds: Bounds
-) -> tuple[Verdict, str]:
     margin, gross = (
         (1 / bound if reference.is_well_known else 0.0, bound)
         for bound in (bounds.max_loss_ratio, bounds.gross_loss_ratio)
     )
-    # One run a leg shows no spread, and the lowest loss of single steps scatters more than any other.
-    failing: dict[str, Limits] = {
-        name: gross if one.interval is None or (reference.leg and name == "min_loss") else margin
-        for name, one in estimates.items()
-    }
-    verdicts = {name: one.verdict(margin, failing[name], by_interval=True) for name, one in estimates.items()}
-    failed = {name: one for name, one in estimates.items() if verdicts[name] is Verdict.FAIL}
-    higher = {name: one for name, one in failed.items() if one.ratio > 1}
-    if failed:
-        shown = higher or failed
-        limit = min(failing[name][1] for name in shown)
-        return Verdict.FAIL, (
-            f"{candidate}'s losses are {'grossly ' if limit > margin[1] else ''}{'higher' if higher else 'lower'} than "
-            f"{reference.name}'s by more than the margin of {limit:.3f} allows ({_listed(shown)})."
-        )
-    judged = {name: one for name, one in estimates.items() if reference.leg is None or name in JUDGED_LOSSES}
-    undecided = {name: one for name, one in judged.items() if verdicts[name] is not Verdict.PASS}
-    within = f"{candidate}'s losses are within {margin[1]:.3f} times {reference.name}'s"
-    if not undecided:
-        return Verdict.PASS, f"{within} ({_listed(judged)})."
-    has_spread = all(one.interval for one in undecided.values())
-    why = "the seeds scatter too much" if has_spread else "one run a leg is weak evidence"
-    advice = more_seeds([(one, margin) for one in undecided.values()], bounds.significance, not reference.leg)
-    return Verdict.INCONCLUSIVE, f"Whether {within} is not decided ({_listed(undecided)}): {why}; {advice}."
 
+    def rule(name: str, found: RatioEstimate) -> Rule:
+        # One run a leg shows no spread, and the lowest loss of single steps scatters more than any other.
+        is_gross = not found.interval or (reference.leg and name == "min_loss")
+        return Rule(margin, gross if is_gross else margin, not reference.leg or name in JUDGED_LOSSES)
 
-def _listed(estimates: Mapping[str, RatioEstimate]) -> str:
-    of_reference, of_candidate = next(iter(estimates.values())).runs
-    runs = f"{of_reference} seeds a leg" if of_reference == of_candidate else f"{of_reference} and {of_candidate} runs"
-    listed = [
-        f"{in_words(name)} {one.ratio:.3f}"
-        + (f", {one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else "")
-        for name, one in estimates.items()
-    ]
-    return f"{join(listed)}; {runs if max(of_reference, of_candidate) > 1 else 'one run a leg'}"
+    result = judge_ratios("losses", reference, candidate, TRAINING, rule, bounds.significance, by_interval=True)
+    numbers = {**result.numbers, **_time_to_loss(reference, candidate, bounds)}
+    return AxisResult(result.verdict, result.reason + _reservations(reference), numbers)
 
 
 def _reservations(reference: Measured) -> str:
