@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from components.common.cli import command, new_app
 from components.common.console import print_line
+from components.compare.bounds import bounds_from
 from components.compare.verdict import EXIT_CODES, json_schema
 from dualgan.errors import BadInput
 
@@ -62,7 +63,6 @@ def compare_legs(
     """
     read = read_legs(legs, replay or [], not reference)
     # Imported late: the drawing libraries take longer than printing a usage error.
-    from components.compare.bounds import bounds_from
     from components.compare.judge import compare
     from components.compare.references import load_reference
 

@@ -144,14 +144,14 @@ def judge_ratios(
             continue
         if verdict is Verdict.INCONCLUSIVE:
             undecided.append((found, rule.passing))
-        interval = "{:.3g} to {:.3g}".format(*found.interval) if found.interval else ""
         if verdict is Verdict.PASS:
-            shown[verdict].append(f"{words} {found.ratio:.3g}" + (f" ({interval})" if interval and by_interval else ""))
+            interval = " ({:.2f} to {:.2f})".format(*found.interval) if found.interval and by_interval else ""
+            shown[verdict].append(f"{words} {found.ratio:.2f}{interval}")
         else:
+            interval = "{:.3g} to {:.3g}; ".format(*found.interval) if found.interval else ""
             low, high = rule.failing if verdict is Verdict.FAIL else rule.passing
             bound = f"bound {low:.3g} to {high:.3g}" if low else f"bound {high:.3g}"
-            limits = "; ".join(filter(None, [interval, bound]))
-            shown[verdict].append(f"{words} is {found.ratio:.3g} times as high ({limits})")
+            shown[verdict].append(f"{words} is {found.ratio:.3g} times as high ({interval}{bound})")
     both = f"{candidate.name}'s {what} {{}} {reference.name}'s"
     failed, missing, unsure, passed = (
         join(shown[verdict]) for verdict in (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.INCONCLUSIVE, Verdict.PASS)
