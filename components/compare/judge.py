@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.compare.axes.arithmetic import judge_arithmetic
-from components.compare.axes.function import dataset_mismatch, judge_function
+from components.compare.axes.function import dataset_mismatch, judge_function, steps_mismatch
 from components.compare.axes.images import judge_images
 from components.compare.axes.performance import judge_performance
 from components.compare.axes.training import judge_training
@@ -122,7 +122,8 @@ def _judge_axes(
         mismatch = recorded.job_mismatch(leg)
         reason = f"{reference.name} is no reference for {leg.name}: {mismatch}."
     else:
-        mismatch = dataset_mismatch([*(reference.leg.runs if reference.leg else ()), *leg.runs])
+        runs = [*(reference.leg.runs if reference.leg else ()), *leg.runs]
+        mismatch = dataset_mismatch(runs) or steps_mismatch(runs)
         reason = f"Losses and pictures of {leg.name} cannot be compared: {mismatch}."
     other_job = not_measured(reason)
     return {

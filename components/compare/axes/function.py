@@ -30,7 +30,7 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
         values = join([f"{value} in {leg}" for leg, value in difference.values.items()])
         problems.append(f"option {difference.name} is {values}")
     other_data = dataset_mismatch(runs)
-    problems += [other_data, _steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
+    problems += [other_data, steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
     if reference:
         paired = pairs(reference, candidate)
         if not other_data:
@@ -72,7 +72,8 @@ def _problems_of_run(run: LegRun) -> list[str | None]:
     return [run.unfinished, not_finite, split_feed(run), missing_pictures(run)]
 
 
-def _steps_mismatch(runs: Sequence[LegRun]) -> str | None:
+def steps_mismatch(runs: Sequence[LegRun]) -> str | None:
+    """Say which finished run took another number of steps than the first, None if none did, or one did not finish."""
     steps = [run.summary.steps if run.summary and not run.unfinished else None for run in runs]
     other = next((place for place, count in enumerate(steps) if count != steps[0]), 0)
     if None in steps or not other:
