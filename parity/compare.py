@@ -9,7 +9,8 @@ from typer.core import TyperGroup
 
 from components.common.cli import command, new_app
 from components.common.console import print_line
-from components.compare.verdict import EXIT_CODES
+from components.compare.bounds import bounds_from
+from components.compare.verdict import EXIT_CODES, json_schema
 from dualgan.errors import BadInput
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ app = new_app(
 def compare_legs(
     legs: Annotated[list[str], typer.Argument(metavar="LEG", help="RUN_FOLDER, or NAME=RUN_FOLDER,RUN_FOLDER...")],
     reference: Annotated[
-        str | None,
-        typer.Option(metavar="published|FILE|mlflow:RUN", help="Judge all legs against a recorded reference."),
-    ] = None,
+        str, typer.Option(metavar="published|FILE|mlflow:RUN", help="Judge all legs against a recorded reference.")
+    ] = "",
     replay: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,9 +61,8 @@ def compare_legs(
 
     Exit codes: 0 pass, 3 fail, 4 inconclusive; 2 bad input, 1 failed.
     """
-    read = read_legs(legs, replay or [], reference is None)
+    read = read_legs(legs, replay or [], not reference)
     # Imported late: the drawing libraries take longer than printing a usage error.
-    from components.compare.bounds import bounds_from
     from components.compare.judge import compare
     from components.compare.references import load_reference
 
@@ -80,8 +79,8 @@ def compare_legs(
 def record_leg(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_FOLDER", help="Of one leg, one a seed.")],
     output: Annotated[Path, typer.Option(metavar="FILE", help="JSON file to write.")],
-    name: Annotated[str | None, typer.Option(help="Default: the first folder's name.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where it is from, for people; default: the run folders.")] = None,
+    name: Annotated[str, typer.Option(help="Default: the first folder's name.")] = "",
+    source: Annotated[str, typer.Option(help="Where it is from, for people; default: the run folders.")] = "",
 ) -> int:
     """Record a trained leg as a reference that later legs are held against, without it.
 
@@ -103,20 +102,29 @@ def record_leg(
 @command(app, "schema", REFERENCES, "parity compare schema")
 def print_schema() -> int:
     """Print the JSON schema of comparison.json."""
-    from components.compare.result import json_schema
-
     print_line(json.dumps(json_schema(), indent=2, sort_keys=True))
     return 0
 
 
 def read_legs(texts: list[str], replays: list[str], first_is_reference: bool) -> "list[Leg]":
     """Return the legs of the command line with their replays. Raises BadInput if it is not clear what is whose."""
-    from components.compare.leg import Leg, Source
+    from components.compare.leg import NAME, Leg, Source
 
-    named = [_named(text) for text in texts]
-    if len({name is None for name, _ in named}) > 1:
+    folders, names = list[list[Path]](), list[str]()
+    for text in texts:
+        # A path that exists as it stands is one folder.
+        name, equals, listed = text.partition("=")
+        is_named = bool(equals and NAME.fullmatch(name)) and not Path(text).exists()
+        names += [name] * is_named
+        parts = (listed if is_named else text).split(",")
+        folders.append([Path(text)] if Path(text).exists() else [Path(part) for part in parts if part])
+    if 0 < len(names) < len(texts):
         raise BadInput("some legs have a name (NAME=FOLDER) and some do not; name all or none")
-    names = [name for name, _ in named if name] or _default_names([folders[0] for _, folders in named])
+    if not names:
+        own = [leg[0].resolve().name for leg in folders if leg]
+        others = ["candidate"] if len(texts) <= 2 else [f"candidate-{number}" for number in range(1, len(texts))]
+        is_fit = len(set(own)) == len(texts) and all(map(NAME.fullmatch, own))
+        names = own if is_fit else ["reference", *others][-len(texts) :]
     candidates = names[1:] if first_is_reference else names
     by_leg: dict[str, Path] = {}
     for text in replays:
@@ -128,8 +136,7 @@ def read_legs(texts: list[str], replays: list[str], first_is_reference: bool) ->
         if name in by_leg:
             raise BadInput(f"--replay {text}: {name} has another one already")
         by_leg[name] = Path(file)
-    legs = zip(names, (folders for _, folders in named), strict=True)
-    return [Leg(name, tuple(map(Source, folders)), by_leg.get(name)) for name, folders in legs]
+    return [Leg(name, tuple(map(Source, leg)), by_leg.get(name)) for name, leg in zip(names, folders, strict=True)]
 
 
 def _bound(text: str) -> tuple[str, float]:
@@ -138,24 +145,3 @@ def _bound(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise BadInput(f"--bound {text}: must be NAME=VALUE, such as max_loss_ratio=1.1") from None
-
-
-def _named(text: str) -> tuple[str | None, list[Path]]:
-    """Split NAME=FOLDER,FOLDER into a name and folders; a path that exists as it stands is one folder."""
-    from components.compare.leg import NAME
-
-    name, equals, folders = text.partition("=")
-    if Path(text).exists() or not equals or not NAME.fullmatch(name):
-        return None, [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",")]
-    return name, [Path(part) for part in folders.split(",") if part]
-
-
-def _default_names(folders: list[Path]) -> list[str]:
-    """Return the names of the folders if these are fit for legs and all different, else general ones."""
-    from components.compare.leg import NAME
-
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) == len(names) and all(map(NAME.fullmatch, names)):
-        return names
-    others = ["candidate"] if len(names) <= 2 else [f"candidate-{number}" for number in range(1, len(names))]
-    return ["reference", *others][-len(names) :]

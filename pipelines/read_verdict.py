@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.common.address import Address
-from components.compare.verdict import Verdict, worst
-from components.compare.verdict_line import LoggedVerdict, verdict_in_log
+from components.compare.verdict import LoggedVerdict, Verdict, verdict_in_log, worst
 from components.tracking.links import comparison_url, ui_address
 from components.tracking.reasons import explain
 from components.tracking.runs import pipeline_runs

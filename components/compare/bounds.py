@@ -4,13 +4,22 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-from components.compare.verdict import AxisName
 from dualgan.errors import BadInput
 from dualgan.replay_bounds import FLOAT16_PRODUCTS, FLOAT32
 
 # So many inputs has the pipeline's comparison for the runs of a leg.
 MAX_SEEDS = 10
+
+
+class AxisName(StrEnum):
+    FUNCTION = "function"
+    ARITHMETIC = "arithmetic"
+    TRAINING = "training"
+    IMAGES = "images"
+    PERFORMANCE = "performance"
+
 
 FUNCTION, ARITHMETIC, TRAINING, IMAGES, PERFORMANCE = AxisName
 
@@ -136,20 +145,22 @@ class Bounds:
     )
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
+        values = self.values()
+        for name, value in values.items():
+            if type(value) not in (int, float) or not 0 < value < math.inf:
                 raise BadInput(f"bound {name}: {value!r}: must be a number above zero")
-        if self.significance >= 0.5:
-            raise BadInput(f"bound significance: {self.significance}: must be below 0.5, such as 0.05")
-        if min(self.max_loss_ratio, self.max_reconstruction_ratio, self.max_distance_ratio) < 1:
-            raise BadInput("bounds max_..._ratio: must be 1 or more, for 1 means equal")
-        if self.gross_loss_ratio < self.max_loss_ratio:
-            raise BadInput(f"bound gross_loss_ratio: {self.gross_loss_ratio}: must not be below max_loss_ratio")
-        factors = {name: value for name, value in dataclasses.asdict(self).items() if "_factor" in name}
-        if min(factors.values()) <= 1:
-            raise BadInput(f"bound {min(factors, key=factors.__getitem__)}: must be above 1, for 1 means equal")
-        if self.min_sharpness_ratio > 1:
-            raise BadInput(f"bound min_sharpness_ratio: {self.min_sharpness_ratio}: must be 1 or less, 1 means equal")
+            if "_factor" in name and value <= 1:
+                raise BadInput(f"bound {name}: {value}: must be above 1, for 1 means equal")
+        for name, holds, rule in (
+            ("significance", self.significance < 0.5, "below 0.5, such as 0.05"),
+            ("max_loss_ratio", self.max_loss_ratio >= 1, "1 or more, for 1 means equal"),
+            ("max_reconstruction_ratio", self.max_reconstruction_ratio >= 1, "1 or more, for 1 means equal"),
+            ("max_distance_ratio", self.max_distance_ratio >= 1, "1 or more, for 1 means equal"),
+            ("gross_loss_ratio", self.gross_loss_ratio >= self.max_loss_ratio, "no less than max_loss_ratio"),
+            ("min_sharpness_ratio", self.min_sharpness_ratio <= 1, "1 or less, for 1 means equal"),
+        ):
+            if not holds:
+                raise BadInput(f"bound {name}: {values[name]}: must be {rule}")
 
     def values(self) -> dict[str, float]:
         """Return all bounds by name."""
@@ -157,19 +168,17 @@ class Bounds:
 
     def of_axis(self, axis: AxisName) -> dict[str, float]:
         """Return the bounds that ``axis`` is held against, by name."""
-        named = [field.name for field in dataclasses.fields(self) if axis in field.metadata["axes"]]
-        return {name: getattr(self, name) for name in named}
+        own = [field.name for field in dataclasses.fields(self) if axis in field.metadata["axes"]]
+        return {name: getattr(self, name) for name in own}
 
 
 def bounds_from(values: Mapping[str, float]) -> Bounds:
     """Return bounds with ``values`` for defaults. Raises BadInput for an unknown name or a value out of range."""
     known = [field.name for field in dataclasses.fields(Bounds)]
-    for name, value in values.items():
+    for name in values:
         if name not in known:
             raise BadInput(f"bound {name!r}: unknown; known are {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BadInput(f"bound {name}: {value!r}: must be a number")
-    return Bounds(**{name: float(value) for name, value in values.items()})
+    return Bounds(**{name: float(value) if type(value) is int else value for name, value in values.items()})
 
 
 def reasons(bounds: Bounds) -> dict[str, str]:

@@ -7,15 +7,15 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from components.compare.history import Floats
+from components.compare.leg import Floats
 
 MAX_POINTS = 400
 SMOOTHING = 40
@@ -23,25 +23,30 @@ SMOOTHING = 40
 TOO_LARGE = 1e100
 # Percent of single steps that lie outside of the vertical axis, at either end.
 OUTLIERS = 1.0
-
 # Matplotlib writes fixed colours; these stand for the page's variables: charts follow light and dark.
 INK, GRID = "#010101", "#020202"
 LEG_COLOURS = ("#030301", "#030302", "#030303", "#030304")
-VARIABLES = {INK: "var(--soft)", GRID: "var(--grid)"} | {
-    colour: f"var(--leg-{number})" for number, colour in enumerate(LEG_COLOURS, 1)
+LINES = ("-", "--", ":", "-.")
+TICKS = {"color": INK, "major.size": 0, "major.pad": 5}
+STYLE: Any = {
+    **{"svg.fonttype": "none", "path.simplify": False, "font.size": 9.5},
+    **{"axes.facecolor": "none", "figure.facecolor": "none", "axes.edgecolor": GRID, "axes.xmargin": 0.01},
+    **{f"axes.spines.{side}": False for side in ("left", "right", "top")},
+    **{"axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True, "grid.color": GRID, "axes.labelcolor": INK},
+    **{f"{axis}tick.{name}": value for axis in "xy" for name, value in TICKS.items()},
 }
-DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
-    (0, ()),
-    (0, (5, 1.6)),
-    (0, (1.5, 1.2)),
-    (0, (6, 1.5, 1, 1.5)),
-)
-# Of Matplotlib's SVG only the drawing: no metadata or name space, no identifier that two charts would share.
+# Of Matplotlib's SVG only the drawing: no metadata or name space, no identifier that two charts would share,
+# no size.
 CLEANED = (
+    (r"(?s)\A.*?(?=<svg)", ""),
     (r"(?s)<metadata>.*?</metadata>", ""),
     (r' xmlns(:\w+)?="[^"]*"', ""),
     (r'<g id="[^"]*"', "<g"),
     (r"font: [\d.]+px [^;\"]*", "font: 9.5px sans-serif"),
+    (r' (width|height)="[\d.]+pt"', ""),
+    (INK, "var(--soft)"),
+    (GRID, "var(--grid)"),
+    *((colour, f"var(--leg-{number})") for number, colour in enumerate(LEG_COLOURS, 1)),
 )
 
 
@@ -61,11 +66,7 @@ class Curve:
 
 
 def curve_of_runs(runs: Sequence[tuple[NDArray[np.int64], Floats]]) -> Curve:
-    """Return the curve of a loss over one run or more that differ in their seeds.
-
-    Args:
-        runs: (steps, values) of each. Drawn are the steps that all runs have.
-    """
+    """Return the curve of a loss over one run or more, (steps, values) of each, at the steps that all runs have."""
     length = min(len(steps) for steps, _ in runs)
     x = runs[0][0][:length].astype(np.float64)
     values = [np.where(np.abs(of_run[:length]) < TOO_LARGE, of_run[:length], np.nan) for _, of_run in runs]
@@ -100,62 +101,30 @@ def _extremes(values: Floats) -> NDArray[np.intp]:
 
 
 def loss_chart(metric: str, curves: Mapping[int, Curve]) -> str:
-    """Return an ``<svg>`` of one loss.
-
-    Args:
-        metric: Its name.
-        curves: By the leg's place in the report, which gives colour and dashes.
-    """
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": metric, "path.simplify": False, "font.size": 9.5}):
+    """Return an ``<svg>`` of one loss; ``curves`` by the leg's place in the report, which gives colour and dashes."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": metric}):
         figure = Figure(figsize=(6.0, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for place, curve in curves.items():
-            colour, dashes = LEG_COLOURS[place % len(LEG_COLOURS)], DASHES[place % len(DASHES)]
+            colour = LEG_COLOURS[place % len(LEG_COLOURS)]
             if curve.raw is not None:
                 axes.plot(*curve.raw, color=colour, linewidth=0.7, alpha=0.28)
             if curve.band is not None:
                 axes.fill_between(*curve.band, color=colour, alpha=0.2, linewidth=0)
-            axes.plot(*curve.smooth, color=colour, linewidth=1.7, linestyle=dashes)
-        _limit(axes, curves)
-        _dress(axes)
+            axes.plot(*curve.smooth, color=colour, linewidth=1.7, linestyle=LINES[place % len(LINES)])
+        lines = [line for curve in curves.values() for line in (curve.raw, curve.band, curve.smooth)]
+        values = np.concatenate([line[1:].ravel() for line in lines if line is not None])
+        if np.isfinite(values).any():
+            low, high = np.percentile(values[np.isfinite(values)], [OUTLIERS, 100 - OUTLIERS])
+            margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+            axes.set_ylim(float(low - margin), float(high + margin))
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg")
-    return _for_page(buffer.getvalue(), f"{metric} over training steps")
-
-
-def _limit(axes: Axes, curves: Mapping[int, Curve]) -> None:
-    drawn = [line for curve in curves.values() for line in (curve.raw, curve.band, curve.smooth) if line is not None]
-    values = np.concatenate([line[1:].ravel() for line in drawn])
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return
-    low, high = np.percentile(values, [OUTLIERS, 100 - OUTLIERS])
-    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    axes.set_ylim(float(low - margin), float(high + margin))
-
-
-def _dress(axes: Axes) -> None:
-    axes.set_xlabel("step", color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, length=0, pad=5)
-    axes.yaxis.offsetText.set_color(INK)
-    axes.patch.set_visible(False)
-    axes.figure.patch.set_visible(False)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GRID)
-    axes.margins(x=0.01)
-
-
-def _for_page(svg: str, description: str) -> str:
-    svg = svg[svg.index("<svg") :]
+    svg = buffer.getvalue()
     for pattern, replacement in CLEANED:
         svg = re.sub(pattern, replacement, svg)
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{metric} over training steps"', 1)

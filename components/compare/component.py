@@ -67,24 +67,44 @@ def compare(
     import shutil
     from pathlib import Path
 
+    from components.common.console import print_status
     from components.common.metadata import artifact_metadata
-    from components.compare.leg import leg_of
-    from components.compare.step import compare_and_log
-    from components.tracking.placement import Placement
+    from components.compare import judge
+    from components.compare.bounds import MAX_SEEDS, bounds_from
+    from components.compare.leg import Leg, Source
+    from components.compare.records import read_options
+    from components.compare.references import load_reference
+    from components.compare.verdict import join, verdict_line
+    from components.tracking.comparison_view import log_comparison
+    from components.tracking.reasons import artifact_address, explain
+    from components.tracking.runs import PipelineRun
+    from components.tracking.store import connect, resolve_tracking_uri
+    from dualgan.errors import DualGANError
+    from dualgan.run_folder import RunFolder
 
-    artifacts = dict(locals())
-    legs = [] if recorded else [leg_of(reference, "reference", artifacts)]
-    legs.append(leg_of(candidate, "candidate", artifacts, replay))
-    result = compare_and_log(
-        legs,
-        reference,
-        Path(comparison.path),
-        Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id),
-        bounds=bounds,
-        recorded=recorded,
-    )
+    inputs, folder = dict(locals()), Path(comparison.path)
+
+    def sources(side: str) -> tuple[Source, ...]:
+        numbers = range(1, MAX_SEEDS + 1)
+        given = [(inputs[f"{side}_records_{number}"], inputs[f"{side}_samples_{number}"]) for number in numbers]
+        return tuple(Source(Path(run.path), Path(samples.path) if samples else None) for run, samples in given if run)
+
+    found = load_reference(recorded) if recorded else None
+    legs = [] if found else [Leg(reference, sources("reference"))]
+    legs.append(Leg(candidate, sources("candidate"), Path(replay.path) if replay else None))
+    result = judge.compare(legs, reference, folder, bounds_from(bounds), found)
+    for line in result.lines():
+        print_status(f"compare: {line}")
+    print_status(verdict_line(join(result.candidates), result.verdict, str(artifact_address(folder) or folder)))
+    uri = resolve_tracking_uri(tracking_uri or None)
+    dataset = read_options(RunFolder(legs[0].sources[0].run).options).dataset.name
+    try:
+        log_comparison(connect(uri), PipelineRun(experiment or dataset, pipeline_run_id), folder)
+    except Exception as error:
+        reason = str(error) if isinstance(error, DualGANError) else explain(error, uri)
+        print_status(f"compare: MLflow lacks the comparison: {reason}; the last task sends it")
     metrics.metadata.update(artifact_metadata(result.numbers()))
     comparison.metadata.update(artifact_metadata({"verdict": result.verdict, "reason": result.reason}))
-    shutil.copyfile(Path(comparison.path) / "report.html", report.path)
-    shutil.copyfile(Path(comparison.path) / "report.md", tables.path)
+    shutil.copyfile(folder / "report.html", report.path)
+    shutil.copyfile(folder / "report.md", tables.path)
     return str(result.verdict)

@@ -1,15 +1,15 @@
-"""The measures that runs are judged by, and what a leg gives of them; references give the same (references.py).
+"""The measures that runs are judged by, what a leg gives of them, and their ratios; references.py gives the same.
 
 A measure's definition and unit are part of a record, so that numbers that mean something else are not held together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from components.compare.history import Floats, LossHistory
-from components.compare.leg import LegRun, LegRuns
+from components.compare.leg import Floats, LegRun, LegRuns, LossHistory
 from components.compare.pictures import (
     LEVELS_PER_UNIT,
     fine_energy,
@@ -18,8 +18,8 @@ from components.compare.pictures import (
     pictures_of,
     sliced_distance,
 )
-from components.compare.statistics import mean
-from components.compare.verdict import join
+from components.compare.statistics import Limits, RatioEstimate, estimate_ratio, mean, more_seeds
+from components.compare.verdict import AxisResult, Number, Verdict, join
 from dualgan.run_folder import RECONSTRUCTION_METRICS
 from dualgan.summary import FINAL_SHARE
 
@@ -32,46 +32,46 @@ MEAN = "of training steps, mean over the last {} of them, 10 at least"
 LATE_SHARE = 4
 REBUILT = {"A2B2A": "real_A", "B2A2B": "real_B"}
 TARGETS = {"A2B": "real_B", "B2A": "real_A"}
+# A loss that any sound run reaches: this much above the mean of the reference's final losses.
+GOAL = 1.2
+SMOOTHED_SHARE = 20
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """What a number means: ``definition`` and ``unit`` are compared word for word."""
 
     definition: str
     unit: str
 
 
-LOSSES: dict[str, Measure] = {
+LOSSES = {
     "min_loss": Measure("lowest A_loss of a single training step", LOSS_UNIT),
     **{f"final_{name}": Measure(f"{name} {MEAN.format('tenth')}", LOSS_UNIT) for name in RECONSTRUCTION_METRICS},
     **{f"late_{name}": Measure(f"{name} {MEAN.format('quarter')}", LOSS_UNIT) for name in RECONSTRUCTION_METRICS},
 }
-ERRORS: dict[str, Measure] = {
+ERRORS = {
     f"{kind}_error": Measure(f"mean |{kind} - {source}| over the validation images", LOSS_UNIT)
     for kind, source in REBUILT.items()
 }
-SHARPNESS: dict[str, Measure] = {
+SHARPNESS = {
     f"{kind}_sharpness": Measure(
         f"energy of {kind} above a quarter of a cycle a pixel, over that of {target}", "share of the real pictures'"
     )
     for kind, target in TARGETS.items()
 }
-DISTANCES: dict[str, Measure] = {
+DISTANCES = {
     f"{kind}_distance": Measure(
         f"sliced Wasserstein distance of {kind} from {target}: 7 x 7 patches, three octaves, 64 directions",
         "pictures in [-1, 1]",
     )
     for kind, target in TARGETS.items()
 }
-IMAGES: dict[str, Measure] = {**ERRORS, **SHARPNESS, **DISTANCES}
+IMAGES = {**ERRORS, **SHARPNESS, **DISTANCES}
 # The losses that training is judged by, and of those the ones that scatter little enough to decide for a pass.
 TRAINING = {**ERRORS, **LOSSES}
 JUDGED_LOSSES = (*ERRORS, "late_A_loss", "late_B_loss")
-SPEED: dict[str, Measure] = {
-    "sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")
-}
-ALL: dict[str, Measure] = {**LOSSES, **IMAGES, **SPEED}
+SPEED = {"sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")}
+ALL = {**LOSSES, **IMAGES, **SPEED}
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,8 @@ class Measured:
     """What one side of a comparison, a leg or a recorded reference, is judged by.
 
     Attributes:
-        name: The leg's or the reference's.
         values: What was measured, by the names of ALL.
         leg: The runs themselves; None for a recorded reference.
-        final_window: Over how many steps final losses are means; None if not known.
         is_well_known: Whether it is known on which data it was trained; if not, that a candidate's loss is lower is no
             fault of the candidate.
         mismatches: Recorded numbers that are no measure of this software, by name, with the reason.
@@ -92,29 +90,86 @@ class Measured:
     name: str
     values: Values
     leg: LegRuns | None = None
-    final_window: int | None = None
     is_well_known: bool = True
     mismatches: Mapping[str, str] = field(default_factory=dict)
     inferred: Sequence[str] = ()
 
-    def known(self, names: Mapping[str, Measure]) -> Values:
-        """Return those values that have one of ``names``, in their order."""
-        return {name: self.values[name] for name in names if name in self.values}
-
-    def lacking(self, names: Mapping[str, Measure], what: str) -> str:
-        """Say that there is no value of ``names``, called ``what``, and why."""
+    def lacks(self, names: Mapping[str, Measure], what: str) -> str | None:
+        """Say that there is no value of ``names``, called ``what``, and why; None if there is one."""
+        if set(names) & set(self.values):
+            return None
         problems = [reason for name, reason in self.mismatches.items() if name in names]
         return f"{self.name} records no {what} to hold against: {join(problems) or 'there is none'}."
+
+
+class Rule(NamedTuple):
+    """What a ratio has to keep: it passes inside of ``passing``, and fails outside of ``failing``."""
+
+    passing: Limits
+    failing: Limits
+    is_needed: bool = True
+
+
+def judge_ratios(
+    what: str,
+    reference: Measured,
+    candidate: Measured,
+    names: Iterable[str],
+    rule_of: Callable[[str, RatioEstimate], Rule],
+    significance: float,
+    by_interval: bool,
+) -> AxisResult:
+    """Judge the ratio of each of ``names``, measures of ``what``, that both sides have; the worst one decides.
+
+    ``by_interval``: whether a pass needs the whole interval inside of the limits, or the ratio alone.
+    """
+    numbers: dict[str, Number] = {}
+    shown: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    undecided: list[tuple[RatioEstimate, Limits]] = []
+    for name in names:
+        if name not in reference.values or name not in candidate.values:
+            continue
+        # "final A_loss", "A2B sharpness".
+        words = name.replace("_", " ", 1)
+        old, new = reference.values[name], candidate.values[name]
+        numbers |= {f"{name}_reference": mean(old), f"{name}_candidate": mean(new)}
+        found = estimate_ratio(old, new, is_paired(reference, candidate), significance)
+        if found is None:
+            shown[Verdict.NOT_MEASURED].append(words)
+            continue
+        numbers |= found.numbers(name)
+        rule = rule_of(name, found)
+        verdict = found.verdict(rule.passing, rule.failing, by_interval)
+        if verdict is not Verdict.FAIL and not rule.is_needed:
+            continue
+        if verdict is Verdict.INCONCLUSIVE:
+            undecided.append((found, rule.passing))
+        if verdict is Verdict.PASS:
+            interval = " ({:.2f} to {:.2f})".format(*found.interval) if found.interval and by_interval else ""
+            shown[verdict].append(f"{words} {found.ratio:.2f}{interval}")
+        else:
+            interval = "{:.3g} to {:.3g}; ".format(*found.interval) if found.interval else ""
+            low, high = rule.failing if verdict is Verdict.FAIL else rule.passing
+            bound = f"bound {low:.3g} to {high:.3g}" if low else f"bound {high:.3g}"
+            shown[verdict].append(f"{words} is {found.ratio:.3g} times as high ({interval}{bound})")
+    both = f"{candidate.name}'s {what} {{}} {reference.name}'s"
+    failed, missing, unsure, passed = (
+        join(shown[verdict]) for verdict in (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.INCONCLUSIVE, Verdict.PASS)
+    )
+    if failed:
+        return AxisResult(Verdict.FAIL, f"{both.format('are not like')}: {failed}.", numbers)
+    if missing:
+        reason = f"There is no ratio of {missing}: it is zero, or was not measured, in a leg."
+        return AxisResult(Verdict.INCONCLUSIVE, reason, numbers)
+    if unsure:
+        advice = more_seeds(undecided, significance, not reference.leg)
+        return AxisResult(Verdict.INCONCLUSIVE, f"{both.format('may not be like')}: {unsure}: {advice}.", numbers)
+    return AxisResult(Verdict.PASS, f"{both.format('over')} are within the bounds: {passed}.", numbers)
 
 
 def is_paired(reference: Measured, candidate: Measured) -> bool:
     """Return whether both sides' values stand in the order of the same seeds."""
     return bool(reference.leg and candidate.leg and reference.leg.seeds == candidate.leg.seeds)
-
-
-def in_words(name: str) -> str:
-    """Return ``final_A_loss`` as "final A_loss", ``A2B_sharpness`` as "A2B sharpness"."""
-    return name.replace("_", " ", 1)
 
 
 def measure(leg: LegRuns) -> Measured:
@@ -123,21 +178,17 @@ def measure(leg: LegRuns) -> Measured:
     if not any(run.unfinished or missing_pictures(run) for run in leg.runs):
         rows = [row | _image_measures(run) for row, run in zip(rows, leg.runs, strict=True)]
     values = {name: tuple(row[name] for row in rows) for name in ALL if name in rows[0]}
-    return Measured(leg.name, values, leg, max(final_window(run.history) for run in leg.runs))
+    return Measured(leg.name, values, leg)
 
 
-def final_window(history: LossHistory) -> int:
-    """Return over how many steps final losses are means, as dualgan.summary.final_loss has it."""
-    return _window(history, FINAL_SHARE)
-
-
-def _window(history: LossHistory, share: int) -> int:
+def last_steps(history: LossHistory, share: int = FINAL_SHARE) -> int:
+    """Return how many steps are the last ``share``-th of a run, as dualgan.summary.final_loss has it."""
     return min(len(history.steps), max(MIN_FINAL_STEPS, len(history.steps) // share))
 
 
 def _losses_and_speed(run: LegRun) -> dict[str, float | None]:
     losses = {name: run.history.losses.get(name, np.empty(0)) for name in RECONSTRUCTION_METRICS}
-    final, late = (_window(run.history, share) for share in (FINAL_SHARE, LATE_SHARE))
+    final, late = (last_steps(run.history, share) for share in (FINAL_SHARE, LATE_SHARE))
     return {
         "min_loss": _finite(losses["A_loss"], np.min),
         **{f"final_{name}": _finite(values[-final:], np.mean) for name, values in losses.items()},
@@ -164,3 +215,25 @@ def _image_measures(run: LegRun) -> dict[str, float | None]:
         number = len(energies[0]), len(energies[1])
         values[f"{kind}_distance"] = sliced_distance(drawn, real, number) if all(number) else None
     return values
+
+
+def goal_loss(reference: Measured) -> float | None:
+    """Return the loss that both legs should reach: GOAL times the mean of the reference's final losses."""
+    finals = [*reference.values["final_A_loss"], *reference.values["final_B_loss"]]
+    known = mean([loss for loss in finals if loss is not None])
+    return GOAL * known if known is not None else None
+
+
+def steps_to_loss(history: LossHistory, goal: float) -> float | None:
+    """Return the first step at which the mean of A_loss and B_loss over the steps before it is ``goal`` or less.
+
+    The mean is over a twentieth of the run. None if it never gets there.
+    """
+    if "A_loss" not in history.losses or "B_loss" not in history.losses:
+        return None
+    both = (history.losses["A_loss"] + history.losses["B_loss"]) / 2
+    window = max(1, len(both) // SMOOTHED_SHARE)
+    sums = np.concatenate([[0.0], np.cumsum(both)])
+    means = (sums[window:] - sums[:-window]) / window
+    below = np.flatnonzero(means <= goal)
+    return float(history.steps[below[0] + window - 1]) if below.size else None

@@ -4,7 +4,7 @@ Pictures are float64 [height, width, 3] in levels of 0 to 255.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from skimage.metrics import structural_similarity
 
 from components.compare.leg import LegRun
 from dualgan.pictures import open_picture
-from dualgan.run_folder import SAMPLE_KINDS
+from dualgan.run_folder import KINDS_FROM, SAMPLE_KINDS
 
 Picture = NDArray[np.float64]
 
@@ -28,7 +28,6 @@ MIN_SSIM_PIXELS = 7
 PATCH, STRIDE, OCTAVES, DIRECTIONS = 7, 4, 3, 64
 # Patches beyond that make the distance no surer, only slower.
 MAX_PATCHES = 8192
-OUTPUTS = {"real_A": ("A2B", "A2B2A"), "real_B": ("B2A", "B2A2B")}
 
 
 def read_pixels(path: Path) -> Picture:
@@ -87,11 +86,8 @@ def sliced_distance(pictures: Iterable[Picture], real: Iterable[Picture], number
     It is the sliced Wasserstein-1 distance of patches, mean over octaves, as Karras et al. (arXiv 1710.10196, section
     5) judge GANs, but of all patches on a grid, so that it is the same number in every process.
 
-    Args:
-        pictures: One or more, all of both sets of one size, at least PATCH * 2 ** (OCTAVES - 1) pixels a side for all
-            octaves; smaller ones are judged in fewer. One is in memory at a time.
-        real: Likewise.
-        number: How many there are of each.
+    The pictures of both sets, ``number`` of each, are of one size; below PATCH * 2 ** (OCTAVES - 1) pixels a side they
+    are judged in fewer octaves. One is in memory at a time.
     """
     random = np.random.RandomState(0)
     distances = []
@@ -107,7 +103,7 @@ def missing_pictures(run: LegRun) -> str | None:
     kinds = {kind for pictures in run.samples.values() for kind in pictures}
     missing = [kind for kind in SAMPLE_KINDS if kind not in kinds]
     for image, pictures in run.samples.items():
-        for source, outputs in OUTPUTS.items():
+        for source, *outputs in KINDS_FROM.values():
             if source in pictures:
                 missing += [f"{image}-{kind}.png" for kind in outputs if kind in kinds and kind not in pictures]
     if not missing:
@@ -116,46 +112,35 @@ def missing_pictures(run: LegRun) -> str | None:
     return f"{run.name} has no sample picture {', '.join(missing[: len(SAMPLE_KINDS)])}{more}"
 
 
-def input_mismatch(runs: Iterable[LegRun], max_difference: float) -> str | None:
+def input_mismatch(runs: Sequence[LegRun], max_difference: float) -> str | None:
     """Say why samples do not start from the validation images of the first run, None if all do.
 
-    Args:
-        runs: One or more.
-        max_difference: How far apart two pictures of one image may be, mean over its pixels, in levels.
+    ``max_difference``: how far apart two pictures of one image may be, mean over its pixels, in levels.
     """
-    first, *others = runs
-    return next(filter(None, (_input_mismatch(first, other, max_difference) for other in others)), None)
+    inputs = [kinds[0] for kinds in KINDS_FROM.values()]
+    found = (_input_mismatch(runs[0], other, kind, max_difference) for other in runs[1:] for kind in inputs)
+    return next(filter(None, found), None)
 
 
-def _input_mismatch(one: LegRun, other: LegRun, max_difference: float) -> str | None:
-    for kind in OUTPUTS:
-        images, others = ([image for image, found in run.samples.items() if kind in found] for run in (one, other))
-        if not images or not others:
-            continue
-        if images != others:
-            image = min(set(images) ^ set(others))
-            return f"{image}-{kind}.png is among the samples of {(one if image in images else other).name} alone"
-        for image in images:
-            pixels, compared = (read_pixels(run.samples[image][kind]) for run in (one, other))
-            if pixels.shape != compared.shape:
-                sizes = f"{_size(pixels)} pixels in {one.name}, {_size(compared)} in {other.name}"
-                return f"{image}-{kind}.png has {sizes}"
-            difference = mean_difference(pixels, compared)
-            if difference > max_difference:
-                return (
-                    f"{image}-{kind}.png, an input, is not the same picture in {one.name} and {other.name} "
-                    f"({difference:.1f} levels of 255 apart on average)"
-                )
+def _input_mismatch(one: LegRun, other: LegRun, kind: str, max_difference: float) -> str | None:
+    images, others = ([image for image, found in run.samples.items() if kind in found] for run in (one, other))
+    if not images or not others:
+        return None
+    if images != others:
+        image = min(set(images) ^ set(others))
+        return f"{image}-{kind}.png is among the samples of {(one if image in images else other).name} alone"
+    for image in images:
+        pixels, compared = (read_pixels(run.samples[image][kind]) for run in (one, other))
+        if pixels.shape != compared.shape:
+            sizes = [f"{width} x {height} pixels" for height, width, _ in (pixels.shape, compared.shape)]
+            return f"{image}-{kind}.png has {sizes[0]} in {one.name}, {sizes[1]} in {other.name}"
+        difference = mean_difference(pixels, compared)
+        if difference > max_difference:
+            return (
+                f"{image}-{kind}.png, an input, is not the same picture in {one.name} and {other.name} "
+                f"({difference:.1f} levels of 255 apart on average)"
+            )
     return None
-
-
-def _size(picture: Picture) -> str:
-    return f"{picture.shape[1]} x {picture.shape[0]}"
-
-
-def _blurred(picture: Picture) -> Picture:
-    blurred: Picture = gaussian_filter(picture, (1, 1, 0))
-    return blurred
 
 
 def _patches(pictures: Iterable[Picture], number: int) -> list[NDArray[np.float32]]:
@@ -165,7 +150,7 @@ def _patches(pictures: Iterable[Picture], number: int) -> list[NDArray[np.float3
         level = picture / LEVELS_PER_UNIT - 1
         for octave, kept in enumerate(octaves):
             is_last = octave == OCTAVES - 1 or min(level.shape[:2]) < 2 * PATCH
-            blurred = _blurred(level)
+            blurred: Picture = gaussian_filter(level, (1, 1, 0))
             views = sliding_window_view(level if is_last else level - blurred, (PATCH, PATCH), axis=(0, 1))
             every = views[::STRIDE, ::STRIDE].reshape(-1, PATCH * PATCH * level.shape[2])
             step = -(-number * len(every) // MAX_PATCHES)

@@ -7,22 +7,34 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from dualgan.errors import BadInput
 from dualgan.json_files import DamagedFile, read_json, whole_number
 
 MAX_BYTES = 16 << 20
+OF_A_RUN = "; is this the folder of a training run? train the leg anew"
 
 
-def _none_unless_finite(value: object) -> object:
+def none_unless_finite(value: Any) -> Any:
+    """Return ``value``, or None for a NaN or an infinity, which JSON does not know."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-FiniteOrNone = Annotated[float | None, BeforeValidator(_none_unless_finite)]
+FiniteOrNone = Annotated[float | None, BeforeValidator(none_unless_finite)]
 Count = Annotated[int, Field(ge=0)]
 # What people read; longer texts would hide the rest of a report.
 Text = Annotated[str, StringConstraints(max_length=10_000)]
+Model = TypeVar("Model")
 
 
 class Record(BaseModel):
@@ -31,19 +43,17 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-Model = TypeVar("Model", bound=BaseModel)
+class Device(Record, extra="allow"):
+    """A device; ``products`` is what it rounds the factors of products to, float32 if it does not say."""
 
-
-class Device(Record):
-    model_config = ConfigDict(extra="allow")
     kind: Literal["cpu", "gpu", "npu"]
     name: Text
+    products: Text | None = None
 
 
-class Environment(Record):
+class Environment(Record, extra="allow"):
     """What ran a training; whatever else was recorded is shown in the report."""
 
-    model_config = ConfigDict(extra="allow")
     device: Device
     tensorflow: Text
     python: Text | None = None
@@ -100,52 +110,36 @@ class Summary(Record):
 
 def read_options(path: Path) -> Options:
     """Read options.json. Raises BadInput, naming the first wrong thing, if it does not fit the contract."""
-    return _read(path, Options)
+    return read_record(path, Options, str(path), OF_A_RUN)
 
 
 def read_summary(path: Path) -> Summary | None:
     """Read summary.json, None if there is no such file. Raises BadInput if it does not fit the contract."""
-    return _read(path, Summary) if path.exists() else None
+    return read_record(path, Summary, str(path), OF_A_RUN) if path.exists() else None
 
 
-def read_record(path: Path, model: type[Model], label: str, remedy: str = "") -> Model:
-    """Read a JSON file from outside.
+def read_record(path: Path, model: type[Model], label: str, remedy: str) -> Model:
+    """Read a JSON file from outside as ``model``. Raises BadInput as read_object and validate do."""
+    return validate(read_object(path, label, remedy), model, label, remedy)
 
-    Args:
-        path: The file.
-        model: What it has to hold.
-        label: What messages call it.
-        remedy: What to do if it does not, for the end of messages.
 
-    Raises:
-        BadInput: It does not hold it; the message is one line that names the first wrong thing.
-        OSError: It cannot be read.
-    """
+def read_object(path: Path, label: str, remedy: str) -> dict[str, Any]:
+    """Read a JSON object. Raises BadInput in one line: ``label``, what is wrong, and ``remedy``, what to do."""
     try:
-        content = read_json(path, MAX_BYTES)
+        return read_json(path, MAX_BYTES)
+    except OSError as error:
+        raise BadInput(f"{label}: cannot be read ({error.strerror}){remedy}") from None
     except DamagedFile as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise BadInput(f"{label}: truncated or damaged, not a JSON object ({reason}){remedy}") from None
-    return validate(content, model, label, remedy)
 
 
 def validate(content: object, model: type[Model], label: str, remedy: str = "") -> Model:
-    """Take ``content`` as ``model``. Raises BadInput, in one line that begins with ``label``, if it is none."""
+    """Take ``content`` as ``model``. Raises BadInput, one line that names the first wrong thing, if it is none."""
     try:
-        return model.model_validate(content)
+        return TypeAdapter(model).validate_python(content)
     except ValidationError as error:
-        raise BadInput(f"{label}: {first_fault(error)}{remedy}") from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """Name the first wrong thing and its place, as in "dataset.digest: Field required"."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part)[:100] for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
-
-
-def _read(path: Path, model: type[Model]) -> Model:
-    try:
-        return read_record(path, model, str(path), "; train the leg anew")
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; is {path.parent} the folder of a training run?") from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part)[:100] for part in first["loc"])
+        fault = f"{place}: {first['msg']}".removeprefix(": ")
+        raise BadInput(f"{label}: {fault}{remedy}") from None

@@ -4,15 +4,15 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from statistics import geometric_mean
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from components.compare.leg import ABSENT, OWN_OPTIONS, RUN_OPTIONS, Leg, LegRuns, Source, differing_options, read_leg
+from components.compare.leg import ABSENT, OWN_OPTIONS, Leg, LegRuns, Source, differing_options, read_leg
 from components.compare.measure import ALL, Measured, measure
 from components.compare.records import read_record, validate
-from components.compare.statistics import geometric_mean
-from components.compare.verdict import join
+from components.compare.verdict import RecordedResult, join
 from dualgan.errors import BadInput, DualGANError
 from dualgan.json_files import DamagedFile, parse_json
 from dualgan.run_folder import MAX_TIME
@@ -20,9 +20,10 @@ from dualgan.run_folder import MAX_TIME
 # References that come with the software.
 FOLDER = Path(__file__).parent / "known_references"
 # Options that neither change what is computed nor how long it takes.
-UNRECORDED = OWN_OPTIONS | RUN_OPTIONS | {"dataset_name", "log_freq", "keep_checkpoints", "on_nan"}
+UNRECORDED = OWN_OPTIONS | {"dataset_name", "log_freq", "keep_checkpoints", "on_nan"}
 SUMMARY = "summary/"
 MLFLOW = "mlflow:"
+Positive = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class _Strict(BaseModel):
@@ -30,34 +31,40 @@ class _Strict(BaseModel):
 
 
 class Measurement(_Strict):
-    """One number of a reference.
+    """One number of a reference, with definition and unit as Measure has them.
 
     Attributes:
         value: The number, or the geometric mean of ``values``.
-        unit: As Measure has it.
-        definition: What the number is, as Measure has it.
         certainty: Whether the definition is "measured" by this software, "stated" by the source, or "inferred" by us
             from what the source's code prints.
         repeats: In how many runs it was measured.
         values: Those of the single runs if they are known.
-        note: For people.
     """
 
-    value: FiniteFloat = Field(gt=0)
+    value: Positive
     unit: str
     definition: str
     certainty: Literal["measured", "stated", "inferred"]
     repeats: int = Field(ge=1)
-    values: tuple[FiniteFloat, ...] = ()
+    values: tuple[Positive, ...] = ()
     note: str = ""
 
     @model_validator(mode="after")
     def _has_a_value_for_each_repeat(self) -> Self:
         if self.values and len(self.values) != self.repeats:
             raise ValueError(f"{len(self.values)} values for {self.repeats} repeats")
-        if any(value <= 0 for value in self.values):
-            raise ValueError("a value that is not above zero")
         return self
+
+    def mismatch(self, name: str) -> str | None:
+        """Say why the number is not the measure ``name`` of this software, None if it is."""
+        expected = ALL.get(name)
+        if expected is None:
+            return f"{name} is no measure of this software"
+        if self.unit != expected.unit:
+            return f"{name} is in {self.unit!r}, not in {expected.unit!r}"
+        if self.definition != expected.definition:
+            return f"{name} is of another definition ({self.definition!r}, not {expected.definition!r})"
+        return None
 
 
 class RecordedDataset(_Strict):
@@ -68,14 +75,7 @@ class RecordedDataset(_Strict):
 
 
 class Recorded(_Strict):
-    """A recorded reference.
-
-    Attributes:
-        source: Where it is from, for people.
-        date: Of the runs; None if the source does not say.
-        options: Those training options that are known; a candidate has to have the same.
-        measurements: By the names of measure.ALL.
-    """
+    """A recorded reference: ``options`` are those that a candidate has to have too, ``measurements`` some of ALL."""
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -89,15 +89,21 @@ class Recorded(_Strict):
 
     def measured(self) -> Measured:
         """Return what a candidate can be judged by; where only the mean of several runs is known it counts once."""
-        mismatches = {name: _mismatch(name, found) for name, found in self.measurements.items()}
-        usable = {name: found for name, found in self.measurements.items() if not mismatches[name]}
+        mismatches = {name: reason for name, one in self.measurements.items() if (reason := one.mismatch(name))}
+        usable = {name: one for name, one in self.measurements.items() if name not in mismatches}
         return Measured(
             self.name,
-            {name: found.values or (found.value,) for name, found in usable.items()},
+            {name: one.values or (one.value,) for name, one in usable.items()},
             is_well_known=self.dataset.digest is not None,
-            mismatches={name: reason for name, reason in mismatches.items() if reason},
-            inferred=[name for name, found in usable.items() if found.certainty == "inferred"],
+            mismatches=mismatches,
+            inferred=[name for name, one in usable.items() if one.certainty == "inferred"],
         )
+
+    def result(self) -> RecordedResult:
+        """Return what comparison.json says of the reference."""
+        date = self.date.isoformat() if self.date else None
+        values = {name: measurement.value for name, measurement in self.measurements.items()}
+        return RecordedResult(source=self.source, date=date, hardware=self.hardware, values=values)
 
     def job_mismatch(self, candidate: LegRuns) -> str | None:
         """Say why the candidate did another job than the reference, None if it did the same as far as that is known."""
@@ -106,64 +112,34 @@ class Recorded(_Strict):
             return f"it is of other data ({self.dataset.name} {digest[:12]}, not {dataset.name} {dataset.digest[:12]})"
         if digest is None and self.dataset.name != dataset.name:
             return f"it is of other data ({self.dataset.name}, not {dataset.name})"
-        known, own = self.options, candidate.first.options.options
+        own = candidate.first.options.options
         differing = [
             f"{name} {json.dumps(value)}, not {json.dumps(own[name]) if name in own else ABSENT}"
-            for name, value in known.items()
+            for name, value in self.options.items()
             if name not in own or own[name] != value
         ]
         return f"it is of other options: {join(differing)}" if differing else None
 
 
-def _mismatch(name: str, measurement: Measurement) -> str | None:
-    """Say why a recorded number is not the measure ``name`` of this software, None if it is."""
-    expected = ALL.get(name)
-    if expected is None:
-        return f"{name} is no measure of this software"
-    if measurement.unit != expected.unit:
-        return f"{name} is in {measurement.unit!r}, not in {expected.unit!r}"
-    if measurement.definition != expected.definition:
-        return f"{name} is of another definition ({measurement.definition!r}, not {expected.definition!r})"
-    return None
-
-
-def known_references() -> list[str]:
-    """Return the names of the references that come with the software."""
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
-
-
 def load_reference(text: str) -> Recorded:
-    """Load a recorded reference.
+    """Load a recorded reference: "published", mlflow:RUN or a file.
 
-    Args:
-        text: published or another known name, mlflow:RUN, or a file.
-
-    Raises:
-        BadInput: There is none, or it is none; the message names the first thing that is wrong.
-        DualGANError: MLflow's server does not answer.
+    Raises BadInput, naming the first wrong thing, if it is none, and DualGANError if MLflow's server does not answer.
     """
     if text.startswith(MLFLOW):
         return _from_mlflow(text.removeprefix(MLFLOW))
     if "://" in text:
         raise BadInput(f"reference {text}: neither a file nor {MLFLOW}RUN; download it first")
-    path = FOLDER / f"{text}.json" if text in known_references() else Path(text)
-    try:
-        return read_record(path, Recorded, f"reference {path}")
-    except OSError as error:
-        known = ", ".join(known_references())
-        raise BadInput(f"reference {path}: cannot be read ({error.strerror}); known without a file: {known}") from None
+    known = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
+    path = known.get(text, Path(text))
+    remedy = f"; give what `parity compare record` wrote, or one of {', '.join(known)}"
+    return read_record(path, Recorded, f"reference {path}", remedy)
 
 
 def record(name: str, sources: Sequence[Source], source: str) -> Recorded:
-    """Measure the runs of one leg, each of another seed, as a reference called ``name``.
+    """Measure the runs of one leg, each of another seed, as a reference called ``name`` that is from ``source``.
 
-    Args:
-        name: The reference's.
-        sources: Where the runs lie.
-        source: Where the reference is from, for people.
-
-    Raises:
-        BadInput: A run did not finish, or the runs are not of one job.
+    Raises BadInput if a run did not finish, or the runs are not of one job.
     """
     leg = read_leg(Leg(name, tuple(sources)))
     if leg.unusable:
@@ -171,18 +147,18 @@ def record(name: str, sources: Sequence[Source], source: str) -> Recorded:
     different = differing_options([leg])
     if different:
         raise BadInput(f"option {different[0].name} differs between the runs ({different[0].values[name]})")
-    dataset, options = leg.first.options.dataset, leg.first.options.options
+    dataset = leg.first.options.dataset
     if any(run.options.dataset.digest != dataset.digest for run in leg.runs):
         raise BadInput("the runs are of different datasets; record each by itself")
-    ended = max(run.history.ended for run in leg.runs if run.history.ended)
-    return Recorded(
+    return _recorded(
+        f"leg {name}",
         name=name,
         source=source,
-        date=_date(ended),
+        ended=max(run.history.ended for run in leg.runs),
         hardware=leg.first.description,
-        dataset=RecordedDataset(name=dataset.name, digest=dataset.digest),
-        options={key: value for key, value in options.items() if key not in UNRECORDED},
-        measurements=_measurements(measure(leg).values),
+        dataset={"name": dataset.name, "digest": dataset.digest},
+        options=leg.first.options.options,
+        values=measure(leg).values,
     )
 
 
@@ -208,33 +184,37 @@ def _from_mlflow(run_id: str) -> Recorded:
     if "leg" not in tags or run.info.status != "FINISHED" or not run.inputs.dataset_inputs or not 0 < ended < MAX_TIME:
         raise BadInput(f"{label}: not the run of a leg that finished; name a leg's run")
     dataset = run.inputs.dataset_inputs[0].dataset
-    values = {name: (metrics[SUMMARY + name],) for name in ALL if metrics.get(SUMMARY + name, 0) > 0}
-    content = {
-        "name": tags["leg"],
-        "source": f"MLflow run {run_id}",
-        "date": _date(ended),
-        "hardware": f"TensorFlow {tags.get('tensorflow', '?')} on {tags.get('device_name') or tags.get('device', '?')}",
-        "dataset": {"name": dataset.name, "digest": dataset.digest},
-        "options": {name: _value(text) for name, text in run.data.params.items() if name not in UNRECORDED},
-        "measurements": _measurements(values),
-    }
-    return validate(content, Recorded, label)
+    return _recorded(
+        label,
+        name=tags["leg"],
+        source=f"MLflow run {run_id}",
+        ended=ended,
+        hardware=f"TensorFlow {tags.get('tensorflow', '?')} on {tags.get('device_name') or tags.get('device', '?')}",
+        dataset={"name": dataset.name, "digest": dataset.digest},
+        options={name: _value(text) for name, text in run.data.params.items()},
+        values={name: (metrics.get(SUMMARY + name, 0),) for name in ALL},
+    )
 
 
-def _measurements(values: Mapping[str, Sequence[float | None]]) -> dict[str, Any]:
-    """Describe measured values, less those that a run lacks or has as zero."""
-    whole = {name: [value for value in of_runs if value] for name, of_runs in values.items() if all(of_runs)}
-    return {
+def _recorded(
+    label: str, ended: float, options: Mapping[str, Any], values: Mapping[str, Sequence[float | None]], **known: Any
+) -> Recorded:
+    """Return a record of measured values, less those that a run lacks or has as zero."""
+    whole = {name: [value for value in of_runs if value and value > 0] for name, of_runs in values.items()}
+    measurements = {
         name: {
-            "value": geometric_mean(known),
-            "unit": ALL[name].unit,
-            "definition": ALL[name].definition,
+            "value": geometric_mean(found),
+            **ALL[name]._asdict(),
             "certainty": "measured",
-            "repeats": len(known),
-            "values": tuple(known),
+            "repeats": len(found),
+            "values": tuple(found),
         }
-        for name, known in whole.items()
+        for name, found in whole.items()
+        if len(found) == len(values[name])
     }
+    date = datetime.datetime.fromtimestamp(ended, datetime.UTC).date()
+    shown = {name: value for name, value in options.items() if name not in UNRECORDED}
+    return validate({**known, "date": date, "options": shown, "measurements": measurements}, Recorded, label)
 
 
 def _value(text: str) -> Any:
@@ -243,7 +223,3 @@ def _value(text: str) -> Any:
         return parse_json(text, "parameter")
     except DamagedFile:
         return text
-
-
-def _date(timestamp: float) -> datetime.date:
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).date()

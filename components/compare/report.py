@@ -13,9 +13,9 @@ from components.common.html import environment, markdown_environment, number, pi
 from components.compare.axes.performance import energy_joules
 from components.compare.bounds import reasons
 from components.compare.charts import curve_of_runs, loss_chart
-from components.compare.leg import LegRun, LegRuns, option_values
-from components.compare.measure import final_window
-from components.compare.result import Comparison
+from components.compare.leg import LegRun, LegRuns, is_shared, option_values
+from components.compare.measure import last_steps
+from components.compare.verdict import Comparison
 from dualgan.pictures import open_picture
 from dualgan.run_folder import SAMPLE_KINDS
 
@@ -26,7 +26,8 @@ GAIN = 4
 JPEG_QUALITY = 95
 
 CHARTS = ("A_loss", "B_loss", "d_loss", "g_loss", "gradient_penalty")
-# The words of the two languages of ModelZoo's READMEs, by the file that each goes into.
+# The words of the two languages of ModelZoo's READMEs, by the file that each goes into; reasons and notes are English
+# in both.
 MARKDOWN: dict[str, dict[str, str]] = json.loads((TEMPLATES / "words.json").read_text(encoding="utf-8"))
 
 # Rows of the table of numbers: label, note, where the number stands in summary.json.
@@ -57,78 +58,61 @@ SECTIONS = (
 
 
 def write_report(comparison: Comparison, legs: Sequence[LegRuns], folder: Path) -> None:
-    """Write report.html, report.md, report.zh.md and each leg's first pictures.
-
-    Args:
-        comparison: What to report.
-        legs: The comparison's, the reference first if it is a leg.
-        folder: Where to, an existing folder.
-    """
-    for leg in legs:
-        for kind, path in first_pictures(leg.first).items():
-            open_picture(path).save(folder / image_name(leg.name, kind), "JPEG", quality=JPEG_QUALITY)
-    (folder / "report.html").write_text(render_html(comparison, legs), encoding="utf-8")
-    for name, words in MARKDOWN.items():
-        (folder / name).write_text(render_markdown(comparison, legs, words), encoding="utf-8")
-
-
-def render_html(comparison: Comparison, legs: Sequence[LegRuns]) -> str:
-    """Return the whole page; ``legs`` as in write_report."""
-    images = sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
-    has_reference = comparison.recorded is None
-    window = final_window(legs[0].first.history)
-    rows = [(label, note.format(window=window), [_cell(leg, name) for leg in legs]) for label, note, name in NUMBERS]
-    sections = [
-        (title, source, kind, [_pictures(image, source, kind, legs, has_reference) for image in images])
-        for title, source, kind in SECTIONS
-    ]
-    return (
-        environment(TEMPLATES)
-        .get_template("report.html.j2")
-        .render(
+    """Write report.html, report.md, report.zh.md and each leg's first pictures; the reference is the first leg."""
+    # What a ModelZoo README calls a picture: gpu_realA.jpg, npu_A2B.jpg, ...
+    first = {leg.name: _first_pictures(leg.first) for leg in legs}
+    pictures = {name: {kind: f"{name}_{kind.replace('_', '')}.jpg" for kind in found} for name, found in first.items()}
+    for name, found in first.items():
+        for kind, path in found.items():
+            open_picture(path).save(folder / pictures[name][kind], "JPEG", quality=JPEG_QUALITY)
+    page = environment(TEMPLATES).get_template("report.html.j2")
+    (folder / "report.html").write_text(page.render(_page(comparison, legs)), encoding="utf-8")
+    recorded = [comparison.recorded.values] if comparison.recorded else []
+    rows = {
+        name: [*(number(values.get(name)) for values in recorded), *(_cell(leg, name) for leg in legs)]
+        for name in ("min_loss", "sec_per_step")
+    }
+    template = markdown_environment(TEMPLATES).get_template("report.md.j2")
+    for file, words in MARKDOWN.items():
+        text = template.render(
             comparison=comparison,
             legs=legs,
-            dataset=legs[0].first.options.dataset,
-            charts=_charts(legs),
-            speeds=[(leg.name, _median(leg, "sec_per_step"), _median(leg, "sec_per_step_p95")) for leg in legs],
-            rows=rows,
-            sections=[(title, source, kind, list(filter(any, found))) for title, source, kind, found in sections],
-            images=images,
-            environments=_environments(legs),
-            options=option_values(legs),
-            reasons=reasons(comparison.bounds),
-            bounds=comparison.bounds.values(),
-            ended=_ended,
+            pictures=pictures,
+            kinds=SAMPLE_KINDS,
+            heads=[comparison.reference] * len(recorded) + [leg.name for leg in legs],
+            losses=rows["min_loss"],
+            speeds=rows["sec_per_step"],
+            words=words,
         )
-    )
+        (folder / file).write_text(text, encoding="utf-8")
 
 
-def render_markdown(comparison: Comparison, legs: Sequence[LegRuns], words: Mapping[str, str]) -> str:
-    """Return verdict, tables and pictures as a ModelZoo README shows them; the pictures lie beside the file.
-
-    Args:
-        comparison: What to report.
-        legs: As in write_report.
-        words: One of MARKDOWN; reasons and notes are English in both.
-    """
-    recorded = [comparison.recorded.values] if comparison.recorded else []
-    losses, speeds = (
-        [*(number(values.get(name)) for values in recorded), *(_cell(leg, name) for leg in legs)]
-        for name in ("min_loss", "sec_per_step")
-    )
-    pictures = {leg.name: {kind: image_name(leg.name, kind) for kind in first_pictures(leg.first)} for leg in legs}
-    heads = [comparison.reference] * len(recorded) + [leg.name for leg in legs]
-    template = markdown_environment(TEMPLATES).get_template("report.md.j2")
-    return template.render(
-        comparison=comparison,
-        legs=legs,
-        pictures=pictures,
-        kinds=SAMPLE_KINDS,
-        heads=heads,
-        losses=losses,
-        speeds=speeds,
-        words=words,
-    )
+def _page(comparison: Comparison, legs: Sequence[LegRuns]) -> dict[str, Any]:
+    """Return what the template of the page shows."""
+    images = sorted({image for leg in legs for image in leg.first.samples})[:MAX_IMAGES]
+    window = last_steps(legs[0].first.history)
+    sections = []
+    for title, source, kind in SECTIONS:
+        rows = (_pictures(image, source, kind, legs, not comparison.recorded) for image in images)
+        sections.append((title, source, kind, list(filter(any, rows))))
+    ends = [max(run.history.ended for run in leg.runs) for leg in legs]
+    return {
+        "comparison": comparison,
+        "legs": legs,
+        "dataset": legs[0].first.options.dataset,
+        "charts": _charts(legs),
+        "speeds": [(leg.name, *(_median(leg, name) for name in ("sec_per_step", "sec_per_step_p95"))) for leg in legs],
+        "rows": [
+            (label, note.format(window=window), [_cell(leg, name) for leg in legs]) for label, note, name in NUMBERS
+        ],
+        "sections": sections,
+        "images": images,
+        "environments": _environments(legs),
+        "options": [(name, values, is_shared(values)) for name, values in option_values(legs).items()],
+        "reasons": reasons(comparison.bounds),
+        "bounds": comparison.bounds.values(),
+        "ended": [f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M UTC}" for end in ends],
+    }
 
 
 def _charts(legs: Sequence[LegRuns]) -> list[tuple[str, str]]:
@@ -149,27 +133,30 @@ def _number(run: LegRun, name: str) -> float | None:
     """Return a number of a run's summary; ``name`` may lead into an object, as in time.total."""
     if name == "energy":
         return energy_joules(run)
-    value: Any = run.summary.model_dump() if run.summary else None
+    value: Any = run.summary
     for key in name.split("."):
-        value = value.get(key) if value else None
+        value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
     found: float | None = round(value / 2**20) if name == "peak_memory_bytes" and value else value
     return found
 
 
+def _numbers(leg: LegRuns, name: str) -> list[float]:
+    """Return a number of each run's summary; [] if a run did not measure it."""
+    values = [_number(run, name) for run in leg.runs]
+    return [value for value in values if value is not None and None not in values]
+
+
 def _median(leg: LegRuns, name: str) -> float | None:
-    known = [value for run in leg.runs if (value := _number(run, name))]
-    return float(np.median(known)) if len(known) == len(leg.runs) else None
+    values = _numbers(leg, name)
+    return float(np.median(values)) if values else None
 
 
 def _cell(leg: LegRuns, name: str) -> str:
     """Return "–" if a run did not measure it, "mean ± deviation" over several runs."""
-    values = [_number(run, name) for run in leg.runs]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return number(None)
-    if len(set(known)) == 1:
-        return number(known[0])
-    return f"{number(float(np.mean(known)))} ± {float(np.std(known, ddof=1)):.2g}"
+    values = _numbers(leg, name)
+    if len(set(values)) < 2:
+        return number(values[0] if values else None)
+    return f"{number(float(np.mean(values)))} ± {float(np.std(values, ddof=1)):.2g}"
 
 
 def _pictures(image: str, source: str, kind: str, legs: Sequence[LegRuns], has_reference: bool) -> list[str | None]:
@@ -177,21 +164,18 @@ def _pictures(image: str, source: str, kind: str, legs: Sequence[LegRuns], has_r
 
     They are the input, each leg's output, and each candidate's output minus that of the reference, the first leg.
     """
-    outputs = [_read(leg.first, image, kind) for leg in legs]
-    sources = [_read(leg.first, image, source) for leg in legs]
-    shown = [(next(filter(None, sources), None), source)]
+    paths = [leg.first.picture(image, kind) for leg in legs]
+    outputs = [open_picture(path) if path else None for path in paths]
+    inputs = filter(None, (leg.first.picture(image, source) for leg in legs))
+    drawn_from = next(inputs, None)
+    shown = [(open_picture(drawn_from) if drawn_from else None, source)]
     shown += [(output, f"{kind} of {leg.name}") for leg, output in zip(legs, outputs, strict=True)]
     if has_reference:
         shown += [
             (_difference(outputs[0], output), f"{kind} of {leg.name} minus {legs[0].name}")
-            for leg, output in list(zip(legs, outputs, strict=True))[1:]
+            for leg, output in zip(legs[1:], outputs[1:], strict=True)
         ]
     return [picture_tag(picture, f"{image}: {text}") if picture else None for picture, text in shown]
-
-
-def _read(run: LegRun, image: str, kind: str) -> Image.Image | None:
-    path = run.picture(image, kind)
-    return open_picture(path) if path else None
 
 
 def _difference(reference: Image.Image | None, candidate: Image.Image | None) -> Image.Image | None:
@@ -202,16 +186,9 @@ def _difference(reference: Image.Image | None, candidate: Image.Image | None) ->
     return Image.fromarray(np.clip(128 + GAIN * signed, 0, 255).round().astype(np.uint8))
 
 
-def image_name(leg: str, kind: str) -> str:
-    """Return the file name that a ModelZoo README has for a picture: gpu_realA.jpg, npu_A2B.jpg, ..."""
-    return f"{leg}_{kind.replace('_', '')}.jpg"
-
-
-def first_pictures(run: LegRun) -> dict[str, Path]:
+def _first_pictures(run: LegRun) -> dict[str, Path]:
     """Return, by kind, the picture of the first validation image that has this kind."""
-    found: dict[str, Path] = {}
-    for pictures in run.samples.values():
-        found = {**pictures, **found}
+    found = {kind: path for image in reversed(list(run.samples)) for kind, path in run.samples[image].items()}
     return {kind: found[kind] for kind in SAMPLE_KINDS if kind in found}
 
 
@@ -227,8 +204,3 @@ def _environment(run: LegRun) -> dict[str, str]:
     device, variables = recorded.pop("device"), recorded.pop("variables")
     lines = {f"device {name}": value for name, value in device.items()} | recorded | dict(sorted(variables.items()))
     return {name: str(value) for name, value in lines.items() if value is not None}
-
-
-def _ended(leg: LegRuns) -> str:
-    ends = [run.history.ended for run in leg.runs if run.history.ended is not None]
-    return datetime.fromtimestamp(max(ends), UTC).strftime("%Y-%m-%d %H:%M UTC") if ends else "–"

@@ -1,13 +1,20 @@
-"""Verdicts: of a candidate on an axis, of an axis, and of the whole comparison."""
+"""Verdicts, and the result of a comparison as comparison.json and its log hold it."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
+from components.compare.bounds import AxisName, Bounds
+from components.compare.records import read_object, validate
+from dualgan.errors import BadInput
+
+SCHEMA_VERSION = 2
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Finite | int | str | None
 
@@ -21,18 +28,6 @@ class Verdict(StrEnum):
 
 # Of a program that ends with a comparison's verdict.
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 3, Verdict.INCONCLUSIVE: 4}
-
-
-class AxisName(StrEnum):
-    FUNCTION = "function"
-    ARITHMETIC = "arithmetic"
-    TRAINING = "training"
-    IMAGES = "images"
-    PERFORMANCE = "performance"
-
-
-# Without these nothing is shown about the port, whatever else passes.
-REQUIRED_AXES = (AxisName.FUNCTION, AxisName.TRAINING)
 WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED, Verdict.PASS)
 
 
@@ -55,6 +50,112 @@ class Axis:
     numbers: Mapping[str, Mapping[str, Number]]
 
 
+@dataclass(frozen=True)
+class OptionDifference:
+    """An option whose value is not the same in all legs; ``values`` by leg, as JSON."""
+
+    name: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run of a leg; ``result`` is its summary.json less the status, or {}."""
+
+    seed: int
+    status: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LegResult:
+    """What a leg was and what its runs reached, by rising seed."""
+
+    description: str
+    device: Mapping[str, str]
+    tensorflow: str
+    runs: tuple[RunResult, ...]
+
+
+@dataclass(frozen=True)
+class RecordedResult:
+    """The recorded reference if there is one in place of a leg."""
+
+    source: str
+    date: str | None
+    hardware: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The content of comparison.json.
+
+    Attributes:
+        reference: A leg's name, or that of the reference in ``recorded``, which is no leg.
+        caveats: What makes the evidence weaker than it could be.
+        legs: Every leg, the reference first if it is one.
+        differing_options: Those that differ and should not.
+        notes: What a reader has to know beside the verdict.
+    """
+
+    reference: str
+    candidates: tuple[str, ...]
+    verdict: Verdict
+    reason: str
+    caveats: Annotated[tuple[str, ...], Field(alias="weaknesses")]
+    axes: Mapping[AxisName, Axis]
+    legs: Mapping[str, LegResult]
+    recorded: RecordedResult | None
+    differing_options: tuple[OptionDifference, ...]
+    notes: tuple[str, ...]
+    bounds: Bounds
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of comparison.json; every number in it is finite or null."""
+        content: dict[str, Any] = TypeAdapter(Comparison).dump_python(self, mode="json", by_alias=True)
+        return content
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a comparison.json. Raises BadInput, naming the first wrong thing, if it is none."""
+        label, remedy = f"{path}: no comparison", "; give the output folder of one"
+        content = read_object(path, label, remedy)
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise BadInput(f"{label} of this version of the software: not of schema_version {SCHEMA_VERSION}{remedy}")
+        return validate(content, cls, label, remedy)
+
+    def lines(self) -> list[str]:
+        """Say in a line each what was found on the axes, and what a reader has to know beside it."""
+        return [
+            *(f"{name:<12} {axis.verdict:<13} {axis.reason}" for name, axis in self.axes.items()),
+            *(f"{'note':<12} {note}" for note in self.notes),
+            *(f"{'weaker for':<12} {caveat}" for caveat in self.caveats),
+        ]
+
+    def numbers(self) -> dict[str, float]:
+        """Return every finite number of the axes by "axis/name"; with several candidates "candidate/axis/name"."""
+        several = len(self.candidates) > 1
+        return {
+            "/".join([candidate] * several + [str(axis_name), name]): float(value)
+            for axis_name, axis in self.axes.items()
+            for candidate, values in axis.numbers.items()
+            for name, value in values.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of comparison.json. Every bound is in the file, so the schema has no defaults of them."""
+    schema = TypeAdapter(Comparison).json_schema()
+    bounds = schema["$defs"]["Bounds"]
+    bounds["required"] = sorted(bounds["properties"])
+    for bound in bounds["properties"].values():
+        del bound["default"]
+    return schema
+
+
 def not_measured(reason: str) -> AxisResult:
     """Return the result of an axis on which nothing was measured."""
     return AxisResult(Verdict.NOT_MEASURED, reason, {})
@@ -65,51 +166,31 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=WORST_FIRST.index)
 
 
-def combine(results: Mapping[str, AxisResult], bound: Mapping[str, float]) -> Axis:
-    """Combine all candidates' results on an axis: the worst verdict, and every reason once."""
-    every_reason = dict.fromkeys(result.reason for result in results.values())
-    return Axis(
-        verdict=worst(result.verdict for result in results.values()),
-        reason=" ".join(every_reason),
-        bound=bound,
-        numbers={candidate: _finite(result.numbers) for candidate, result in results.items()},
-    )
-
-
-def _finite(numbers: Mapping[str, Number]) -> dict[str, Number]:
-    # JSON knows no NaN.
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in numbers.items()
-    }
-
-
-def overall(axes: Mapping[AxisName, Axis]) -> Verdict:
-    """Return fail if any axis fails; inconclusive if any is, or if a required one was not measured; else pass."""
-    verdicts = {name: axis.verdict for name, axis in axes.items()}
-    if Verdict.FAIL in verdicts.values():
-        return Verdict.FAIL
-    unmeasured = any(verdicts[name] is Verdict.NOT_MEASURED for name in REQUIRED_AXES)
-    if unmeasured or Verdict.INCONCLUSIVE in verdicts.values():
-        return Verdict.INCONCLUSIVE
-    return Verdict.PASS
-
-
-def headline(verdict: Verdict, axes: Mapping[AxisName, Axis], reference: str, candidates: Sequence[str]) -> str:
-    """Say the whole comparison in one sentence."""
-    several = len(candidates) > 1
-    subject = join(candidates) + (" are" if several else " is")
-    if verdict is Verdict.PASS:
-        measured = [name for name, axis in axes.items() if axis.verdict is Verdict.PASS]
-        passes = "pass" if several else "passes"
-        return f"{join(candidates)} {passes} against {reference}: {join(measured)} lie within the bounds."
-    if verdict is Verdict.FAIL:
-        failed = [name for name, axis in axes.items() if axis.verdict is Verdict.FAIL]
-        return f"{subject} not as good as {reference}: {join(failed)} failed."
-    open_axes = [name for name, axis in axes.items() if axis.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_MEASURED)]
-    return f"Whether {subject} as good as {reference} is not decided: {join(open_axes)} gave no answer."
-
-
 def join(words: Sequence[str]) -> str:
     """Join words as ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+
+
+# KFP's API gives no artifact of a run to whoever asks for it, and no figure of one, but the logs of its tasks: whoever
+# waits for a run, and finds no verdict in MLflow, reads it there.
+LOGGED = re.compile(
+    r"compare: the verdict on (?P<candidates>.+) is (?P<verdict>pass|fail|inconclusive); it is kept at (?P<address>\S+)"
+)
+
+
+class LoggedVerdict(NamedTuple):
+    """A verdict, and the address of the comparison's artifact."""
+
+    verdict: Verdict
+    address: str
+
+
+def verdict_line(candidates: str, verdict: Verdict, address: str) -> str:
+    """Return the line of a comparison's log that holds its verdict. ``candidates`` are names of legs, in words."""
+    return f"compare: the verdict on {candidates} is {verdict}; it is kept at {address}"
+
+
+def verdict_in_log(log: str) -> LoggedVerdict | None:
+    """Return what the last such line of a task's log says; None if there is none."""
+    found = list(LOGGED.finditer(log))
+    return LoggedVerdict(Verdict(found[-1]["verdict"]), found[-1]["address"]) if found else None

@@ -50,7 +50,7 @@ def write_run(
     run = RunFolder(folder)
     folder.mkdir(parents=True)
     environment = {
-        "device": {"kind": device, "name": device_name},
+        "device": {"kind": device, "name": device_name, "driver": "25.0", "products": "float32"},
         "tensorflow": tensorflow,
         "python": "3.11.9",
         "numpy": "2.3.0",

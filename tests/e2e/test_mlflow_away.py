@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.compare.verdict_line import verdict_in_log
+from components.compare.verdict import verdict_in_log
 from components.tracking.comparison_view import has_view
 from components.tracking.runs import leg_runs, pipeline_runs
 from components.tracking.store import connect

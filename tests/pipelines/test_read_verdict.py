@@ -5,8 +5,7 @@ from collections.abc import Callable
 import kfp_server_api
 import pytest
 
-from components.compare.verdict import Verdict
-from components.compare.verdict_line import verdict_in_log, verdict_line
+from components.compare.verdict import Verdict, verdict_in_log, verdict_line
 from components.tracking.store import connect
 from pipelines import read_verdict as verdict_module
 from pipelines.kfp_api import KfpApi, endpoint

@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 
 from components.compare.axes.function import first_feed_difference
-from components.compare.result import Comparison
-from components.compare.verdict import AxisName
+from components.compare.bounds import AxisName
+from components.compare.verdict import Comparison
 from components.dataset.fetch import fetch
 from components.train.runtimes import is_set_up
 from tests.verdict.legs import BOUNDS, Pair, Run, Trainings, failed_axes, marks

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.compare.bounds import Bounds
+from components.compare.bounds import AxisName, Bounds
 from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
-from components.compare.result import Comparison
-from components.compare.verdict import AxisName, Verdict
+from components.compare.verdict import Comparison, Verdict
 from components.train.runtimes import WORKING_TREE, python_of, trainer_environment
 
 BOUNDS = Bounds()

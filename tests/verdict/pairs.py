@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from components.compare.bounds import AxisName
 from components.compare.leg import Leg as LegFolders
 from components.compare.leg import LegRun, LegRuns, Source, read_leg
 from components.compare.measure import measure
-from components.compare.verdict import AxisName, Verdict
+from components.compare.verdict import Verdict
 from dualgan.run_folder import NETWORKS, RunFolder
 from tests.verdict.datasets import OWN, make
 from tests.verdict.legs import MARKS, Pair, Run, Trainings, failed_axes, marks

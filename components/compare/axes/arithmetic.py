@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from components.compare.bounds import Bounds
-from components.compare.leg import OWN_OPTIONS, RUN_OPTIONS, LegRuns
+from components.compare.leg import OWN_OPTIONS, LegRuns
 from components.compare.records import Device, Record, read_record
 from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
-from dualgan.errors import BadInput
 from dualgan.options import CHANGEABLE
 from dualgan.replay_bounds import (
     CRITICS,
@@ -28,40 +26,24 @@ from dualgan.replay_bounds import (
 from dualgan.run_folder import NETWORKS
 
 HOW = "`dualgan trace` on the reference and `dualgan replay` on the candidate's device measure it"
-
-
-class Kind(NamedTuple):
-    """A kind of checks of a replay: the number of it in comparison.json, and a violation in words."""
-
-    number: str
-    words: str
-
-
+# Kinds of checks of a replay: the number of each in comparison.json, and a violation in words.
 KINDS = {
-    "picture": Kind("picture_error", "pictures drawn from equal weights differ: {name} leaves the bound"),
-    "forward": Kind("layer_error", "the forward pass leaves the bound at step {step}, layer {name}"),
-    "gradient": Kind("gradient_error", "the gradient of {name} leaves the bound at step {step}"),
-    "update": Kind("update_error", "what step {step} adds to {name} leaves the bound"),
-    "median gradient": Kind(
-        "median_gradient_error", "the gradients of {name} leave the bound, as a whole, at step {step}"
-    ),
-    "median update": Kind("median_update_error", "what step {step} adds to {name} leaves the bound as a whole"),
-    "update size": Kind("update_factor", "step {step} updates {name} by more or less than the reference"),
-    "term": Kind("loss_error", "the loss {name} leaves the bound at step {step}"),
-    "free-running term": Kind("replay_loss_error", "the loss {name} has left the bound by step {step}"),
-    "free-running update": Kind("replay_update_factor", "step {step} hardly updates {name}, or far too much"),
+    "picture": ("picture_error", "pictures drawn from equal weights differ: {name} leaves the bound"),
+    "forward": ("layer_error", "the forward pass leaves the bound at step {step}, layer {name}"),
+    "gradient": ("gradient_error", "the gradient of {name} leaves the bound at step {step}"),
+    "update": ("update_error", "what step {step} adds to {name} leaves the bound"),
+    "median gradient": ("median_gradient_error", "the gradients of {name} leave the bound, as a whole, at step {step}"),
+    "median update": ("median_update_error", "what step {step} adds to {name} leaves the bound as a whole"),
+    "update size": ("update_factor", "step {step} updates {name} by more or less than the reference"),
+    "term": ("loss_error", "the loss {name} leaves the bound at step {step}"),
+    "free-running term": ("replay_loss_error", "the loss {name} has left the bound by step {step}"),
+    "free-running update": ("replay_update_factor", "step {step} hardly updates {name}, or far too much"),
 }
-
-
-class ReplayDevice(Device):
-    """The device of a replay; ``products`` is what it rounds the factors of products to."""
-
-    products: str = "float32"
 
 
 class Origin(Record):
     tensorflow: str
-    device: ReplayDevice
+    device: Device
     step_mode: str
 
 
@@ -130,55 +112,46 @@ class Replay(Record):
         return self
 
 
-def read_replay(path: Path) -> Replay:
-    """Read a replay.json. Raises BadInput, naming the first wrong thing, if it is none of this version."""
-    try:
-        return read_record(path, Replay, str(path), "; replay the trace anew")
-    except OSError as error:
-        raise BadInput(f"{path}: no replay can be read ({error.strerror})") from None
-
-
 def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds) -> AxisResult:
     """Hold what replaying the reference's trace on the candidate's device gave against ``bounds``.
 
-    Errors of layers, gradients, updates and losses are from equal weights; the losses and sizes of updates of steps
-    that follow one another beside.
-
-    Args:
-        reference: None if it is recorded, and known by its trace alone.
-        candidate: The leg with its replay; not measured without one, and if it belongs to other legs.
-        bounds: What the verdict rests on.
-
-    Raises:
-        BadInput: The file is no replay.
+    ``reference`` is None if it is recorded, and known by its trace alone. Not measured if the candidate has no replay,
+    or one of other legs. Raises BadInput if the file is no replay.
     """
     if candidate.replay is None:
         of_reference = f" of {reference.name}" if reference else ""
         return not_measured(f"{candidate.name} replayed no trace{of_reference}: {HOW}.")
-    replay = read_replay(candidate.replay)
+    replay = read_record(candidate.replay, Replay, str(candidate.replay), "; replay the trace anew")
     problem = _wrong_trace(replay, reference, candidate)
     if problem:
         return not_measured(f"{candidate.replay} is not of these legs: {problem}.")
-    content = replay.model_dump()
+    content = replay.model_dump(exclude_none=True)
     is_rounded = rounds_products(content)
     measured = list(checks(content, replay_bounds(bounds, is_rounded)))
     violations = [check for check in measured if not check.holds]
     numbers = _numbers(replay, measured, violations)
-    design = (
-        f" {candidate.name}'s device says that it rounds the factors of products to "
-        f"{replay.candidate.device.products}: the bounds are those for such products."
-        if is_rounded
-        else ""
-    )
     if violations:
-        return AxisResult(Verdict.FAIL, f"{_first_differences(candidate.name, violations)}.{design}", numbers)
-    reason = (
-        f"{candidate.name} computes as {reference.name if reference else 'the recorded reference'} does: in "
-        f"{len(replay.probes)} of {replay.steps} replayed steps from equal weights layers are at most "
-        f"{numbers['layer_error']:.1e} off, pictures {numbers['picture_error']:.1e}, "
-        f"gradients {numbers['gradient_error']:.1e}, updates {numbers.get('update_error', 0):.1e}.{design}"
-    )
-    return AxisResult(Verdict.PASS, reason, numbers)
+        first, *others = violations
+        words = _in_words(first)
+        # What follows from an earlier violation is no news.
+        gradient = next((check for check in others if check.what == "gradient"), None)
+        if gradient and first.what == "forward":
+            words += f"; {_in_words(gradient)}"
+        reason = f"{candidate.name} computes otherwise: {words}; {len(violations)} bounds in all are exceeded."
+    else:
+        reason = (
+            f"{candidate.name} computes as {reference.name if reference else 'the recorded reference'} does: in "
+            f"{len(replay.probes)} of {replay.steps} replayed steps from equal weights layers are at most "
+            f"{numbers['layer_error']:.1e} off, pictures {numbers['picture_error']:.1e}, "
+            f"gradients {numbers['gradient_error']:.1e}, updates {numbers.get('update_error', 0):.1e}."
+        )
+    if is_rounded:
+        products = replay.candidate.device.products
+        reason += (
+            f" {candidate.name}'s device says that it rounds the factors of products to {products}: the bounds are "
+            "those for such products."
+        )
+    return AxisResult(Verdict.FAIL if violations else Verdict.PASS, reason, numbers)
 
 
 def replay_bounds(bounds: Bounds, rounded_products: bool) -> ReplayBounds:
@@ -202,20 +175,15 @@ def _wrong_trace(replay: Replay, reference: LegRuns | None, candidate: LegRuns) 
     recorded, own = replay.options, leg.first.options
     if replay.dataset_digest != own.dataset.digest:
         return f"its trace was recorded on another dataset than {leg.name}'s"
-    for name in sorted(set(recorded) & set(own.options) - OWN_OPTIONS - RUN_OPTIONS - CHANGEABLE):
+    for name in sorted(set(recorded) & set(own.options) - OWN_OPTIONS - CHANGEABLE):
         values = json.dumps(recorded[name]), json.dumps(own.options[name])
         if values[0] != values[1]:
             return f"its trace has {name} {values[0]}, {leg.name} {values[1]}"
-    for side, origin in ((reference, replay.reference), (candidate, replay.candidate)):
-        if side is None:
-            continue
-        environment = side.first.options.environment
-        kind, tensorflow = environment.device.kind, environment.tensorflow
-        if (kind, tensorflow) != (origin.device.kind, origin.tensorflow):
-            return (
-                f"it ran with TensorFlow {origin.tensorflow} on {origin.device.kind}, "
-                f"{side.name} with {tensorflow} on {kind}"
-            )
+    sides = [(candidate, replay.candidate), *([(reference, replay.reference)] if reference else [])]
+    for side, origin in sides:
+        ran, own_ran = (f"{one.tensorflow} on {one.device.kind}" for one in (origin, side.first.options.environment))
+        if ran != own_ran:
+            return f"it ran with TensorFlow {ran}, {side.name} with {own_ran}"
     return None
 
 
@@ -223,7 +191,7 @@ def _numbers(replay: Replay, measured: Sequence[Check], violations: Sequence[Che
     probes = replay.probes
     numbers: dict[str, Number] = {"replayed_steps": replay.steps, "probed_steps": len(probes)}
     for check in worst_checks(measured):
-        numbers[("late_" if check.drawn else "") + KINDS[check.what].number] = check.error
+        numbers[("late_" if check.drawn else "") + KINDS[check.what][0]] = check.error
     numbers |= {
         "layer_cosine": min(item.cosine for probe in probes for item in probe.layers),
         "layer_max_abs": max(item.max_abs for probe in probes for item in probe.layers),
@@ -239,17 +207,7 @@ def _numbers(replay: Replay, measured: Sequence[Check], violations: Sequence[Che
     return numbers
 
 
-def _first_differences(leg: str, violations: Sequence[Check]) -> str:
-    """Name the first violation of each kind; those that follow from an earlier one are no news."""
-    first = violations[0]
-    words = [_in_words(first)]
-    later = next((check for check in violations if check.what == "gradient"), None)
-    if later and first.what == "forward":
-        words.append(_in_words(later))
-    return f"{leg} computes otherwise: {'; '.join(words)}; {len(violations)} bounds in all are exceeded"
-
-
 def _in_words(violation: Check) -> str:
-    place = KINDS[violation.what].words.format(step=violation.step, name=violation.name)
+    place = KINDS[violation.what][1].format(step=violation.step, name=violation.name)
     state = ", from a state as late in a training" if violation.drawn else ""
     return f"{place}{state} ({violation.error:.2g}, bound {violation.bound:.2g})"

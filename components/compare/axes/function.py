@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from components.compare.bounds import Bounds
 from components.compare.leg import LegRun, LegRuns, differing_options, pairs
@@ -31,21 +30,21 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
         values = join([f"{value} in {leg}" for leg, value in difference.values.items()])
         problems.append(f"option {difference.name} is {values}")
     other_data = dataset_mismatch(runs)
-    found = [other_data, _steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
+    problems += [other_data, steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
     if reference:
         paired = pairs(reference, candidate)
         if not other_data:
-            found += [feed_difference(*pair, bounds) for pair in paired]
+            problems += [feed_difference(*pair, bounds) for pair in paired]
         # Which networks a step updates does not depend on the seed.
-        found += [liveness_difference(*pair) for pair in paired or [(reference.first, candidate.first)]]
-    problems += filter(None, found)
+        problems += [liveness_difference(*pair) for pair in paired or [(reference.first, candidate.first)]]
     numbers: dict[str, Number] = {
         "runs": len(runs),
         "non_finite_losses": sum(run.history.non_finite for run in runs),
         "differing_options": len(differences),
     }
-    if problems:
-        return AxisResult(Verdict.FAIL, "; ".join(problems) + ".", numbers)
+    found = "; ".join(filter(None, problems))
+    if found:
+        return AxisResult(Verdict.FAIL, f"{found}.", numbers)
     job = ", from the same options and the same dataset" if reference else ""
     names = join([leg.name for leg in legs])
     return AxisResult(Verdict.PASS, f"{names} finished with finite losses and all sample pictures{job}.", numbers)
@@ -53,66 +52,64 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
 
 def dataset_mismatch(runs: Sequence[LegRun]) -> str | None:
     """Say what differs if runs were not trained on the same data, None if they were."""
-    first, *others = runs
-    one = first.options.dataset
-    for run in others:
+    one = runs[0].options.dataset
+    for run in runs[1:]:
         other = run.options.dataset
         if one.digest != other.digest:
             return (
-                f"the datasets differ: {first.name} saw {one.name} ({one.digest[:12]}), "
+                f"the datasets differ: {runs[0].name} saw {one.name} ({one.digest[:12]}), "
                 f"{run.name} {other.name} ({other.digest[:12]})"
             )
     return None
 
 
-def _problems_of_run(run: LegRun) -> list[str]:
-    problems = [run.unfinished, None, split_feed(run), missing_pictures(run)]
+def _problems_of_run(run: LegRun) -> list[str | None]:
+    not_finite = None
     if run.history.first_non_finite:
         step, name = run.history.first_non_finite
-        problems[1] = (
-            f"{run.name} has {run.history.non_finite} losses that are not finite (the first: {name} at step {step})"
-        )
-    return [problem for problem in problems if problem]
+        number = run.history.non_finite
+        not_finite = f"{run.name} has {number} losses that are not finite (the first: {name} at step {step})"
+    return [run.unfinished, not_finite, split_feed(run), missing_pictures(run)]
 
 
-def _steps_mismatch(runs: Sequence[LegRun]) -> str | None:
-    counts = [(run.name, run.summary.steps) for run in runs if run.summary and not run.unfinished]
-    if len(counts) < len(runs):
+def steps_mismatch(runs: Sequence[LegRun]) -> str | None:
+    """Say which finished run took another number of steps than the first, None if none did, or one did not finish."""
+    steps = [run.summary.steps if run.summary and not run.unfinished else None for run in runs]
+    other = next((place for place, count in enumerate(steps) if count != steps[0]), 0)
+    if None in steps or not other:
         return None
-    (first, steps), *others = counts
-    other = next((other for other in others if other[1] != steps), None)
-    return f"{first} took {steps} steps, {other[0]} {other[1]}" if other else None
+    return f"{runs[0].name} took {steps[0]} steps, {runs[other].name} {steps[other]}"
 
 
 def feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> str | None:
     """Say where two runs of one seed and dataset were fed other batches, None if nowhere."""
-    steps, difference = _feed_differences(reference, candidate)
-    differing = difference > bounds.max_feed_difference
-    if not differing.any():
+    found = _feed_differences(reference, candidate, bounds.max_feed_difference)
+    if not found:
         return None
+    step, apart = found[0]
     return (
         f"{reference.name} and {candidate.name} have seed and dataset in common but were fed other batches at "
-        f"{differing.sum()} of {len(steps)} steps, first at step {steps[differing][0]} (signatures "
-        f"{difference[differing][0]:.2f} apart, bound {bounds.max_feed_difference:.2f})"
+        f"{len(found)} steps, first at step {step} (signatures {apart:.2f} apart, bound "
+        f"{bounds.max_feed_difference:.2f})"
     )
 
 
 def first_feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> int | None:
     """Return the first step at which two runs of one seed and dataset were fed other batches, None if there is none."""
-    steps, difference = _feed_differences(reference, candidate)
-    return next(iter(steps[difference > bounds.max_feed_difference].tolist()), None)
+    return next((step for step, _ in _feed_differences(reference, candidate, bounds.max_feed_difference)), None)
 
 
-def _feed_differences(reference: LegRun, candidate: LegRun) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the steps that both runs have, and how far apart their signatures are.
+def _feed_differences(reference: LegRun, candidate: LegRun, allowed: float) -> list[tuple[int, float]]:
+    """Return the steps of both runs whose signatures are more than ``allowed`` apart, and by how much they are.
 
-    NaN if a step has none; no step at all if a run has no signatures, or ones of other options.
+    None are if a run has no signatures, or ones of other options.
     """
     one, other = reference.history, candidate.history
     if one.feed is None or other.feed is None or one.feed.shape[1] != other.feed.shape[1]:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
+        return []
     steps, of_one, of_other = np.intersect1d(one.steps, other.steps, assume_unique=True, return_indices=True)
-    return steps, np.max(np.abs(one.feed[of_one] - other.feed[of_other]), axis=1)
+    apart = np.max(np.abs(one.feed[of_one] - other.feed[of_other]), axis=1)
+    return [(int(steps[place]), float(apart[place])) for place in np.flatnonzero(apart > allowed)]
 
 
 def split_feed(run: LegRun) -> str | None:

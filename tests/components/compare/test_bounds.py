@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,11 @@ from components.compare.axes.function import judge_function
 from components.compare.axes.images import judge_images
 from components.compare.axes.performance import judge_performance
 from components.compare.axes.training import judge_training
-from components.compare.bounds import Bounds
-from components.compare.judge import compare
+from components.compare.bounds import AxisName, Bounds
+from components.compare.judge import judge
 from components.compare.leg import LegRuns, read_leg
-from components.compare.measure import measure
-from components.compare.verdict import AxisName, AxisResult
-from dualgan.run_folder import read_json
+from components.compare.measure import Measured, measure
+from components.compare.verdict import AxisResult
 from tests.components.compare.test_arithmetic import replay_content
 from tests.components.run_folders import write_leg
 
@@ -36,12 +34,16 @@ class ReadBounds(Bounds):
         return super().__getattribute__(name)
 
 
+def of_measured(judge_axis: Callable[[Measured, Measured, Bounds], AxisResult]) -> Callable[..., AxisResult]:
+    return lambda one, other, bounds: judge_axis(measure(one), measure(other), bounds)
+
+
 JUDGES: dict[AxisName, Callable[[LegRuns, LegRuns, Bounds], AxisResult]] = {
     AxisName.FUNCTION: judge_function,
     AxisName.ARITHMETIC: judge_arithmetic,
-    AxisName.TRAINING: lambda one, other, bounds: judge_training(measure(one), measure(other), bounds),
-    AxisName.IMAGES: lambda one, other, bounds: judge_images(measure(one), measure(other), bounds),
-    AxisName.PERFORMANCE: lambda one, other, bounds: judge_performance(measure(one), measure(other), bounds),
+    AxisName.TRAINING: of_measured(judge_training),
+    AxisName.IMAGES: of_measured(judge_images),
+    AxisName.PERFORMANCE: of_measured(judge_performance),
 }
 
 
@@ -72,10 +74,8 @@ def test_an_axis_lists_the_bounds_that_it_asks_for_and_no_other(
     assert bounds.read == set(Bounds().of_axis(axis))
 
 
-def test_every_bound_is_in_the_list_of_an_axis_with_the_value_in_force(tmp_path: Path) -> None:
-    legs = [write_leg(name, tmp_path / name, seeds=[0]) for name in ("gpu", "npu")]
-    compare(legs, "gpu", tmp_path / "output", Bounds(max_layer_error=3e-4))
-    content = read_json(tmp_path / "output" / "comparison.json")
+def test_every_bound_is_in_the_list_of_an_axis_with_the_value_in_force(pairs: list[tuple[LegRuns, LegRuns]]) -> None:
+    content = judge(pairs[1][0], [pairs[1][1]], Bounds(max_layer_error=3e-4)).to_json()
     listed = {name: value for axis in content["axes"].values() for name, value in axis["bound"].items()}
     assert listed == content["bounds"]
     assert content["axes"]["arithmetic"]["bound"]["max_layer_error"] == 3e-4

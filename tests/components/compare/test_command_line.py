@@ -40,11 +40,7 @@ def as_argument(leg: Leg) -> str:
 
 @pytest.mark.parametrize(
     ("candidate", "code", "word"),
-    [
-        ({}, 0, "PASS"),
-        ({"loss_factor": 1.4}, 3, "FAIL"),
-        ({"seeds": [0]}, 4, "INCONCLUSIVE"),
-    ],
+    [({}, 0, "PASS"), ({"loss_factor": 1.4}, 3, "FAIL"), ({"seeds": [0]}, 4, "INCONCLUSIVE")],
 )
 def test_the_exit_code_and_the_first_line_give_the_verdict(
     start: Start, tmp_path: Path, candidate: dict[str, Any], code: int, word: str
@@ -59,16 +55,12 @@ def test_the_exit_code_and_the_first_line_give_the_verdict(
     assert (tmp_path / "output" / "gpu_realA.jpg").is_file()
 
 
-def test_legs_are_called_as_their_folders(start: Start, tmp_path: Path) -> None:
-    one, two = write_run(tmp_path / "cpu-tf1"), write_run(tmp_path / "cpu-tf2")
-    start(one, two, "--output", tmp_path / "output")
-    assert (tmp_path / "output" / "cpu-tf2_A2B.jpg").is_file()
-
-
-def test_folders_of_one_name_are_called_reference_and_candidate(start: Start, tmp_path: Path) -> None:
-    one, two = write_run(tmp_path / "1" / "run"), write_run(tmp_path / "2" / "run")
-    start(one, two, "--output", tmp_path / "output")
-    assert (tmp_path / "output" / "candidate_A2B.jpg").is_file()
+@pytest.mark.parametrize(("folders", "name"), [(("cpu-tf1", "cpu-tf2"), "cpu-tf2"), (("1/run", "2/run"), "candidate")])
+def test_legs_are_called_as_their_folders_or_else_reference_and_candidate(
+    start: Start, tmp_path: Path, folders: tuple[str, str], name: str
+) -> None:
+    start(*(write_run(tmp_path / folder) for folder in folders), "--output", tmp_path / "output")
+    assert (tmp_path / "output" / f"{name}_A2B.jpg").is_file()
 
 
 @pytest.mark.parametrize(
@@ -107,11 +99,3 @@ def test_comparing_loads_neither_tensorflow_nor_mlflow_nor_kfp() -> None:
     script = "import sys, components.compare.judge; print({'tensorflow', 'mlflow', 'kfp'} & set(sys.modules))"
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert finished.stdout.strip() == "set()"
-
-
-def test_the_program_starts_by_its_name() -> None:
-    finished = subprocess.run(
-        [sys.executable, "-m", "components.compare"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert finished.returncode == 2
-    assert finished.stderr == ("error: Missing argument 'LEG'; see `parity compare legs --help`\n")

@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +20,27 @@ from components.compare.bounds import Bounds
 from components.compare.judge import compare, judge
 from components.compare.leg import Leg, Source, read_leg
 from components.compare.references import load_reference, record
-from components.compare.result import Comparison
+from components.compare.verdict import Comparison
 from dualgan.errors import BadInput, DualGANError
-from dualgan.run_folder import RunFolder, sample_path, write_json
+from dualgan.run_folder import NETWORKS, RunFolder, write_json
 from tests.components.compare.test_arithmetic import replay_content
 from tests.components.run_folders import STARTED, write_run
 
 SECONDS = float(os.environ.get("DUALGAN_FUZZ_SECONDS", "60"))
-NAMES = (
-    "options.json",
-    "summary.json",
-    "events.jsonl",
-    "replay.json",
-    "reference.json",
-    "comparison.json",
-    "power",
-    "png",
-)
-
+# What a comparison reads, in the folder of artifacts.
+FILES = {
+    "options.json": "npu/options.json",
+    "summary.json": "npu/summary.json",
+    "events.jsonl": "npu/events.jsonl",
+    "replay.json": "replay.json",
+    "reference.json": "reference.json",
+    "comparison.json": "comparison/comparison.json",
+    "power": "npu.system.jsonl",
+    "png": "npu/samples/step-000020/val-001-A2B.png",
+}
 NUMBERS = (math.nan, math.inf, -math.inf, 0, -1, 2**31, 2**63 - 1, 2**64, 10**400, 0.5, 1e-320, 1e308, -1e308)
-OTHERS: tuple[Any, ...] = (
-    None,
-    True,
-    False,
-    "",
-    "\ud800",
-    "\x1b[31m",
-    [],
-    {},
-    [[]],
-    {"a": []},
-    "x" * 20_000,
-    "²",
-    "npu",
-    "classic",
-)
+OTHERS: list[Any] = [None, True, False, "", "\ud800", "\x1b[31m", "x" * 20_000, "²", "npu", "classic"]
+OTHERS += [[], {}, [[]], {"a": []}]
 VALUES = st.one_of(st.sampled_from([*NUMBERS, *OTHERS]), st.integers(), st.floats(), st.text(max_size=20))
 # Python's json neither writes nor parses what is nested that deep.
 DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
@@ -109,15 +94,11 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifacts")
     gpu = write_run(folder / "gpu", device="gpu", steps=20, options={"seed": 1}, images=1)
     npu = write_run(folder / "npu", device="npu", steps=20, tensorflow="1.15.0", options={"seed": 1}, images=1, noise=2)
+    more = {"feed": [1.0, 2.0, 1.0, 2.0], "update_norms": dict.fromkeys(NETWORKS, 0.1)}
     for run in (gpu, npu):
         events = [json.loads(line) for line in RunFolder(run).events.read_text().splitlines()]
-        for event in events:
-            if "epoch" in event:
-                event |= {
-                    "feed": [1.0, 2.0, 1.0, 2.0],
-                    "update_norms": dict.fromkeys(("A_g", "B_g", "A_d", "B_d"), 0.1),
-                }
-        RunFolder(run).events.write_text("".join(json.dumps(event) + "\n" for event in events))
+        changed = [event | more if "epoch" in event else event for event in events]
+        RunFolder(run).events.write_text("".join(json.dumps(event) + "\n" for event in changed))
     write_json(folder / "replay.json", replay_content())
     write_json(folder / "reference.json", record("old", [Source(gpu)], "a test").model_dump(mode="json"))
     samples = [{"step": 0, "time": STARTED + at, "metrics": {"npu_0_power_usage_watts": 90.0}} for at in (0, 1, 2)]
@@ -127,21 +108,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def file_called(name: str, folder: Path) -> Path:
-    others = {
-        "replay.json": folder / "replay.json",
-        "reference.json": folder / "reference.json",
-        "comparison.json": folder / "comparison" / "comparison.json",
-        "power": folder / "npu.system.jsonl",
-        "png": sample_path(RunFolder(folder / "npu").samples_of(20), "val-001", "A2B"),
-    }
-    return others.get(name, folder / "npu" / name)
-
-
 def use(name: str, folder: Path, with_report: bool = False) -> None:
     """Do with a file what a comparison does with it."""
     if name == "comparison.json":
-        Comparison.read(file_called(name, folder)).to_json()
+        Comparison.read(folder / FILES[name]).to_json()
         return
     legs = [Leg("gpu", (Source(folder / "gpu"),)), Leg("npu", (Source(folder / "npu"),), folder / "replay.json")]
     recorded = load_reference(str(folder / "reference.json")) if name == "reference.json" else None
@@ -155,10 +125,10 @@ def use(name: str, folder: Path, with_report: bool = False) -> None:
 
 @pytest.mark.stress
 @pytest.mark.timeout(60 + 2 * SECONDS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FILES)
 def test_a_mutated_file_is_compared_or_refused_in_a_line(name: str, artifacts: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(artifacts, tmp_path / "copy"))
-    file = file_called(name, folder)
+    file = folder / FILES[name]
     original = file.read_bytes()
     outcomes = {"compared": 0, "refused": 0}
 
@@ -175,7 +145,7 @@ def test_a_mutated_file_is_compared_or_refused_in_a_line(name: str, artifacts: P
             assert len(str(refusal).splitlines()) == 1 and len(str(refusal)) < 2000
             str(refusal).encode()
 
-    end = time.monotonic() + SECONDS / len(NAMES)
+    end = time.monotonic() + SECONDS / len(FILES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         while time.monotonic() < end:
@@ -183,22 +153,17 @@ def test_a_mutated_file_is_compared_or_refused_in_a_line(name: str, artifacts: P
     assert outcomes["compared"] and (outcomes["refused"] or name == "power"), outcomes
 
 
-NOT_OPENED: dict[str, Callable[[Path], None]] = {
-    "pipe": os.mkfifo,
-    "folder": Path.mkdir,
-    "no file": lambda path: None,
-}
-
-
-@pytest.mark.parametrize("kind", NOT_OPENED)
-@pytest.mark.parametrize(
-    "name", ["options.json", "summary.json", "events.jsonl", "replay.json", "comparison.json", "png"]
-)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "no file"])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in ("reference.json", "power")])
 def test_what_is_no_file_is_refused_and_not_waited_for(name: str, kind: str, artifacts: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(artifacts, tmp_path / "copy"))
-    file_called(name, folder).unlink()
-    NOT_OPENED[kind](file_called(name, folder))
-    if kind == "no file" and name in ("summary.json", "png"):
+    file = folder / FILES[name]
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    elif name in ("summary.json", "png"):
         use(name, folder)
         return
     with pytest.raises(DualGANError):

@@ -1,25 +1,26 @@
 """A candidate judged against a recorded reference: an NPU alone, against a GPU of another day."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.compare.judge import compare
-from components.compare.references import Recorded, known_references, load_reference
-from components.compare.result import Comparison
-from components.compare.verdict import AxisName, Verdict
+from components.compare.bounds import AxisName
+from components.compare.judge import DEFAULT, compare, judge
+from components.compare.leg import read_leg
+from components.compare.references import load_reference
+from components.compare.verdict import Comparison, Verdict
 from components.tracking.comparison_view import log_comparison
 from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
-from tests.components.run_folders import write_leg, write_run
+from tests.components.run_folders import write_leg
 from tests.components.tracking.conftest import database, no_tracking_variables, store
 
 __all__ = ["database", "no_tracking_variables", "store"]
@@ -40,14 +41,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def against(reference: Path, folder: Path, **candidate: Any) -> Comparison:
     leg = write_leg("npu", folder / "npu", noise=2, **candidate)
-    return compare([leg], None, folder / "output", recorded=load_reference(str(reference)))
-
-
-def changed(reference: Path, folder: Path, name: str, changes: Mapping[str, Any]) -> Path:
-    content = read_json(reference)
-    content["measurements"][name] |= changes
-    write_json(folder / "changed.json", content)
-    return folder / "changed.json"
+    return judge(load_reference(str(reference)), [read_leg(leg)], DEFAULT)
 
 
 def test_a_record_says_what_was_measured_on_what_how_often(recorded: Path) -> None:
@@ -59,12 +53,18 @@ def test_a_record_says_what_was_measured_on_what_how_often(recorded: Path) -> No
     assert "mean over the last tenth" in loss["definition"] and "absolute difference" in loss["unit"]
 
 
-def test_an_equal_leg_passes_against_a_record(recorded: Path, tmp_path: Path) -> None:
-    comparison = against(recorded, tmp_path)
-    verdicts = {name: axis.verdict for name, axis in comparison.axes.items()}
-    assert verdicts.pop(ARITHMETIC) is Verdict.NOT_MEASURED
-    assert set(verdicts.values()) == {Verdict.PASS}
+def verdicts(comparison: Comparison) -> dict[AxisName, Verdict]:
+    return {name: axis.verdict for name, axis in comparison.axes.items()}
+
+
+def test_an_equal_leg_passes_against_a_record_which_the_report_shows(recorded: Path, tmp_path: Path) -> None:
+    leg = write_leg("npu", tmp_path / "npu", noise=2)
+    comparison = compare([leg], None, tmp_path / "output", recorded=load_reference(str(recorded)))
+    assert verdicts(comparison) == {**dict.fromkeys(AxisName, Verdict.PASS), ARITHMETIC: Verdict.NOT_MEASURED}
     assert (comparison.verdict, comparison.reference) == (Verdict.PASS, "gpu-of-may")
+    page, tables = ((tmp_path / "output" / name).read_text() for name in ("report.html", "report.md"))
+    assert "gpu-of-may: a recorded reference" in page
+    assert "| | gpu-of-may | npu |" in tables
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_broken_leg_fails_against_a_record(
     recorded: Path, tmp_path: Path, candidate: dict[str, Any], axis: AxisName
 ) -> None:
     comparison = against(recorded, tmp_path, **candidate)
-    assert [name for name, found in comparison.axes.items() if found.verdict is Verdict.FAIL] == [axis]
+    assert [name for name, found in verdicts(comparison).items() if found is Verdict.FAIL] == [axis]
 
 
 @pytest.mark.parametrize(
@@ -110,31 +110,24 @@ def test_a_leg_that_did_another_job_is_not_judged_by_the_record(
 def test_a_number_of_another_unit_or_definition_is_not_measured(
     recorded: Path, tmp_path: Path, changes: dict[str, str], words: str
 ) -> None:
-    comparison = against(changed(recorded, tmp_path, "sec_per_step", changes), tmp_path)
+    content = read_json(recorded)
+    content["measurements"]["sec_per_step"] |= changes
+    write_json(tmp_path / "changed.json", content)
+    comparison = against(tmp_path / "changed.json", tmp_path)
     assert comparison.axes[PERFORMANCE].verdict is Verdict.NOT_MEASURED
     assert words in comparison.axes[PERFORMANCE].reason
     assert comparison.axes[TRAINING].verdict is Verdict.PASS
 
 
-def test_the_report_shows_the_record_in_place_of_a_leg(recorded: Path, tmp_path: Path) -> None:
-    against(recorded, tmp_path)
-    page, tables = ((tmp_path / "output" / name).read_text() for name in ("report.html", "report.md"))
-    assert "gpu-of-may: a recorded reference" in page
-    assert "| | gpu-of-may | npu |" in tables
-
-
-def published_job(**more: Any) -> dict[str, Any]:
-    """What a run must be to be held against what was published."""
-    return {"image_size": 256, "gcn": 64, "dcn": 64, "GAN_type": "wgan-gp", "loss_metric": "L1", **more}
-
-
 def of_sketch_photo(folder: Path, loss_factor: float) -> Comparison:
-    options = published_job(lambda_A=1000.0, lambda_B=1000.0)
+    """What was published against a leg that did the same job."""
+    options = {"image_size": 256, "gcn": 64, "dcn": 64, "GAN_type": "wgan-gp", "loss_metric": "L1"}
+    options |= {"lambda_A": 1000.0, "lambda_B": 1000.0}
     leg = write_leg("npu", folder / "npu", noise=2, options=options, loss_factor=loss_factor)
     for source in leg.sources:
         file = RunFolder(source.run).options
         file.write_text(file.read_text().replace('"name": "shapes"', '"name": "sketch-photo"'))
-    return compare([leg], None, folder / "output", recorded=load_reference("published"))
+    return judge(load_reference("published"), [read_leg(leg)], DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -144,29 +137,20 @@ def of_sketch_photo(folder: Path, loss_factor: float) -> Comparison:
 def test_a_loss_is_judged_by_the_published_one_where_lower_is_no_fault(
     tmp_path: Path, factor: float, verdict: Verdict
 ) -> None:
-    axis = of_sketch_photo(tmp_path, factor).axes[TRAINING]
-    assert axis.verdict is verdict, axis.reason
-    assert "What published means by min_loss is inferred, not stated." in axis.reason
-
-
-def test_the_published_seconds_are_of_ten_steps_and_not_held_against_one(tmp_path: Path) -> None:
-    axis = of_sketch_photo(tmp_path, 0.5).axes[PERFORMANCE]
-    assert axis.verdict is Verdict.NOT_MEASURED
-    assert "time of ten updates" in axis.reason
+    axes = of_sketch_photo(tmp_path, factor).axes
+    assert axes[TRAINING].verdict is verdict, axes[TRAINING].reason
+    assert "What published means by min_loss is inferred, not stated." in axes[TRAINING].reason
+    assert axes[PERFORMANCE].verdict is Verdict.NOT_MEASURED
+    assert "time of ten updates" in axes[PERFORMANCE].reason
 
 
 def test_what_was_published_is_no_reference_for_another_dataset(tmp_path: Path) -> None:
-    comparison = compare(
-        [write_leg("npu", tmp_path / "npu")], None, tmp_path / "o", recorded=load_reference("published")
-    )
+    comparison = against(Path("published"), tmp_path)
     assert "it is of other data (sketch-photo, not shapes)" in comparison.axes[TRAINING].reason
 
 
-@pytest.mark.parametrize("name", known_references())
-def test_every_reference_of_the_project_says_where_each_number_is_from(name: str) -> None:
-    reference: Recorded = load_reference(name)
-    assert reference.source
-    assert all(one.unit and one.definition and one.repeats for one in reference.measurements.values())
+def of_min_loss(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["measurements"]["min_loss"].update(changes)
 
 
 @pytest.mark.parametrize(
@@ -174,15 +158,9 @@ def test_every_reference_of_the_project_says_where_each_number_is_from(name: str
     [
         (lambda content: content.pop("hardware"), "hardware: Field required"),
         (lambda content: content.update(colour="red"), "colour: Extra inputs are not permitted"),
-        (
-            lambda content: content["measurements"]["min_loss"].update(value=-1),
-            "min_loss.value: Input should be greater",
-        ),
-        (
-            lambda content: content["measurements"]["min_loss"].update(value=float("nan")),
-            "min_loss.value: Input should be",
-        ),
-        (lambda content: content["measurements"]["min_loss"].update(repeats=2), "3 values for 2 repeats"),
+        (of_min_loss(value=-1), "min_loss.value: Input should be greater"),
+        (of_min_loss(value=float("nan")), "min_loss.value: Input should be"),
+        (of_min_loss(repeats=2), "3 values for 2 repeats"),
         (lambda content: content.update(schema_version=9), "schema_version: Input should be 1"),
     ],
 )
@@ -217,10 +195,8 @@ def test_a_run_in_mlflow_is_a_reference_for_what_its_summary_holds(
     assert recorded.hardware == "TensorFlow 2.21.0 on Example GPU"
     assert set(recorded.measurements) == {"min_loss", "final_A_loss", "final_B_loss", "sec_per_step"}
 
-    comparison = compare([write_leg("npu", tmp_path / "npu", noise=2)], None, tmp_path / "output", recorded=recorded)
-    assert comparison.axes[TRAINING].verdict is Verdict.PASS
-    assert comparison.axes[PERFORMANCE].verdict is Verdict.PASS
-    assert comparison.axes[IMAGES].verdict is Verdict.NOT_MEASURED
+    found = verdicts(judge(recorded, [read_leg(write_leg("npu", tmp_path / "npu", noise=2))], DEFAULT))
+    assert (found[TRAINING], found[PERFORMANCE], found[IMAGES]) == (Verdict.PASS, Verdict.PASS, Verdict.NOT_MEASURED)
 
 
 def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,26 +205,26 @@ def test_a_run_that_is_not_there_is_named_with_its_server(store: Path, monkeypat
         load_reference("mlflow:0123")
 
 
-def test_a_server_that_does_not_answer_is_named_without_its_login(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_does_not_answer_is_named_without_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert main(["compare", "--reference", "mlflow:0123", str(write_run(tmp_path / "run"))]) == 1
-    error = capsys.readouterr().err
-    assert "reference mlflow:0123: http://127.0.0.1:9: no answer" in error
-    assert "secret" not in error and "someone" not in error
+    with pytest.raises(DualGANError) as failure:
+        load_reference("mlflow:0123")
+    assert "reference mlflow:0123: http://127.0.0.1:9: no answer" in str(failure.value)
+    assert "secret" not in str(failure.value) and "someone" not in str(failure.value)
 
 
-@pytest.mark.parametrize("order", [(1.4, 1.0), (1.0, 1.4)])
 def test_of_two_candidates_of_one_pipeline_run_the_worse_one_is_the_verdict_in_mlflow(
-    recorded: Path, store: Path, tmp_path: Path, order: tuple[float, float]
+    recorded: Path, store: Path, tmp_path: Path
 ) -> None:
-    client = connect(store_uri(store))
-    for factor in order:
+    client, outputs = connect(store_uri(store)), {}
+    for factor in (1.0, 1.4):
         name = f"npu-{factor}"
         leg = write_leg(name, tmp_path / name, noise=2, loss_factor=factor)
-        compare([leg], None, tmp_path / f"{name}-output", recorded=load_reference(str(recorded)))
-        run = client.get_run(log_comparison(client, PipelineRun("shapes", "two"), tmp_path / f"{name}-output"))
-    assert run.data.tags["verdict"] == "fail"
-    assert (run.data.tags["candidate.npu-1.0"], run.data.tags["candidate.npu-1.4"]) == ("pass", "fail")
+        outputs[factor] = tmp_path / f"{name}-output"
+        compare([leg], None, outputs[factor], recorded=load_reference(str(recorded)))
+    for order in ((1.0, 1.4), (1.4, 1.0)):
+        run_ids = [log_comparison(client, PipelineRun("shapes", f"two-{order[0]}"), outputs[one]) for one in order]
+        tags = client.get_run(run_ids[-1]).data.tags
+        assert tags["verdict"] == "fail"
+        assert (tags["candidate.npu-1.0"], tags["candidate.npu-1.4"]) == ("pass", "fail")
