@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.doctor.check import Check, Examination, Place
-from pipelines.doctor.checks import check_all
-from pipelines.doctor.cluster import Cluster
+from pipelines.doctor.checks import Check, check_all
+from pipelines.doctor.cluster import Cluster, Examination
 from pipelines.doctor.needs import Needs, needs_of
 from pipelines.profile import load_profile
 from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes, serve
 from tests.pipelines.doctor.healthy import healthy_cluster
 
-PLACE = Place("kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
 Look = Callable[..., dict[str, Check]]
 
 
@@ -27,6 +25,7 @@ def cluster(needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     fake = healthy_cluster(needs)
     with serve(fake, tmp_path) as kubeconfig:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         for name in ("KFP_ENDPOINT", "MLFLOW_TRACKING_URI"):
             monkeypatch.delenv(name, raising=False)
         yield fake
@@ -34,9 +33,12 @@ def cluster(needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def look(cluster: FakeKubernetes, needs: Needs) -> Look:
-    """What the doctor says, by subject; of several lines on one subject the last. Takes fields of Place."""
+    """What the doctor says, by subject. Takes fields of Examination."""
 
     def look(**place: str) -> dict[str, Check]:
-        return {check.subject: check for check in check_all(Examination(Cluster(), replace(PLACE, **place), needs))}
+        at = Examination(Cluster(), needs, "kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
+        checks = list(check_all(replace(at, **place)))
+        assert len({check.subject for check in checks}) == len(checks), "nothing is listed twice"
+        return {check.subject: check for check in checks}
 
     return look
