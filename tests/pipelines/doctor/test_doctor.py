@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from parity.cli import main
+from pipelines.doctor.checks import Check
 from pipelines.doctor.needs import SECRET, Needs
 from pipelines.doctor.servers import SECRETS_OF_OURS
-from tests.pipelines.doctor.conftest import Look
 from tests.pipelines.doctor.fake_kubernetes import (
     KFP_HEALTH,
     MLFLOW_HEALTH,
@@ -23,6 +23,7 @@ from tests.pipelines.doctor.fake_kubernetes import (
 from tests.pipelines.doctor.healthy import device_plugin, made
 from tests.pipelines.kfp_server import KfpServer
 
+Look = Callable[..., dict[str, Check]]
 ROOT = Path(__file__).resolve().parents[3]
 PATCH = yaml.safe_load((ROOT / "manifests/kfp/workflow-controller-patch.yaml").read_text())["data"]
 EXAMPLE = ROOT / "manifests" / "secrets.example.yaml"

@@ -1,16 +1,18 @@
 """The doctor asks the MLflow that tasks are told of, a real one with basic auth, with the login that tasks have."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import mlflow
 import pytest
 
 from components.tracking.store import connect, store_uri
+from pipelines.doctor.checks import Check
 from tests.components.tracking.login_server import LoginServer, login_server
-from tests.pipelines.doctor.conftest import Look
 from tests.pipelines.doctor.fake_kubernetes import MLFLOW_HEALTH, FakeKubernetes
 from tests.pipelines.doctor.healthy import secret
 from tests.pipelines.kfp_server import running_kfp
+
+Look = Callable[..., dict[str, Check]]
 
 
 @pytest.fixture(scope="module")
