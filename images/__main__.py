@@ -9,8 +9,7 @@ import typer
 
 from components.common.cli import assignments, command, new_app, run_app
 from dualgan.errors import BadInput
-from images.bases import load_bases
-from images.build import USUAL, BuildOptions, build, build_command, image_tag, known_images, run_docker
+from images.build import USUAL, BuildOptions, build_command, image_tag, known_images, load_bases, run_docker
 
 LAYERS = "{{.Size}}\t{{.CreatedBy}}"
 NAMES = f"One of {', '.join(known_images())}."
@@ -47,12 +46,11 @@ def build_images(
     if tag and len(chosen) > 1:
         raise BadInput("--tag: names one image, but several are built")
     settings = BuildOptions(uid, gid, network, tag, assignments("--build-arg", build_arg or ()))
-    if only_print:
-        for words in [build_command(name, settings) for name in chosen]:
+    for name, words in [(name, build_command(name, settings)) for name in chosen]:
+        if only_print:
             print(shlex.join(words))
-        return 0
-    for name in chosen:
-        build(name, settings)
+        else:
+            run_docker(words, f"image {name}")
     return 0
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import docker
 
 from components.train.runtimes import WORKING_TREE
-from images.bases import load_bases
-from images.build import BuildOptions, build
+from images.build import BuildOptions, build_command, load_bases, run_docker
 
 HERE = Path(__file__).parent
 STANDALONE = "dualgan-parity/standin-python3.11:test"
@@ -28,7 +27,7 @@ def image(name: str) -> str:
     """The tag of the image ``name``, built if it has not been. "ascend" is built on a stand-in for Huawei's image."""
     tag = f"dualgan-parity/{name}:test"
     arguments = _ascend_stand_ins() if name == "ascend" else {}
-    build(name, BuildOptions(tag=tag, arguments=arguments))
+    run_docker(build_command(name, BuildOptions(tag=tag, arguments=arguments)), name)
     return tag
 
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 from docker.models.containers import Container
 
-from images.build import BuildOptions, build, image_tag
+from images.build import BuildOptions, build_command, image_tag, run_docker
 from tests.manifests.mlflow_server import ADMIN, arguments, auth_file, deployment_and_variables, wait_for_health
 from tests.manifests.rendered import Object, named, rendered
 from tests.services import free_port, postgresql_database, s3_client, s3_service
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.system("docker", "kubectl", "postgresql"), pytest.mark
 @pytest.fixture(scope="module")
 def image() -> str:
     """Built with the network of this machine."""
-    build("mlflow", BuildOptions(network="host"))
+    run_docker(build_command("mlflow", BuildOptions()), "mlflow")
     return image_tag("mlflow")
 
 
