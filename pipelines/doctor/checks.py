@@ -13,7 +13,7 @@ from kubernetes.utils.quantity import parse_quantity
 from dualgan.errors import EXIT_FAILED, OF_CONTENT, BadInput, first_line
 from pipelines.doctor import servers
 from pipelines.doctor.cluster import Examination, Problem, container, refuse_placeholders, unseen
-from pipelines.doctor.needs import CONFIG_MAP, SECRET, NodeNeed
+from pipelines.doctor.needs import SECRET, NodeNeed
 from pipelines.scheduling import LABEL
 
 ASCEND, RETRAIN = "huawei.com/Ascend910", "dualgan-parity-retrain"
@@ -63,6 +63,10 @@ def report(version: str, profile: str, checks: Sequence[Check], as_json: bool) -
     counts = [f"{len(unmet) - hidden} of {total} requirements are not met"] if len(unmet) > hidden else []
     counts += [f"{hidden} of {total} could not be seen"] if hidden else []
     return "\n".join([*lines, "", ", ".join(counts) or f"ready: all {total} requirements are met"]), code
+
+
+def secret(at: Examination, name: str, keys: set[str]) -> str:
+    return at.secret(name, keys)
 
 
 def config_map(at: Examination, name: str, keys: set[str]) -> str:
@@ -229,7 +233,7 @@ def _questions(at: Examination) -> Iterator[tuple[str, bool, Callable[[Examinati
     yield "KFP API", True, servers.kfp_api
     yield "KFP's object store", True, servers.object_store
     for (kind, name, required), keys in at.needs.keys.items():
-        look: Callable[..., str] = {SECRET: Examination.secret, CONFIG_MAP: config_map}[kind]
+        look = secret if kind == SECRET else config_map
         yield f"{kind} {at.runs}/{name}", required, functools.partial(look, name=name, keys=keys)
     yield "MLflow", True, servers.mlflow
     for need, tasks in at.needs.nodes.items():

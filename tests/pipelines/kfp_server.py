@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -57,7 +58,7 @@ class KfpServer:
     page: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Any:  # noqa: PLR0911, PLR0912 - one a call
+    def answer(self, method: str, target: str, body: bytes, headers: Message) -> Any:  # noqa: PLR0911, PLR0912 - one a call
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         self.requests.append(f"{method} {path}")
         if self.cookie is not None and headers.get("cookie") != self.cookie:
@@ -194,10 +195,12 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             trouble = server.troubles.pop(0) if server.troubles else None
+            answer: Any = {}
             try:
                 if trouble:
                     raise Refusal(trouble, "trouble")
-                answer = server.page or (trouble is None and server.answer(self.command, self.path, body, self.headers))
+                if trouble is None:
+                    answer = server.page or server.answer(self.command, self.path, body, self.headers)
                 status = 200
             except Refusal as refusal:
                 status, answer = refusal.status, {"code": 1, "message": str(refusal)}

@@ -87,11 +87,12 @@ def serve(cluster: FakeKubernetes, folder: Path) -> Iterator[Path]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            body: Any = {"message": "refused"}
             cluster.asked.append(f"{self.command} {self.path}")
             if self.headers.get("Authorization") != f"Bearer {cluster.token}":
-                code, body = 401, {"message": "Unauthorized"}
+                code = 401
             elif any(part in self.path for part in cluster.forbidden):
-                code, body = 403, {"message": "forbidden"}
+                code = 403
             elif self.command == "POST":
                 assert self.path == REVIEWS
                 code, body = 201, cluster.review(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

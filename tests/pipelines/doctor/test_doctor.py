@@ -260,7 +260,7 @@ def _taint(key: str, effect: str) -> Callable[[Object], Any]:
     ],
 )
 def test_what_the_nearest_node_lacks_is_said(
-    look: Look, cluster: FakeKubernetes, ascend_subject: str, change: Change, detail: str, advice: str
+    look: Look, cluster: FakeKubernetes, ascend_subject: str, change: Callable[[Object], Any], detail: str, advice: str
 ) -> None:
     nodes = [one for one in cluster.objects if one["kind"] == "Node"]
     (node,) = [one for one in nodes if ASCEND in one["status"]["allocatable"]]
