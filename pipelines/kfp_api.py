@@ -231,13 +231,13 @@ class KfpApi:
 
     def _list(self, path: str, key: str, **query: str) -> Iterator[dict[str, Any]]:
         """Everything of a list, page by page."""
-        page = ""
+        page, before = "", None
         for _ in range(MAX_PAGES):
             asked = {**query, "namespace": self.at.namespace, "page_size": str(PAGE_SIZE), "page_token": page}
             answer = self._call("GET", f"{API}/{path}", query=asked)
             yield from answer.get(key) or ()
-            page = answer.get("next_page_token") or ""
-            if not page:
+            page, before = answer.get("next_page_token") or "", page
+            if page in ("", before):
                 return
         raise self._not_kfp(f"its list of {path} never ends")
 

@@ -66,4 +66,4 @@ def _is_peer(entry: Object, namespace: str, peer: Peer) -> bool:
 
 def _matches(selector: Object, labels: dict[str, str]) -> bool:
     assert set(selector) <= {"matchLabels"}, "only matchLabels are understood here"
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())

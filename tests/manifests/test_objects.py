@@ -199,9 +199,9 @@ def test_policies_admit_the_flows_that_variables_name_and_no_others(overlay: str
     ]
     if database:
         strangers = (retrain, pods["mlflow-accounts"], KFP_API_SERVER, Pod(OURS, ()))
-        unwanted += [*((source, database, 5432) for source in strangers), (database, None, 443)]
-    for source, target, port in unwanted:
-        assert not admitted(objects, source, target, port), f"{source} to {target}, port {port}"
+        unwanted += [*((one, database, 5432) for one in strangers), (database, None, 443)]
+    for begin, end, number in unwanted:
+        assert not admitted(objects, begin, end, number), f"{begin} to {end}, port {number}"
 
 
 def _pod(owner: Object, template: Object) -> Pod:
