@@ -213,7 +213,8 @@ def doctor(
     from pipelines.doctor.checks import check_all, report
     from pipelines.doctor.cluster import Cluster, Examination
     from pipelines.doctor.needs import needs_of
-    from pipelines.kfp_api import KfpApi, endpoint
+    from pipelines.kfp_api import KfpApi
+    from pipelines.kfp_endpoint import endpoint
     from pipelines.profile import load_profile
 
     kfp = None
@@ -230,7 +231,8 @@ def doctor(
 
 def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, LoadedProfile, Order]":
     """The KFP that is named, the profile as it is to be trained, and a checked order. Raises BadInput."""
-    from pipelines.kfp_api import KfpApi, endpoint
+    from pipelines.kfp_api import KfpApi
+    from pipelines.kfp_endpoint import endpoint
     from pipelines.local_run import check_parameters
     from pipelines.package import package_of, read_package
     from pipelines.profile import load_profile

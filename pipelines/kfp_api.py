@@ -1,40 +1,24 @@
-"""KFP's API as a submitter needs it: each call survives the server's hiccups, and each failure is one line.
-
-Addresses and credentials come from where KFP's own command line takes them: KFP_ENDPOINT (or KF_PIPELINES_ENDPOINT),
-KFP_NAMESPACE, KFP_EXISTING_TOKEN, and KF_PIPELINES_SA_TOKEN_PATH for a pod's token, which is read anew for each call.
-Proxies and certificates are those of HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and SSL_CERT_FILE.
-"""
+"""KFP's API as a submitter needs it: each call survives the server's hiccups, and each failure is one line."""
 
 import contextlib
 import json
-import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import kfp_server_api
 import requests
 import urllib3
-from requests.auth import HTTPBasicAuth
 
-from components.common.address import Address
 from components.common.deadlines import within
 from dualgan.errors import BadInput, DualGANError
 from dualgan.json_files import parse_json
+from pipelines.kfp_endpoint import CA_VARIABLES, COOKIES_VARIABLE, TOKEN_VARIABLE, Endpoint
 
-ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
-NAMESPACE_VARIABLE, COOKIES_VARIABLE = "KFP_NAMESPACE", "KFP_COOKIES"
-TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = "KFP_EXISTING_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH"
-CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-# KFP's command line takes this name to mean a KFP without users, and so do we.
-DEFAULT_NAMESPACE = "kubeflow"
 API = "apis/v2beta1"
 PASSING = (408, 429, 500, 502, 503, 504)
 CONFLICT = 409
@@ -48,7 +32,6 @@ PAGE_SIZE, MAX_PAGES = 100, 1000
 Answer = TypeVar("Answer")
 Query = Mapping[str, str] | None
 Again = Callable[[], dict[str, Any] | None] | None
-HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class AlreadyThere(DualGANError):
@@ -63,68 +46,6 @@ class NotKfp(BadInput):
     """Something else than KFP's API answered, such as the page of a login or of another program."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where KFP's API is. ``namespace`` is that of a KFP with many users, "" for one without.
-
-    headers: what each request has besides; ca_file: certificates to trust instead of the system's.
-    retries: further tries of a call; timeout: seconds for each.
-    """
-
-    url: Address
-    namespace: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ca_file: str | None = None
-    retries: int = 3
-    timeout: float = 30.0
-
-    @property
-    def label(self) -> str:
-        """The address as it may be shown."""
-        return str(self.url)
-
-
-def endpoint(
-    url: str | None, namespace: str | None, ca_file: str | None = None, headers: Sequence[str] = (), **patience: Any
-) -> Endpoint:
-    """Return the endpoint that options and environment name. Raises BadInput if something is missing or wrong.
-
-    headers: NAME=VALUE each.
-    """
-    found = url or _first_variable(ENDPOINT_VARIABLES)
-    if not found:
-        raise BadInput("no address of KFP's API: give --endpoint, or set KFP_ENDPOINT")
-    address = found.rstrip("/") if "://" in found else f"https://{found.rstrip('/')}"
-    try:
-        parts = urlsplit(address)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-    if not known:
-        raise BadInput(f"--endpoint {Address(found)}: no address such as http://localhost:8080")
-    space = namespace if namespace is not None else os.environ.get(NAMESPACE_VARIABLE, "")
-    ca_file = ca_file or _first_variable(CA_VARIABLES)
-    if ca_file and not Path(ca_file).exists():
-        raise BadInput(f"--ca-file {ca_file}: no such file")
-    cookies = os.environ.get(COOKIES_VARIABLE)
-    pairs = [text.partition("=") for text in (*([f"Cookie={cookies}"] if cookies else []), *headers)]
-    for name, equals, value in pairs:
-        if not (equals and HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
-            # Without the text, which may be a secret.
-            raise BadInput(f"--header, {COOKIES_VARIABLE}: must be NAME=VALUE, as HTTP allows it")
-    return Endpoint(
-        Address(address),
-        "" if space == DEFAULT_NAMESPACE else space,
-        {name: value for name, _, value in pairs},
-        ca_file,
-        **patience,
-    )
-
-
-def _first_variable(names: Sequence[str]) -> str | None:
-    return next(filter(None, map(os.environ.get, names)), None)
-
-
 @dataclass
 class KfpApi:
     """The calls; what they return is JSON as KFP's API describes it, but for ``run``.
@@ -134,14 +55,10 @@ class KfpApi:
     """
 
     at: Endpoint
-    _session: requests.Session = field(init=False, default_factory=requests.Session)
     _opened: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._session.headers.update({"Accept-Encoding": "identity", **self.at.headers})
-        # A server's own cookies would take the place of those that are given.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.auth = self._log_in
+        self._session = self.at.session()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -231,12 +148,12 @@ class KfpApi:
 
     def _list(self, path: str, key: str, **query: str) -> Iterator[dict[str, Any]]:
         """Everything of a list, page by page."""
-        page, before = "", None
+        page = ""
         for _ in range(MAX_PAGES):
             asked = {**query, "namespace": self.at.namespace, "page_size": str(PAGE_SIZE), "page_token": page}
             answer = self._call("GET", f"{API}/{path}", query=asked)
             yield from answer.get(key) or ()
-            page, before = answer.get("next_page_token") or "", page
+            before, page = page, answer.get("next_page_token") or ""
             if page in ("", before):
                 return
         raise self._not_kfp(f"its list of {path} never ends")
@@ -312,20 +229,6 @@ class KfpApi:
         """End the newest request, whose answer never ends."""
         if self._opened is not None:
             self._opened.shutdown()
-
-    def _log_in(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        token, file, url = os.environ.get(TOKEN_VARIABLE), os.environ.get(TOKEN_FILE_VARIABLE), self.at.url
-        if not token and file:
-            try:
-                token = Path(file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise BadInput(f"{TOKEN_FILE_VARIABLE}: {error}") from None
-        if token:
-            request.headers["Authorization"] = f"Bearer {token}"
-        elif url.password:
-            # For what stands before KFP.
-            HTTPBasicAuth(url.username, url.password)(request)
-        return request
 
     def _refused(self, status: int, said: str) -> DualGANError:
         if status in PASSING:

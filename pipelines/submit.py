@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualgan.errors import BadInput, DualGANError
-from pipelines.kfp_api import DEFAULT_NAMESPACE, KfpApi, Lost, NotKfp
+from pipelines.kfp_api import KfpApi, Lost, NotKfp
+from pipelines.kfp_endpoint import DEFAULT_NAMESPACE
 from pipelines.package import Package
 from pipelines.run_progress import (
     FAILED,

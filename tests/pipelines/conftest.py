@@ -9,7 +9,7 @@ import pytest
 
 from components.tracking.store import connect, store_uri
 from parity.cli import main
-from pipelines import kfp_api, package
+from pipelines import kfp_endpoint, package
 from pipelines.profile import Profile, load_profile
 from tests.pipelines.kfp_server import KfpServer, running_kfp
 
@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kfp(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
-    others = (kfp_api.NAMESPACE_VARIABLE, kfp_api.TOKEN_FILE_VARIABLE, kfp_api.TOKEN_VARIABLE, kfp_api.COOKIES_VARIABLE)
-    for name in (*kfp_api.ENDPOINT_VARIABLES, *kfp_api.CA_VARIABLES, *others):
+    others = (
+        kfp_endpoint.NAMESPACE_VARIABLE,
+        kfp_endpoint.TOKEN_FILE_VARIABLE,
+        kfp_endpoint.TOKEN_VARIABLE,
+        kfp_endpoint.COOKIES_VARIABLE,
+    )
+    for name in (*kfp_endpoint.ENDPOINT_VARIABLES, *kfp_endpoint.CA_VARIABLES, *others):
         monkeypatch.delenv(name, raising=False)
     with running_kfp() as server:
         monkeypatch.setenv("KFP_ENDPOINT", server.url)

@@ -11,7 +11,8 @@ import pytest
 
 from dualgan.errors import BadInput, DualGANError
 from pipelines import kfp_api
-from pipelines.kfp_api import LOG_BYTES, KfpApi, Lost, NotKfp, endpoint
+from pipelines.kfp_api import LOG_BYTES, KfpApi, Lost, NotKfp
+from pipelines.kfp_endpoint import endpoint
 from tests.components.dataset.http_server import raw_server
 from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes
 from tests.pipelines.kfp_server import KfpServer, running_kfp

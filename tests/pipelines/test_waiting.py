@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.kfp_api import KfpApi, endpoint
+from pipelines.kfp_api import KfpApi
+from pipelines.kfp_endpoint import endpoint
 from pipelines.package import read_package
 from pipelines.submit import NO_POD_SECONDS, wait
 from tests.pipelines.kfp_server import KfpServer
