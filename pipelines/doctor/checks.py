@@ -65,10 +65,6 @@ def report(version: str, profile: str, checks: Sequence[Check], as_json: bool) -
     return "\n".join([*lines, "", ", ".join(counts) or f"ready: all {total} requirements are met"]), code
 
 
-def secret(at: Examination, name: str, keys: set[str]) -> str:
-    return at.secret(name, keys)
-
-
 def config_map(at: Examination, name: str, keys: set[str]) -> str:
     found = at.config(name)
     refuse_placeholders(found, required=True)
@@ -213,19 +209,13 @@ def _fits(selector: Object | None, labels: Mapping[str, str]) -> bool:
     """Whether a selector of Kubernetes' selects what has ``labels``; None selects nothing."""
     if selector is None:
         return False
-    exact = (selector.get("matchLabels") or {}).items()
-    return all(labels.get(key) == value for key, value in exact) and all(
-        OPERATORS[one["operator"]](labels.get(one["key"]), one.get("values") or [])
-        for one in selector.get("matchExpressions") or []
-    )
-
-
-OPERATORS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
-    "In": lambda value, values: value in values,
-    "NotIn": lambda value, values: value not in values,
-    "Exists": lambda value, _: value is not None,
-    "DoesNotExist": lambda value, _: value is None,
-}
+    exact = [{"key": key, "values": [value]} for key, value in (selector.get("matchLabels") or {}).items()]
+    for rule in [*exact, *(selector.get("matchExpressions") or [])]:
+        value, values = labels.get(rule["key"]), rule.get("values")
+        is_there = value in values if values else value is not None
+        if is_there is (rule.get("operator") in ("NotIn", "DoesNotExist")):
+            return False
+    return True
 
 
 def _questions(at: Examination) -> Iterator[tuple[str, bool, Callable[[Examination], str]]]:
@@ -233,7 +223,7 @@ def _questions(at: Examination) -> Iterator[tuple[str, bool, Callable[[Examinati
     yield "KFP API", True, servers.kfp_api
     yield "KFP's object store", True, servers.object_store
     for (kind, name, required), keys in at.needs.keys.items():
-        look = secret if kind == SECRET else config_map
+        look: Callable[..., str] = Examination.secret if kind == SECRET else config_map
         yield f"{kind} {at.runs}/{name}", required, functools.partial(look, name=name, keys=keys)
     yield "MLflow", True, servers.mlflow
     for need, tasks in at.needs.nodes.items():

@@ -123,6 +123,22 @@ def _image(name: str) -> Change:
     return lambda cluster: _server(cluster).update(image=name)
 
 
+def _patch(value: str) -> Change:
+    return lambda cluster: _server(cluster).update(env=[{"name": "COMPILED_PIPELINE_SPEC_PATCH", "value": value}])
+
+
+def _remove(what: str) -> Change:
+    return lambda cluster: cluster.remove(*what.split())
+
+
+def _suspend(cluster: FakeKubernetes) -> None:
+    cluster.find("CronJob", "dualgan-parity-retrain")["spec"]["suspend"] = True
+
+
+def _key(value: str | None) -> Change:
+    return lambda cluster: cluster.find("Secret", "mlflow-admin")["data"].update({"flask-secret-key": value})
+
+
 PLUGINS = "KFP's MLflow plugin"
 WORKFLOWS, RETRIES = "workflow-controller-configmap", "failures that are retried"
 SHIPPED = "spec: {templateDefaults: {retryStrategy: {limit: '2', retryPolicy: OnError}}}"
@@ -174,8 +190,8 @@ STORE, SUPPLIED = "KFP's object store", "kfp-launcher"
         (_set(WORKFLOWS, "config", f"workflowDefaults: {{{SHIPPED}}}"), RETRIES, f"missing {OPTIONAL} lost, not"),
         (_set(WORKFLOWS, "workflowDefaults", "{}"), RETRIES, f"missing {OPTIONAL} dies, not a node that is lost"),
         (_set(WORKFLOWS, "workflowDefaults", "spec: ["), RETRIES, "missing not what KFP reads"),
-        (lambda cluster: cluster.remove("ConfigMap", WORKFLOWS), RETRIES, f"cannot tell {OPTIONAL} does not say"),
-        (lambda cluster: cluster.remove("Secret", "mlpipeline-minio-artifact"), STORE, "missing mlpipeline-minio-art"),
+        (_remove(f"ConfigMap {WORKFLOWS}"), RETRIES, f"cannot tell {OPTIONAL} does not say"),
+        (_remove("Secret mlpipeline-minio-artifact"), STORE, "missing mlpipeline-minio-artifact is not there"),
         (_set(SUPPLIED, "providers", "minio: ["), STORE, "missing providers of kfp-launcher"),
         (_set(SUPPLIED, "providers", "- minio"), STORE, "missing not what KFP reads"),
         (
@@ -190,38 +206,15 @@ STORE, SUPPLIED = "KFP's object store", "kfp-launcher"
             "missing",
         ),
         (_set("mlflow-abc", "PGHOST", "postgresql.example"), "our MLflow", f"missing {OPTIONAL} postgresql.example"),
-        (
-            lambda cluster: cluster.rights.remove(("pipeline-runner", "get", "secrets")),
-            "rights of tasks",
-            "missing pipeline-runner of kubeflow may not get secrets",
-        ),
-        (
-            lambda cluster: cluster.remove("PriorityClass", "dualgan-parity-training"),
-            "priority of runs",
-            "missing dualgan-parity-training, which is not there",
-        ),
-        (
-            lambda cluster: _server(cluster).update(env=[{"name": "COMPILED_PIPELINE_SPEC_PATCH", "value": "no JSON"}]),
-            "priority of runs",
-            "missing not what KFP reads",
-        ),
-        (
-            lambda cluster: cluster.remove("CronJob", "dualgan-parity-retrain"),
-            "schedule of retrains",
-            f"missing {OPTIONAL}",
-        ),
-        (
-            lambda cluster: cluster.find("CronJob", "dualgan-parity-retrain")["spec"].update(suspend=True),
-            "schedule of retrains",
-            f"missing {OPTIONAL} suspended",
-        ),
+        (lambda cluster: cluster.rights.clear(), "rights of tasks", "missing may not get secrets and configmaps"),
+        (_remove("PriorityClass dualgan-parity-training"), "priority of runs", "missing training, which is not there"),
+        (_patch("no JSON"), "priority of runs", "missing not what KFP reads"),
+        (_patch("[]"), "priority of runs", "missing not what KFP reads"),
+        (_remove("CronJob dualgan-parity-retrain"), "schedule of retrains", f"missing {OPTIONAL}"),
+        (_suspend, "schedule of retrains", f"missing {OPTIONAL} suspended"),
         *(
-            (
-                lambda cluster, value=value: cluster.find("Secret", "mlflow-admin")["data"].update(value),
-                "our MLflow",
-                f"missing {OPTIONAL} mlflow-admin has nothing in flask-secret-key",
-            )
-            for value in ({"flask-secret-key": ""}, {"flask-secret-key": "ICAK"}, {"flask-secret-key": None})
+            (_key(value), "our MLflow", f"missing {OPTIONAL} nothing in flask-secret-key")
+            for value in ("", "ICAK", None)
         ),
     ],
 )
