@@ -5,13 +5,15 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
+import typer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from components.common.cli import assignments
 from components.common.yaml_files import read_yaml
 from components.train.code_version import code_commit
 from components.train.runtimes import WORKING_TREE
@@ -52,13 +54,17 @@ class Variant(BaseModel):
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """uid, gid: what the image's processes run as; network: of the build's own steps, as ``docker build --network``."""
+    """Options of a build."""
 
-    uid: int = 1000
-    gid: int = 1000
-    network: str = "host"
-    tag: str | None = None
-    arguments: dict[str, str] = field(default_factory=dict)
+    uid: Annotated[int, typer.Option(help="User that the image's processes run as.")] = 1000
+    gid: Annotated[int, typer.Option(help="And its group.")] = 1000
+    network: Annotated[str, typer.Option(help="Network of the build's steps.")] = "host"
+    tag: Annotated[
+        str | None, typer.Option(help="Name of the image, for one image alone; default: dualgan-parity/NAME:dev.")
+    ] = None
+    build_arg: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="As docker's own option; may be repeated.")
+    ] = None
 
 
 def load_bases(file: Path = BASES) -> Mapping[str, Base]:
@@ -97,7 +103,7 @@ def build_command(name: str, options: BuildOptions) -> list[str]:
     """``docker build`` of an image. Raises BadInput if it is unknown, or for an argument that it does not declare."""
     dockerfile = dockerfile_of(name)
     declared = set(ARGUMENT.findall(dockerfile.read_text(encoding="utf-8")))
-    explicit = options.arguments
+    explicit = assignments("--build-arg", options.build_arg or ())
     if set(explicit) - declared:
         raise BadInput(f"image {name}: no build argument {min(set(explicit) - declared)}; see {dockerfile}")
     project = tomllib.loads((WORKING_TREE / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -78,7 +78,7 @@ def test_a_build_has_the_bases_of_the_file_pips_settings_and_what_is_explicit(mo
     assert {f"ASCEND_TF1={bases['ASCEND_A2'].reference}", "TRAINER_PYTHON=3.9", "dualgan-parity/ascend-a2:dev"} <= {
         *variant
     }
-    assert "ASCEND_TF1=own:1" in build_command("ascend-a2", BuildOptions(arguments={"ASCEND_TF1": "own:1"}))
+    assert "ASCEND_TF1=own:1" in build_command("ascend-a2", BuildOptions(build_arg=["ASCEND_TF1=own:1"]))
 
 
 @pytest.mark.parametrize(
