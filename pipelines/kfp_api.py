@@ -58,7 +58,7 @@ class KfpApi:
     _opened: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._session = self.at.session()
+        self._session, self._models = self.at.session(), kfp_server_api.ApiClient()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -98,7 +98,7 @@ class KfpApi:
         content = self._call("GET", f"{API}/runs/{quote(run_id)}")
         self._id(content, "run_id")
         try:
-            return kfp_server_api.ApiClient().deserialize(SimpleNamespace(data=json.dumps(content)), "V2beta1Run")
+            return self._models.deserialize(SimpleNamespace(data=json.dumps(content)), "V2beta1Run")
         except (kfp_server_api.ApiException, ValueError, TypeError, AttributeError) as error:
             raise self._not_kfp(str(error)) from None
 

@@ -21,6 +21,8 @@ from pipelines.kfp_api import Lost
 OLDEST = (2, 17)
 NODE, TRAINER = "a node that is lost", "a trainer that dies"
 RETRIED = {"Always": [NODE, TRAINER], "OnError": [NODE], "OnFailure": [TRAINER], "": [TRAINER]}
+# What a company's proxy says of what it does not reach.
+PROXY_ERRORS = (502, 503, 504)
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 # What manifests/secrets.example.yaml has for our own MLflow.
 SECRETS_OF_OURS = {
@@ -77,14 +79,14 @@ def user_of_tasks(at: Examination) -> str:
     """KFP puts an admin's default security context in the place of what a profile says."""
     name, key = "pipeline-install-config", "defaultSecurityContextRunAs"
     users, groups = ({pair[place] for pair in at.needs.users} for place in (0, 1))
-    ours = {f"{key}User": users, f"{key}Group": groups, f"{key}NonRoot": {"true", "True"}}
     settings = at.config(name, at.kfp)
-    wrong = [f"{one}={settings[one]}" for one, fine in ours.items() if settings.get(one) and {settings[one]} - fine]
-    if wrong:
-        detail = f"{name} of {at.kfp} has {', '.join(wrong)} in the place of the profile's"
-        # Tasks are never root: Kubernetes refuses one that is to be.
-        stops = settings.get(f"{key}User") == "0"
-        raise Problem(detail, "leave it empty, or change user in the profile", required=stops)
+    for what, ours in (("User", users), ("Group", groups), ("NonRoot", {"true", "True"})):
+        value = settings.get(f"{key}{what}")
+        if value and {value} - ours:
+            detail = f"{name} of {at.kfp} has {key}{what}={value} in the place of the profile's"
+            # Tasks are never root: Kubernetes refuses one that is to be.
+            stops = (what, value) == ("User", "0")
+            raise Problem(detail, "leave it empty, or change user in the profile", required=stops)
     return "the profile's"
 
 
@@ -151,12 +153,11 @@ def _server(at: Examination) -> dict[str, Any]:
 
 
 def mlflow(at: Examination) -> str:
-    """The MLflow that tasks are told of, whoever runs it: asked from here with their login, else as a service."""
+    """The MLflow that tasks are told of, whoever runs it: as seen from here with their login, else as a service."""
     name, key = at.needs.sources.get("MLFLOW_TRACKING_URI", ("", ""))
     told = at.config(name).get(key, "") if name else ""
-    for address in filter(None, (at.mlflow_address, told)):
-        if answer := _asked_from_here(at, address):
-            return answer
+    if at.mlflow_address and (answer := _asked_from_here(at, at.mlflow_address)):
+        return answer
     if not told:
         advice = "name it in the config map dualgan-parity, or submit with --parameter tracking_uri=..."
         raise Problem("tasks are told of no MLFLOW_TRACKING_URI", advice, False, "cannot tell")
@@ -164,6 +165,8 @@ def mlflow(at: Examination) -> str:
     service, _, rest = (parts.hostname or "").partition(".")
     namespace = rest.removesuffix(".cluster.local").removesuffix(".svc") or at.runs
     if "." in namespace or not at.cluster.get("namespaces", namespace):
+        if answer := _asked_from_here(at, told):
+            return answer
         detail = f"{label} does not answer here; it may be the cluster's alone to reach"
         raise Problem(detail, "the first task of a run tells", False, "cannot tell")
     port = parts.port or 80
@@ -187,7 +190,7 @@ def _asked_from_here(at: Examination, address: str) -> str:
         version, asked = (requests.get(f"{address.rstrip('/')}/{path}", auth=login, timeout=5) for path in paths)
     except requests.RequestException:
         return ""
-    if "Invalid Host header" in asked.text:
+    if "Invalid Host header" in asked.text or asked.status_code in PROXY_ERRORS:
         return ""
     if asked.status_code in (401, 403):
         raise Problem(f"{label} does not accept the login of tasks ({asked.status_code})", FILL_IN)
