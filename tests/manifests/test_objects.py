@@ -231,32 +231,16 @@ def _place(address: str, pods: dict[str, Pod]) -> tuple[Pod | None, int]:
     return KFP_SERVICES[service, port] if (service, port) in KFP_SERVICES else (pods[service], port)
 
 
-@every_rendering
-def test_mlflow_lets_in_every_name_that_its_service_has(overlay: str) -> None:
-    objects = rendered(overlay)
-    service = named(objects, "Service", "mlflow")
-    host, port = service["metadata"]["name"], service["spec"]["ports"][0]["port"]
-    hosts = named(objects, "ConfigMap", "mlflow")["data"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
-    for suffix in ("", f".{OURS}", f".{OURS}.svc", f".{OURS}.svc.cluster.local"):
-        assert {f"{host}{suffix}", f"{host}{suffix}:*"} <= set(hosts)
-    uri = named(objects, "ConfigMap", "dualgan-parity")["data"]["MLFLOW_TRACKING_URI"]
-    assert uri == f"http://{host}.{OURS}:{port}" == _served()["endpoint"]
-
-
-def _served() -> Object:
-    """The MLflow plugin of KFP's API server."""
-    plugin: Object = json.loads((MANIFESTS / "kfp" / "mlflow-plugin.json").read_text())["plugins"]["mlflow"]
-    return plugin
-
-
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_kfps_launcher_and_plugin_find_their_credentials(overlay: str) -> None:
-    data = named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]
-    secrets = {**example_secrets(), **KFP_SECRETS}
+def test_kfps_launcher_and_plugin_find_mlflow_and_their_credentials(overlay: str) -> None:
+    objects, secrets = rendered(overlay), {**example_secrets(), **KFP_SECRETS}
+    data = named(objects, "ConfigMap", "kfp-launcher")["data"]
     provider = yaml.safe_load(data["providers"])[urlsplit(data["defaultPipelineRoot"]).scheme]["default"]
     reference = provider["credentials"]["secretRef"]
     assert {reference["accessKeyKey"], reference["secretKeyKey"]} <= secrets[KFP, reference["secretName"]]
-    for settings in (json.loads(data["plugins.mlflow"])["settings"], _served()["settings"]):
+    served = json.loads((MANIFESTS / "kfp" / "mlflow-plugin.json").read_text())["plugins"]["mlflow"]
+    assert served["endpoint"] == named(objects, "ConfigMap", "dualgan-parity")["data"]["MLFLOW_TRACKING_URI"]
+    for settings in (json.loads(data["plugins.mlflow"])["settings"], served["settings"]):
         assert set(settings["credentialSecretRef"].values()) == secrets[KFP, "kfp-mlflow-credentials"]
         # Tasks have the same variables by reference, and Kubernetes refuses a variable that has a value as well.
         assert settings["injectUserEnvVars"] is False
