@@ -144,14 +144,14 @@ def retrain(
     if digest is None:
         print("the dataset is not looked at: it has no dataset.json to ask; --dataset-digest says what it is now")
     champion = champion_of(parse_source(profile.dataset).name, uri, model)
-    decision = decide(profile, champion, digest, max_age_days, time.time())
-    for reason in decision.reasons:
+    reasons, key = decide(profile, champion, digest, max_age_days, time.time())
+    for reason in reasons:
         print(f"due: {reason}")
-    if not decision.reasons:
+    if not reasons:
         print(f"not due: nothing changed since the champion, version {champion.version if champion else ''}")
-    if dry_run or not (decision.reasons or force):
+    if dry_run or not (reasons or force):
         return 0
-    name = f"{order.package.name}-retrain-{decision.key}"
+    name = f"{order.package.name}-retrain-{key}"
     experiment_id, taken = claim(api, name, attempts, force)
     if experiment_id is None:
         print(f"nothing submitted: {taken}")
@@ -174,7 +174,7 @@ def schedule(
         raise BadInput(f"--cron {cron!r}: six fields, seconds first: '0 17 3 * * *' is 3:17 every day")
     name = name or order.package.name
     made = make_recurring(api, order, api.experiment(options.experiment_name), name, cron, replace)
-    print(f"recurring run {name}, enabled: {api.at.label}/#/recurringrun/details/{made}")
+    print(f"recurring run {name}, enabled: {api.at.url}/#/recurringrun/details/{made}")
     return 0
 
 

@@ -83,7 +83,7 @@ class KfpApi:
         """Return the experiment called ``name``. Raises DualGANError if none is listed."""
         for found in self._named("experiments", "experiments", name):
             return found
-        raise DualGANError(f"{self.at.label}: experiment {name} is there, yet not listed; is it archived?")
+        raise DualGANError(f"{self.at.url}: experiment {name} is there, yet not listed; is it archived?")
 
     def submit(self, run: Mapping[str, Any]) -> str:
         """Return the id of the new run. A try whose answer was lost may have made one: then that one is taken."""
@@ -117,12 +117,12 @@ class KfpApi:
         path = f"apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(node_id)}/log"
         kind, content = self._retried(lambda: self._answer(LOG_PATIENCE, "GET", path))
         if kind == "text/html":
-            raise NotKfp(f"{self.at.label}: logs are at KFP's API server, ml-pipeline:8888, not behind its pages")
+            raise NotKfp(f"{self.at.url}: logs are at KFP's API server, ml-pipeline:8888, not behind its pages")
         return content[-LOG_BYTES:].decode("utf-8", "replace")
 
     def task_log_address(self, run_id: str, node_id: str) -> str:
         """The address at which ``task_log`` reads, for a person to go on there."""
-        return f"{self.at.label}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
+        return f"{self.at.url}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 
     def recurring_runs(self, experiment_id: str, name: str) -> list[dict[str, Any]]:
         """The recurring runs of that name."""
@@ -190,7 +190,7 @@ class KfpApi:
             if attempt < self.at.retries:
                 delay = min(MAX_DELAY, 2.0**attempt)
                 self.sleep(delay * random.uniform(0.8, 1.2))
-        raise Lost(f"{self.at.label}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
+        raise Lost(f"{self.at.url}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
 
     def _answer(self, patience: int, *request: Any) -> tuple[str, bytes]:
         """The type and content that the server answers, within ``patience`` times the timeout."""
@@ -200,7 +200,7 @@ class KfpApi:
             if "CERTIFICATE" not in str(error).upper():
                 raise
             hint = f"if it is your company's own: --ca-file, or {' or '.join(CA_VARIABLES)}"
-            raise BadInput(f"{self.at.label}: its certificate is not trusted; {hint}") from None
+            raise BadInput(f"{self.at.url}: its certificate is not trusted; {hint}") from None
         if 200 <= response.status_code < 300:
             return response.headers.get("Content-Type", "").partition(";")[0], content
         raise self._refused(response.status_code, _said(content) or response.reason or "")
@@ -234,18 +234,18 @@ class KfpApi:
         if status in PASSING:
             return Lost(f"answers {status} {said}".strip())
         if status in (401, 403):
-            return BadInput(f"{self.at.label}: no permission ({status} {said}); is the token expired or missing?")
+            return BadInput(f"{self.at.url}: no permission ({status} {said}); is the token expired or missing?")
         if status == CONFLICT:
-            return AlreadyThere(f"{self.at.label}: {said}")
+            return AlreadyThere(f"{self.at.url}: {said}")
         if status == 404:
-            return BadInput(f"{self.at.label}: not found ({said}); is this the address of KFP's API?")
+            return BadInput(f"{self.at.url}: not found ({said}); is this the address of KFP's API?")
         if 300 <= status < 400:
             login = f"is it a login's ({COOKIES_VARIABLE}, --header), or is the address another"
             return self._not_kfp(f"it sends elsewhere ({status}); {login}?")
-        return BadInput(f"{self.at.label}: refused with {status} {said}")
+        return BadInput(f"{self.at.url}: refused with {status} {said}")
 
     def _not_kfp(self, reason: str) -> NotKfp:
-        return NotKfp(f"{self.at.label}: that is not KFP's API, {reason}")
+        return NotKfp(f"{self.at.url}: that is not KFP's API, {reason}")
 
 
 def _name(one: Mapping[str, Any]) -> Any:

@@ -33,8 +33,8 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 class Endpoint:
     """Where KFP's API is. ``namespace`` is that of a KFP with many users, "" for one without.
 
-    headers: what each request has besides; ca_file: certificates to trust instead of the system's.
-    retries: further tries of a call; timeout: seconds for each.
+    headers: what each request has besides; ca_file: certificates to trust instead of the system's; retries: further
+    tries of a call; timeout: seconds for each.
     """
 
     url: Address
@@ -43,11 +43,6 @@ class Endpoint:
     ca_file: str | None = None
     retries: int = 3
     timeout: float = 30.0
-
-    @property
-    def label(self) -> str:
-        """The address as it may be shown."""
-        return str(self.url)
 
     def session(self) -> requests.Session:
         """Return what requests are made with."""

@@ -5,11 +5,12 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
 from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
 
 from components.dataset.sources import LocalFolder, S3Location, parse_source
 from components.publish.candidate import model_name
@@ -38,48 +39,31 @@ IN_WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Champion:
-    """A model version that is in use; ``made`` is seconds since 1970."""
-
-    version: str
-    made: float
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Why to retrain: no ``reasons`` if none is due; ``key`` is the same for all who decide the same."""
-
-    reasons: tuple[str, ...]
-    key: str
-
-
-def champion_of(dataset: str, tracking_uri: str, model: str | None = None) -> Champion | None:
+def champion_of(dataset: str, tracking_uri: str, model: str | None = None) -> ModelVersion | None:
     """Return the champion of the registered model of ``dataset``, None if there is none yet."""
     try:
-        version = version_with_alias(connect(tracking_uri), model or model_name(dataset), CHAMPION)
+        return version_with_alias(connect(tracking_uri), model or model_name(dataset), CHAMPION)
     except Exception as error:
         # MLflow raises whatever its client or the network had to say.
         raise DualGANError(explain(error, tracking_uri)) from None
-    if version is None:
-        return None
-    return Champion(str(version.version), version.creation_timestamp / 1000, dict(version.tags))
 
 
 def decide(
-    profile: Profile, champion: Champion | None, dataset_digest: str | None, max_age_days: float | None, now: float
-) -> Decision:
-    """Decide whether to train ``profile`` again. dataset_digest: of the data as they are now, None if unknown."""
+    profile: Profile, champion: ModelVersion | None, dataset_digest: str | None, max_age_days: float | None, now: float
+) -> tuple[list[str], str]:
+    """Return the reasons to train ``profile`` again, and a key that is the same for all who decide the same.
+
+    dataset_digest: of the data as they are now, None if unknown; max_age_days: None for any; now: seconds since 1970.
+    """
     present = {"code_digest": code_digest(), **fingerprint(profile)}
     if dataset_digest:
         present["dataset_digest"] = dataset_digest
-    age = (now - champion.made) / DAY if champion else 0.0
+    age = (now - champion.creation_timestamp / 1000) / DAY if champion else 0.0
     periods = int(age // max_age_days) if max_age_days else 0
-    content = [profile.dataset, champion.version if champion else None, periods, sorted(present.items())]
+    content = [profile.dataset, str(champion.version) if champion else None, periods, sorted(present.items())]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
     if champion is None:
-        return Decision(("there is no champion yet",), key)
+        return ["there is no champion yet"], key
     which, reasons = f"the champion, version {champion.version}", []
     for tag, value in present.items():
         if tag not in champion.tags:
@@ -88,12 +72,10 @@ def decide(
             reasons.append(f"{IN_WORDS[tag]} changed since {which}")
     if periods:
         reasons.append(f"{which}, is {age:.0f} days old; {max_age_days:g} are allowed")
-    return Decision(tuple(reasons), key)
+    return reasons, key
 
 
-def claim(
-    api: KfpApi, name: str, attempts: int, force: bool = False, now: Callable[[], float] = time.time
-) -> tuple[str | None, str]:
+def claim(api: KfpApi, name: str, attempts: int, force: bool = False) -> tuple[str | None, str]:
     """Win the right to submit the retrain ``name``, or learn who has it.
 
     An experiment of that name is the lock: KFP lets only one caller create it, in which the run then is. A run that
@@ -116,7 +98,7 @@ def claim(
         if mine in (found.get("description") or ""):
             # The answer to our first try was lost.
             return str(found["experiment_id"]), ""
-        if taken := _taken(api, found, force, now()):
+        if taken := _taken(api, found, force, time.time()):
             return None, taken
     raise DualGANError(f"retrain {name} failed {attempts} times; see its runs, then --force")
 

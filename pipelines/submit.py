@@ -61,7 +61,7 @@ def schedule(api: KfpApi, order: Order, experiment_id: str, name: str, cron: str
     """
     found = [str(one["recurring_run_id"]) for one in api.recurring_runs(experiment_id, name)]
     if found and not is_replacing:
-        raise BadInput(f"{api.at.label}: a recurring run {name} is there already; --replace it, or give another --name")
+        raise BadInput(f"{api.at.url}: a recurring run {name} is there already; --replace it, or give another --name")
     recurring = {
         "namespace": api.at.namespace,
         "trigger": {"cron_schedule": {"cron": cron}},
@@ -74,7 +74,7 @@ def schedule(api: KfpApi, order: Order, experiment_id: str, name: str, cron: str
 
 def page_of(api: KfpApi, run_id: str) -> str:
     """Return the run's page in KFP's user interface."""
-    return f"{api.at.label}/#/runs/details/{run_id}"
+    return f"{api.at.url}/#/runs/details/{run_id}"
 
 
 def wait(

@@ -111,9 +111,8 @@ def _lacks(node: Object, need: NodeNeed) -> Iterator[tuple[str, str]]:
     for key, value in need.node_selector:
         if labels.get(key) != value:
             yield f"label {key}={value}", "kubectl label node ..., or change node_selector in the profile"
-    tolerated = {dict(one).get("key") for one in need.tolerations}
     for taint in node["spec"].get("taints") or []:
-        if taint["effect"] != "PreferNoSchedule" and not {None, taint["key"]} & tolerated:
+        if taint["effect"] != "PreferNoSchedule" and not {None, taint["key"]} & {*need.tolerated}:
             # Kubernetes' own for a node that is not ready among them.
             advice = "add tolerations to the profile; of a node that is not ready: kubectl describe node ..."
             yield f"a pod that tolerates {taint['key']}:{taint['effect']}", advice

@@ -16,11 +16,14 @@ SECRET, CONFIG_MAP = "secret", "configMap"
 
 
 class NodeNeed(NamedTuple):
-    """What some tasks ask of the node that they run on; ``resources`` are numbers: cores, bytes, accelerators."""
+    """What some tasks ask of the node that they run on.
+
+    resources: numbers of cores, bytes, accelerators; tolerated: keys of taints, None for any.
+    """
 
     resources: tuple[tuple[str, Decimal], ...]
     node_selector: tuple[tuple[str, str], ...]
-    tolerations: tuple[tuple[tuple[str, str], ...], ...]
+    tolerated: tuple[str | None, ...]
 
 
 @dataclass
@@ -58,11 +61,10 @@ def _node_need(stated: Mapping[str, Any], pod: Mapping[str, Any]) -> NodeNeed:
     amounts = {"cpu": stated.get("resourceCpuLimit"), "memory": stated.get("resourceMemoryLimit")}
     if accelerator := stated.get("accelerator"):
         amounts[accelerator["resourceType"]] = accelerator["resourceCount"]
-    tolerations = [sorted((key, str(value)) for key, value in one.items()) for one in pod.get("tolerations", [])]
     return NodeNeed(
         tuple((name, parse_quantity(amount)) for name, amount in sorted(amounts.items()) if amount),
         tuple(sorted(pod.get("nodeSelector", {}).get("labels", {}).items())),
-        tuple(sorted(map(tuple, tolerations))),
+        tuple(one.get("key") for one in pod.get("tolerations", [])),
     )
 
 

@@ -3,16 +3,16 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 
 from components.tracking.store import connect
 from components.train.code_version import code_digest
 from pipelines.fingerprint import fingerprint
 from pipelines.profile import Profile, load_profile
-from pipelines.retrain import DAY, Champion, decide
+from pipelines.retrain import DAY, decide
 from tests.pipelines.kfp_server import KfpServer
 
 Command = Callable[..., tuple[int, str, str]]
@@ -24,9 +24,13 @@ def profile() -> Profile:
     return load_profile("ascend910")
 
 
-@pytest.fixture
-def champion(profile: Profile) -> Champion:
-    return Champion("4", NOW - 10 * DAY, {"code_digest": code_digest(), "dataset_digest": "d1", **fingerprint(profile)})
+def champion(tags: dict[str, str]) -> ModelVersion:
+    made = int((NOW - 10 * DAY) * 1000)
+    return ModelVersion("dualgan", "4", made, tags=[ModelVersionTag(*tag) for tag in tags.items()])
+
+
+def recorded(profile: Profile) -> dict[str, str]:
+    return {"code_digest": code_digest(), "dataset_digest": "d1", **fingerprint(profile)}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,6 @@ def champion(profile: Profile) -> Champion:
 )
 def test_every_change_is_due_and_named(
     profile: Profile,
-    champion: Champion,
     changed_profile: dict[str, Any],
     changed_tags: dict[str, str] | None,
     digest: str | None,
@@ -53,15 +56,16 @@ def test_every_change_is_due_and_named(
     reason: str,
 ) -> None:
     wanted = profile.model_copy(update=changed_profile)
-    known = replace(champion, tags={} if changed_tags is None else {**champion.tags, **changed_tags})
-    found = "; ".join(decide(wanted, known, digest, days, NOW).reasons)
+    known = champion({} if changed_tags is None else {**recorded(profile), **changed_tags})
+    found = "; ".join(decide(wanted, known, digest, days, NOW)[0])
     assert found.startswith(reason) and bool(found) is bool(reason)
-    assert decide(wanted, None, digest, days, NOW).reasons == ("there is no champion yet",)
+    assert decide(wanted, None, digest, days, NOW)[0] == ["there is no champion yet"]
 
 
-def test_what_is_decided_alike_has_one_key_and_what_differs_another(profile: Profile, champion: Champion) -> None:
+def test_what_is_decided_alike_has_one_key_and_what_differs_another(profile: Profile) -> None:
     asked = [("d1", None), ("d1", None), ("d2", None), ("d1", 9), ("d1", 4)]
-    assert len({decide(profile, champion, digest, days, NOW).key for digest, days in asked}) == 4
+    known = champion(recorded(profile))
+    assert len({decide(profile, known, digest, days, NOW)[1] for digest, days in asked}) == 4
 
 
 def retrain(*arguments: str) -> tuple[str, ...]:

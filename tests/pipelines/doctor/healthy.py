@@ -70,8 +70,7 @@ def secret(namespace: str, name: str, keys: set[str], value: str = "filled") -> 
 
 
 def node(name: str, need: NodeNeed) -> Object:
-    tolerated = [dict(one) for one in need.tolerations]
-    taints = [{"key": one["key"], "effect": one.get("effect", "NoSchedule")} for one in tolerated if "key" in one]
+    taints = [{"key": key, "effect": "NoSchedule"} for key in need.tolerated if key]
     found = made("Node", name, spec={"taints": taints})
     found["metadata"]["labels"] = {"kubernetes.io/arch": "arm64", **dict(need.node_selector)}
     return {**found, "status": {"allocatable": {name: f"{amount:f}" for name, amount in need.resources}}}
