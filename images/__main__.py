@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from components.common.cli import assignments, command, new_app, run_app
+from components.common.cli import command, new_app, run_app
 from dualgan.errors import BadInput
-from images.bases import load_bases
-from images.build import USUAL, BuildOptions, build, build_command, image_tag, known_images, run_docker
+from images.build import USUAL, BuildOptions, build_command, image_tag, known_images, load_bases, run_docker
 
 LAYERS = "{{.Size}}\t{{.CreatedBy}}"
 NAMES = f"One of {', '.join(known_images())}."
@@ -26,17 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @command(app, "build", PANEL, "python -m images build cpu tf1")
 def build_images(
+    options: BuildOptions,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help=f"{NAMES} Default: {' '.join(USUAL)}.")
-    ] = None,
-    uid: Annotated[int, typer.Option(help="User that the image's processes run as.")] = 1000,
-    gid: Annotated[int, typer.Option(help="And its group.")] = 1000,
-    network: Annotated[str, typer.Option(help="Network of the build's steps.")] = "host",
-    tag: Annotated[
-        str | None, typer.Option(help="Name of the image, for one image alone; default: dualgan-parity/NAME:dev.")
-    ] = None,
-    build_arg: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="As docker's own option; may be repeated.")
     ] = None,
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the commands, for another builder, and end.")
@@ -44,15 +35,13 @@ def build_images(
 ) -> int:
     """Build images with docker."""
     chosen = names or USUAL
-    if tag and len(chosen) > 1:
+    if options.tag and len(chosen) > 1:
         raise BadInput("--tag: names one image, but several are built")
-    settings = BuildOptions(uid, gid, network, tag, assignments("--build-arg", build_arg or ()))
-    if only_print:
-        for words in [build_command(name, settings) for name in chosen]:
+    for name, words in [(name, build_command(name, options)) for name in chosen]:
+        if only_print:
             print(shlex.join(words))
-        return 0
-    for name in chosen:
-        build(name, settings)
+        else:
+            run_docker(words, f"image {name}")
     return 0
 
 

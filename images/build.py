@@ -4,20 +4,23 @@ import os
 import re
 import subprocess
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+import typer
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from components.common.cli import assignments
 from components.common.yaml_files import read_yaml
 from components.train.code_version import code_commit
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
-from images.bases import load_bases
 
 FOLDER = Path(__file__).parent
+BASES = FOLDER / "bases.yaml"
 REPOSITORY = "dualgan-parity"
 # Built by `make images`: what a machine with neither an accelerator nor a vendor's login can use.
 USUAL = ("cpu", "tf1", "mlflow")
@@ -25,11 +28,23 @@ VARIANT = "variant.yaml"
 ARGUMENT = re.compile(r"^ARG\s+(\w+)", re.MULTILINE)
 
 
-class Variant(BaseModel):
-    """An image that another one's Dockerfile makes: its folder holds this as variant.yaml.
+class Base(BaseModel):
+    """An image that ours are built on. digest: of the content behind its tag, None if the tag decides."""
 
-    image: the other one; arguments: the build arguments that differ, each a value or the name of a base.
-    """
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None
+    what: str
+
+    @property
+    def reference(self) -> str:
+        """What a Dockerfile's FROM is given."""
+        return f"{self.image}@{self.digest}" if self.digest else self.image
+
+
+class Variant(BaseModel):
+    """An image that the Dockerfile of ``image`` makes, with other arguments: values, or names of bases."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,13 +54,26 @@ class Variant(BaseModel):
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """uid, gid: what the image's processes run as; network: of the build's own steps, as ``docker build --network``."""
+    """Options of a build."""
 
-    uid: int = 1000
-    gid: int = 1000
-    network: str = "host"
-    tag: str | None = None
-    arguments: dict[str, str] = field(default_factory=dict)
+    uid: Annotated[int, typer.Option(help="User that the image's processes run as.")] = 1000
+    gid: Annotated[int, typer.Option(help="And its group.")] = 1000
+    network: Annotated[str, typer.Option(help="Network of the build's steps.")] = "host"
+    tag: Annotated[
+        str | None, typer.Option(help="Name of the image, for one image alone; default: dualgan-parity/NAME:dev.")
+    ] = None
+    build_arg: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="As docker's own option; may be repeated.")
+    ] = None
+
+
+def load_bases(file: Path = BASES) -> Mapping[str, Base]:
+    """Each base by the name of its build argument. Raises BadInput, in one line, for a file that is not such a list."""
+    try:
+        return TypeAdapter(dict[str, Base]).validate_python(read_yaml(file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def known_images() -> list[str]:
@@ -59,8 +87,11 @@ def variant_of(name: str) -> Variant:
 
 
 def dockerfile_of(name: str) -> Path:
-    """The Dockerfile that makes the image ``name``; it need not be there."""
-    return FOLDER / variant_of(name).image / "Dockerfile"
+    """The Dockerfile that makes the image ``name``. Raises BadInput for an image that has none here."""
+    file = FOLDER / variant_of(name).image / "Dockerfile"
+    if not file.is_file():
+        raise BadInput(f"image {name}: unknown; known are {', '.join(known_images())}")
+    return file
 
 
 def image_tag(name: str) -> str:
@@ -69,41 +100,27 @@ def image_tag(name: str) -> str:
 
 
 def build_command(name: str, options: BuildOptions) -> list[str]:
-    """``docker build`` of the image ``name``, with the arguments that its Dockerfile declares.
-
-    Raises BadInput for an image that has no Dockerfile here, or an argument that it does not declare.
-    """
+    """``docker build`` of an image. Raises BadInput if it is unknown, or for an argument that it does not declare."""
     dockerfile = dockerfile_of(name)
-    if not dockerfile.is_file():
-        raise BadInput(f"image {name}: unknown; known are {', '.join(known_images())}")
     declared = set(ARGUMENT.findall(dockerfile.read_text(encoding="utf-8")))
-    explicit = options.arguments
+    explicit = assignments("--build-arg", options.build_arg or ())
     if set(explicit) - declared:
         raise BadInput(f"image {name}: no build argument {min(set(explicit) - declared)}; see {dockerfile}")
-    known = _known_arguments(options)
-    variant = {argument: known.get(value, value) for argument, value in variant_of(name).arguments.items()}
-    arguments = {name: value for name, value in (known | variant | explicit).items() if name in declared}
+    project = tomllib.loads((WORKING_TREE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and value}
+    known |= {name: base.reference for name, base in load_bases().items()}
+    known |= {"UID": str(options.uid), "GID": str(options.gid), "VERSION": project["version"]}
+    known |= {"REVISION": code_commit() or "unknown"}
+    known |= {argument: known.get(value, value) for argument, value in variant_of(name).arguments.items()} | explicit
     command = ["docker", "build", "--network", options.network, "--file", str(dockerfile)]
     command += ["--tag", options.tag or image_tag(name)]
-    for argument, value in sorted(arguments.items()):
-        command += ["--build-arg", f"{argument}={value}"]
+    for argument in sorted(declared & known.keys()):
+        command += ["--build-arg", f"{argument}={known[argument]}"]
     return [*command, str(WORKING_TREE)]
 
 
-def _known_arguments(options: BuildOptions) -> dict[str, str]:
-    project = tomllib.loads((WORKING_TREE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and value}
-    bases = {name: base.reference for name, base in load_bases().items()}
-    identity = {"UID": str(options.uid), "GID": str(options.gid)}
-    return pip | bases | identity | {"REVISION": code_commit() or "unknown", "VERSION": project["version"]}
-
-
-def build(name: str, options: BuildOptions) -> None:
-    """Build the image ``name``. Raises DualGANError if docker is missing or fails; what it says is shown."""
-    run_docker(build_command(name, options), f"image {name}")
-
-
 def run_docker(command: Sequence[str], what: str) -> None:
+    """Run a docker command, whose output is shown. Raises DualGANError if docker is missing or fails."""
     try:
         answer = subprocess.run(command, check=False)
     except FileNotFoundError:

@@ -1,49 +1,61 @@
 """Commands that speak with a cluster: submit, retrain, schedule, doctor."""
 
 import contextlib
+import functools
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.common.cli import command, training_options
+from components.common.cli import command, positive, training_options
 from components.common.console import print_line as print
 from dualgan.errors import BadInput, DualGANError
 from parity.options import PROFILE_HELP, Dataset, Profile, Seed, Seeds, TrainingOptions
 
 if TYPE_CHECKING:
     from pipelines.kfp_api import KfpApi
-    from pipelines.package import Package
     from pipelines.profile import Profile as LoadedProfile
+    from pipelines.submit import Order
 
 PANEL, KFP, WAITING = "On a cluster", "Kubeflow Pipelines", "Waiting"
 CLUSTER_PROFILE = "ascend910-vs-gpu"
 EXPERIMENT = "dualgan-parity"
 PackageFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A compiled package, instead of a profile's.")]
+_kfp = functools.partial(typer.Option, rich_help_panel=KFP)
+_waiting = functools.partial(typer.Option, rich_help_panel=WAITING)
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class ConnectionOptions:
+    """Options of each command that asks KFP."""
+
+    endpoint: Annotated[
+        str | None, _kfp(help="Address of KFP; default: KFP_ENDPOINT. A token is KFP_EXISTING_TOKEN's.")
+    ] = None
+    ca_file: Annotated[
+        str | None, _kfp(metavar="FILE", help="Certificates to trust; default: REQUESTS_CA_BUNDLE, SSL_CERT_FILE.")
+    ] = None
+    header: Annotated[
+        list[str] | None,
+        _kfp(metavar="NAME=VALUE", help="For a login before KFP; may be repeated. Cookies are KFP_COOKIES'."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RunOptions(ConnectionOptions):
     """Options of each command that makes runs on a cluster."""
 
     profile: Profile = CLUSTER_PROFILE
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of KFP; default: KFP_ENDPOINT. A token is KFP_EXISTING_TOKEN's.", rich_help_panel=KFP
-        ),
-    ] = None
     namespace: Annotated[
-        str | None,
-        typer.Option(help="Where runs execute, in a KFP with many users; default: KFP_NAMESPACE.", rich_help_panel=KFP),
+        str | None, _kfp(help="Where runs execute, in a KFP with many users; default: KFP_NAMESPACE.")
     ] = None
-    experiment_name: Annotated[str, typer.Option(help="KFP's experiment.", rich_help_panel=KFP)] = EXPERIMENT
-    service_account: Annotated[
-        str | None, typer.Option(help="Of the run's pods; default: KFP's.", rich_help_panel=KFP)
-    ] = None
+    experiment_name: Annotated[str, _kfp(help="KFP's experiment.")] = EXPERIMENT
+    service_account: Annotated[str | None, _kfp(help="Of the run's pods; default: KFP's.")] = None
+    pipeline_root: Annotated[str | None, _kfp(metavar="URI", help="Where artifacts go; default: KFP's.")] = None
+    retries: Annotated[int, _kfp(min=0, help="Further tries of a call to KFP.")] = 3
     dataset: Dataset = None
     option: TrainingOptions = None
     parameter: Annotated[
@@ -54,39 +66,21 @@ class RunOptions:
     ] = None
     seed: Seed = None
     seeds: Seeds = None
-    retries: Annotated[int, typer.Option(help="Further tries of a call to KFP.", rich_help_panel=KFP)] = 3
 
 
 @dataclass(frozen=True)
 class WaitOptions:
-    """Options of how to wait for a run's end."""
+    """Options of how to wait for a run's end, in seconds."""
 
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Give up waiting; the run goes on.", rich_help_panel=WAITING)
-    ] = None
-    poll: Annotated[float, typer.Option(metavar="SECONDS", help="Between two looks.", rich_help_panel=WAITING)] = 5.0
-    patience: Annotated[
-        float, typer.Option(metavar="SECONDS", help="With a KFP that is away.", rich_help_panel=WAITING)
-    ] = 900.0
+    timeout: Annotated[float | None, _waiting(min=0, metavar="SECONDS", help="Give up; the run goes on.")] = None
+    poll: Annotated[float, _waiting(min=0, max=3600, metavar="SECONDS", help="Between two looks.")] = 5.0
+    patience: Annotated[float, _waiting(min=0, metavar="SECONDS", help="With a KFP that is away.")] = 900.0
     cancel_on_interrupt: Annotated[
-        bool,
-        typer.Option(
-            "--cancel-on-interrupt", help="End the run when Ctrl-C ends the waiting.", rich_help_panel=WAITING
-        ),
+        bool, _waiting("--cancel-on-interrupt", help="End the run when Ctrl-C ends the waiting.")
     ] = False
 
 
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the run's end.", rich_help_panel=WAITING)]
-
-
-@dataclass(frozen=True)
-class Order:
-    """A checked package with its parameters, and the KFP that it is for."""
-
-    profile: "LoadedProfile"
-    package: "Package"
-    parameters: dict[str, Any]
-    api: "KfpApi"
+Wait = Annotated[bool, _waiting("--wait/--no-wait", help="Wait until the run's end.")]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -110,10 +104,10 @@ def submit(
     in KFP); 1 the run failed, was cancelled or is not over in time; 2 wrong input, and then nothing was submitted.
     With --no-wait: 0 once it is submitted.
     """
-    order = _order(options, package)
-    _check_seconds(waiting)
+    api, _, order = _checked(options, package)
     name = run_name or f"{order.package.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    return _submit(order, order.api.experiment(options.experiment_name), name, options, waiting, wait)
+    experiment_id = api.experiment(options.experiment_name)
+    return _submit(api, order, experiment_id, name, options.tracking_uri, waiting if wait else None)
 
 
 def retrain(
@@ -121,11 +115,13 @@ def retrain(
     waiting: WaitOptions,
     wait: Wait = False,
     model: Annotated[str | None, typer.Option(help="Registered model; default: that of the dataset's name.")] = None,
-    max_age_days: Annotated[float | None, typer.Option(help="How old a champion may be; default: any age.")] = None,
+    max_age_days: Annotated[
+        float | None, typer.Option(parser=positive, help="How old a champion may be; default: any age.")
+    ] = None,
     dataset_digest: Annotated[
         str | None, typer.Option(help="Digest of the data as they are now, from their dataset.json.")
     ] = None,
-    attempts: Annotated[int, typer.Option(help="Runs that may fail.")] = 3,
+    attempts: Annotated[int, typer.Option(min=1, help="Runs that may fail.")] = 3,
     force: Annotated[bool, typer.Option("--force", help="Train even if nothing asks for it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print whether it is due, submit nothing.")] = False,
 ) -> int:
@@ -140,57 +136,50 @@ def retrain(
     from components.dataset.sources import parse_source
     from pipelines.retrain import champion_of, claim, decide, present_digest
 
-    order = _order(options, None)
-    _check_seconds(waiting)
+    api, profile, order = _checked(options)
     uri = options.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise BadInput("which model is champion is in MLflow: give --tracking-uri, or set MLFLOW_TRACKING_URI")
-    if max_age_days is not None and not max_age_days > 0:
-        raise BadInput(f"--max-age-days {max_age_days}: must be above 0")
-    if attempts < 1:
-        raise BadInput(f"--attempts {attempts}: must be 1 or more")
-    source = order.profile.source(order.parameters.get("dataset"))
-    training = {**order.profile.options, **order.parameters.get("options", {})}
-    profile = order.profile.model_copy(update={"dataset": source, "options": training})
-    digest = dataset_digest or present_digest(source)
+    digest = dataset_digest or present_digest(profile.dataset)
     if digest is None:
-        _print("the dataset is not looked at: it has no dataset.json to ask; --dataset-digest says what it is now")
-    champion = champion_of(parse_source(source).name, uri, model)
-    decision = decide(profile, champion, digest, max_age_days, time.time())
-    for reason in decision.reasons:
-        _print(f"due: {reason}")
-    if not decision.reasons:
-        _print(f"not due: nothing changed since the champion, version {champion.version if champion else ''}")
-    if dry_run or not (decision.reasons or force):
+        print("the dataset is not looked at: it has no dataset.json to ask; --dataset-digest says what it is now")
+    champion = champion_of(parse_source(profile.dataset).name, uri, model)
+    reasons, key = decide(profile, champion, digest, max_age_days, time.time())
+    for reason in reasons:
+        print(f"due: {reason}")
+    if not reasons:
+        print(f"not due: nothing changed since the champion, version {champion.version if champion else ''}")
+    if dry_run or not (reasons or force):
         return 0
-    name = f"{order.package.name}-retrain-{decision.key}"
-    claimed = claim(order.api, name, attempts, force)
-    if claimed.experiment_id is None:
-        _print(f"nothing submitted: {claimed.reason}")
+    name = f"{order.package.name}-retrain-{key}"
+    experiment_id, taken = claim(api, name, attempts, force)
+    if experiment_id is None:
+        print(f"nothing submitted: {taken}")
         return 0
-    return _submit(order, claimed.experiment_id, name, options, waiting, wait)
+    return _submit(api, order, experiment_id, name, uri, waiting if wait else None)
 
 
 def schedule(
     options: RunOptions,
     cron: Annotated[str, typer.Option(help="Six fields, seconds first: '0 17 3 * * *'.")],
     name: Annotated[str | None, typer.Option(help="Of the recurring run; default: the pipeline's.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="In the place of those of that name.")] = False,
 ) -> int:
     """Make a recurring run of a profile's pipeline, enabled, one run at a time."""
     from pipelines.submit import CRON_FIELDS
     from pipelines.submit import schedule as make_recurring
 
-    order = _order(options, None)
+    api, _, order = _checked(options)
     if len(cron.split()) != CRON_FIELDS:
         raise BadInput(f"--cron {cron!r}: six fields, seconds first: '0 17 3 * * *' is 3:17 every day")
     name = name or order.package.name
-    experiment = order.api.experiment(options.experiment_name)
-    found = make_recurring(order.api, order.package, experiment, name, cron, order.parameters)
-    _print(f"recurring run {name}, enabled: {order.api.at.label}/#/recurringrun/details/{found}")
+    made = make_recurring(api, order, api.experiment(options.experiment_name), name, cron, replace)
+    print(f"recurring run {name}, enabled: {api.at.url}/#/recurringrun/details/{made}")
     return 0
 
 
 def doctor(
+    connection: ConnectionOptions,
     cluster: Annotated[
         bool, typer.Option("--cluster", help="Look at a cluster; `dualgan doctor` looks at this machine.")
     ] = False,
@@ -203,9 +192,6 @@ def doctor(
         str | None,
         typer.Option(help="That tasks have; default: pipeline-runner, in another namespace default-editor."),
     ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Address of KFP as seen from here; default: KFP_ENDPOINT, else its service.")
-    ] = None,
     tracking_uri: Annotated[
         str | None,
         typer.Option(help="Address of MLflow as seen from here; default: MLFLOW_TRACKING_URI, else that of tasks."),
@@ -214,8 +200,9 @@ def doctor(
 ) -> int:
     """Look at a cluster and list what a profile's pipeline needs there; nothing is changed.
 
-    With the credentials of your kubeconfig it looks for Kubeflow Pipelines, MLflow, pools of accelerators, secrets and
-    rights. Each line says ok, missing or cannot tell, and what to do. What runs can do without is marked (optional).
+    With the credentials of your kubeconfig it looks for Kubeflow Pipelines (at --endpoint, else as its service),
+    MLflow, pools of accelerators, secrets and rights. Each line says ok, missing or cannot tell, and what to do. What
+    runs can do without is marked (optional).
 
     Exit codes: 0 all that is required is there; 1 something is missing or could not be seen, or the cluster does not
     answer; 2 wrong input.
@@ -223,32 +210,34 @@ def doctor(
     if not cluster:
         raise BadInput("say --cluster; for the accelerators of this machine: dualgan doctor")
     # Kubernetes' client takes a second to import.
-    from pipelines.doctor.check import Place
-    from pipelines.doctor.checks import doctor as examine
+    from pipelines.doctor.checks import check_all, report
+    from pipelines.doctor.cluster import Cluster, Examination
+    from pipelines.doctor.needs import needs_of
+    from pipelines.kfp_api import KfpApi
+    from pipelines.kfp_endpoint import endpoint
+    from pipelines.profile import load_profile
 
-    account = "pipeline-runner" if namespace == kfp_namespace else "default-editor"
-    place = Place(
-        kfp_namespace,
-        namespace,
-        tracking_namespace,
-        service_account or account,
-        endpoint or os.environ.get("KFP_ENDPOINT", ""),
-        tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""),
-    )
-    text, code = examine(profile, context, place, json)
+    kfp = None
+    if connection.endpoint or os.environ.get("KFP_ENDPOINT"):
+        kfp = KfpApi(endpoint(connection.endpoint, namespace, connection.ca_file, connection.header or (), retries=0))
+    account = service_account or ("pipeline-runner" if namespace == kfp_namespace else "default-editor")
+    mlflow = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    needs, found = needs_of(load_profile(profile)), Cluster(context)
+    at = Examination(found, needs, kfp_namespace, namespace, tracking_namespace, account, kfp, mlflow)
+    text, code = report(found.version(), profile, list(check_all(at)), json)
     print(text)
     return code
 
 
-def _order(options: RunOptions, file: Path | None) -> Order:
-    """Check the package and its parameters. Raises BadInput."""
-    from pipelines.kfp_api import KfpApi, endpoint
+def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, LoadedProfile, Order]":
+    """The KFP that is named, the profile as it is to be trained, and a checked order. Raises BadInput."""
+    from pipelines.kfp_api import KfpApi
+    from pipelines.kfp_endpoint import endpoint
     from pipelines.local_run import check_parameters
     from pipelines.package import package_of, read_package
     from pipelines.profile import load_profile
+    from pipelines.submit import Order
 
-    if options.retries < 0:
-        raise BadInput(f"--retries {options.retries}: must be 0 or more")
     profile = load_profile(options.profile).with_seeds(options.seed, options.seeds)
     package = read_package(file) if file else package_of(profile)
     parameters = package.parsed(options.parameter or ())
@@ -257,46 +246,35 @@ def _order(options: RunOptions, file: Path | None) -> Order:
     if options.option:
         parameters["options"] = {**parameters.get("options", {}), **training_options(options.option)}
     package.checked(parameters)
+    training = {**profile.options, **parameters.get("options", {})}
     source = parameters.get("dataset") or profile.source(package.defaults.get("dataset"))
-    if not file and (parameters.get("options") or source != profile.dataset):
+    if (source, training) != (profile.dataset, profile.options):
         # What a published model is tagged with must be what it was trained with, and secrets are for this source.
-        options_of_run = {**profile.options, **parameters.get("options", {})}
-        profile = profile.model_copy(update={"dataset": source, "options": options_of_run})
-        package = package_of(profile)
-    check_parameters(source, {**profile.options, **parameters.get("options", {})})
-    api = KfpApi(endpoint(options.endpoint, options.namespace, retries=options.retries))
-    return Order(profile, package, parameters, api)
-
-
-def _check_seconds(waiting: WaitOptions) -> None:
-    for name in ("poll", "timeout", "patience"):
-        value = getattr(waiting, name)
-        if value is not None and not 0 <= value < float("inf"):
-            raise BadInput(f"--{name} {value}: must be seconds, 0 or more")
+        profile = profile.model_copy(update={"dataset": source, "options": training})
+        package = package if file else package_of(profile)
+    check_parameters(source, training)
+    at = endpoint(options.endpoint, options.namespace, options.ca_file, options.header or (), retries=options.retries)
+    return KfpApi(at), profile, Order(package, parameters, options.service_account, options.pipeline_root)
 
 
 def _submit(
-    order: Order, experiment_id: str, name: str, options: RunOptions, waiting: WaitOptions, is_waiting: bool
+    api: "KfpApi", order: "Order", experiment_id: str, name: str, tracking_uri: str | None, waiting: WaitOptions | None
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Lost
     from pipelines.read_verdict import read_verdict, verdict_in_logs
-    from pipelines.submit import Submission, Waiting, page_of, wait
-    from pipelines.submit import submit as submit_run
+    from pipelines.submit import page_of, wait
 
-    api, package = order.api, order.package
-    run_id = submit_run(api, Submission(package, experiment_id, name, order.parameters, options.service_account))
-    _print(f"submitted: {name}\nrun: {page_of(api, run_id)}")
-    if not is_waiting:
+    package, run_id = order.package, api.submit(order.to_api(experiment_id, name))
+    print(f"submitted: {name}\nrun: {page_of(api, run_id)}")
+    if not waiting:
         return 0
     try:
-        wait(api, run_id, package, Waiting(waiting.poll, waiting.timeout, waiting.patience), _print)
+        wait(api, run_id, package, print, waiting.poll, waiting.timeout, waiting.patience)
     except KeyboardInterrupt:
-        if not waiting.cancel_on_interrupt:
-            _print(f"run {run_id} goes on")
-        else:
+        if waiting.cancel_on_interrupt:
             api.cancel(run_id)
-            _print(f"run {run_id} is cancelled")
+        print(f"run {run_id} {'is cancelled' if waiting.cancel_on_interrupt else 'goes on'}")
         raise
     except Lost:
         raise
@@ -306,16 +284,11 @@ def _submit(
         with contextlib.suppress(DualGANError):
             logged = verdict_in_logs(api, run_id, package)
         if logged:
-            _print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
+            print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
         raise
     try:
-        judged = read_verdict(api, run_id, package, options.tracking_uri)
+        judged = read_verdict(api, run_id, package, tracking_uri)
     except DualGANError as error:
         raise DualGANError(f"run {run_id} succeeded; its verdict is not known: {error}") from None
-    _print(f"the verdict is from {judged.source}")
-    _print(f"verdict: {judged.verdict}")
+    print(f"the verdict is from {judged.source}\nverdict: {judged.verdict}")
     return EXIT_CODES[judged.verdict]
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)

@@ -7,9 +7,6 @@ from typing import Any
 
 from pipelines.profile import Profile
 
-PROFILE_TAG, IMAGES_TAG, BOUNDS_TAG, OPTIONS_TAG = "profile", "images_digest", "bounds_digest", "options_digest"
-CODE_TAG = "code_digest"
-
 
 def fingerprint(profile: Profile) -> dict[str, str]:
     """Return tags of a model version: the profile's name, and checksums of its images, bounds and training options."""
@@ -18,10 +15,10 @@ def fingerprint(profile: Profile) -> dict[str, str]:
     environments = {leg.name: [leg.runtime, leg.device, dict(leg.environment)] for leg in profile.legs}
     judged = {"bounds": dict(profile.bounds), "reference": profile.reference or profile.recorded_reference}
     return {
-        PROFILE_TAG: profile.name,
-        IMAGES_TAG: _digest(images),
-        BOUNDS_TAG: _digest(judged),
-        OPTIONS_TAG: _digest({**options, "legs": environments}),
+        "profile": profile.name,
+        "images_digest": _digest(images),
+        "bounds_digest": _digest(judged),
+        "options_digest": _digest({**options, "legs": environments}),
     }
 
 

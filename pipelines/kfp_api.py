@@ -1,43 +1,37 @@
-"""KFP's API as a submitter needs it: each call survives the server's hiccups, and each failure is one line.
+"""KFP's API as a submitter needs it: each call survives the server's hiccups, and each failure is one line."""
 
-Addresses and credentials come from where KFP's own command line takes them: KFP_ENDPOINT (or KF_PIPELINES_ENDPOINT),
-KFP_NAMESPACE, KFP_EXISTING_TOKEN, and KF_PIPELINES_SA_TOKEN_PATH for a pod's token, which is read anew for each call.
-"""
-
-import functools
+import contextlib
 import json
-import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import kfp_server_api
+import requests
 import urllib3
 
-from components.common.address import Address
 from components.common.threads import within
 from dualgan.errors import BadInput, DualGANError
+from dualgan.json_files import parse_json
+from pipelines.kfp_endpoint import CA_VARIABLES, COOKIES_VARIABLE, TOKEN_VARIABLE, Endpoint
 
-ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
-NAMESPACE_VARIABLE, TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = (
-    "KFP_NAMESPACE",
-    "KFP_EXISTING_TOKEN",
-    "KF_PIPELINES_SA_TOKEN_PATH",
-)
-DEFAULT_NAMESPACE = "kubeflow"
+API = "apis/v2beta1"
 PASSING = (408, 429, 500, 502, 503, 504)
 CONFLICT = 409
-EQUALS, IN_ORDER = 1, "created_at desc"
 MAX_DELAY = 30.0
 # What is kept of a task's log: its end, of a training of days as well.
 LOG_BYTES = 1 << 20
 # Of an answer, and of a log, which is read from its beginning; a log may take longer than what KFP itself says.
 MAX_ANSWER, CHUNK = 64 << 20, 1 << 16
 LOG_PATIENCE = 4
+PAGE_SIZE, MAX_PAGES = 100, 1000
+Answer = TypeVar("Answer")
+Query = Mapping[str, str] | None
+Again = Callable[[], dict[str, Any] | None] | None
 
 
 class AlreadyThere(DualGANError):
@@ -52,308 +46,223 @@ class NotKfp(BadInput):
     """Something else than KFP's API answered, such as the page of a login or of another program."""
 
 
-class _JsonClient(kfp_server_api.ApiClient):  # type: ignore[misc]
-    """KFP's client, which by itself makes an empty object of whatever is no JSON, and reads what never ends."""
-
-    def __init__(self, configuration: Any) -> None:
-        super().__init__(configuration)
-        self._opened: Any = None
-        self._request = self.rest_client.pool_manager.request
-        self.rest_client.pool_manager.request = self._bounded_request
-
-    def _bounded_request(self, method: str, url: str, preload_content: bool = True, **asked: Any) -> Any:
-        self._opened = answer = self._request(method, url, preload_content=False, **asked)
-        if preload_content or not 200 <= answer.status < 300:
-            answer._body = b"".join(self.pieces(answer))
-        return answer
-
-    def pieces(self, answer: Any) -> Iterator[bytes]:
-        """Yield what an answer holds. Raises NotKfp if that is more than MAX_ANSWER."""
-        size = 0
-        for piece in answer.stream(CHUNK):
-            size += len(piece)
-            if size > MAX_ANSWER:
-                answer.close()
-                raise NotKfp(f"{self.configuration.host}: that is not KFP's API, it answers with over 64 MiB")
-            yield piece
-
-    def cut_off(self) -> None:
-        """End the newest request, whose answer never ends."""
-        if self._opened is not None:
-            self._opened.shutdown()
-
-    def deserialize(self, response: Any, response_type: Any) -> Any:
-        try:
-            content = json.loads(response.data)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            kind = (response.getheader("Content-Type") or "something").partition(";")[0]
-            raise NotKfp(
-                f"{self.configuration.host}: that is not KFP's API, it answers with {kind}; is the address right, "
-                f"and does a login stand before it ({TOKEN_VARIABLE})?"
-            )
-        return super().deserialize(response, response_type)
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where KFP's API is. ``namespace`` is that of a KFP with many users, "" for one without.
-
-    retries: further tries of a call; first_delay: seconds before the first of them, doubled for each further one.
-    """
-
-    url: Address
-    namespace: str = ""
-    token: str | None = None
-    token_file: Path | None = None
-    retries: int = 3
-    first_delay: float = 1.0
-    timeout: float = 30.0
-
-    @property
-    def label(self) -> str:
-        """The address as it may be shown."""
-        return str(self.url)
-
-
-def endpoint(url: str | None, namespace: str | None, **patience: Any) -> Endpoint:
-    """Return the endpoint that flags and environment name. Raises BadInput if it is missing or no address."""
-    found = url or next(filter(None, (os.environ.get(name) for name in ENDPOINT_VARIABLES)), None)
-    if not found:
-        raise BadInput("no address of KFP's API: give --endpoint, or set KFP_ENDPOINT")
-    address = found.rstrip("/") if "://" in found else f"https://{found.rstrip('/')}"
-    try:
-        parts = urlsplit(address)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-    if not known:
-        raise BadInput(f"--endpoint {Address(found)}: no address such as http://localhost:8080")
-    space = namespace if namespace is not None else os.environ.get(NAMESPACE_VARIABLE, "")
-    token_file = os.environ.get(TOKEN_FILE_VARIABLE)
-    return Endpoint(
-        Address(address),
-        # KFP's command line takes this name to mean a KFP without users, and so do we.
-        "" if space == DEFAULT_NAMESPACE else space,
-        os.environ.get(TOKEN_VARIABLE) or None,
-        Path(token_file) if token_file else None,
-        **patience,
-    )
-
-
 @dataclass
 class KfpApi:
-    """The calls. Raises BadInput for an endpoint or credentials that are wrong (NotKfp if another program answers),
-    Lost for a server that stays away."""
+    """The calls; what they return is JSON as KFP's API describes it, but for ``run``.
+
+    Each raises BadInput for an endpoint or credentials that are wrong (NotKfp if another program answers), Lost for a
+    server that stays away.
+    """
 
     at: Endpoint
-    _client: Any = field(init=False)
+    _opened: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        configuration = kfp_server_api.Configuration(host=self.at.url.without_login.reveal())
-        configuration.retries = urllib3.Retry(0, redirect=3)
-        configuration.api_key_prefix["authorization"] = "Bearer"
-        configuration.client_side_validation = True
-        self._client = _JsonClient(configuration)
-        url = self.at.url
-        if url.password and not (self.at.token or self.at.token_file):
-            # For what stands before KFP.
-            login = urllib3.make_headers(basic_auth=f"{url.username}:{url.password}")
-            self._client.set_default_header("Authorization", login["authorization"])
+        self._session, self._models = self.at.session(), kfp_server_api.ApiClient()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def has_many_users(self) -> bool:
         """Whether runs are executed in namespaces of their users."""
-        return bool(self._call(kfp_server_api.HealthzServiceApi(self._client).healthz_service_get_healthz).multi_user)
+        return bool(self._call("GET", f"{API}/healthz").get("multi_user"))
 
     def experiment(self, name: str) -> str:
-        """Return the id of the experiment called ``name``, created if it is missing."""
+        """Return the id of the experiment of that name, created if it is missing."""
         try:
             return self.new_experiment(name)
         except AlreadyThere:
-            found = self.find_experiment(name)
-            if found is None:
-                raise DualGANError(f"{self.at.label}: experiment {name} is there, yet not listed") from None
-            return str(found.experiment_id)
+            return str(self.find_experiment(name)["experiment_id"])
 
     def new_experiment(self, name: str, description: str = "") -> str:
         """Return the id of a new experiment. Raises AlreadyThere if its name is taken: one of many callers gets it."""
-        service = kfp_server_api.ExperimentServiceApi(self._client)
-        body = kfp_server_api.V2beta1Experiment(
-            display_name=name, description=description or None, namespace=self.at.namespace
-        )
-        return self._id(self._call(service.experiment_service_create_experiment, body), "experiment_id")
+        content = {"display_name": name, "description": description, "namespace": self.at.namespace}
+        return self._id(self._call("POST", f"{API}/experiments", content), "experiment_id")
 
-    def find_experiment(self, name: str) -> Any | None:
-        service = kfp_server_api.ExperimentServiceApi(self._client)
-        answer = self._call(
-            service.experiment_service_list_experiments, filter=_named(name), namespace=self.at.namespace
-        )
-        return next((one for one in answer.experiments or () if one.display_name == name), None)
+    def find_experiment(self, name: str) -> dict[str, Any]:
+        """Return the experiment called ``name``. Raises DualGANError if none is listed."""
+        for found in self._named("experiments", "experiments", name):
+            return found
+        raise DualGANError(f"{self.at.url}: experiment {name} is there, yet not listed; is it archived?")
 
-    def submit(self, run: Any) -> str:
-        """The id of the new run. A try whose answer was lost may have made one: then that one is taken."""
-        service = kfp_server_api.RunServiceApi(self._client)
+    def submit(self, run: Mapping[str, Any]) -> str:
+        """Return the id of the new run. A try whose answer was lost may have made one: then that one is taken."""
 
-        def create() -> Any:
-            return service.run_service_create_run(run, _request_timeout=self.at.timeout)
+        def earlier() -> dict[str, Any] | None:
+            return next((one for one in self.runs(run["experiment_id"]) if _name(one) == _name(run)), None)
 
-        def earlier() -> Any | None:
-            return next((one for one in self.runs(run.experiment_id) if one.display_name == run.display_name), None)
-
-        return self._id(self._call(create, again=earlier), "run_id")
+        return self._id(self._call("POST", f"{API}/runs", run, again=earlier), "run_id")
 
     def run(self, run_id: str) -> Any:
-        run = self._call(kfp_server_api.RunServiceApi(self._client).run_service_get_run, run_id)
-        self._id(run, "run_id")
-        return run
+        """Return a run as kfp_server_api's V2beta1Run."""
+        content = self._call("GET", f"{API}/runs/{quote(run_id)}")
+        self._id(content, "run_id")
+        try:
+            return self._models.deserialize(SimpleNamespace(data=json.dumps(content)), "V2beta1Run")
+        except (kfp_server_api.ApiException, ValueError, TypeError, AttributeError) as error:
+            raise self._not_kfp(str(error)) from None
+
+    def runs(self, experiment_id: str) -> Iterator[dict[str, Any]]:
+        """The runs of an experiment, the newest first."""
+        return self._list("runs", "runs", experiment_id=experiment_id, sort_by="created_at desc")
+
+    def cancel(self, run_id: str) -> None:
+        self._call("POST", f"{API}/runs/{quote(run_id)}:terminate")
 
     def task_log(self, run_id: str, node_id: str) -> str:
         """The end of a task's log, at most LOG_BYTES of it, from its pod or, if that is gone, from KFP's archive.
 
-        Args:
-            run_id: KFP's run.
-            node_id: Argo's name of the try, as it stands in ``child_tasks`` of a row called ``executor``.
-
-        Raises:
-            DualGANError: It cannot be had, e.g. as its container has not started.
+        node_id: Argo's name of the try. Raises DualGANError if there is none, e.g. as its container has not started.
         """
-
-        def read(_request_timeout: float) -> str:
-            answer = self._client.call_api(
-                f"/apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(node_id)}/log",
-                "GET",
-                auth_settings=["Bearer"],
-                _preload_content=False,
-                _return_http_data_only=True,
-                _request_timeout=_request_timeout,
-            )
-            if answer.headers.get("content-type", "").startswith("text/html"):
-                raise NotKfp(f"{self.at.label}: logs are at KFP's API server, ml-pipeline:8888, not behind its pages")
-            end = b""
-            for piece in self._client.pieces(answer):
-                end += piece
-                if len(end) > 2 * LOG_BYTES:
-                    end = end[-LOG_BYTES:]
-            end = end[-LOG_BYTES:]
-            return end.decode("utf-8", "replace")
-
-        return str(self._call(read, patience=LOG_PATIENCE))
+        path = f"apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(node_id)}/log"
+        kind, content = self._retried(lambda: self._answer(LOG_PATIENCE, "GET", path))
+        if kind == "text/html":
+            raise NotKfp(f"{self.at.url}: logs are at KFP's API server, ml-pipeline:8888, not behind its pages")
+        return content[-LOG_BYTES:].decode("utf-8", "replace")
 
     def task_log_address(self, run_id: str, node_id: str) -> str:
         """The address at which ``task_log`` reads, for a person to go on there."""
-        return f"{self.at.label}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
+        return f"{self.at.url}/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
 
-    def runs(self, experiment_id: str) -> list[Any]:
-        """The runs of an experiment, the newest first."""
-        service = kfp_server_api.RunServiceApi(self._client)
-        answer = self._call(
-            service.run_service_list_runs,
-            experiment_id=experiment_id,
-            namespace=self.at.namespace,
-            page_size=100,
-            sort_by=IN_ORDER,
-        )
-        return list(answer.runs or ())
+    def recurring_runs(self, experiment_id: str, name: str) -> list[dict[str, Any]]:
+        """The recurring runs of that name."""
+        return list(self._named("recurringruns", "recurringRuns", name, experiment_id=experiment_id))
 
-    def cancel(self, run_id: str) -> None:
-        self._call(kfp_server_api.RunServiceApi(self._client).run_service_terminate_run, run_id)
+    def schedule(self, recurring: Mapping[str, Any], replaced: Sequence[str] = ()) -> str:
+        """Return the id of a new recurring run; ``replaced`` are ids of others, which are deleted once it is there."""
 
-    def recurring_run(self, experiment_id: str, name: str) -> Any | None:
-        """Return the recurring run of that name, None if there is none."""
-        answer = self._call(
-            kfp_server_api.RecurringRunServiceApi(self._client).recurring_run_service_list_recurring_runs,
-            experiment_id=experiment_id,
-            namespace=self.at.namespace,
-            page_size=100,
-        )
-        return next((one for one in answer.recurring_runs or () if one.display_name == name), None)
+        def earlier() -> dict[str, Any] | None:
+            found = self.recurring_runs(recurring["experiment_id"], _name(recurring))
+            return next((one for one in found if one["recurring_run_id"] not in replaced), None)
 
-    def schedule(self, recurring: Any) -> str:
-        """The id of a new recurring run."""
-        service = kfp_server_api.RecurringRunServiceApi(self._client)
+        made = self._id(self._call("POST", f"{API}/recurringruns", recurring, again=earlier), "recurring_run_id")
+        for identifier in replaced:
+            self._call("DELETE", f"{API}/recurringruns/{quote(identifier)}")
+        return made
 
-        def create() -> Any:
-            return service.recurring_run_service_create_recurring_run(recurring, _request_timeout=self.at.timeout)
+    def _named(self, path: str, key: str, name: str, **query: str) -> Iterator[dict[str, Any]]:
+        # 1 is "equals".
+        wanted = {"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]}
+        found = self._list(path, key, filter=json.dumps(wanted), **query)
+        return (one for one in found if _name(one) == name)
 
-        def earlier() -> Any | None:
-            return self.recurring_run(recurring.experiment_id, recurring.display_name)
+    def _list(self, path: str, key: str, **query: str) -> Iterator[dict[str, Any]]:
+        """Everything of a list, page by page."""
+        page = ""
+        for _ in range(MAX_PAGES):
+            asked = {**query, "namespace": self.at.namespace, "page_size": str(PAGE_SIZE), "page_token": page}
+            answer = self._call("GET", f"{API}/{path}", query=asked)
+            yield from answer.get(key) or ()
+            before, page = page, answer.get("next_page_token") or ""
+            if page in ("", before):
+                return
+        raise self._not_kfp(f"its list of {path} never ends")
 
-        return self._id(self._call(create, again=earlier), "recurring_run_id")
-
-    def _id(self, answer: Any, name: str) -> str:
+    def _id(self, answer: Mapping[str, Any], name: str) -> str:
         """The id in an answer, without which it is not KFP's."""
-        found = getattr(answer, name)
-        if not found:
-            raise NotKfp(f"{self.at.label}: that is not KFP's API, its answer has no {name}; is the address right?")
-        return str(found)
+        if not answer.get(name):
+            raise self._not_kfp(f"its answer has no {name}; is the address right?")
+        return str(answer[name])
 
     def _call(
-        self, function: Callable[..., Any], *arguments: Any, again: Any = None, patience: int = 1, **named: Any
-    ) -> Any:
-        """What the server answers, within ``patience`` times the timeout for each try.
+        self, method: str, path: str, body: Any = None, query: Query = None, again: Again = None
+    ) -> dict[str, Any]:
+        """The object with which the server answers. ``again`` looks, after a try that was lost, for what it made."""
 
-        ``again`` looks, after a try that was lost, for what it made all the same.
-        """
-        ask = functools.partial(function, *arguments, **named)
-        if again is None:
-            ask.keywords["_request_timeout"] = self.at.timeout
+        def ask() -> dict[str, Any]:
+            kind, content = self._answer(1, method, path, query, body)
+            with contextlib.suppress(ValueError):
+                if isinstance(answer := parse_json(content, "answer"), dict):
+                    return answer
+            login = f"does a login stand before it ({TOKEN_VARIABLE}, {COOKIES_VARIABLE}, --header)"
+            raise self._not_kfp(f"it answers with {kind or 'something'}; is the address right, and {login}?")
+
+        return self._retried(ask, again)
+
+    def _retried(self, ask: Callable[[], Answer], again: Callable[[], Answer | None] | None = None) -> Answer:
         for attempt in range(self.at.retries + 1):
-            self._authorize()
+            if again is not None and attempt and (made := again()) is not None:
+                return made
             try:
-                done = again() if again is not None and attempt else None
-                return done if done is not None else within(patience * self.at.timeout, ask, self._client.cut_off)
-            except kfp_server_api.ApiException as error:
-                if error.status not in PASSING:
-                    raise self._refused(error) from None
-                reason = f"answers {error.status} {_said(error)}".strip()
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                reason = f"no answer ({_root(error)})"
-            except (ValueError, TypeError) as error:
-                raise NotKfp(f"{self.at.label}: that is not KFP's API: {error}") from None
+                return ask()
+            except (Lost, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                reason = str(error) if isinstance(error, Lost) else f"no answer ({_root(error)})"
             if attempt < self.at.retries:
-                delay = min(MAX_DELAY, self.at.first_delay * 2**attempt)
+                delay = min(MAX_DELAY, 2.0**attempt)
                 self.sleep(delay * random.uniform(0.8, 1.2))
-        raise Lost(f"{self.at.label}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
+        raise Lost(f"{self.at.url}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
 
-    def _authorize(self) -> None:
-        token = self.at.token
-        if token is None and self.at.token_file is not None:
-            try:
-                token = self.at.token_file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise BadInput(f"{TOKEN_FILE_VARIABLE}: {error}") from None
-        if token:
-            self._client.configuration.api_key["authorization"] = token
+    def _answer(self, patience: int, *request: Any) -> tuple[str, bytes]:
+        """The type and content that the server answers, within ``patience`` times the timeout."""
+        try:
+            response, content = within(patience * self.at.timeout, lambda: self._ask(*request), self._cut_off)
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE" not in str(error).upper():
+                raise
+            hint = f"if it is your company's own: --ca-file, or {' or '.join(CA_VARIABLES)}"
+            raise BadInput(f"{self.at.url}: its certificate is not trusted; {hint}") from None
+        if 200 <= response.status_code < 300:
+            return response.headers.get("Content-Type", "").partition(";")[0], content
+        raise self._refused(response.status_code, _said(content) or response.reason or "")
 
-    def _refused(self, error: Any) -> DualGANError:
-        said = _said(error)
-        if error.status in (401, 403):
-            return BadInput(f"{self.at.label}: no permission ({error.status} {said}); is the token expired or missing?")
-        if error.status == CONFLICT:
-            return AlreadyThere(f"{self.at.label}: {said}")
-        if error.status == 404:
-            return BadInput(f"{self.at.label}: not found ({said}); is this the address of KFP's API?")
-        return BadInput(f"{self.at.label}: refused with {error.status} {said}")
+    def _ask(self, method: str, path: str, query: Query = None, body: Any = None) -> tuple[requests.Response, bytes]:
+        with self._session.request(
+            method,
+            f"{self.at.url.without_login.reveal()}/{path}",
+            params=query,
+            json=body,
+            timeout=self.at.timeout,
+            verify=self.at.ca_file or True,
+            # Elsewhere is a login, which is not to get ours.
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            self._opened = response.raw
+            content = bytearray()
+            for piece in response.iter_content(CHUNK):
+                content += piece
+                if len(content) > MAX_ANSWER:
+                    raise self._not_kfp("it answers with over 64 MiB")
+            return response, bytes(content)
+
+    def _cut_off(self) -> None:
+        """End the newest request, whose answer never ends."""
+        if self._opened is not None:
+            self._opened.shutdown()
+
+    def _refused(self, status: int, said: str) -> DualGANError:
+        if status in PASSING:
+            return Lost(f"answers {status} {said}".strip())
+        if status in (401, 403):
+            return BadInput(f"{self.at.url}: no permission ({status} {said}); is the token expired or missing?")
+        if status == CONFLICT:
+            return AlreadyThere(f"{self.at.url}: {said}")
+        if status == 404:
+            return BadInput(f"{self.at.url}: not found ({said}); is this the address of KFP's API?")
+        if 300 <= status < 400:
+            login = f"is it a login's ({COOKIES_VARIABLE}, --header), or is the address another"
+            return self._not_kfp(f"it sends elsewhere ({status}); {login}?")
+        return BadInput(f"{self.at.url}: refused with {status} {said}")
+
+    def _not_kfp(self, reason: str) -> NotKfp:
+        return NotKfp(f"{self.at.url}: that is not KFP's API, {reason}")
 
 
-def _named(name: str) -> str:
-    return json.dumps({"predicates": [{"operation": EQUALS, "key": "display_name", "stringValue": name}]})
+def _name(one: Mapping[str, Any]) -> Any:
+    return one.get("display_name")
 
 
-def _said(error: Any) -> str:
+def _said(content: bytes) -> str:
     """What a refusal says of itself, in one line."""
     try:
-        content = json.loads(error.body or "")
-    except (ValueError, TypeError):
-        content = {}
-    said = content.get("message") or content.get("error") if isinstance(content, Mapping) else None
-    return " ".join(str(said or error.reason or "").split())[:300]
+        found = parse_json(content, "answer")
+    except ValueError:
+        return ""
+    said = found.get("message") or found.get("error") if isinstance(found, dict) else None
+    return " ".join(str(said or "").split())[:300]
 
 
 def _root(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or error
+    reason = error.args[0] if isinstance(error, requests.RequestException) and error.args else error
+    reason = getattr(reason, "reason", None) or reason
     return " ".join(str(reason).rpartition(": ")[2].split()) or type(error).__name__

@@ -4,13 +4,12 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import kfp_server_api
-
 from dualgan.errors import BadInput, DualGANError
-from pipelines.kfp_api import DEFAULT_NAMESPACE, KfpApi, Lost, NotKfp
+from pipelines.kfp_api import KfpApi, Lost, NotKfp
+from pipelines.kfp_endpoint import DEFAULT_NAMESPACE
 from pipelines.package import Package
 from pipelines.run_progress import (
     FAILED,
@@ -30,82 +29,68 @@ CRON_FIELDS = 6
 ENDS = (SUCCEEDED, "SKIPPED", FAILED, TERMINATED, "PAUSED")
 # A pod that pulls a large image for the first time takes some minutes.
 NO_POD_SECONDS = 300.0
-LOG_LINES, LINE_LENGTH, MAX_ERROR_LENGTH = 20, 300, 300
+LOG_LINES, MAX_LINE = 20, 300
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What is asked for. Raises nothing; ``parameters`` have the pipeline's types (see Package.checked)."""
+class Order:
+    """A package to run, its parameters, and what KFP is told besides; None for KFP's own choice."""
 
     package: Package
-    experiment_id: str
-    name: str
     parameters: Mapping[str, Any]
     service_account: str | None = None
+    pipeline_root: str | None = None
+
+    def to_api(self, experiment_id: str, name: str) -> dict[str, Any]:
+        """What a run and a recurring run have in common, as KFP's API takes it."""
+        runtime = {"parameters": dict(self.parameters), "pipeline_root": self.pipeline_root}
+        content = {
+            "display_name": name,
+            "experiment_id": experiment_id,
+            "pipeline_spec": self.package.to_api(),
+            "runtime_config": {key: value for key, value in runtime.items() if value is not None},
+            "service_account": self.service_account,
+        }
+        return {key: value for key, value in content.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """poll: seconds between two looks; timeout: seconds until we give up, None for never; patience: seconds that the
-    server may stay away meanwhile."""
-
-    poll: float = 5.0
-    timeout: float | None = None
-    patience: float = 900.0
-
-
-def submit(api: KfpApi, asked: Submission) -> str:
-    """Make a run, and return its id."""
-    run = kfp_server_api.V2beta1Run(
-        display_name=asked.name,
-        experiment_id=asked.experiment_id,
-        pipeline_spec=asked.package.to_api(),
-        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(asked.parameters)),
-        service_account=asked.service_account,
-    )
-    return api.submit(run)
-
-
-def schedule(
-    api: KfpApi, package: Package, experiment_id: str, name: str, cron: str, parameters: Mapping[str, Any]
-) -> str:
+def schedule(api: KfpApi, order: Order, experiment_id: str, name: str, cron: str, is_replacing: bool) -> str:
     """Make a recurring run, enabled, one run at a time, and none made up for afterwards; return its id.
 
-    cron: CRON_FIELDS fields, seconds first. Raises BadInput if a recurring run of that name is there already.
+    cron: CRON_FIELDS fields, seconds first. Raises BadInput if one of that name is there and not to be replaced.
     """
-    if api.recurring_run(experiment_id, name) is not None:
-        raise BadInput(f"{api.at.label}: a recurring run {name} is there already; delete it, or give another --name")
-    recurring = kfp_server_api.V2beta1RecurringRun(
-        display_name=name,
-        experiment_id=experiment_id,
-        namespace=api.at.namespace or None,
-        pipeline_spec=package.to_api(),
-        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
-        trigger=kfp_server_api.V2beta1Trigger(cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=cron)),
-        mode=kfp_server_api.RecurringRunMode.ENABLE,
-        max_concurrency="1",
-        no_catchup=True,
-    )
-    return api.schedule(recurring)
+    found = [str(one["recurring_run_id"]) for one in api.recurring_runs(experiment_id, name)]
+    if found and not is_replacing:
+        raise BadInput(f"{api.at.url}: a recurring run {name} is there already; --replace it, or give another --name")
+    recurring = {
+        "namespace": api.at.namespace,
+        "trigger": {"cron_schedule": {"cron": cron}},
+        "mode": "ENABLE",
+        "max_concurrency": "1",
+        "no_catchup": True,
+    }
+    return api.schedule({**order.to_api(experiment_id, name), **recurring}, found)
 
 
 def page_of(api: KfpApi, run_id: str) -> str:
     """Return the run's page in KFP's user interface."""
-    return f"{api.at.label}/#/runs/details/{run_id}"
+    return f"{api.at.url}/#/runs/details/{run_id}"
 
 
 def wait(
     api: KfpApi,
     run_id: str,
     package: Package,
-    waiting: Waiting,
     say: Callable[[str], None],
+    poll: float = 5.0,
+    timeout: float | None = None,
+    patience: float = 900.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Follow a run to its end, telling each change of it and of its package's tasks.
 
-    Raises DualGANError if it does not succeed, is not over in time, or the server stays away; the run
-    itself goes on.
+    poll: seconds between two looks; timeout: until it is given up, None for never; patience: that the server may stay
+    away. Raises DualGANError if it does not succeed, is not over in time, or the server stays away; the run goes on.
     """
     begun = answered = clock()
     watch = _Watch(api, run_id, package)
@@ -119,12 +104,12 @@ def wait(
                 _require_success(api, run, package, say)
                 return
         except (Lost, NotKfp) as error:
-            if clock() - answered > waiting.patience:
+            if clock() - answered > patience:
                 raise Lost(str(error)) from None
             say(f"{error}; still waiting")
-        if waiting.timeout is not None and clock() - begun >= waiting.timeout:
-            raise DualGANError(f"run {run_id} is not over after {waiting.timeout:g} s; it goes on")
-        api.sleep(waiting.poll)
+        if timeout is not None and clock() - begun >= timeout:
+            raise DualGANError(f"run {run_id} is not over after {timeout:g} s; it goes on")
+        api.sleep(poll)
 
 
 @dataclass
@@ -179,8 +164,8 @@ class _Watch:
     def _has_log(self, node: str) -> bool:
         """Whether a try says something, as what has a container does, or cannot be asked."""
         try:
-            return bool(KfpApi(replace(self.api.at, retries=0)).task_log(self.run_id, node))
-        except (BadInput, NotKfp):
+            return bool(self.api.task_log(self.run_id, node))
+        except BadInput:
             return True
         except DualGANError:
             return False
@@ -197,41 +182,34 @@ def _require_success(api: KfpApi, run: Any, package: Package, say: Callable[[str
         _tell_log(api, run, task.name, task.tries[-1] if task.tries else None, say)
     if state == FAILED and not failed:
         _tell_log(api, run, "root", None, say)
-    said = " ".join(str(run.error.message).split())[:MAX_ERROR_LENGTH] if run.error and run.error.message else ""
+    said = f": {' '.join(str(run.error.message).split())[:MAX_LINE]}" if run.error and run.error.message else ""
     where = f" at {', '.join(task.name for task in failed)}" if failed else ""
-    raise DualGANError(
-        f"run {run.run_id} {state.lower()}{where}{f': {said}' if said else ''}; see {page_of(api, run.run_id)}"
-    )
+    raise DualGANError(f"run {run.run_id} {state.lower()}{where}{said}; see {page_of(api, run.run_id)}")
 
 
 def _tell_log(api: KfpApi, run: Any, task: str, node: str | None, say: Callable[[str], None]) -> None:
     """Say the last lines of a failed task's log, or of KFP's pod that prepares it, and where the rest is."""
     name, found = "the run" if task == "root" else task, node or newest_driver(run, task)
+    lines: list[str] = []
     if found is None:
         say(f"{name} failed without a pod, so KFP has no log")
-        _tell_workflow(api, run, say)
-        return
-    say(f"{name} failed; the log of {'its last try' if node else 'the pod that KFP prepares it in'} ends:")
-    try:
-        lines = [line for line in map(_readable, api.task_log(run.run_id, found).splitlines()) if line]
+    else:
+        say(f"{name} failed; the log of {'its last try' if node else 'the pod that KFP prepares it in'} ends:")
+        try:
+            lines = [line for line in map(_readable, api.task_log(run.run_id, found).splitlines()) if line]
+        except DualGANError as error:
+            say(f"    (it cannot be read: {error})")
         for line in lines[-LOG_LINES:]:
             say(f"    {line}")
-    except DualGANError as error:
-        lines = []
-        say(f"    (it cannot be read: {error})")
-    say(f"    all of it: {api.task_log_address(run.run_id, found)}")
+        say(f"    all of it: {api.task_log_address(run.run_id, found)}")
     if not lines:
-        _tell_workflow(api, run, say)
-
-
-def _tell_workflow(api: KfpApi, run: Any, say: Callable[[str], None]) -> None:
-    """Say where the reason stands of a pod that Kubernetes refused, which KFP's API does not pass on."""
-    say("    Argo says why, for an hour after the run's end:")
-    where = f"{workflow_of(run) or '...'} -n {api.at.namespace or DEFAULT_NAMESPACE}"
-    say(f"    kubectl get workflow {where} -o jsonpath='{{.status.nodes[*].message}}'")
+        # Of a pod that Kubernetes refused, KFP's API does not pass the reason on.
+        where = f"{workflow_of(run) or '...'} -n {api.at.namespace or DEFAULT_NAMESPACE}"
+        say("    Argo says why, for an hour after the run's end:")
+        say(f"    kubectl get workflow {where} -o jsonpath='{{.status.nodes[*].message}}'")
 
 
 def _readable(line: str) -> str:
     """A line of a log without colours and control characters, cut to a length that people read."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]", "", line).rstrip()
-    return plain if len(plain) <= LINE_LENGTH else f"{plain[:LINE_LENGTH]}..."
+    return plain if len(plain) <= MAX_LINE else f"{plain[:MAX_LINE]}..."

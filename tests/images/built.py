@@ -8,8 +8,7 @@ from pathlib import Path
 import docker
 
 from components.train.runtimes import WORKING_TREE
-from images.bases import load_bases
-from images.build import BuildOptions, build
+from images.build import BuildOptions, build_command, load_bases, run_docker
 
 HERE = Path(__file__).parent
 STANDALONE = "dualgan-parity/standin-python3.11:test"
@@ -27,8 +26,8 @@ def client() -> docker.DockerClient:
 def image(name: str) -> str:
     """The tag of the image ``name``, built if it has not been. "ascend" is built on a stand-in for Huawei's image."""
     tag = f"dualgan-parity/{name}:test"
-    arguments = _ascend_stand_ins() if name == "ascend" else {}
-    build(name, BuildOptions(tag=tag, arguments=arguments))
+    arguments = _ascend_stand_ins() if name == "ascend" else []
+    run_docker(build_command(name, BuildOptions(tag=tag, build_arg=arguments)), name)
     return tag
 
 
@@ -39,17 +38,13 @@ def run(tag: str, *command: str, **options: object) -> str:
     return output.decode()
 
 
-def _ascend_stand_ins() -> dict[str, str]:
+def _ascend_stand_ins() -> list[str]:
     bases = load_bases()
     _stand_in("standalone-python", STANDALONE, PYTHON_3_11=bases["PYTHON_3_11"].reference)
     _stand_in("ascend-base", ASCEND_BASE, PYTHON_3_7=bases["PYTHON_3_7"].reference)
     version = run(STANDALONE, "python3", "-c", "import platform; print(platform.python_version())").strip()
-    return {
-        "PYTHON_3_11": STANDALONE,
-        "ASCEND_TF1": ASCEND_BASE,
-        "STANDALONE_PYTHON": version,
-        "UV_PYTHON_DOWNLOADS_JSON_URL": DOWNLOADS,
-    }
+    python = [f"PYTHON_3_11={STANDALONE}", f"STANDALONE_PYTHON={version}", f"UV_PYTHON_DOWNLOADS_JSON_URL={DOWNLOADS}"]
+    return [f"ASCEND_TF1={ASCEND_BASE}", *python]
 
 
 def _stand_in(folder: str, tag: str, **arguments: str) -> None:

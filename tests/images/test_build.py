@@ -11,8 +11,7 @@ import pytest
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput
 from images.__main__ import main
-from images.bases import load_bases
-from images.build import BuildOptions, build_command, dockerfile_of, known_images
+from images.build import BuildOptions, build_command, dockerfile_of, known_images, load_bases
 
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 # Imported for types, by an accelerator's image alone, or by who starts the containers.
@@ -36,22 +35,12 @@ def imported() -> set[str]:
 
 
 @pytest.mark.parametrize("lock", ["image-cpu.txt", "image-pipeline.txt", "image-gpu.txt"])
-def test_a_lock_holds_everything_that_the_code_imports(lock: str) -> None:
-    distributions = packages_distributions()
-    held = set(pins(lock))
+def test_a_lock_holds_everything_that_the_code_imports_in_the_versions_that_the_tests_run_with(lock: str) -> None:
+    distributions, held, tested = packages_distributions(), pins(lock), pins("pipeline.txt")
     for name in imported() - ELSEWHERE:
         providers = {provider.lower().replace("_", "-") for provider in distributions[name]}
-        assert providers & held, f"{name} is imported, and none of {providers} is in {lock}"
-
-
-@pytest.mark.parametrize("lock", ["image-cpu.txt", "image-pipeline.txt", "image-gpu.txt"])
-def test_an_image_has_the_versions_that_the_tests_run_with(lock: str) -> None:
-    tested = pins("pipeline.txt")
-    held = pins(lock)
+        assert providers & held.keys(), f"{name} is imported, and none of {providers} is in {lock}"
     assert {name: held[name] for name in held.keys() & tested} == {name: tested[name] for name in held.keys() & tested}
-
-
-def test_the_trainer_beside_a_vendors_tensorflow_has_the_pillow_of_the_tf1_lock() -> None:
     assert pins("image-trainer.txt") == {"pillow": pins("tf1.txt")["pillow"]}
 
 
@@ -73,22 +62,23 @@ def test_a_digest_in_the_file_pins_the_base(tmp_path: Path) -> None:
         load_bases(file)
 
 
-def test_pips_settings_of_the_machine_reach_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_has_the_bases_of_the_file_pips_settings_and_what_is_explicit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://localhost:3141/simple")
-    command = build_command("cpu", BuildOptions(uid=7, gid=8))
-    assert "PIP_INDEX_URL=http://localhost:3141/simple" in command
-    assert "UID=7" in command and "GID=8" in command
-    assert f"PYTHON_3_11={load_bases()['PYTHON_3_11'].reference}" in command
-
-
-def test_an_image_may_be_another_s_on_another_base() -> None:
-    bases = load_bases()
-    assert f"ASCEND_TF1={bases['ASCEND_TF1'].reference}" in build_command("ascend", BuildOptions())
-    variant = build_command("ascend-a2", BuildOptions())
-    assert f"ASCEND_TF1={bases['ASCEND_A2'].reference}" in variant and "TRAINER_PYTHON=3.9" in variant
-    assert "dualgan-parity/ascend-a2:dev" in variant
-    explicit = build_command("ascend-a2", BuildOptions(arguments={"ASCEND_TF1": "own:1"}))
-    assert "ASCEND_TF1=own:1" in explicit
+    bases, options = load_bases(), BuildOptions(uid=7, gid=8)
+    cpu = {
+        "PIP_INDEX_URL=http://localhost:3141/simple",
+        "UID=7",
+        "GID=8",
+        f"PYTHON_3_11={bases['PYTHON_3_11'].reference}",
+    }
+    assert cpu <= {*build_command("cpu", options)}
+    assert f"ASCEND_TF1={bases['ASCEND_TF1'].reference}" in build_command("ascend", options)
+    # Another's Dockerfile, on another base.
+    variant = build_command("ascend-a2", options)
+    assert {f"ASCEND_TF1={bases['ASCEND_A2'].reference}", "TRAINER_PYTHON=3.9", "dualgan-parity/ascend-a2:dev"} <= {
+        *variant
+    }
+    assert "ASCEND_TF1=own:1" in build_command("ascend-a2", BuildOptions(build_arg=["ASCEND_TF1=own:1"]))
 
 
 @pytest.mark.parametrize(

@@ -47,15 +47,8 @@ def render_site(overlay: str, components: tuple[str, ...]) -> tuple[Object, ...]
     """A site's folder, with VALUES."""
     with tempfile.TemporaryDirectory() as folder:
         manifests = Path(os.path.relpath(MANIFESTS, Path(folder).resolve()))
-        values = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {
-                "name": "dualgan-parity-site",
-                "annotations": {"config.kubernetes.io/local-config": "true"},
-            },
-            "data": VALUES,
-        }
+        metadata = {"name": "dualgan-parity-site", "annotations": {"config.kubernetes.io/local-config": "true"}}
+        values = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": VALUES}
         kustomization = {
             "resources": [str(manifests / "overlays" / overlay), "values.yaml"],
             "components": [str(manifests / component) for component in components],

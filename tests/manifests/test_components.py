@@ -1,5 +1,6 @@
 """What components add to a site: many teams, Volcano, a login of the registry, monitoring; rules for the bucket."""
 
+import itertools
 import json
 import re
 from fnmatch import fnmatch
@@ -33,17 +34,13 @@ COMPONENTS = ("multi-user", "pools/ascend", "pools/gpu", *OPTIONS)
 pytestmark = pytest.mark.system("kubectl")
 
 
-def test_every_component_is_tried() -> None:
+def test_every_component_is_tried_and_goes_with_each_storage_alone() -> None:
     files = [*MANIFESTS.glob("*/kustomization.yaml"), *MANIFESTS.glob("*/*/kustomization.yaml")]
     folders = {str(file.parent.relative_to(MANIFESTS)) for file in files if "kind: Component" in file.read_text()}
     assert folders == {*COMPONENTS}
     assert {component for _, components in SITES.values() for component in components} >= folders - {"pools/gpu"}
-
-
-@pytest.mark.parametrize("component", COMPONENTS)
-@pytest.mark.parametrize("overlay", ["local-storage", "s3"])
-def test_a_component_goes_with_each_storage_and_asks_for_no_other_component(overlay: str, component: str) -> None:
-    assert render_site(overlay, (component,)) != rendered(overlay)
+    for overlay, component in itertools.product(("local-storage", "s3"), COMPONENTS):
+        assert render_site(overlay, (component,)) != rendered(overlay)
 
 
 def test_a_teams_namespace_is_said_once_and_reaches_everything() -> None:
@@ -86,9 +83,8 @@ def test_two_teams_differ_in_nothing_that_is_mlflows(monkeypatch: pytest.MonkeyP
 def test_pods_that_ask_for_an_npu_go_to_volcano() -> None:
     objects = rendered("every-option")
     policy = named(objects, "MutatingAdmissionPolicy", "dualgan-parity-volcano")["spec"]
-    (mutation,) = policy["mutations"]
+    (mutation,), (condition,) = policy["mutations"], policy["matchConditions"]
     assert mutation["applyConfiguration"]["expression"] == 'Object{spec: Object.spec{schedulerName: "volcano"}}'
-    (condition,) = policy["matchConditions"]
     npu = {leg.resources.accelerator for leg in load_profile("ascend910").legs} - {None}
     assert npu and all(str(name).startswith("huawei.com/") for name in npu)
     assert "r.startsWith('huawei.com/')" in condition["expression"]
@@ -98,18 +94,13 @@ def test_pods_that_ask_for_an_npu_go_to_volcano() -> None:
 
 
 @pytest.mark.parametrize("overlay", SITES)
-def test_every_pod_and_account_names_the_secret_of_the_registry(overlay: str) -> None:
-    objects = rendered(overlay)
-    wanted = [{"name": "dualgan-parity-registry"}]
-    assert all(template["spec"]["imagePullSecrets"] == wanted for _, template in pod_templates(objects))
-    assert all(account["imagePullSecrets"] == wanted for account in of_kind(objects, "ServiceAccount"))
-
-
-@pytest.mark.parametrize("overlay", SITES)
 def test_a_site_says_its_names_and_nothing_of_a_component_is_left_open(overlay: str) -> None:
     objects = rendered(overlay)
     left = [identity(one) for one in objects if re.search(r"\b(TEAM|HOST|ISSUER|INGRESS)\b", yaml.safe_dump(one))]
     assert left == []
+    wanted = [{"name": "dualgan-parity-registry"}]
+    assert all(template["spec"]["imagePullSecrets"] == wanted for _, template in pod_templates(objects))
+    assert all(account["imagePullSecrets"] == wanted for account in of_kind(objects, "ServiceAccount"))
     ingress = named(objects, "Ingress", "mlflow")
     assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == VALUES["issuer"]
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == ingress["spec"]["tls"][0]["hosts"] == [VALUES["host"]]

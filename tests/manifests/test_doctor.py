@@ -1,6 +1,5 @@
 """What the overlays make is what `parity doctor --cluster` looks for."""
 
-import base64
 import copy
 import json
 from pathlib import Path
@@ -11,36 +10,36 @@ from parity.cli import main
 from pipelines.doctor.needs import needs_of
 from pipelines.profile import load_profile
 from tests.manifests.rendered import example_secrets, rendered, runs_namespace
-from tests.pipelines.doctor.fake_kubernetes import COLLECTIONS, FakeKubernetes, Object, serve
-from tests.pipelines.doctor.healthy import healthy_cluster
+from tests.pipelines.doctor.fake_kubernetes import GROUPS, FakeKubernetes, Object, serve
+from tests.pipelines.doctor.healthy import healthy_cluster, made, secret
 
 pytestmark = pytest.mark.system("kubectl")
 PROFILE = "ascend910-vs-gpu"
+OF_KFP = {"ml-pipeline", "kfp-api-server-config", "ascend-device-plugin-daemonset", "kubeflow"}
+OF_KFP |= {"workflow-controller-configmap", "pipeline-install-config"}
 
 
 def _cluster(rendering: str) -> FakeKubernetes:
     """A cluster with KFP and nodes, to which an overlay or site and the filled example have been applied."""
     runs = runs_namespace(rendering)
     fake = healthy_cluster(needs_of(load_profile(PROFILE)))
-    kfp = {"ml-pipeline", "kfp-api-server-config", "ascend-device-plugin-daemonset", "kubeflow"}
-    kfp |= {"workflow-controller-configmap"}
     # The profile controller makes a namespace, and these two in it.
-    by_controller = {"kfp-launcher", "mlpipeline-minio-artifact"} if runs != "kubeflow" else set()
-    made = [one for one in fake.objects if one["metadata"]["name"] in by_controller]
-    fake.objects = [one for one in fake.objects if one["kind"] == "Node" or one["metadata"]["name"] in kfp]
-    for one in made:
-        one["metadata"]["namespace"] = runs
-    fake.objects += [{"kind": "Namespace", "metadata": {"name": runs}}, *made]
-    fake.objects += [copy.deepcopy(one) for one in rendered(rendering) if one["kind"] in COLLECTIONS]
-    for (namespace, name), keys in example_secrets(runs).items():
-        data = dict.fromkeys(keys, base64.b64encode(b"filled").decode())
-        fake.objects.append({"kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data})
+    of_profile = {"kfp-launcher", "mlpipeline-minio-artifact"} if runs != "kubeflow" else set()
+    fake.objects = [
+        one for one in fake.objects if one["kind"] == "Node" or one["metadata"]["name"] in OF_KFP | of_profile
+    ]
+    for one in fake.objects:
+        if one["metadata"]["name"] in of_profile:
+            one["metadata"]["namespace"] = runs
+    namespace = made("Namespace", runs)
+    namespace["metadata"]["labels"] = {"app.kubernetes.io/part-of": "kubeflow-profile"}
+    fake.objects += [namespace, *(copy.deepcopy(one) for one in rendered(rendering) if one["kind"] in GROUPS)]
+    fake.objects += [secret(*place, keys) for place, keys in example_secrets(runs).items()]
+    fake.rights |= {("default-editor", verb, what) for _, verb, what in fake.rights}
     return fake
 
 
-def _unmet(
-    cluster: FakeKubernetes, folder: Path, capsys: pytest.CaptureFixture[str], namespace: str = "kubeflow"
-) -> list[Object]:
+def _unmet(cluster: FakeKubernetes, folder: Path, capsys: pytest.CaptureFixture[str], namespace: str) -> list[Object]:
     with pytest.MonkeyPatch.context() as patch, serve(cluster, folder) as kubeconfig:
         patch.setenv("KUBECONFIG", str(kubeconfig))
         for name in ("KFP_ENDPOINT", "MLFLOW_TRACKING_URI"):
@@ -52,22 +51,16 @@ def _unmet(
     return unmet
 
 
-def test_unchanged_it_lacks_the_addresses_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    unmet = _unmet(_cluster(PROFILE), tmp_path, capsys)
-    assert {check["subject"] for check in unmet} == {
-        "KFP's object store",
-        "config map kubeflow/dualgan-parity",
-    }
-    assert all("is the example's" in check["detail"] for check in unmet)
-
-
 @pytest.mark.parametrize("rendering", [PROFILE, "a-team"])
-def test_with_addresses_of_its_own_a_site_is_ready(
+def test_unchanged_it_lacks_the_addresses_alone(
     rendering: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster, runs = _cluster(rendering), runs_namespace(rendering)
-    if runs != "kubeflow":
-        cluster.rights |= {("default-editor", verb, what) for _, verb, what in cluster.rights}
+    unmet = _unmet(cluster, tmp_path, capsys, runs)
+    # Of a team, KFP's object store is the profile controller's.
+    wanted = {f"configMap {runs}/dualgan-parity", *({"KFP's object store"} if runs == "kubeflow" else set())}
+    assert {check["subject"] for check in unmet} == wanted
+    assert all("is the example's" in check["detail"] for check in unmet)
     for one in cluster.objects:
         if one["kind"] == "ConfigMap":
             one["data"] = {key: value.replace(".example", ".my-company.net") for key, value in one["data"].items()}

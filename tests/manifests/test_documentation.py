@@ -35,35 +35,29 @@ def _commands() -> list[list[str]]:
     return [shlex.split(part.partition(" > ")[0]) for part in parts if part.strip(" &")]
 
 
-def test_every_file_that_is_named_is_there() -> None:
+def test_files_components_secrets_and_labels_that_are_named_are_there() -> None:
     named = set(re.findall(r"(?:manifests|overlays|base|pools|kfp)/[\w./-]+\.(?:yaml|json|example)", ADMINS_PART))
     assert named
     for path in named:
         place = ROOT / path if path.startswith("manifests/") else MANIFESTS / path
         assert place.exists(), path
-
-
-def test_the_tables_of_overlays_and_components_are_complete() -> None:
     rows = re.findall(r"^\| `([\w/-]+)` \|", ADMINS_PART, flags=re.MULTILINE)
     assert sorted(rows) == sorted([*OVERLAYS, "pools/ascend", "pools/gpu", *OPTIONS, "multi-user"])
+    secrets = {name for _, name in example_secrets()}
+    for name in ("mlflow-artifacts", "dualgan-parity-s3", "mlflow-admin", "mlflow-accounts", "kfp-mlflow-credentials"):
+        assert f"`{name}`" in ADMINS_PART and name in secrets
+    npus = [leg.resources for leg in load_profile("ascend910-vs-gpu").legs if leg.device == "npu"]
+    labels = [{"kubernetes.io/arch": one.architecture, **one.node_selector} for one in npus]
+    assert npus and all(f"`{key}={value}`" in ADMINS_PART for one in labels for key, value in one.items())
 
 
-def test_the_tasks_of_a_platform_engineer_are_its_chapters() -> None:
+def test_the_tasks_of_a_platform_engineer_are_its_chapters_and_our_commands_are_understood() -> None:
     chapters = re.findall(r"^## (.*)", TEXT, flags=re.MULTILINE)
     assert chapters == ["Install", "One team", "Many teams", "Upgrade", "Back up", "Remove", "Submit", "Retrain"]
-
-
-def test_commands_of_this_software_are_understood() -> None:
     ours = [words for words in _commands() if words[0] == "parity"]
     assert ours
     for words in ours:
         parse(words)
-
-
-def test_secrets_that_are_named_are_in_the_example() -> None:
-    names = {name for _, name in example_secrets()}
-    for name in ("mlflow-artifacts", "dualgan-parity-s3", "mlflow-admin", "mlflow-accounts", "kfp-mlflow-credentials"):
-        assert f"`{name}`" in ADMINS_PART and name in names
 
 
 @pytest.mark.system("kubectl")
@@ -113,13 +107,3 @@ def test_the_example_of_a_site_builds() -> None:
     assert container["image"] == "registry.my-company.net/dualgan-parity/mlflow:3.17.2"
     data = [one["data"] for one in of_kind(objects, "ConfigMap") if one["metadata"]["name"] == "dualgan-parity"]
     assert data[0]["DATASET"] == "s3://mlpipeline/faces"
-
-
-def test_the_labels_that_nodes_must_have_are_those_that_profiles_select() -> None:
-    profile = load_profile("ascend910-vs-gpu")
-    selectors = [leg.resources.node_selector for leg in profile.legs]
-    selectors += [
-        {"kubernetes.io/arch": leg.resources.architecture or ""} for leg in profile.legs if leg.device == "npu"
-    ]
-    labels = {f"`{key}={value}`" for selector in selectors for key, value in selector.items()}
-    assert labels and all(label in ADMINS_PART for label in labels)

@@ -12,24 +12,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "manifests" / "kind" / "cluster.sh"
 
 
-def test_every_file_that_the_script_applies_is_there() -> None:
-    text = SCRIPT.read_text()
+def test_files_images_and_secrets_of_the_script_are_there() -> None:
+    text, profile = SCRIPT.read_text(), load_profile("kind")
     named = set(re.findall(r"manifests/(?:overlays|kfp)/[\w./-]+", text))
-    assert len(named) >= 4
-    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
-
-
-def test_the_images_that_the_script_loads_are_those_of_its_profile() -> None:
-    (loaded,) = re.findall(r"for image in (.*); do", SCRIPT.read_text())
-    profile = load_profile("kind")
+    assert len(named) >= 4 and [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    (loaded,) = re.findall(r"for image in (.*); do", text)
     used = {profile.image, *(leg.image or profile.image for leg in profile.legs)}
     assert used == {f"dualgan-parity/{image}" for image in loaded.split() if not image.startswith('"mlflow')}
-
-
-def test_its_secrets_are_those_of_the_example(tmp_path: Path) -> None:
     example = (ROOT / "manifests" / "secrets.example.yaml").read_text()
     names = set(re.findall(r"metadata: \{name: ([\w-]+), namespace: ([\w-]+)\}", example))
-    assert set(re.findall(r"^  secret_yaml ([\w-]+) ([\w-]+) ", SCRIPT.read_text(), re.MULTILINE)) == names
+    assert set(re.findall(r"^  secret_yaml ([\w-]+) ([\w-]+) ", text, re.MULTILINE)) == names
 
 
 @pytest.mark.parametrize("arguments", [(), ("everything",)])

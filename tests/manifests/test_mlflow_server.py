@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -23,7 +24,7 @@ from tests.manifests.mlflow_server import ADMIN, Server, deployment_and_variable
 from tests.manifests.rendered import MANIFESTS, VALUES, command_line, containers, named, rendered
 from tests.services import Database, postgresql_database, s3_client, s3_service
 
-OVERLAY = "every-option"
+OVERLAY, OURS = "every-option", "dualgan-parity"
 TASKS = ("tasks", "another-long-password")
 
 pytestmark = pytest.mark.system("kubectl", "postgresql")
@@ -68,37 +69,35 @@ def call(
     return requests.request(method, server.address + path, json=body, auth=login, headers=headers, timeout=60)
 
 
-def test_probes_ask_for_no_login_and_no_known_host(server: Server, database: Database, s3: str) -> None:
-    _, container, _ = deployment_and_variables(OVERLAY, database, s3)
-    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
-    for path in paths:
-        assert call(server, path, login=None, host="10.1.2.3:5000").status_code == 200
+PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"
+PAGES = "/ajax-api/2.0/mlflow/experiments/search"
+INGRESS = {"host": VALUES["host"], "body": {"max_results": 1}}
 
 
 @pytest.mark.parametrize(
-    "host", ["mlflow", "mlflow:5000", "mlflow.dualgan-parity:5000", "mlflow.dualgan-parity.svc.cluster.local:5000"]
+    ("path", "how", "code"),
+    [
+        *(
+            (PATH, {"host": f"mlflow{rest}"}, 200)
+            for rest in ("", ":5000", f".{OURS}:5000", f".{OURS}.svc.cluster.local")
+        ),
+        *((PATH, {"host": host}, 403) for host in ("evil.example", "mlflow.other:5000", f"mlflow.{OURS}.evil.example")),
+        *((PATH, {"login": login}, 401) for login in (None, ("chief", "wrong-password-12"), ("nobody", ADMIN[1]))),
+        # Pages behind the ingress, and those of others.
+        (PAGES, {**INGRESS, "origin": f"https://{VALUES['host']}"}, 200),
+        (PAGES, {**INGRESS, "origin": "https://evil.example"}, 403),
+    ],
 )
-def test_every_name_of_the_service_is_let_in(server: Server, host: str) -> None:
-    assert call(server, "/api/2.0/mlflow/experiments/get?experiment_id=0", host=host).status_code == 200
+def test_who_is_let_in(server: Server, path: str, how: dict[str, Any], code: int) -> None:
+    assert call(server, path, **how).status_code == code
 
 
-@pytest.mark.parametrize("host", ["evil.example", "mlflow.other:5000", "mlflow.dualgan-parity.evil.example"])
-def test_another_host_is_refused(server: Server, host: str) -> None:
-    assert call(server, "/api/2.0/mlflow/experiments/get?experiment_id=0", host=host).status_code == 403
-
-
-@pytest.mark.parametrize("login", [None, ("chief", "wrong-password-12"), ("nobody", "correct-horse-battery")])
-def test_nothing_is_read_without_a_login(server: Server, login: tuple[str, str] | None) -> None:
-    assert call(server, "/api/2.0/mlflow/experiments/get?experiment_id=0", login=login).status_code == 401
-
-
-@pytest.mark.parametrize(("origin", "code"), [(f"https://{VALUES['host']}", 200), ("https://evil.example", 403)])
-def test_pages_behind_the_ingress_may_ask_and_those_of_others_may_not(server: Server, origin: str, code: int) -> None:
-    path = "/ajax-api/2.0/mlflow/experiments/search"
-    assert call(server, path, {"max_results": 1}, host=VALUES["host"], origin=origin).status_code == code
-
-
-def test_prometheus_reads_what_the_monitor_asks_for(server: Server) -> None:
+def test_probes_ask_for_no_login_and_no_known_host_and_prometheus_for_what_the_monitor_says(
+    server: Server, database: Database, s3: str
+) -> None:
+    _, container, _ = deployment_and_variables(OVERLAY, database, s3)
+    for path in {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}:
+        assert call(server, path, login=None, host="10.1.2.3:5000").status_code == 200
     (endpoint,) = named(rendered(OVERLAY), "ServiceMonitor", "mlflow")["spec"]["endpoints"]
     host = endpoint["relabelings"][0]["replacement"]
     assert call(server, endpoint["path"], host=host, login=None).status_code == 401
@@ -123,59 +122,23 @@ def make_accounts(server: Server, folder: Path, accounts: Mapping[str, str]) -> 
 
 
 def test_the_job_makes_accounts_and_gives_them_the_passwords_of_the_secret(server: Server, tmp_path: Path) -> None:
-    path = "/api/2.0/mlflow/experiments/get?experiment_id=0"
     for password in ("a-sixth-long-password", "a-seventh-long-password"):
         answer = make_accounts(server, tmp_path / "secret", {"team-a": password, "team-b": password})
         assert answer.returncode == 0, answer.stderr
         assert answer.stdout == "account team-a: ready\naccount team-b: ready\n"
-        assert call(server, path, login=("team-b", password)).status_code == 200
-    assert call(server, path, login=("team-b", "a-sixth-long-password")).status_code == 401
+        assert call(server, PATH, login=("team-b", password)).status_code == 200
+    assert call(server, PATH, login=("team-b", "a-sixth-long-password")).status_code == 401
     answer = make_accounts(server, tmp_path / "bad", {"team-c": "short"})
     assert answer.returncode == 1 and answer.stderr.startswith("account team-c: ") and "Traceback" not in answer.stderr
 
 
-def test_a_task_tracks_a_run_with_an_account_of_its_own(server: Server, s3: str, bucket: str, tmp_path: Path) -> None:
-    assert make_accounts(server, tmp_path / "accounts", dict([TASKS])).returncode == 0
-
-    def post(path: str, body: Mapping[str, object], login: tuple[str, str] = TASKS) -> requests.Response:
-        return call(server, f"/api/2.0/mlflow/{path}", body, login=login)
-
-    experiment = post("experiments/create", {"name": "faces"}).json()["experiment_id"]
-    run = post("runs/create", {"experiment_id": experiment, "start_time": 1}).json()["run"]["info"]
-    point = {"key": "loss/A_loss", "value": 0.5, "timestamp": 1, "step": 1}
-    assert post("runs/log-batch", {"run_id": run["run_id"], "metrics": [point]}).status_code == 200
-    path = f"{run['artifact_uri'].removeprefix('mlflow-artifacts:/')}/note.txt"
-    sent = requests.put(
-        f"{server.address}/api/2.0/mlflow-artifacts/artifacts/{path}",
-        data=b"kept",
-        auth=TASKS,
-        headers={"Host": f"{server.service}:5000"},
-        timeout=60,
-    )
-    assert sent.status_code == 200, sent.text
-    assert s3_client(s3).get_object(Bucket=bucket, Key=f"mlflow/{path}")["Body"].read() == b"kept"
-    assert post("registered-models/create", {"name": "dualgan-faces"}).status_code == 200
-
-    # Others read it, and cannot change it.
-    reader = {"username": "reader", "password": "a-third-long-password"}
-    assert call(server, "/api/2.0/mlflow/users/create", reader).status_code == 200
-    login = (reader["username"], reader["password"])
-    assert call(server, f"/api/2.0/mlflow/runs/get?run_id={run['run_id']}", login=login).json()["run"]["data"][
-        "metrics"
-    ]
-    assert post("runs/log-batch", {"run_id": run["run_id"], "metrics": [point]}, login).status_code == 403
-    # Only the admin makes accounts.
-    assert post("users/create", {"username": "x", "password": "a-fourth-long-one"}).status_code == 403
-
-
-def test_this_softwares_own_client_needs_no_more_than_such_an_account(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_this_softwares_own_client_needs_no_more_than_such_an_account_and_others_only_read(
+    server: Server, s3: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Live points, images, the saved view, the verdict, and a model with its alias."""
-    login = ("follower", "a-fifth-long-password")
-    body = {"username": login[0], "password": login[1]}
-    assert call(server, "/api/2.0/mlflow/users/create", body).status_code == 200
-    for name, value in zip(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), login, strict=True):
+    reader = ("reader", "a-third-long-password")
+    assert make_accounts(server, tmp_path / "accounts", dict([TASKS, reader])).returncode == 0
+    for name, value in zip(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), TASKS, strict=True):
         monkeypatch.setenv(name, value)
     folder = finished_run(tmp_path / "npu")
     assert main(["sync", str(folder), "--tracking-uri", server.address, "--pipeline-run-id", "p", "--leg", "npu"]) == 0
@@ -187,6 +150,18 @@ def test_this_softwares_own_client_needs_no_more_than_such_an_account(
     version = client.create_model_version("dualgan-shapes", f"{leg.info.artifact_uri}/model", leg.info.run_id)
     client.set_registered_model_alias("dualgan-shapes", "champion", version.version)
     assert client.get_model_version_by_alias("dualgan-shapes", "champion").run_id == leg.info.run_id
+    # Artifacts go through MLflow to its bucket.
+    prefix = f"mlflow/{leg.info.experiment_id}/{leg.info.run_id}/"
+    assert s3_client(s3).list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"]
+
+    known = call(server, f"/api/2.0/mlflow/runs/get?run_id={leg.info.run_id}", login=reader).json()
+    assert known["run"]["data"]["metrics"]
+    point = {"key": "loss/A_loss", "value": 0.5, "timestamp": 1, "step": 1}
+    body = {"run_id": leg.info.run_id, "metrics": [point]}
+    assert call(server, "/api/2.0/mlflow/runs/log-batch", body, login=reader).status_code == 403
+    # Only the admin makes accounts.
+    account = {"username": "x", "password": "a-fourth-long-one"}
+    assert call(server, "/api/2.0/mlflow/users/create", account, login=TASKS).status_code == 403
 
 
 def test_a_newer_mlflow_does_not_start_on_older_tables(

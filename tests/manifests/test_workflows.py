@@ -34,9 +34,8 @@ class _Tokens(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("request_token", ["request-token", "another"])
 def test_a_job_logs_in_with_its_own_token(request_token: str, tmp_path: Path) -> None:
     (step,) = [step for step in RETRAIN["steps"] if "own token" in step.get("name", "")]
-    server = HTTPServer(("127.0.0.1", 0), _Tokens)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with HTTPServer(("127.0.0.1", 0), _Tokens) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
         variables = {
             "PATH": os.environ["PATH"],
             "no_proxy": "127.0.0.1",
@@ -48,12 +47,9 @@ def test_a_job_logs_in_with_its_own_token(request_token: str, tmp_path: Path) ->
         # As GitHub starts a step that names no shell: a pipe's end alone counts.
         command = ["bash", "-e", "-c", step["run"]]
         answer = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
-    finally:
         server.shutdown()
-        server.server_close()
-    known = request_token == "request-token"
+    known, token = request_token == "request-token", tmp_path / "token"
     assert (answer.returncode == 0) is known, answer.stderr
-    token = tmp_path / "token"
     assert token.read_text() == ("token for https://kfp.my-company.net/?x=1\n" if known else "")
     assert token.stat().st_mode & 0o077 == 0
 

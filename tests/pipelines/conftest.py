@@ -1,21 +1,34 @@
 """A KFP server and an MLflow store for what the command line does with a cluster."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from components.tracking.store import connect, store_uri
 from parity.cli import main
-from pipelines import package
-from pipelines.kfp_api import ENDPOINT_VARIABLES, NAMESPACE_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
-from pipelines.profile import Profile
+from pipelines import kfp_endpoint, package
+from pipelines.profile import Profile, load_profile
 from tests.pipelines.kfp_server import KfpServer, running_kfp
+
+if TYPE_CHECKING:
+    # Kubernetes' client takes a second to import.
+    from pipelines.doctor.checks import Check
+    from pipelines.doctor.needs import Needs
+    from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes
 
 
 @pytest.fixture
 def kfp(monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
-    for name in (*ENDPOINT_VARIABLES, NAMESPACE_VARIABLE, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE):
+    others = (
+        kfp_endpoint.NAMESPACE_VARIABLE,
+        kfp_endpoint.TOKEN_FILE_VARIABLE,
+        kfp_endpoint.TOKEN_VARIABLE,
+        kfp_endpoint.COOKIES_VARIABLE,
+    )
+    for name in (*kfp_endpoint.ENDPOINT_VARIABLES, *kfp_endpoint.CA_VARIABLES, *others):
         monkeypatch.delenv(name, raising=False)
     with running_kfp() as server:
         monkeypatch.setenv("KFP_ENDPOINT", server.url)
@@ -61,3 +74,40 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return code, printed.out, printed.err
 
     return command
+
+
+@pytest.fixture(scope="session")
+def needs() -> "Needs":
+    from pipelines.doctor.needs import needs_of
+
+    return needs_of(load_profile("ascend910-vs-gpu"))
+
+
+@pytest.fixture
+def cluster(needs: "Needs", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeKubernetes"]:
+    """A healthy cluster, which KUBECONFIG names; a test breaks it before it looks."""
+    from tests.pipelines.doctor.fake_kubernetes import serve
+    from tests.pipelines.doctor.healthy import healthy_cluster
+
+    fake = healthy_cluster(needs)
+    with serve(fake, tmp_path) as kubeconfig:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        for name in ("KFP_ENDPOINT", "MLFLOW_TRACKING_URI"):
+            monkeypatch.delenv(name, raising=False)
+        yield fake
+
+
+@pytest.fixture
+def look(cluster: "FakeKubernetes", needs: "Needs") -> Callable[..., dict[str, "Check"]]:
+    """What the doctor says, by subject. Takes fields of Examination."""
+    from pipelines.doctor.checks import check_all
+    from pipelines.doctor.cluster import Cluster, Examination
+
+    def look(**place: str) -> dict[str, "Check"]:
+        at = Examination(Cluster(), needs, "kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
+        checks = list(check_all(replace(at, **place)))  # type: ignore[arg-type]
+        assert len({check.subject for check in checks}) == len(checks), "nothing is listed twice"
+        return {check.subject: check for check in checks}
+
+    return look

@@ -6,11 +6,14 @@ fields here, and every answer is one of those classes again.
 
 import json
 import re
+import secrets
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +36,9 @@ class KfpServer:
     """What the server holds. ``states`` are those that a run goes through, one a look, staying at the last."""
 
     url: str = ""
+    # What a login proxy before KFP asks for, and the path that it is behind.
+    cookie: str | None = None
+    prefix: str = ""
     states: tuple[str, ...] = ("PENDING", "RUNNING", "SUCCEEDED")
     token: str | None = None
     # Answers for the next requests, before any that is real: status codes; 0 drops the connection.
@@ -52,11 +58,16 @@ class KfpServer:
     page: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, method: str, target: str, body: bytes, token: str | None) -> Any:  # noqa: PLR0911 - one a call
+    def answer(self, method: str, target: str, body: bytes, headers: Message) -> Any:  # noqa: PLR0911, PLR0912 - one a call
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         self.requests.append(f"{method} {path}")
-        if self.token is not None and token != f"Bearer {self.token}":
+        if self.cookie is not None and headers.get("cookie") != self.cookie:
+            return "<html>sign in</html>"
+        if self.token is not None and headers.get("authorization") != f"Bearer {self.token}":
             raise Refusal(401, "Request not authenticated")
+        if not path.startswith(self.prefix):
+            raise Refusal(404, "Not Found")
+        path = path.removeprefix(self.prefix)
         if log := re.fullmatch(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", path):
             return self._log(*log.groups())
         if not path.startswith(API):
@@ -67,13 +78,11 @@ class KfpServer:
                 case "GET", ["healthz"]:
                     return {"multi_user": False}
                 case "GET", ["experiments"]:
-                    return {"experiments": _filtered(self.experiments, query)}
+                    return _page("experiments", self.experiments, query)
                 case "POST", ["experiments"]:
                     return self._new_experiment(_read(body, "V2beta1Experiment"))
                 case "GET", ["runs"]:
-                    wanted = query.get("experiment_id", [""])[0]
-                    mine = [run for run in self.runs.values() if not wanted or run["experiment_id"] == wanted]
-                    return {"runs": mine[::-1]}
+                    return _page("runs", dict(reversed(self.runs.items())), query)
                 case "POST", ["runs"]:
                     return self._new_run(_read(body, "V2beta1Run"))
                 case "GET", ["runs", run_id]:
@@ -82,9 +91,12 @@ class KfpServer:
                     self._of(run_id.removesuffix(":terminate"))["state"] = "CANCELED"
                     return {}
                 case "GET", ["recurringruns"]:
-                    return {"recurringRuns": list(self.recurring_runs.values())}
+                    return _page("recurringRuns", self.recurring_runs, query)
                 case "POST", ["recurringruns"]:
                     return self._new_recurring_run(_read(body, "V2beta1RecurringRun"))
+                case "DELETE", ["recurringruns", identifier]:
+                    del self.recurring_runs[identifier]
+                    return {}
         raise Refusal(404, f"no {method} {path}")
 
     def _new_experiment(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +140,7 @@ class KfpServer:
 
     def _new_recurring_run(self, asked: dict[str, Any]) -> dict[str, Any]:
         _require_parameters(asked["pipeline_spec"], asked["runtime_config"]["parameters"])
-        identifier = f"recurring-{len(self.recurring_runs) + 1}"
+        identifier = f"recurring-{secrets.token_hex(4)}"
         self.recurring_runs[identifier] = {**asked, "recurring_run_id": identifier}
         return self.recurring_runs[identifier]
 
@@ -158,10 +170,19 @@ def _require_parameters(specification: Mapping[str, Any], parameters: Mapping[st
             raise Refusal(400, f"input parameter {name} requires type {declared.get(name)}, got {value!r}")
 
 
-def _filtered(found: Mapping[str, Mapping[str, Any]], query: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+def _page(key: str, found: Mapping[str, Mapping[str, Any]], query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A page of what a query asks for."""
     predicates = json.loads(query["filter"][0])["predicates"] if "filter" in query else []
     names = [predicate.get("stringValue") or predicate.get("string_value") for predicate in predicates]
-    return [one for one in found.values() if not names or one["display_name"] in names]
+    wanted = query.get("experiment_id", [None])[0]
+    listed = [
+        one
+        for one in found.values()
+        if (not names or one["display_name"] in names) and wanted in (None, one.get("experiment_id"))
+    ]
+    start, size = (int(query.get(name, [default])[0]) for name, default in (("page_token", "0"), ("page_size", "20")))
+    rest = {"next_page_token": str(start + size)} if start + size < len(listed) else {}
+    return {key: listed[start : start + size], **rest}
 
 
 def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
@@ -174,49 +195,47 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             trouble = server.troubles.pop(0) if server.troubles else None
-            if trouble == 0:
-                self.close_connection = True
-                return
+            answer: Any = {}
             try:
-                if trouble is not None:
+                if trouble:
                     raise Refusal(trouble, "trouble")
-                answer = server.page or server.answer(self.command, self.path, body, self.headers.get("authorization"))
+                if trouble is None:
+                    answer = server.page or server.answer(self.command, self.path, body, self.headers)
                 status = 200
             except Refusal as refusal:
                 status, answer = refusal.status, {"code": 1, "message": str(refusal)}
             except (json_format.ParseError, KeyError, ValueError) as error:
                 status, answer = 400, {"code": 3, "message": f"{error!r}"}
-            if self.command == "POST" and self.path.endswith("/runs") and status == 200 and server.lost_answers:
-                server.lost_answers -= 1
+            if trouble == 0 or (server.lost_answers and (self.command, status) == ("POST", 200) and "run_id" in answer):
+                server.lost_answers -= trouble != 0
                 self.close_connection = True
                 return
-            plain = isinstance(answer, str)
-            content = answer.encode() if plain else json.dumps(answer).encode()
+            content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+            kind = "text/html" if server.page or content[:6] == b"<html>" else "text/plain"
             self.send_response(status)
-            self.send_header(
-                "Content-Type", "text/html" if server.page else "text/plain" if plain else "application/json"
-            )
+            self.send_header("Content-Type", kind if isinstance(answer, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = do_DELETE = _serve
 
     return Handler
 
 
 @contextmanager
-def running_kfp() -> Iterator[KfpServer]:
+def running_kfp(tls: ssl.SSLContext | None = None) -> Iterator[KfpServer]:
     """The server on a free port of this machine."""
     server = KfpServer()
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    listening.daemon_threads = True
-    server.url = f"http://127.0.0.1:{listening.server_address[1]}"
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(server)) as listening:
+        listening.daemon_threads = True
+        if tls:
+            # A client that does not trust the certificate goes away.
+            listening.handle_error = lambda *_: None  # type: ignore[method-assign]
+            listening.socket = tls.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
+        server.url = f"http{'s' if tls else ''}://127.0.0.1:{listening.server_address[1]}"
+        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield server
+        finally:
+            listening.shutdown()

@@ -85,11 +85,12 @@ def test_kfp_s_openapi_file_allows_every_call_that_we_make(
     monkeypatch.setenv("KFP_EXISTING_TOKEN", "token")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    code, printed, errors = command("submit", "--profile", "ascend910", *DATASET, "--endpoint", prism, "--poll", "0")
+    root = ("--poll", "0", "--pipeline-root", "s3://team/kfp", "--service-account", "runner")
+    code, printed, errors = command("submit", "--profile", "ascend910", *DATASET, "--endpoint", prism, *root)
     # The mock keeps nothing, so that the run succeeds and has no verdict.
     assert code == 1 and "succeeded; its verdict is not known: MLflow was not asked" in errors
     assert "run: succeeded" in printed
-    scheduled = ("--profile", "ascend910", *DATASET, "--endpoint", prism, "--cron", "0 17 3 * * *")
+    scheduled = ("--profile", "ascend910", *DATASET, "--endpoint", prism, "--cron", "0 17 3 * * *", "--replace")
     code, printed, _ = command("schedule", *scheduled)
     assert code == 0 and "enabled" in printed
 

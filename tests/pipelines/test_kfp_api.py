@@ -1,24 +1,32 @@
-"""KFP's API: what answers is KFP or an error, and the logs of tasks come from where KFP has them."""
+"""KFP's API: what answers is KFP or an error, whatever stands before it, and logs come from where they are."""
 
+import ssl
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dualgan.errors import DualGANError
+from dualgan.errors import BadInput, DualGANError
 from pipelines import kfp_api
-from pipelines.kfp_api import LOG_BYTES, KfpApi, Lost, NotKfp, endpoint
+from pipelines.kfp_api import LOG_BYTES, KfpApi, Lost, NotKfp
+from pipelines.kfp_endpoint import endpoint
 from tests.components.dataset.http_server import raw_server
-from tests.pipelines.kfp_server import KfpServer
+from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes
+from tests.pipelines.kfp_server import KfpServer, running_kfp
+from tests.pipelines.test_retrain import retrain
+from tests.pipelines.test_submit import QUICK, SCHEDULE
 
+Command = Callable[..., tuple[int, str, str]]
 HTML = "<!doctype html><title>Sign in</title>"
 CALLS: dict[str, Callable[[KfpApi], Any]] = {
     "new experiment": lambda api: api.new_experiment("e"),
     "find experiment": lambda api: api.find_experiment("e"),
     "run": lambda api: api.run("run-1"),
-    "runs": lambda api: api.runs("experiment-1"),
-    "recurring run": lambda api: api.recurring_run("experiment-1", "name"),
+    "runs": lambda api: list(api.runs("experiment-1")),
+    "recurring run": lambda api: api.recurring_runs("experiment-1", "name"),
 }
 
 
@@ -58,21 +66,115 @@ def test_the_pages_of_kfp_have_no_logs_and_that_is_said(kfp: KfpServer, api: Kfp
         api.task_log("run-1", "wf-1")
 
 
-def test_a_login_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = KfpApi(endpoint("http://me:secret@127.0.0.1:9", None, retries=0))
-    with pytest.raises(DualGANError) as raised:
-        api.run("run-1")
-    assert "127.0.0.1:9" in str(raised.value) and "secret" not in str(raised.value)
-
-
-def test_a_login_in_the_address_reaches_what_stands_before_kfp(kfp: KfpServer) -> None:
+def test_a_login_in_the_address_reaches_what_stands_before_kfp_and_is_not_shown(
+    kfp: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kfp, "answer", lambda *call: {"run_id": "r", "display_name": call[-1]["authorization"]})
     api = KfpApi(endpoint(kfp.url.replace("http://", "http://me:secret@"), None, retries=0))
-    assert api.new_experiment("e")
-    assert api._client.default_headers["Authorization"] == "Basic bWU6c2VjcmV0"
+    assert api.run("r").display_name == "Basic bWU6c2VjcmV0"
     kfp.page = HTML
     with pytest.raises(NotKfp) as raised:
         api.run("run-1")
     assert "secret" not in str(raised.value)
+    with pytest.raises(DualGANError) as raised_too:
+        KfpApi(endpoint("http://me:secret@127.0.0.1:9", None, retries=0)).run("run-1")
+    assert "127.0.0.1:9" in str(raised_too.value) and "secret" not in str(raised_too.value)
+
+
+def test_a_stale_token_is_told_and_each_call_has_the_newest_of_a_pod(
+    kfp: KfpServer, api: KfpApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kfp.token, file = "fresh", tmp_path / "token"
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+    file.write_text("stale")
+    with pytest.raises(BadInput, match="token expired"):
+        api.has_many_users()
+    file.write_text("fresh\n")
+    assert api.has_many_users() is False
+    monkeypatch.setenv("KFP_EXISTING_TOKEN", "stale")
+    with pytest.raises(BadInput, match="token expired"):
+        api.has_many_users()
+
+
+def test_a_proxy_of_the_environment_is_used_unless_it_is_excepted(
+    kfp: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = KfpApi(endpoint("http://kfp.invalid", None, retries=0))
+    monkeypatch.setenv("http_proxy", kfp.url)
+    assert api.has_many_users() is False and kfp.requests == ["GET /apis/v2beta1/healthz"]
+    monkeypatch.setenv("no_proxy", "kfp.invalid")
+    with pytest.raises(Lost, match="no answer"):
+        api.has_many_users()
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of a private authority, beside that of this machine and its key, server.pem."""
+    folder = tmp_path_factory.mktemp("ca")
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    of_ca = ["-subj", "/CN=company", "-keyout", "ca.key", "-out", "ca.pem"]
+    of_server = ["-subj", "/CN=kfp", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"]
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "server.pem", "-out", "server.crt"]
+    for words in (of_ca, [*of_server, *signed]):
+        subprocess.run([*make, *words], cwd=folder, check=True, capture_output=True, timeout=60)
+    with (folder / "server.pem").open("a") as file:
+        file.write((folder / "server.crt").read_text())
+    return folder / "ca.pem"
+
+
+@pytest.fixture
+def front(ca: Path, kfp: KfpServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
+    """KFP behind TLS of a private authority, a login's cookie and a path."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca.with_name("server.pem"))
+    with running_kfp(context) as server:
+        server.cookie, server.prefix = "session=hush", "/pipeline"
+        monkeypatch.setenv("KFP_ENDPOINT", f"{server.url}/pipeline/")
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("call", "way"),
+    [
+        (("submit", *QUICK), "options"),
+        (retrain("--wait", "--poll", "0"), "options"),
+        (SCHEDULE, "options"),
+        (("doctor", "--cluster"), "options"),
+        (SCHEDULE, "environment"),
+    ],
+)
+def test_every_command_goes_through_tls_of_a_private_authority_and_a_login(
+    front: KfpServer,
+    ca: Path,
+    cluster: FakeKubernetes,
+    tracked: str,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    call: tuple[str, ...],
+    way: str,
+) -> None:
+    monkeypatch.setenv("KFP_ENDPOINT", f"{front.url}/pipeline/")
+    where, fails = ("out", 1) if call[0] == "doctor" else ("err", 2)
+
+    def said(*options: str) -> str:
+        code, out, err = command(*call, *options)
+        assert code == fails and (where == "out" or len(err.splitlines()) == 1)
+        assert "hush" not in out + err
+        return out + err
+
+    assert "its certificate is not trusted; if it is your company's own: --ca-file" in said()
+    assert "is not KFP's API, it answers with text/html" in said("--ca-file", str(ca))
+    assert not front.runs and not front.recurring_runs
+    if way == "options":
+        answer = command(*call, "--ca-file", ca, "--header", "Cookie=session=hush")
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+        monkeypatch.setenv("KFP_COOKIES", "session=hush")
+        answer = command(*call)
+    # A run that succeeds here has no verdict.
+    expected = 1 if call[0] in ("submit", "retrain") else 0
+    assert answer[0] == expected, answer
+    assert expected == 0 or "succeeded; its verdict is not known" in answer[2]
 
 
 @pytest.mark.parametrize("call", ["run", "log"])

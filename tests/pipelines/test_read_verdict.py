@@ -8,7 +8,8 @@ import pytest
 from components.compare.verdict import Verdict, verdict_in_log, verdict_line
 from components.tracking.store import connect
 from pipelines import read_verdict as verdict_module
-from pipelines.kfp_api import KfpApi, endpoint
+from pipelines.kfp_api import KfpApi
+from pipelines.kfp_endpoint import endpoint
 from pipelines.package import read_package
 from pipelines.read_verdict import verdict_in_logs
 from pipelines.run_progress import newest_try

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ Command = Callable[..., tuple[int, str, str]]
 # Profiles for a cluster name no dataset: that is the user's.
 DATASET = ("--dataset", "s3://team/faces")
 QUICK = (*DATASET, "--poll", "0")
+SCHEDULE = ("schedule", *DATASET, "--cron", "0 17 3 * * *")
 
 
 def judged(uri: str, run_id: str, verdict: str) -> None:
@@ -31,8 +33,7 @@ def run_id(kfp: KfpServer, request: pytest.FixtureRequest, monkeypatch: pytest.M
     made = kfp._new_run
 
     def new_run(asked: dict[str, object]) -> dict[str, object]:
-        run = made(asked)
-        kfp.runs[identifier] = kfp.runs.pop(run["run_id"])
+        kfp.runs[identifier] = kfp.runs.pop(made(asked)["run_id"])
         kfp.runs[identifier]["run_id"] = identifier
         return kfp.runs[identifier]
 
@@ -40,12 +41,21 @@ def run_id(kfp: KfpServer, request: pytest.FixtureRequest, monkeypatch: pytest.M
     return identifier
 
 
-@pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("fail", 3), ("inconclusive", 4)])
-def test_a_run_that_succeeded_ends_with_its_verdict(
-    kfp: KfpServer, tracked: str, run_id: str, command: Command, verdict: str, code: int
+@pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("fail", 3), ("inconclusive", 4), (None, 1)])
+def test_a_run_that_succeeded_ends_with_its_verdict_and_tells_each_state_once(
+    kfp: KfpServer, tracked: str, run_id: str, command: Command, verdict: str | None, code: int
 ) -> None:
-    judged(tracked, run_id, verdict)
-    assert command("submit", *QUICK)[0] == code
+    kfp.states = ("PENDING", "RUNNING", "RUNNING", "SUCCEEDED")
+    if verdict:
+        judged(tracked, run_id, verdict)
+    ended, printed, errors = command("submit", *QUICK)
+    assert ended == code and ("has no verdict of run" in errors) is (verdict is None)
+    assert f"run: {kfp.url}/#/runs/details/{run_id}" in printed
+    assert [line for line in printed.splitlines() if line.startswith("train-npu")] == [
+        "train-npu-seed-0: pending",
+        "train-npu-seed-0: running",
+        f"train-npu-seed-0: succeeded (1 of {task_count(package_once(load_profile('ascend910-vs-gpu')))})",
+    ]
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED", "SKIPPED", "PAUSED"])
@@ -55,107 +65,58 @@ def test_a_run_that_ends_otherwise_is_a_failure_whatever_was_logged(
     kfp.states = ("RUNNING", state)
     judged(tracked, run_id, "pass")
     code, _, errors = command("submit", *QUICK)
-    assert (code, len(errors.splitlines())) == (1, 1)
-    assert state.lower() in errors
+    assert (code, len(errors.splitlines())) == (1, 1) and state.lower() in errors
 
 
-def test_a_run_without_a_verdict_is_no_success(kfp: KfpServer, tracked: str, run_id: str, command: Command) -> None:
-    code, _, errors = command("submit", *QUICK)
-    assert code == 1 and "has no verdict of run" in errors
-
-
-def test_states_are_told_once_each_with_the_run_s_page(
-    kfp: KfpServer, tracked: str, run_id: str, command: Command
-) -> None:
-    kfp.states = ("PENDING", "RUNNING", "RUNNING", "SUCCEEDED")
-    judged(tracked, run_id, "pass")
-    _, printed, _ = command("submit", *QUICK)
-    assert f"run: {kfp.url}/#/runs/details/{run_id}" in printed
-    assert [line for line in printed.splitlines() if line.startswith("train-npu")] == [
-        "train-npu-seed-0: pending",
-        "train-npu-seed-0: running",
-        f"train-npu-seed-0: succeeded (1 of {task_count(package_once(load_profile('ascend910-vs-gpu')))})",
-    ]
-
-
-def test_the_package_reaches_kfp_whole_with_parameters_of_its_types(
-    kfp: KfpServer, run_id: str, command: Command
-) -> None:
-    code, _, errors = command(
-        "submit",
-        *DATASET,
-        "--no-wait",
-        "--parameter",
-        "quarantine=true",
-        "--parameter",
-        "experiment=5",
-        "--option",
-        "lr=0.5",
-    )
+def test_the_package_reaches_kfp_whole_with_parameters_of_its_types(kfp: KfpServer, command: Command) -> None:
+    parameters = ("--parameter", "quarantine=true", "--parameter", "experiment=5", "--option", "lr=0.5")
+    root = ("--pipeline-root", "s3://team/kfp", "--service-account", "runner")
+    code, _, errors = command("submit", *DATASET, "--no-wait", *parameters, *root)
     assert (code, errors) == (0, "")
     (run,) = kfp.runs.values()
-    assert run["runtime_config"]["parameters"] == {
-        "dataset": DATASET[1],
-        "quarantine": True,
-        "experiment": "5",
-        "options": {"lr": 0.5},
-    }
-    assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
+    wanted = {"dataset": DATASET[1], "quarantine": True, "experiment": "5", "options": {"lr": 0.5}}
+    assert run["runtime_config"] == {"parameters": wanted, "pipeline_root": "s3://team/kfp"}
+    assert run["service_account"] == "runner" and set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
 
-@pytest.mark.parametrize("trouble", [500, 503, 429, 0])
-def test_hiccups_of_the_server_are_survived(
-    kfp: KfpServer, tracked: str, run_id: str, command: Command, trouble: int
+@pytest.mark.parametrize(
+    "trouble", [{"troubles": [500, 500]}, {"troubles": [503, 429]}, {"troubles": [0, 0]}, {"lost_answers": 1}]
+)
+def test_hiccups_and_lost_answers_are_survived_and_make_one_run(
+    kfp: KfpServer, tracked: str, run_id: str, command: Command, trouble: dict[str, Any]
 ) -> None:
     judged(tracked, run_id, "pass")
-    kfp.troubles = [trouble, trouble]
+    for name, value in trouble.items():
+        setattr(kfp, name, value)
     assert command("submit", *QUICK)[0] == 0
     assert len(kfp.runs) == 1
 
 
-def test_a_submission_whose_answer_was_lost_is_not_made_twice(
-    kfp: KfpServer, tracked: str, run_id: str, command: Command
+@pytest.mark.parametrize(
+    ("trouble", "code", "named"),
+    [
+        ([401], 2, "token"),
+        ([403], 2, "token"),
+        ([404], 2, "address"),
+        ([400], 2, "refused"),
+        ([302], 2, "it sends elsewhere (302)"),
+        ([503] * 4, 1, "answers 503"),
+        ([0] * 4, 1, "no answer"),
+    ],
+)
+def test_a_refusal_or_a_server_that_never_recovers_is_one_line(
+    kfp: KfpServer, command: Command, trouble: list[int], code: int, named: str
 ) -> None:
-    judged(tracked, run_id, "pass")
-    kfp.lost_answers = 1
-    assert command("submit", *QUICK)[0] == 0
-    assert len(kfp.runs) == 1
-
-
-@pytest.mark.parametrize(("status", "named"), [(401, "token"), (403, "token"), (404, "address"), (400, "refused")])
-def test_a_refusal_is_one_line_and_not_tried_again(kfp: KfpServer, command: Command, status: int, named: str) -> None:
-    kfp.troubles = [status]
-    code, _, errors = command("submit", *DATASET)
-    assert (code, len(errors.splitlines())) == (2, 1)
-    assert named in errors and not kfp.runs and not kfp.troubles
-    assert kfp.requests == []
-
-
-def test_an_expired_token_is_told_and_a_good_one_is_sent(
-    kfp: KfpServer, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kfp.token = "fresh"
-    monkeypatch.setenv("KFP_EXISTING_TOKEN", "stale")
-    code, _, errors = command("submit", *DATASET, "--no-wait")
-    assert code == 2 and "token expired" in errors and not kfp.runs
-    monkeypatch.setenv("KFP_EXISTING_TOKEN", "fresh")
-    assert command("submit", *DATASET, "--no-wait")[0] == 0
-
-
-def test_a_server_that_never_recovers_or_is_not_there_is_one_line(kfp: KfpServer, command: Command) -> None:
-    kfp.troubles = [503] * 4
-    code, _, errors = command("submit", *DATASET, "--no-wait")
-    assert code == 1 and "answers 503" in errors and len(errors.splitlines()) == 1
-    code, _, errors = command("submit", *DATASET, "--no-wait", "--endpoint", "http://127.0.0.1:9", "--retries", "1")
-    assert code == 1 and "no answer" in errors and len(errors.splitlines()) == 1
-    assert not kfp.runs
+    kfp.troubles = trouble
+    ended, _, errors = command("submit", *DATASET)
+    assert (ended, len(errors.splitlines())) == (code, 1)
+    assert named in errors and not kfp.runs and not kfp.troubles and kfp.requests == []
 
 
 def test_a_run_that_is_not_over_in_time_goes_on(kfp: KfpServer, run_id: str, command: Command) -> None:
     kfp.states = ("RUNNING",)
     code, _, errors = command("submit", *QUICK, "--timeout", "0")
-    assert code == 1 and "not over after 0 s" in errors
-    assert kfp.runs[run_id]["state"] == "RUNNING"
+    assert code == 1 and "not over after 0 s" in errors and kfp.runs[run_id]["state"] == "RUNNING"
 
 
 @pytest.mark.parametrize(("asked", "state"), [((), "RUNNING"), (("--cancel-on-interrupt",), "CANCELED")])
@@ -177,66 +138,80 @@ def test_an_interruption_cancels_the_run_only_if_asked(
     assert kfp.runs[run_id]["state"] == state
 
 
+WITHOUT_POOL = (
+    "description: d\nimage: i:1\ndataset: synthetic\nrecorded_reference: published\nlegs:\n"
+    "  - {name: npu, runtime: tf1, device: npu, resources: {accelerator: huawei.com/Ascend910}}\n"
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (("--parameter", "speed=9"), "parameter 'speed': unknown"),
         (("--parameter", "quarantine=5"), "parameter quarantine: 5 is not of type BOOLEAN"),
         (("--parameter", "options=[1]"), "parameter options: [1] is not of type STRUCT"),
+        (("--parameter", "tracking_uri=http://me:hush@mlflow:5000"), "http://mlflow:5000: without its login"),
+        (("--dataset", "http://h/a.zip?token=hush"), "without its login"),
         (("--option", "image_size=48"), "--image_size 48"),
         (("--dataset", "sketch-foto"), "sketch-photo"),
         (("--profile", "nightly"), "profile nightly: unknown"),
+        (("--profile", "without-pool.yaml"), "without a pool"),
         (("--endpoint", "http://"), "no address such as"),
+        (("--ca-file", "absent.pem"), "--ca-file absent.pem: no such file"),
+        (("--header", "Authorization: hush"), "--header, KFP_COOKIES: must be NAME=VALUE"),
+        (("--header", "X-A=hush\n"), "--header, KFP_COOKIES: must be NAME=VALUE"),
         (("--package", "absent.yaml"), "absent.yaml: No such file"),
-        (("--package", "pyproject.toml"), "no pipeline package"),
-        (("--timeout", "-1"), "--timeout -1"),
+        (("--package", "without-pool.yaml"), "no pipeline package"),
+        (("--timeout", "-1"), "'--timeout'"),
     ],
 )
-def test_wrong_input_is_one_line_and_submits_nothing(
-    kfp: KfpServer, command: Command, arguments: tuple[str, ...], named: str
+def test_wrong_input_is_one_line_without_secrets_and_submits_nothing(
+    kfp: KfpServer,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    named: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("without-pool.yaml").write_text(WITHOUT_POOL)
     code, _, errors = command("submit", *DATASET, *arguments)
     assert (code, len(errors.splitlines())) == (2, 1)
-    assert named in errors and kfp.requests == []
+    assert named in errors and "hush" not in errors and kfp.requests == []
 
 
-def test_a_profile_without_a_dataset_asks_for_one_and_submits_nothing(kfp: KfpServer, command: Command) -> None:
+def test_a_profile_without_a_dataset_or_no_endpoint_submits_nothing(
+    kfp: KfpServer, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for verb in (("submit",), ("retrain", "--tracking-uri", "http://mlflow"), ("schedule", "--cron", "0 17 3 * * *")):
         code, _, errors = command(*verb)
         assert (code, len(errors.splitlines())) == (2, 1)
         assert "profile ascend910-vs-gpu names no dataset: give --dataset" in errors and kfp.requests == []
-
-
-def test_without_an_endpoint_nothing_is_guessed(
-    kfp: KfpServer, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.delenv("KFP_ENDPOINT")
     code, _, errors = command("submit", *DATASET)
     assert code == 2 and "KFP_ENDPOINT" in errors
 
 
-def test_an_accelerator_without_a_pool_submits_nothing(kfp: KfpServer, command: Command, tmp_path: Path) -> None:
-    profile = tmp_path / "mine.yaml"
-    profile.write_text(
-        "description: d\nimage: i:1\ndataset: synthetic\nrecorded_reference: published\nlegs:\n"
-        "  - {name: npu, runtime: tf1, device: npu, resources: {accelerator: huawei.com/Ascend910}}\n"
-    )
-    code, _, errors = command("submit", "--profile", profile)
-    assert code == 2 and "without a pool" in errors and kfp.requests == []
-
-
-def test_a_schedule_is_made_enabled_and_once(kfp: KfpServer, command: Command) -> None:
-    assert command("schedule", *DATASET, "--cron", "0 17 3 * * *")[0] == 0
-    (made,) = kfp.recurring_runs.values()
-    assert made["mode"] == "ENABLE" and made["trigger"]["cron_schedule"]["cron"] == "0 17 3 * * *"
-    code, _, errors = command("schedule", *DATASET, "--cron", "0 17 3 * * *")
-    assert code == 2 and "there already" in errors and len(kfp.recurring_runs) == 1
+def test_a_schedule_is_made_enabled_and_once_and_replaced_if_asked(kfp: KfpServer, command: Command) -> None:
+    assert command(*SCHEDULE)[0] == 0
+    (first,) = kfp.recurring_runs.values()
+    assert first["mode"] == "ENABLE" and first["trigger"]["cron_schedule"]["cron"] == "0 17 3 * * *"
+    code, _, errors = command(*SCHEDULE)
+    assert code == 2 and "there already; --replace it" in errors and len(kfp.recurring_runs) == 1
     assert command("schedule", *DATASET, "--cron", "17 3 * * *")[0] == 2
+    # More than a page of them, and others.
+    kfp.recurring_runs |= {f"old-{number}": {**first, "recurring_run_id": f"old-{number}"} for number in range(150)}
+    kfp.recurring_runs["other"] = {**first, "recurring_run_id": "other", "display_name": "other"}
+    assert command(*SCHEDULE[:-1], "0 18 3 * * *", "--replace")[0] == 0
+    left = {one["display_name"]: one["trigger"]["cron_schedule"]["cron"] for one in kfp.recurring_runs.values()}
+    assert left == {"dualgan-parity-ascend910-vs-gpu": "0 18 3 * * *", "other": "0 17 3 * * *"}
+    assert len(kfp.recurring_runs) == 2
 
 
-def test_a_parameter_with_a_login_is_refused_since_kfp_would_show_it(kfp: KfpServer, command: Command) -> None:
-    code, _, errors = command("submit", *DATASET, "--parameter", "tracking_uri=http://me:secret@mlflow:5000")
-    assert code == 2 and "parameter tracking_uri: http://mlflow:5000: without its login" in errors
-    assert "secret@" not in errors and not kfp.runs
-    code, _, errors = command("submit", "--parameter", "dataset=http://h/a.zip?token=secret")
-    assert code == 2 and "without its login" in errors and "=secret" not in errors and not kfp.runs
+def test_further_seeds_leave_the_tasks_of_others_as_they_are() -> None:
+    """KFP's cache, if it is on, knows a task by its inputs, image and command."""
+    few, many = (package_once(load_profile("ascend910-vs-gpu").with_seeds(0, count)).specification for count in (3, 6))
+    task = "train-npu-seed-2"
+    assert few["root"]["dag"]["tasks"][task]["inputs"] == many["root"]["dag"]["tasks"][task]["inputs"]
+    executors = [content["deploymentSpec"]["executors"][f"exec-{task}"] for content in (few, many)]
+    assert executors[0] == executors[1]

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.kfp_api import KfpApi, endpoint
+from pipelines.kfp_api import KfpApi
+from pipelines.kfp_endpoint import endpoint
 from pipelines.package import read_package
-from pipelines.submit import NO_POD_SECONDS, Waiting, wait
+from pipelines.submit import NO_POD_SECONDS, wait
 from tests.pipelines.kfp_server import KfpServer
 from tests.pipelines.recorded_runs import PACKAGE, Answer, on_the_way, recorded
 
@@ -145,7 +146,7 @@ def waited(kfp: KfpServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         told: list[str] = []
         api = KfpApi(endpoint(kfp.url, None))
         with pytest.raises(Exception, match="terminated"):
-            wait(api, "run-1", read_package(PACKAGE), Waiting(0), told.append, lambda: float(next(now)))
+            wait(api, "run-1", read_package(PACKAGE), told.append, poll=0, clock=lambda: float(next(now)))
         return [line for line in told if line.startswith("train-")]
 
     yield wait_for

@@ -13,17 +13,14 @@ import yaml
 from kubernetes import client
 
 Object = dict[str, Any]
-COLLECTIONS = {
-    "Namespace": "/api/v1/{plural}",
-    "Node": "/api/v1/{plural}",
-    "Secret": "/api/v1/namespaces/{namespace}/{plural}",
-    "ConfigMap": "/api/v1/namespaces/{namespace}/{plural}",
-    "ResourceQuota": "/api/v1/namespaces/{namespace}/{plural}",
-    "Deployment": "/apis/apps/v1/namespaces/{namespace}/{plural}",
-    "DaemonSet": "/apis/apps/v1/{plural}",
-    "CronJob": "/apis/batch/v1/namespaces/{namespace}/{plural}",
-    "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/{plural}",
-    "PriorityClass": "/apis/scheduling.k8s.io/v1/{plural}",
+CORE = ("Namespace", "Node", "Secret", "ConfigMap", "ResourceQuota")
+GROUPS = dict.fromkeys(CORE, "/api/v1") | {
+    "Deployment": "/apis/apps/v1",
+    "DaemonSet": "/apis/apps/v1",
+    "CronJob": "/apis/batch/v1",
+    "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1",
+    "PriorityClass": "/apis/scheduling.k8s.io/v1",
 }
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 PROXY = "/api/v1/namespaces/{}/services/{}/proxy{}"
@@ -35,10 +32,10 @@ MLFLOW_HEALTH = PROXY.format("dualgan-parity", "mlflow:5000", "/health")
 class FakeKubernetes:
     """What is there, who may do what, and what was asked for."""
 
-    objects: list[Object] = field(default_factory=list)
+    objects: list[Object]
+    rights: set[tuple[str, str, str]]
     # What services answer to the API server; a service that is not here is not there.
     services: dict[str, Any] = field(default_factory=lambda: {KFP_HEALTH: {"multi_user": False}, MLFLOW_HEALTH: "OK"})
-    rights: set[tuple[str, str, str]] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     token: str = "valid"
     version: Object | None = field(
@@ -58,17 +55,16 @@ class FakeKubernetes:
         if path == "/version/" and self.version:
             return 200, self.version
         if "/proxy/" in path:
-            found = self.services.get(path)
-            return (200, found) if found else (503, _status(503, "no endpoints available"))
+            return (200, self.services[path]) if path in self.services else (503, {"message": "no endpoints"})
         for one in self.objects:
-            if path == f"{collection(one)}/{one['metadata']['name']}":
+            if path == f"{_collection(one)}/{one['metadata']['name']}":
                 return 200, one
-        if path.rpartition("/")[2] in {_plural(kind) for kind in COLLECTIONS}:
-            return 200, {"items": [one for one in self.objects if collection(one) == path]}
-        return 404, _status(404, "not found")
+        found = [one for one in self.objects if path in (_collection(one), _collection(one, everywhere=True))]
+        is_list = path.rpartition("/")[2] in map(_plural, GROUPS)
+        return (200, {"items": found}) if is_list else (404, {"message": "not found"})
 
     def review(self, body: Object) -> Object:
-        """A SubjectAccessReview with its answer; an AssertionError where Kubernetes would not take it."""
+        """A SubjectAccessReview with its answer; an AssertionError for what Kubernetes would not take."""
         attributes = body["spec"]["resourceAttributes"]
         known = client.V1ResourceAttributes.attribute_map.values()
         assert set(attributes) <= set(known) and body["spec"]["user"].count(":") == 3
@@ -76,17 +72,13 @@ class FakeKubernetes:
         return {**body, "status": {"allowed": (account, attributes["verb"], attributes["resource"]) in self.rights}}
 
 
-def collection(one: Object) -> str:
-    namespace = one["metadata"].get("namespace", "")
-    return COLLECTIONS[one["kind"]].format(namespace=namespace, plural=_plural(one["kind"]))
+def _collection(one: Object, everywhere: bool = False) -> str:
+    namespace = "" if everywhere else one["metadata"].get("namespace", "")
+    return f"{GROUPS[one['kind']]}/{f'namespaces/{namespace}/' if namespace else ''}{_plural(one['kind'])}"
 
 
 def _plural(kind: str) -> str:
     return kind.lower().removesuffix("y") + ("ies" if kind.endswith("y") else "es" if kind.endswith("s") else "s")
-
-
-def _status(code: int, message: str) -> Object:
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
 
 
 @contextlib.contextmanager
@@ -95,47 +87,40 @@ def serve(cluster: FakeKubernetes, folder: Path) -> Iterator[Path]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send(lambda: cluster.answer(self.path))
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send(lambda: (201, cluster.review(body)) if self.path == REVIEWS else (405, _status(405, "")))
-
-        def send(self, answer: Any) -> None:
+            body: Any = {"message": "refused"}
             cluster.asked.append(f"{self.command} {self.path}")
             if self.headers.get("Authorization") != f"Bearer {cluster.token}":
-                code, body = 401, _status(401, "Unauthorized")
+                code = 401
             elif any(part in self.path for part in cluster.forbidden):
-                code, body = 403, _status(403, "forbidden")
+                code = 403
+            elif self.command == "POST":
+                assert self.path == REVIEWS
+                code, body = 201, cluster.review(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             else:
-                code, body = answer()
-            text = isinstance(body, str)
-            content = (str(body) if text else json.dumps(body)).encode()
+                code, body = cluster.answer(self.path)
+            content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(code)
-            self.send_header("Content-Type", "text/plain" if text else "application/json")
+            self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
+        do_POST = do_GET
+
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield kubeconfig(folder, f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        try:
+            yield kubeconfig(folder, f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
 
 
 def kubeconfig(folder: Path, address: str) -> Path:
     """A kubeconfig with one context, "fake"."""
     content = {
-        "apiVersion": "v1",
-        "kind": "Config",
         "current-context": "fake",
         "clusters": [{"name": "fake", "cluster": {"server": address}}],
         "users": [{"name": "fake", "user": {"token": "valid"}}],

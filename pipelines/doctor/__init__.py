@@ -1,1 +1,0 @@
-"""Checks of a cluster that a profile's pipeline is to run on; its own APIs answer them."""
