@@ -94,3 +94,14 @@ def assignments(flag: str, texts: Sequence[str], example: str = "") -> dict[str,
 def training_options(texts: Sequence[str]) -> dict[str, Any]:
     """Return the values of --option, each of its own type. Raises BadInput for an unknown name or another type."""
     return parsed_options(assignments("--option", texts, "max_steps=100"))
+
+
+def positive(text: str | float) -> float:
+    """Parse a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise typer.BadParameter(f"'{text}' is not a number above 0")
+    return number

@@ -83,6 +83,18 @@ class Bounds:
         "mirrored one or swapped channels by 0.2 to 1",
         FUNCTION,
     )
+    max_late_update_ratio: float = _bound(
+        1.2,
+        "the median size of a network's updates over the last quarter of the steps, over all seeds: equal legs were at "
+        "most LATE apart; half the learning rate halves it",
+        FUNCTION,
+    )
+    max_late_weight_difference: float = _bound(
+        0.1,
+        "of a reconstruction loss in its generator's loss, relative, as the last quarter of the steps shows it: equal "
+        "legs were at most WEIGHT apart",
+        FUNCTION,
+    )
     max_layer_error: float = _bound(
         FLOAT32.layer,
         "relative (L2), from equal weights: TensorFlow 1.15 and 2.21 on a CPU differ by 2e-5 or less, one layer in "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from components.compare.axes.drift import late_drift
 from components.compare.bounds import Bounds
 from components.compare.leg import LegRun, LegRuns, differing_options, pairs
 from components.compare.pictures import input_mismatch, missing_pictures
@@ -20,7 +21,7 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
     """Judge whether all runs finished, with finite losses and all pictures, and did the same job.
 
     Options, data, and validation images of all runs have to be equal, and of two legs in runs of one seed what each
-    step was fed and which networks it updated. ``reference`` is None if it is recorded.
+    step was fed, which networks it updated, and late in the training how far. ``reference`` is None if it is recorded.
     """
     legs = [reference, candidate] if reference else [candidate]
     runs = [run for leg in legs for run in leg.runs]
@@ -31,16 +32,20 @@ def judge_function(reference: LegRuns | None, candidate: LegRuns, bounds: Bounds
         problems.append(f"option {difference.name} is {values}")
     other_data = dataset_mismatch(runs)
     problems += [other_data, steps_mismatch(runs), input_mismatch(runs, bounds.max_input_difference)]
+    late: dict[str, Number] = {}
     if reference:
         paired = pairs(reference, candidate)
         if not other_data:
             problems += [feed_difference(*pair, bounds) for pair in paired]
         # Which networks a step updates does not depend on the seed.
         problems += [liveness_difference(*pair) for pair in paired or [(reference.first, candidate.first)]]
+        drifted, late = late_drift(paired, bounds)
+        problems += drifted
     numbers: dict[str, Number] = {
         "runs": len(runs),
         "non_finite_losses": sum(run.history.non_finite for run in runs),
         "differing_options": len(differences),
+        **late,
     }
     found = "; ".join(filter(None, problems))
     if found:
