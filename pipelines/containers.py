@@ -2,19 +2,21 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import DeviceRequest, Mount
-from kfp import local
 
 from components.dataset.sources import LOGIN_VARIABLE, LocalArchive, LocalFolder, Synthetic, parse_source
 from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri, store_uri
 from dualgan.errors import BadInput, DualGANError
 from dualgan.options import is_path
+from pipelines.local_tasks import POLL_SECONDS, Task
 from pipelines.profile import Profile
 
 LABEL = "dualgan-parity.run"
@@ -70,16 +72,47 @@ def absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def container_runner(
-    profile: Profile, parameters: Mapping[str, Any], folder: Path, variables: Mapping[str, str]
-) -> Iterator[local.DockerRunner]:
-    """KFP's runner for ``profile``'s tasks, whose containers are gone when it is left, however that comes.
+@dataclass(frozen=True)
+class Containers:
+    """Runs a run's tasks in containers with ``settings``, which are those of docker-py's ``containers.run``."""
 
-    parameters: as ``absolute`` has them. folder: of the run, which KFP mounts itself. variables: of the processes.
+    client: docker.DockerClient
+    user: tuple[int, int]
+    settings: Mapping[str, Any]
+
+    def run(self, task: Task, log: BinaryIO, check: Callable[[], None]) -> int:
+        """Run a task's container to its end, as a TaskRunner does; one that vanishes has left nothing."""
+        if self.user == IMAGE_USER:
+            for folder in (task.folder.parent, task.folder):
+                os.chown(folder, *self.user)
+        try:
+            container = self.client.containers.run(task.image, list(task.command), detach=True, **self.settings)
+            try:
+                while container.status != "exited":
+                    time.sleep(POLL_SECONDS)
+                    check()
+                    container.reload()
+                log.writelines(container.logs(stream=True))
+                return int(container.wait()["StatusCode"])
+            finally:
+                with contextlib.suppress(APIError):
+                    container.remove(force=True)
+        except NotFound:
+            return 0
+        except DockerException as error:
+            raise DualGANError(f"task {task.name}: Docker: {_first_line(error)}") from None
+
+
+@contextlib.contextmanager
+def containers(
+    profile: Profile, parameters: Mapping[str, Any], folder: Path, variables: Mapping[str, str]
+) -> Iterator[Containers]:
+    """What runs ``profile``'s tasks in containers, which are gone when it is left, however that comes.
+
+    parameters: as ``absolute`` has them. folder: of the run. variables: of the processes.
     """
     client = connect_to_engine()
-    mounts = [_writable(Path(variables["XDG_CACHE_HOME"]))]
+    mounts = [_writable(folder), _writable(Path(variables["XDG_CACHE_HOME"]))]
     database = database_of(parameters["tracking_uri"])
     if database:
         mounts.append(_writable(database.resolve().parent))
@@ -88,26 +121,29 @@ def container_runner(
     if lock.is_file():
         mounts.append(_read_only(lock, CODE / lock.name))
     user = _user(client)
+    written = [Path(mount["Source"]) for mount in mounts if not mount["ReadOnly"]]
     if user == IMAGE_USER:
-        for path in (folder, *(Path(mount["Source"]) for mount in mounts if not mount["ReadOnly"])):
-            _give(path, *user)
+        _give(written, user)
     passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    settings = {
+        "user": ":".join(map(str, user)),
+        "read_only": True,
+        "tmpfs": {"/tmp": "mode=1777"},
+        "mounts": mounts + _driver_mounts(profile),
+        "devices": _devices(profile),
+        "device_requests": _gpus(profile),
+        "network_mode": "host" if _needs_network(profile, parameters, database) else "none",
+        # A check of a task's health would compete with it for time.
+        "healthcheck": {"test": ["NONE"]},
+        "labels": {LABEL: str(folder)},
+        "environment": {**passed_on, **variables, "HOME": "/tmp"},
+    }
     try:
-        yield local.DockerRunner(
-            user=":".join(map(str, user)),
-            read_only=True,
-            tmpfs={"/tmp": "mode=1777"},
-            mounts=mounts + _driver_mounts(profile),
-            devices=_devices(profile),
-            device_requests=_gpus(profile),
-            network_mode="host" if _needs_network(profile, parameters, database) else "none",
-            # One process computes; a check of its health would compete with it for time.
-            healthcheck={"test": ["NONE"]},
-            labels={LABEL: str(folder)},
-            environment={**passed_on, **variables, "HOME": "/tmp"},
-        )
+        yield Containers(client, user, settings)
     finally:
         remove_containers(client, folder)
+        if user == IMAGE_USER:
+            _give(written, user)
 
 
 def remove_containers(client: docker.DockerClient, folder: Path) -> None:
@@ -148,10 +184,10 @@ def _user(client: docker.DockerClient) -> tuple[int, int]:
     return (os.getuid(), os.getgid()) if os.getuid() else IMAGE_USER
 
 
-def _give(path: Path, uid: int, gid: int) -> None:
-    os.chown(path, uid, gid)
-    for below in path.rglob("*"):
-        os.chown(below, uid, gid, follow_symlinks=False)
+def _give(folders: Iterable[Path], user: tuple[int, int]) -> None:
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, *user, follow_symlinks=False)
 
 
 def _writable(path: Path) -> Mount:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import sys
@@ -24,13 +23,13 @@ from dualgan.errors import BadInput, DualGANError
 from dualgan.options import absolute_path, parsed_options
 from dualgan.run_folder import read_json
 from pipelines import run_state
-from pipelines.local_tasks import Tasks, events_shown, started_by
+from pipelines.local_display import events_shown, write_timings
+from pipelines.local_tasks import TaskRunner, Tasks, process_runner
 from pipelines.profile import Profile
 from pipelines.run_state import Runner, RunState
 
 LOCAL = WORKING_TREE / ".local"
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-EVENTS_FILE, LOG_FILE = "events.jsonl", "log.txt"
+EVENTS_FILE, LOG_FILE, TIMINGS_FILE = "events.jsonl", "log.txt", "timings.txt"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
         tracking_uri=parameters["tracking_uri"],
         runner=runner,
     )
-    return _run_in(folder, state, runner)
+    return _run_in(folder, state)
 
 
 def resume(
@@ -111,7 +110,7 @@ def resume(
     changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
     end_abandoned(root)
     print_status(f"going on with {folder}")
-    return _run_in(folder, state.model_copy(update=changed), runner)
+    return _run_in(folder, state.model_copy(update=changed))
 
 
 def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> tuple[Profile, dict[str, Any]]:
@@ -147,7 +146,7 @@ def _without_address(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name != "tracking_uri"}
 
 
-def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
+def _run_in(folder: Path, state: RunState) -> LocalRun:
     with run_state.held(folder) as is_free:
         if not is_free:
             raise BadInput(f"{folder}: another process is at this run")
@@ -156,78 +155,78 @@ def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
             if file.exists() and not file.is_file():
                 raise BadInput(f"{file}: not a regular file; remove it")
         run_state.write_state(folder, state)
+        unpublished, failure = None, None
         with terminations_raised(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             try:
-                failure = _execute(folder, state, runner)
+                unpublished = _execute(folder, state)
+            except DualGANError as error:
+                failure = error
             except Terminated as ended:
                 # Whoever sends another signal than Ctrl-C's kills soon: what MLflow lacks then, the next run sends.
                 if ended.signum == signal.SIGINT and _end_tracking(folder, state):
                     run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
                 raise Stopped(ended.signum, f"; `parity run --resume {folder.name}` goes on with {folder}") from None
-        failed = bool(failure) and not any(folder.glob("*/publish-*"))
-        ending: run_state.State = "failed" if failure else "finished"
+        ending: run_state.State = "failed" if failure or unpublished else "finished"
         # What MLflow lacks, the next run sends, which looks for runs that still go on.
-        if not failed or _end_tracking(folder, state):
+        if not failure or _end_tracking(folder, state):
             run_state.write_state(folder, state.model_copy(update={"state": ending}))
-    if failure and failed:
-        trained = [name for name in ("summary.json", "checkpoint") if any(folder.glob(f"*/train-*/records/{name}"))]
-        if isinstance(failure, BadInput) and not trained:
-            _remove(folder)
-            raise failure
-        if isinstance(failure, BadInput):
-            raise BadInput(f"{failure} (what was trained before is kept in {folder})")
+    if failure is None:
+        return _result(folder, unpublished)
+    if not isinstance(failure, BadInput):
         raise DualGANError(f"{failure} (all of it: {folder / LOG_FILE})")
-    return _result(folder, failure)
+    if any(folder.glob("*/train-*/records/summary.json")) or any(folder.glob("*/train-*/records/checkpoint")):
+        raise BadInput(f"{failure} (what was trained before is kept in {folder})")
+    _remove(folder)
+    raise failure
 
 
-def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | None:
-    """Run the pipeline; return why a task failed, if one did."""
-    terminal = sys.stdout
+def _execute(folder: Path, state: RunState) -> DualGANError | None:
+    """Run the pipeline; return why the model was not published, if so. Raises DualGANError if another task fails."""
     variables = {
         "PYTHONUNBUFFERED": "1",
         "XDG_CACHE_HOME": str(LOCAL / "cache"),
         **({"MLFLOW_TRACKING_URI": state.tracking_uri} if state.tracking_uri else {}),
         EVENTS_VARIABLE: str(folder / EVENTS_FILE),
-        **({SECONDS_VARIABLE: str(BAR_SECONDS)} if terminal.isatty() else {}),
+        **({SECONDS_VARIABLE: str(BAR_SECONDS)} if sys.stdout.isatty() else {}),
     }
     with (
-        (folder / LOG_FILE).open("a", encoding="utf-8") as log,
-        events_shown(folder / EVENTS_FILE, terminal),
+        (folder / LOG_FILE).open("ab") as log,
+        events_shown(folder / EVENTS_FILE, sys.stdout),
         warnings.catch_warnings(),
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
+        _task_runner(folder, state, variables) as runner,
     ):
         warnings.simplefilter("ignore")
-        from kfp import local
-
         from pipelines.parity import build
 
-        running: contextlib.AbstractContextManager[Any] = contextlib.nullcontext(local.SubprocessRunner(use_venv=False))
-        if runner == "docker":
-            from pipelines.containers import container_runner
-
-            parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
-            running = container_runner(state.profile, parameters, folder, variables)
-        tasks = Tasks(log)
-        with running as kfp_runner, _environment(**variables), started_by(tasks):
-            local.init(runner=kfp_runner, pipeline_root=str(folder))
-            try:
-                build(state.profile, run_id=state.run_id)(**state.parameters)
-            except RuntimeError as error:
-                return tasks.failure or DualGANError(f"KFP: {COLOUR.sub('', str(error))}")
-    return None
+        specification = build(state.profile, run_id=state.run_id).pipeline_spec
+        tasks = Tasks(specification, state.parameters, folder, runner)
+        try:
+            return tasks.run(log, tasks_at_once(state))
+        finally:
+            write_timings(folder / TIMINGS_FILE, tasks.timings)
 
 
 @contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Variables that the tasks' processes inherit."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+def _task_runner(folder: Path, state: RunState, variables: Mapping[str, str]) -> Iterator[TaskRunner]:
+    if state.runner == "subprocess":
+        yield process_runner(variables)
+        return
+    from pipelines.containers import containers
+
+    parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
+    with containers(state.profile, parameters, folder, variables) as found:
+        yield found.run
+
+
+def tasks_at_once(state: RunState) -> int:
+    """Return how many tasks run side by side: one a leg, if each has as many cores as it has threads.
+
+    An accelerator is one task's alone, and so is a machine whose cores a task takes all of.
+    """
+    threads = checked_options({**state.profile.options, **state.parameters.get("options", {})}).threads
+    if not threads or any(leg.device != "cpu" for leg in state.profile.legs):
+        return 1
+    return max(1, min(len(state.profile.legs), len(os.sched_getaffinity(0)) // threads))
 
 
 def end_abandoned(root: Path) -> None:
