@@ -15,7 +15,7 @@ from docker import APIClient
 from components.tracking.store import store_uri
 from components.train.runtimes import is_set_up
 from dualgan.run_folder import Event, RunFolder, is_training_step, read_json
-from pipelines.containers import LABEL, absolute, container_runner
+from pipelines.containers import LABEL, absolute, containers
 from pipelines.profile import load_profile
 from tests.images.built import client, image
 
@@ -137,11 +137,8 @@ def test_a_container_sees_no_network_and_writes_nowhere_but_where_results_go(pro
         " do (touch $folder/x && rm $folder/x && echo $folder) 2>/dev/null; done; true"
     )
     variables = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PLACES": f"{results} {tmp_path}/mlflow {tmp_path}/cache"}
-    with container_runner(load_profile(str(profile)), parameters, results, variables) as runner:
-        mounted = {str(results): {"bind": str(results), "mode": "rw"}}
-        answer = client().containers.run(
-            image("cpu"), ["sh", "-c", look], volumes=mounted, remove=True, **runner.container_run_args
-        )
+    with containers(load_profile(str(profile)), parameters, results, variables) as runner:
+        answer = client().containers.run(image("cpu"), ["sh", "-c", look], remove=True, **runner.settings)
     shown = answer.decode().split()
     assert shown == [str(os.getuid() or 1000), "lo", "/tmp", *variables["PLACES"].split()]
 
@@ -162,10 +159,9 @@ def test_what_runs_still_ends_with_the_run_and_what_the_engine_removes_meanwhile
 
     (tmp_path / "results").mkdir()
     variables = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    with container_runner(load_profile(str(profile)), parameters, tmp_path / "results", variables) as runner:
+    with containers(load_profile(str(profile)), parameters, tmp_path / "results", variables) as runner:
         started = [
-            client().containers.run(image("cpu"), ["sleep", "60"], detach=True, **runner.container_run_args)
-            for _ in range(2)
+            client().containers.run(image("cpu"), ["sleep", "60"], detach=True, **runner.settings) for _ in range(2)
         ]
         leaving = started[0]
         monkeypatch.setattr(APIClient, "inspect_container", inspect_too_late)

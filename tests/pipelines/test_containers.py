@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import APIError, NotFound
 
 from dualgan.errors import DualGANError
 from pipelines.containers import absolute, connect_to_engine
@@ -11,28 +12,44 @@ from pipelines.local_run import run
 from pipelines.profile import load_profile
 
 
-def test_a_task_that_left_nothing_fails_although_kfp_reports_success(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+class Engine:
+    """An engine whose containers end as ``ending`` says."""
+
+    def __init__(self, ending: Exception) -> None:
+        self.ending, self.status, self.id = ending, "running", "1"
+        self.containers = self
+
+    def info(self) -> dict[str, Any]:
+        return {}
+
+    def list(self, **_: Any) -> list[Any]:
+        return []
+
+    def run(self, *_: Any, **settings: Any) -> "Engine":
+        assert settings["read_only"] and settings["network_mode"] == "none"
+        return self
+
+    def reload(self) -> None:
+        raise self.ending
+
+    def remove(self, force: bool) -> None:
+        raise self.ending
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (NotFound("no such container"), "task dataset: it ended without leaving its results"),
+        (APIError("no space left on device"), "task dataset: Docker: no space left on device"),
+    ],
+)
+def test_a_container_that_vanished_or_cannot_run_fails_its_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: Exception, said: str
 ) -> None:
-    class Engine:
-        def info(self) -> dict[str, Any]:
-            return {}
-
-        def list(self, **_: Any) -> list[Any]:
-            return []
-
-        def close(self) -> None:
-            pass
-
-        containers = property(lambda self: self)
-
-    monkeypatch.setattr("pipelines.containers.connect_to_engine", Engine)
-    monkeypatch.setattr("docker.from_env", Engine)
+    monkeypatch.setattr("pipelines.containers.connect_to_engine", lambda: Engine(ending))
     monkeypatch.setattr("pipelines.containers.check_images", lambda client, profile: None)
-    # KFP's own runner returns 0 for a container that it does not find any more.
-    monkeypatch.setattr("kfp.local.docker_task_handler.run_docker_container", lambda **_: 0)
     parameters = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db"}
-    with pytest.raises(DualGANError, match="task dataset: it ended without leaving its results"):
+    with pytest.raises(DualGANError, match=said):
         run(load_profile("local"), parameters, tmp_path / "results", "docker")
 
 

@@ -1,9 +1,7 @@
 """How a run on this machine ends: with its verdict, whatever becomes of the model, or with its task's own words."""
 
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from dualgan.options import parsed_options
 from dualgan.run_folder import read_json, write_json
 from pipelines import local_run, run_state
 from pipelines.local_run import resume, run
-from pipelines.local_tasks import Tasks
 from pipelines.profile import load_profile
 from pipelines.run_state import RunState
 
@@ -58,14 +55,12 @@ def published(folder: Path) -> None:
 
 def failed_to_publish(folder: Path) -> DualGANError:
     compared(folder)
-    (folder / "publish-cpu-tf2").mkdir()
     (folder / "train-cpu-tf2-seed-0").mkdir()
     return FAILURE
 
 
-def failed_to_compare(folder: Path) -> DualGANError:
-    (folder / "compare-cpu-tf2-with-cpu-tf1").mkdir(parents=True)
-    return FAILURE
+def failed_to_compare(_: Path) -> DualGANError:
+    raise FAILURE
 
 
 def stopped_by(signum: int) -> Execute:
@@ -104,7 +99,7 @@ def test_bad_input_leaves_nothing_but_what_was_trained_before(
             file = folder / "train-a-seed-0" / "records" / trained
             file.parent.mkdir(parents=True)
             file.touch()
-        return BadInput("1.png: no image")
+        raise BadInput("1.png: no image")
 
     with pytest.raises(BadInput, match=r"1\.png: no image"):
         after(refused)
@@ -172,7 +167,7 @@ def test_a_run_that_is_named_keeps_its_profile_and_takes_further_seeds(
 ) -> None:
     folder = after(published, options={"max_steps": 7}).folder
     seen: list[RunState] = []
-    monkeypatch.setattr(local_run, "_execute", lambda _, state, runner: seen.append(state))
+    monkeypatch.setattr(local_run, "_execute", lambda _, state: seen.append(state))
     resume(folder.name, load_profile("local"), {}, (None, 5), tmp_path)
     (state,) = seen
     assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters["options"] == {"max_steps": 7}
@@ -264,52 +259,3 @@ def test_a_fifo_in_place_of_a_run_s_file_is_not_waited_for(after: Callable[..., 
     os.mkfifo(folder / name)
     with pytest.raises(BadInput, match=f"{name}: not a regular file"):
         after(published, folder.name)
-
-
-def command(task: Path, *words: str) -> list[str]:
-    executor_input = {"inputs": {}, "outputs": {"outputFile": str(task / "executor_output.json")}}
-    return [sys.executable, "-c", *words, "--executor_input", json.dumps(executor_input)]
-
-
-COUNTED = "import pathlib; f = pathlib.Path({0!r}); f.write_text(f.read_text() + '.' if f.exists() else '.');"
-LEAVE = "pathlib.Path({1!r}).write_text('{{}}')"
-
-
-def test_a_task_is_not_done_again_unless_what_it_does_or_reads_is_another(tmp_path: Path) -> None:
-    task, count = tmp_path / "sample-a", tmp_path / "count"
-    text = (COUNTED + LEAVE).format(str(count), str(task / "executor_output.json"))
-    with (tmp_path / "log").open("w") as log:
-        tasks = Tasks(log)
-        again = command(task, text)
-        again[-1] = json.dumps(dict(reversed(json.loads(again[-1]).items())))
-        assert tasks.run_process(command(task, text)) == 0 and tasks.run_process(again) == 0
-        assert count.read_text() == "."
-        assert tasks.run_process(command(task, text, "another")) == 0
-    assert count.read_text() == ".."
-
-
-def test_an_unfinished_training_keeps_its_folder_and_any_other_task_begins_with_an_empty_one(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as log:
-        for name, is_kept in (("train-a-seed-0", True), ("dataset", True), ("sample-a-seed-0", False)):
-            left = tmp_path / name / "records" / "options.json"
-            left.parent.mkdir(parents=True)
-            left.touch()
-            assert Tasks(log).run_process(command(tmp_path / name, "raise SystemExit(1)")) == 1
-            assert left.exists() == is_kept
-
-
-@pytest.mark.parametrize(
-    ("code", "kind", "said"),
-    [
-        ("import os; os.kill(os.getpid(), 9)", DualGANError, "task compare-a: killed by SIGKILL, out of memory?"),
-        ("raise SystemExit(3)", DualGANError, "task compare-a: exit code 3, no reason given"),
-        ("pass", DualGANError, "task compare-a: it ended without leaving its results; run it again"),
-    ],
-)
-def test_a_task_that_fails_without_a_word_is_described(
-    tmp_path: Path, code: str, kind: type[DualGANError], said: str
-) -> None:
-    with (tmp_path / "log").open("w") as log:
-        tasks = Tasks(log)
-        assert tasks.run_process(command(tmp_path / "compare-a", code)) != 0
-    assert type(tasks.failure) is kind and str(tasks.failure) == said
