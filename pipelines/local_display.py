@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import threading
 import time
@@ -26,15 +25,16 @@ COLUMNS = ("waited", "total", "start-up", "first step", "steps", "checkpoints", 
 @contextlib.contextmanager
 def events_shown(file: Path, terminal: TextIO) -> Iterator[None]:
     """Show what tasks report in the events file ``file`` on ``terminal``, from a thread, within the block."""
-    file.touch()
-    with in_background("events", lambda ended: _show_until(ended, file, terminal)):
+    with file.open("ab") as events:
+        begin = events.tell()
+    with in_background("events", lambda ended: _show_until(ended, file, begin, terminal)):
         yield
 
 
-def _show_until(ended: threading.Event, file: Path, terminal: TextIO) -> None:
+def _show_until(ended: threading.Event, file: Path, begin: int, terminal: TextIO) -> None:
     line = _ProgressLine() if terminal.isatty() else None
     with file.open("rb") as events:
-        events.seek(0, os.SEEK_END)
+        events.seek(begin)
         rest = b""
         while True:
             last = ended.wait(EVENT_SECONDS)

@@ -38,9 +38,9 @@ def test_on_a_terminal_works_side_by_side_share_a_line_that_is_renewed(
         (PROGRESS, "train b seed 0: 2/9"),
         (STATUS, "train a seed 0: finished"),
     ]
-    with events_shown(tmp_path / "events.jsonl", terminal):
-        with (tmp_path / "events.jsonl").open("a") as file:
-            file.writelines(json.dumps({"kind": kind, "text": text}) + "\n" for kind, text in events)
+    with events_shown(tmp_path / "events.jsonl", terminal), (tmp_path / "events.jsonl").open("a") as file:
+        file.writelines(json.dumps({"kind": kind, "text": text}) + "\n" for kind, text in events)
+        file.flush()
     assert terminal.getvalue() == shown
 
 
@@ -49,7 +49,9 @@ def test_the_table_tells_what_each_task_took_and_the_parts_of_a_training(tmp_pat
     training, other = (Task(name, "", (), tmp_path / name) for name in ("train-a-seed-0", "dataset"))
     records = training.folder / "records"
     records.mkdir(parents=True)
-    steps = [{"step": n, "epoch": 0, "time": began + 10 + n, "seconds": 1.0, "metrics": {}} for n in (1, 2)]
+    steps: list[dict[str, object]] = [
+        {"step": n, "epoch": 0, "time": began + 10 + n, "seconds": 1.0, "metrics": {}} for n in (1, 2)
+    ]
     (records / "events.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
     times = {"training": 1.75, "waiting_for_data": 0.25, "checkpointing": 0.5, "sampling": 0.25}
     write_json(records / "summary.json", {"time": times})
