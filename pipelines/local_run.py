@@ -1,4 +1,4 @@
-"""Run the pipeline on this machine, without a cluster: KFP's local runners, a process or a container for each task."""
+"""Run the pipeline on this machine, without a cluster: each task a process, or a container."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ from typing import Any
 from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
 from components.common.processes import Stopped, Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
-from components.dataset.sources import parse_source, require_no_secret
+from components.dataset.sources import LocalArchive, LocalFolder, parse_source, require_no_secret
 from components.preflight.preflight import Requirements, find_faults, require_none
-from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri
+from components.tracking.store import SQLITE, database_of, hand_over_login, resolve_tracking_uri
 from components.train.leg import checked_options
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
@@ -65,18 +65,10 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
         DualGANError: if a task fails, naming the log. Only for the last task, which publishes the model, it is not
             raised: by then the verdict is known.
     """
-    profile, parameters = _prepared(profile, parameters, runner)
+    state = _prepared(profile, parameters, runner)
     end_abandoned(root)
     folder = run_state.new_folder(root)
-    state = RunState(
-        run_id=run_state.new_run_id(folder),
-        state="running",
-        profile=profile,
-        parameters=_without_address(parameters),
-        tracking_uri=parameters["tracking_uri"],
-        runner=runner,
-    )
-    return _run_in(folder, state)
+    return _run_in(folder, state.model_copy(update={"run_id": run_state.new_run_id(folder)}))
 
 
 def resume(
@@ -100,50 +92,45 @@ def resume(
     Raises:
         BadInput: also if there is no such run, or another process is at it.
     """
-    if not name:
-        profile, parameters = _prepared(profile, parameters, runner)
-    folder = run_state.to_resume(root, name, profile, _without_address(parameters))
-    state = run_state.read_state(folder)
-    assert state, "to_resume has read it"
+    folder = run_state.named(root, name) if name else run_state.unfinished(root, _prepared(profile, parameters, runner))
+    state = run_state.checked_state(folder)
     uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
-    profile = state.profile.with_seeds(*seeds)
-    changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
+    changed = {"state": "running", "profile": state.profile.with_seeds(*seeds), "tracking_uri": uri, "runner": runner}
     end_abandoned(root)
     print_status(f"going on with {folder}")
     return _run_in(folder, state.model_copy(update=changed))
 
 
-def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> tuple[Profile, dict[str, Any]]:
-    """Return profile and parameters as they run on this machine. Raises BadInput or DualGANError for what cannot."""
-    # A run on this machine keeps its checkpoints in its own folder.
-    profile = profile.model_copy(update={"checkpoints": ""}) if runner == "docker" else profile.on_this_machine()
-    source = profile.source(parameters.get("dataset"))
-    options = {**profile.options, **parameters.get("options", {})}
-    check_parameters(source, options)
-    experiment = str(parameters.get("experiment", ""))
-    uri = _tracking_uri(parameters.get("tracking_uri", ""))
+def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> RunState:
+    """Return the run as this machine does it, from whatever folder. Raises BadInput or DualGANError if it cannot."""
+    profile = profile if runner == "docker" else profile.on_this_machine()
+    source, options = profile.source(parameters.get("dataset")), dict(parameters.get("options", {}))
+    every_option = {**profile.options, **options}
+    check_parameters(source, every_option)
+    experiment, uri = str(parameters.get("experiment", "")), _tracking_uri(parameters.get("tracking_uri", ""))
     require_none(find_faults(Requirements(source, tracking_uri=uri, experiment=experiment)))
-    prepared = {**parameters, "dataset": source, "tracking_uri": uri}
-    checkpoint = parsed_options(options).get("init_from")
+    checkpoint = parsed_options(every_option).get("init_from")
     if checkpoint:
-        # A run is resumed from any folder.
-        prepared["options"] = {**parameters.get("options", {}), "init_from": absolute_path(checkpoint)}
+        options["init_from"] = absolute_path(checkpoint)
     if runner == "docker":
-        from pipelines.containers import absolute, check_images, connect_to_engine
+        from pipelines.containers import require_images
 
-        check_images(connect_to_engine(), profile)
-        prepared = absolute(prepared)
-    return profile, prepared
+        require_images(profile)
+    dataset = parse_source(source)
+    source = str(dataset.path) if isinstance(dataset, LocalFolder | LocalArchive) else source
+    prepared = {**parameters, "dataset": source, "options": options}
+    # Tasks have it from the environment.
+    prepared.pop("tracking_uri", None)
+    # A run on this machine keeps its checkpoints in its own folder.
+    profile = profile.model_copy(update={"checkpoints": ""})
+    return RunState(run_id="", state="running", profile=profile, parameters=prepared, tracking_uri=uri, runner=runner)
 
 
 def _tracking_uri(given: str) -> str:
     """Return MLflow's address without its login, which tasks have from the environment; "" if all of it is there."""
-    return hand_over_login(resolve_tracking_uri(given or None))
-
-
-def _without_address(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that tasks get; they have MLflow's address from the environment."""
-    return {name: value for name, value in parameters.items() if name != "tracking_uri"}
+    uri = hand_over_login(resolve_tracking_uri(given or None))
+    database = database_of(uri)
+    return f"{SQLITE}{database.resolve()}" if database else uri
 
 
 def _run_in(folder: Path, state: RunState) -> LocalRun:
@@ -213,8 +200,7 @@ def _task_runner(folder: Path, state: RunState, variables: Mapping[str, str]) ->
         return
     from pipelines.containers import containers
 
-    parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
-    with containers(state.profile, parameters, folder, variables) as found:
+    with containers(state, folder, variables) as found:
         yield found.run
 
 
@@ -232,32 +218,32 @@ def tasks_at_once(state: RunState) -> int:
 def end_abandoned(root: Path) -> None:
     """End what runs that were killed have left open in MLflow, and the containers that they left."""
     silent: set[str] = set()
-
-    def end(folder: Path, state: RunState) -> bool:
-        # A server that does not answer is waited for once, not for every run.
-        if state.tracking_uri not in silent and _end_run(folder, state):
-            return True
-        silent.add(state.tracking_uri)
-        return False
-
     for folder in run_state.all_folders(root):
-        run_state.settle(folder, end)
+        with run_state.abandoned(folder) as state:
+            # A server that does not answer is waited for once, not for every run.
+            if state and (state.tracking_uri in silent or not _end_run(folder, state)):
+                silent.add(state.tracking_uri)
 
 
 def end_abandoned_around(run_folder: Path) -> None:
     """Do that for the pipeline's run whose training ``run_folder`` is, if it is one's."""
     for folder in run_folder.resolve().parents:
-        if (folder / run_state.STATE_FILE).is_file():
-            run_state.settle(folder, _end_run)
+        with run_state.abandoned(folder) as state:
+            if state:
+                _end_run(folder, state)
 
 
 def _end_run(folder: Path, state: RunState) -> bool:
+    """End what a run has left, and mark it as interrupted if no later try has anything left to do; return whether."""
     if state.runner == "docker":
         from pipelines.containers import connect_to_engine, remove_containers
 
         with contextlib.suppress(DualGANError):
             remove_containers(connect_to_engine(), folder.resolve())
-    return _end_tracking(folder, state)
+    if not _end_tracking(folder, state):
+        return False
+    run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
+    return True
 
 
 def _end_tracking(folder: Path, state: RunState) -> bool:

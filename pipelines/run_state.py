@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,6 @@ from dualgan.json_files import DamagedFile, read_json
 from pipelines.profile import Profile
 
 STATE_FILE, LOCK_FILE = "run.json", ".lock"
-SETTINGS = {"profile", "parameters"}
 State = Literal["running", "finished", "failed", "interrupted"]
 Runner = Literal["subprocess", "docker"]
 # Of the pipeline (see pipelines/parity.py), but for MLflow's address.
@@ -58,10 +57,9 @@ class RunState(BaseModel):
                 raise ValueError(f"{name!r} is none of the pipeline's, or of another type")
         return parameters
 
-    def is_of(self, profile: Profile, parameters: Mapping[str, Any]) -> bool:
-        """Return whether this is a run of that profile, dataset and options."""
-        other = self.model_copy(update={"profile": profile, "parameters": dict(parameters)})
-        return self.model_dump_json(include=SETTINGS) == other.model_dump_json(include=SETTINGS)
+    def settings(self) -> str:
+        """Return what makes another run one of the same."""
+        return self.model_dump_json(include={"profile", "parameters"})
 
 
 def new_folder(root: Path) -> Path:
@@ -120,46 +118,34 @@ def held(folder: Path) -> Iterator[bool]:
         lock.release()
 
 
-def to_resume(root: Path, name: str, profile: Profile, parameters: Mapping[str, Any]) -> Path:
-    """Return the folder of the run to go on with.
+def named(root: Path, name: str) -> Path:
+    """Return the folder of the run that ``name``, a name in ``root`` or a folder, says. Raises BadInput without one."""
+    folder = Path(name) if os.sep in name else root / "runs" / name
+    if not (folder / STATE_FILE).exists():
+        raise BadInput(f"--resume {name}: no run that can be gone on with ({folder / STATE_FILE} is missing)")
+    return folder.resolve()
 
-    Args:
-        root: Where runs are.
-        name: A run's name or folder; "" for the newest unfinished one of ``profile`` and ``parameters``.
-        profile: The profile that is asked for.
-        parameters: The pipeline's parameters that are asked for.
 
-    Raises:
-        BadInput: if there is no such run.
-    """
-    if name:
-        folder = Path(name) if os.sep in name else root / "runs" / name
-        try:
-            checked_state(folder)
-        except FileNotFoundError:
-            missing = folder / STATE_FILE
-            raise BadInput(f"--resume {name}: no run that can be gone on with ({missing} is missing)") from None
-        return folder.resolve()
+def unfinished(root: Path, wanted: RunState) -> Path:
+    """Return the folder of the newest unfinished run of the same settings. Raises BadInput without one."""
     for folder in all_folders(root):
         state = read_state(folder)
-        if state and state.state != "finished" and state.is_of(profile, parameters):
+        if state and state.state != "finished" and state.settings() == wanted.settings():
             with held(folder) as is_free:
                 if is_free:
                     return folder.resolve()
     raise BadInput("--resume: no unfinished run of this profile, dataset and options; leave it out to begin one")
 
 
-def settle(folder: Path, end: Callable[[Path, RunState], bool]) -> None:
-    """End a run with ``end`` if it did so without saying it, as its process was killed; no other one is touched.
-
-    It is marked as interrupted if ``end`` returns that nothing is left to do; else it is found again next time.
-    """
+@contextlib.contextmanager
+def abandoned(folder: Path) -> Iterator[RunState | None]:
+    """Hold a run whose process was killed before it could say how the run ended; None for any other folder."""
     state = read_state(folder)
     if state is None or state.state != "running":
+        yield None
         return
     with held(folder) as is_free:
-        if is_free and end(folder, state):
-            write_state(folder, state.model_copy(update={"state": "interrupted"}))
+        yield state if is_free else None
 
 
 def all_folders(root: Path) -> list[Path]:

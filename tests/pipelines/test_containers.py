@@ -7,7 +7,7 @@ import pytest
 from docker.errors import APIError, NotFound
 
 from dualgan.errors import DualGANError
-from pipelines.containers import absolute, connect_to_engine
+from pipelines.containers import connect_to_engine
 from pipelines.local_run import run
 from pipelines.profile import load_profile
 
@@ -47,7 +47,7 @@ def test_a_container_that_vanished_or_cannot_run_fails_its_task(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: Exception, said: str
 ) -> None:
     monkeypatch.setattr("pipelines.containers.connect_to_engine", lambda: Engine(ending))
-    monkeypatch.setattr("pipelines.containers.check_images", lambda client, profile: None)
+    monkeypatch.setattr("pipelines.containers.require_images", lambda profile: None)
     parameters = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db"}
     with pytest.raises(DualGANError, match=said):
         run(load_profile("local"), parameters, tmp_path / "results", "docker")
@@ -57,15 +57,3 @@ def test_an_engine_that_does_not_answer_is_said_in_one_line(monkeypatch: pytest.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     with pytest.raises(DualGANError, match=r"^no Docker engine answers \(.*\); start one, or set DOCKER_HOST$"):
         connect_to_engine()
-
-
-def test_paths_mean_the_same_in_a_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "faces").mkdir()
-    named = absolute(
-        {"dataset": "faces", "options": {"init_from": "old/model-7"}, "tracking_uri": "sqlite:///store/mlflow.db"}
-    )
-    assert named["dataset"] == str(tmp_path / "faces")
-    assert named["options"] == {"init_from": str(tmp_path / "old" / "model-7")}
-    assert named["tracking_uri"] == f"sqlite:///{tmp_path}/store/mlflow.db"

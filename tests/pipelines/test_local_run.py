@@ -111,12 +111,16 @@ def test_bad_input_leaves_nothing_but_what_was_trained_before(
     ("given", "recorded"),
     [({"init-from": "old/model-7"}, "{here}/old/model-7"), ({"init_from": "s3://team/model-7"}, "s3://team/model-7")],
 )
-def test_a_run_records_the_whole_path_of_the_checkpoint_that_it_starts_from(
+def test_a_run_records_paths_as_they_mean_the_same_in_any_folder_and_container(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str], recorded: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state = run_state.read_state(after(published, options=given).folder)
-    assert state and parsed_options(state.parameters["options"])["init_from"] == recorded.format(here=tmp_path)
+    (tmp_path / "faces" / "train").mkdir(parents=True)
+    done = after(published, options=given, dataset="faces", tracking_uri="sqlite:///store/runs.db")
+    state = run_state.checked_state(done.folder)
+    assert parsed_options(state.parameters["options"])["init_from"] == recorded.format(here=tmp_path)
+    assert state.parameters["dataset"] == str(tmp_path / "faces")
+    assert state.tracking_uri == f"sqlite:///{tmp_path}/store/runs.db"
 
 
 @pytest.mark.parametrize("source", ["http://me:secret@127.0.0.1:9/ok.zip", "http://127.0.0.1:9/ok.zip?token=secret"])
