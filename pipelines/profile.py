@@ -78,8 +78,6 @@ class User(_Strict):
 
 # Whom the images are built for.
 IMAGE_USER = User(uid=1000, gid=1000)
-# A large image may have to come from its registry first.
-PREFLIGHT_SECONDS = 1800
 # Of a training, and of any other task; publishing has as long besides waiting for MLflow.
 TRAINING_SECONDS, STEP_SECONDS = 48 * 3600, 4 * 3600
 
@@ -210,9 +208,7 @@ class Profile(_Strict):
         """Return the profile with each leg as this machine can run it. Raises BadInput if a runtime is missing."""
         legs = {leg.name: leg.present() for leg in self.legs}
         reference = legs[self.reference].name if self.reference else None
-        # A run on this machine keeps its folders here.
-        changes = {"legs": tuple(legs.values()), "reference": reference, "checkpoints": ""}
-        return self.model_copy(update=changes)
+        return self.model_copy(update={"legs": tuple(legs.values()), "reference": reference})
 
     def with_seeds(self, first: int | None, count: int | None) -> "Profile":
         """The profile with ``count`` seeds from ``first`` on; None: as it is. BadInput for too many."""
@@ -241,31 +237,6 @@ class Profile(_Strict):
     @property
     def candidates(self) -> tuple[LegProfile, ...]:
         return tuple(leg for leg in self.legs if leg.name != self.reference)
-
-    def training_resources(self, leg: LegProfile) -> Resources:
-        """Return what training ``leg`` asks for."""
-        on_cpu = leg.device == "cpu" and leg.resources.architecture is None
-        return leg.resources.model_copy(update={"architecture": self.resources.architecture} if on_cpu else {})
-
-    def step_resources(self, leg: LegProfile) -> Resources:
-        """Return what a shorter task on the leg's accelerator asks for."""
-        asked = self.training_resources(leg)
-        return asked.model_copy(update={"time_limit": min(asked.time_limit, self.resources.time_limit)})
-
-    def publishing_resources(self, leg: LegProfile) -> Resources:
-        """Return what publishing ``leg`` asks for: a node that its image is made for, and no accelerator."""
-        seconds = int(self.mlflow_hours * 3600) + STEP_SECONDS
-        return self._beside_accelerators(leg).model_copy(update={"time_limit": seconds})
-
-    def preflight_resources(self, leg: LegProfile | None = None) -> Resources:
-        """Return what a look at the image of ``leg`` asks for, or at the profile's own; never an accelerator."""
-        asked = self._beside_accelerators(leg) if leg else self.resources
-        return asked.model_copy(update={"cpu": "500m", "memory": "2Gi", "time_limit": PREFLIGHT_SECONDS})
-
-    def _beside_accelerators(self, leg: LegProfile) -> Resources:
-        same = ("architecture", "node_selector", "tolerations", "user")
-        asked = self.training_resources(leg)
-        return self.resources.model_copy(update={name: getattr(asked, name) for name in same})
 
     def settings(self, leg: LegProfile) -> LegSettings:
         """What the components are told of ``leg``."""

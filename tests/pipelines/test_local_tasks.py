@@ -14,7 +14,7 @@ from components.common.processes import Terminated, terminations_raised
 from dualgan.errors import BadInput, DualGANError
 from pipelines.local_run import tasks_at_once
 from pipelines.local_tasks import Tasks, process_runner, startable
-from pipelines.parity import _task
+from pipelines.parity import component
 from pipelines.profile import load_profile
 from pipelines.run_state import RunState
 
@@ -50,7 +50,7 @@ class Pipeline:
             made: dict[str, Any] = {}
             for name, code in codes.items():
                 before = made[after[name]].outputs["output"] if name in after else None
-                made[name] = _task(name, do, "python")(code=code, **({"before": before} if before else {}))
+                made[name] = component(name, do, "python")(code=code, **({"before": before} if before else {}))
 
         self.tasks = Tasks(pipeline.pipeline_spec, {}, self.root, process_runner({}))
         with (self.root / "log.txt").open("wb") as log:
