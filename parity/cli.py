@@ -155,17 +155,16 @@ def check(
     ] = None,
 ) -> int:
     """Look for mistakes in profiles, without a cluster."""
-    from pipelines.check import check as check_profile
+    from pipelines.package import check as check_profile
 
-    problems = []
-    for checked in (check_profile(name, dataset) for name in profiles or known_profiles()):
-        if checked.problem:
-            problems.append(checked.problem)
-        else:
-            print(f"{checked.name}: {checked.tasks} tasks, no problem found")
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    return EXIT_BAD_INPUT if problems else 0
+    exit_code = 0
+    for name in profiles or known_profiles():
+        try:
+            print(f"{name}: {check_profile(name, dataset)} tasks, no problem found")
+        except DualGANError as error:
+            print(f"error: {error}", file=sys.stderr)
+            exit_code = EXIT_BAD_INPUT
+    return exit_code
 
 
 cluster.add_commands(app)

@@ -1,11 +1,10 @@
 """Profiles: which legs a pipeline has, on what they run, and which of them is the reference."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.common.s3 import parse_address
 from components.common.yaml_files import read_yaml
@@ -22,28 +21,16 @@ from pipelines.kubernetes_rules import (
     LabelKey,
     LabelValue,
     Memory,
+    Name,
     ObjectName,
     Variable,
 )
 from pipelines.profiles import FOLDER, known_profiles
 
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
-
-def _fit_for_kubernetes(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} must be lower-case letters, digits and single hyphens, such as cpu-tf1")
-    return name
-
-
 # What a value that is wrong may be long.
 MAX_MESSAGE = 300
 MAX_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-
-# Names of pipelines, tasks and their pods are made of it.
-Name = Annotated[str, AfterValidator(_fit_for_kubernetes)]
-
 
 # What the names of tasks begin with.
 TaskKind = Literal["preflight", "dataset", "train", "sample", "trace", "replay", "compare", "publish"]

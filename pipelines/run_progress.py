@@ -80,11 +80,7 @@ def task_states(run: Any, package: Package) -> list[TaskState]:
 
 
 def task_count(package: Package) -> int:
-    return len(_limits(package))
-
-
-def task_names(package: Package) -> list[str]:
-    return list(_limits(package))
+    return len(package.tasks)
 
 
 def newest_try(run: Any, task: str) -> str | None:
@@ -122,12 +118,8 @@ def _ids(rows: Sequence[Any]) -> dict[str, None]:
 
 
 def _limits(package: Package) -> dict[str, int]:
-    """How many tries each task may have."""
-    tasks: Mapping[str, Mapping[str, Any]] = package.specification["root"].get("dag", {}).get("tasks", {})
-    return {
-        str(task.get("taskInfo", {}).get("name", name)): int(task.get("retryPolicy", {}).get("maxRetryCount", 0)) + 1
-        for name, task in tasks.items()
-    }
+    """Return how many tries each task may have."""
+    return {name: int(task.get("retryPolicy", {}).get("maxRetryCount", 0)) + 1 for name, task in package.tasks.items()}
 
 
 def _seconds(row: Any) -> float | None:
