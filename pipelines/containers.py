@@ -102,7 +102,7 @@ def containers(run: RunState, folder: Path, variables: Mapping[str, str]) -> Ite
         # The driver of an Ascend card is the host's, and must be in the container as it is there.
         mounts += [_mount(Path(file), read_only=True) for file in NPU_FILES if Path(file).exists()]
     cards = [str(card) for pattern in NPU_DEVICES for card in sorted(Path("/dev").glob(pattern))]
-    is_local = database and isinstance(parse_source(run.parameters["dataset"]), LocalFolder | LocalArchive | Synthetic)
+    is_local = database and isinstance(parse_source(run.parameters.dataset), LocalFolder | LocalArchive | Synthetic)
     user = _user(client)
     settings = {
         "user": ":".join(map(str, user)),
@@ -140,8 +140,8 @@ def remove_containers(client: docker.DockerClient, folder: Path) -> None:
 
 def _inputs(run: RunState) -> list[Path]:
     """Return files and folders of this machine that the tasks read."""
-    dataset, record = parse_source(run.parameters["dataset"]), Path(run.profile.recorded_reference or "")
-    checkpoint = run.parameters["options"].get("init_from", "")
+    dataset, record = parse_source(run.parameters.dataset), Path(run.profile.recorded_reference or "")
+    checkpoint = run.parameters.options.get("init_from", "")
     found = [dataset.path] if isinstance(dataset, LocalFolder | LocalArchive) else []
     # A checkpoint is several files that begin with its name.
     found += [Path(checkpoint).parent] if is_path(checkpoint) else []

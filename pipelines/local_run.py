@@ -26,7 +26,7 @@ from pipelines import run_state
 from pipelines.local_display import events_shown, write_timings
 from pipelines.local_tasks import TaskRunner, Tasks, process_runner
 from pipelines.profile import Profile
-from pipelines.run_state import Runner, RunState
+from pipelines.run_state import Parameters, Runner, RunState
 
 LOCAL = WORKING_TREE / ".local"
 EVENTS_FILE, LOG_FILE, TIMINGS_FILE = "events.jsonl", "log.txt", "timings.txt"
@@ -104,26 +104,25 @@ def resume(
 def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> RunState:
     """Return the run as this machine does it, from whatever folder. Raises BadInput or DualGANError if it cannot."""
     profile = profile if runner == "docker" else profile.on_this_machine()
-    source, options = profile.source(parameters.get("dataset")), dict(parameters.get("options", {}))
-    every_option = {**profile.options, **options}
-    check_parameters(source, every_option)
-    experiment, uri = str(parameters.get("experiment", "")), _tracking_uri(parameters.get("tracking_uri", ""))
-    require_none(find_faults(Requirements(source, tracking_uri=uri, experiment=experiment)))
-    checkpoint = parsed_options(every_option).get("init_from")
-    if checkpoint:
-        options["init_from"] = absolute_path(checkpoint)
+    # Tasks have MLflow's address from the environment.
+    given = {name: value for name, value in parameters.items() if name != "tracking_uri"}
+    wanted = Parameters(**{**given, "dataset": profile.source(given.get("dataset"))})
+    options = parsed_options({**profile.options, **wanted.options})
+    check_parameters(wanted.dataset, options)
+    uri = _tracking_uri(parameters.get("tracking_uri", ""))
+    require_none(find_faults(Requirements(wanted.dataset, tracking_uri=uri, experiment=wanted.experiment)))
     if runner == "docker":
         from pipelines.containers import require_images
 
         require_images(profile)
-    dataset = parse_source(source)
-    source = str(dataset.path) if isinstance(dataset, LocalFolder | LocalArchive) else source
-    prepared = {**parameters, "dataset": source, "options": options}
-    # Tasks have it from the environment.
-    prepared.pop("tracking_uri", None)
+    source = parse_source(wanted.dataset)
+    if isinstance(source, LocalFolder | LocalArchive):
+        wanted.dataset = str(source.path)
+    if options.get("init_from"):
+        wanted.options = {**wanted.options, "init_from": absolute_path(options["init_from"])}
     # A run on this machine keeps its checkpoints in its own folder.
     profile = profile.model_copy(update={"checkpoints": ""})
-    return RunState(run_id="", state="running", profile=profile, parameters=prepared, tracking_uri=uri, runner=runner)
+    return RunState(profile=profile, parameters=wanted, tracking_uri=uri, runner=runner)
 
 
 def _tracking_uri(given: str) -> str:
@@ -186,7 +185,7 @@ def _execute(folder: Path, state: RunState) -> DualGANError | None:
         from pipelines.parity import build
 
         specification = build(state.profile, run_id=state.run_id).pipeline_spec
-        tasks = Tasks(specification, state.parameters, folder, runner)
+        tasks = Tasks(specification, state.parameters.model_dump(), folder, runner)
         try:
             return tasks.run(log, tasks_at_once(state))
         finally:
@@ -209,7 +208,7 @@ def tasks_at_once(state: RunState) -> int:
 
     An accelerator is one task's alone, and so is a machine whose cores a task takes all of.
     """
-    threads = checked_options({**state.profile.options, **state.parameters.get("options", {})}).threads
+    threads = checked_options({**state.profile.options, **state.parameters.options}).threads
     if not threads or any(leg.device != "cpu" for leg in state.profile.legs):
         return 1
     return max(1, min(len(state.profile.legs), len(os.sched_getaffinity(0)) // threads))

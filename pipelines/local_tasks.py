@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from signal import SIGINT
 from typing import Any, BinaryIO, NamedTuple
@@ -37,12 +38,13 @@ POLL_SECONDS = 0.2
 
 
 class Task(NamedTuple):
-    """A task that can start: ``command`` runs in ``image``, and leaves its outputs in ``folder``."""
+    """A task that can start: ``command`` runs in ``image``, and leaves in ``folder`` what ``outputs`` then reads."""
 
     name: str
     image: str
     command: Sequence[str]
     folder: Path
+    outputs: Callable[[], Mapping[str, Any]]
 
 
 # Runs a task, whose output goes to the file, and returns its exit code. Meanwhile it calls the function, which raises
@@ -111,7 +113,7 @@ class Tasks:
             DualGANError: if any other task fails. What runs beside it is ended, as Ctrl-C would.
         """
         needed, done = set[str]().union(*self._waiting.values()), set[str]()
-        running: dict[Future[DualGANError | None], tuple[str, Callable[[], Mapping[str, Any]]]] = {}
+        running: dict[Future[Mapping[str, Any]], str] = {}
         ready: dict[str, float] = {}
         failure = None
         with ThreadPoolExecutor(at_once) as pool:
@@ -120,21 +122,21 @@ class Tasks:
                     for name in [name for name, others in self._waiting.items() if others <= done]:
                         del self._waiting[name]
                         ready[name] = time.time()
-                    for name in startable(ready, [name for name, _ in running.values()], at_once):
-                        task, outputs = self._prepared(name)
-                        running[pool.submit(self._run, task, log, ready.pop(name))] = name, outputs
+                    for name in startable(ready, running.values(), at_once):
+                        running[pool.submit(self._run, self._prepared(name), log, ready.pop(name))] = name
                     if not running:
                         return failure
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        name, outputs = running.pop(future)
-                        failed = future.result()
-                        if failed and name in needed:
-                            raise failed
-                        if failed:
-                            failure = failed
+                        name = running.pop(future)
+                        try:
+                            outputs = future.result()
+                        except DualGANError as error:
+                            if name in needed:
+                                raise
+                            failure = error
                             continue
                         done.add(name)
-                        for key, value in outputs().items():
+                        for key, value in outputs.items():
                             self._store.put_task_output(name, key, value)
             except BaseException as error:
                 self._stopped_by = error.signum if isinstance(error, Terminated) else SIGINT
@@ -144,8 +146,7 @@ class Tasks:
         if self._stopped_by:
             raise Terminated(self._stopped_by)
 
-    def _prepared(self, name: str) -> tuple[Task, Callable[[], Mapping[str, Any]]]:
-        """Return the task, and what reads its outputs afterwards."""
+    def _prepared(self, name: str) -> Task:
         from kfp.local import executor_input_utils, executor_output_utils, placeholder_utils, utils
         from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
 
@@ -168,18 +169,18 @@ class Tasks:
             pipeline_root=str(self._root),
             unique_pipeline_id="",
         )
-        task = Task(name, container.image, command, folder)
-        return task, lambda: executor_output_utils.get_outputs_for_task(inputs, component)
+        outputs = partial(executor_output_utils.get_outputs_for_task, inputs, component)
+        return Task(name, container.image, command, folder, outputs)
 
-    def _run(self, task: Task, log: BinaryIO, ready: float) -> DualGANError | None:
-        """Run a task unless the very same has been done; return why it failed, if it did."""
+    def _run(self, task: Task, log: BinaryIO, ready: float) -> Mapping[str, Any]:
+        """Run a task unless the very same has been done; return its outputs. Raises DualGANError if it failed."""
         position = task.command.index("--executor_input") + 1
         # KFP's order of names differs from process to process.
         content = [*task.command[:position], json.loads(task.command[position]), *task.command[position + 1 :]]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         with contextlib.suppress(OSError, ValueError):
             if read_json(task.folder / DONE_FILE)["command"] == digest and (task.folder / OUTPUT_FILE).is_file():
-                return None
+                return task.outputs()
         if not task.name.startswith(GOING_ON):
             shutil.rmtree(task.folder, ignore_errors=True)
         for name in (DONE_FILE, ERROR_FILE, OUTPUT_FILE):
@@ -189,10 +190,10 @@ class Tasks:
         with self._logged(task, log) as output:
             exit_code = self._runner(task, output, self._check)
         self.timings.append(Timing(task, ready, began, time.time()))
-        if exit_code == 0 and (task.folder / OUTPUT_FILE).is_file():
-            (task.folder / DONE_FILE).write_text(json.dumps({"command": digest}))
-            return None
-        return _failure(task, exit_code)
+        if exit_code or not (task.folder / OUTPUT_FILE).is_file():
+            raise _failure(task, exit_code)
+        (task.folder / DONE_FILE).write_text(json.dumps({"command": digest}))
+        return task.outputs()
 
     @contextlib.contextmanager
     def _logged(self, task: Task, log: BinaryIO) -> Iterator[BinaryIO]:

@@ -5,11 +5,12 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.common.files import write_file
 from dualgan.errors import BadInput
@@ -19,14 +20,18 @@ from pipelines.profile import Profile
 STATE_FILE, LOCK_FILE = "run.json", ".lock"
 State = Literal["running", "finished", "failed", "interrupted"]
 Runner = Literal["subprocess", "docker"]
-# Of the pipeline (see pipelines/parity.py), but for MLflow's address.
-PARAMETERS: dict[str, type] = {
-    "dataset": str,
-    "options": dict,
-    "experiment": str,
-    "dataset_sha256": str,
-    "quarantine": bool,
-}
+
+
+class Parameters(BaseModel):
+    """The pipeline's (see pipelines/parity.py), but for MLflow's address, which may hold a password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str
+    options: dict[str, Any] = {}
+    experiment: str = ""
+    dataset_sha256: str = ""
+    quarantine: bool = False
 
 
 class RunState(BaseModel):
@@ -35,27 +40,16 @@ class RunState(BaseModel):
     Attributes:
         run_id: What the run is called in MLflow.
         profile: All of the profile, its seeds included.
-        parameters: The pipeline's, without MLflow's address, which may hold a password.
         tracking_uri: MLflow's address; "" if it holds a password.
-        runner: "subprocess" or "docker".
+        runner: A process for each task, or a container.
     """
 
-    model_config = ConfigDict(extra="ignore")
-
-    run_id: str
-    state: State
+    run_id: str = ""
+    state: State = "running"
     profile: Profile
-    parameters: dict[str, Any]
+    parameters: Parameters
     tracking_uri: str = Field("", pattern=r"^[^\x00-\x1f\x7f]*$")
     runner: Runner = "subprocess"
-
-    @field_validator("parameters")
-    @classmethod
-    def _known(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        for name, value in parameters.items():
-            if not isinstance(value, PARAMETERS.get(name, ())):
-                raise ValueError(f"{name!r} is none of the pipeline's, or of another type")
-        return parameters
 
     def settings(self) -> str:
         """Return what makes another run one of the same."""
@@ -64,15 +58,14 @@ class RunState(BaseModel):
 
 def new_folder(root: Path) -> Path:
     """Make a folder of ``root``/runs that is named by the time, and by a number if another run has begun just then."""
-    runs = (root / "runs").resolve()
+    runs, name = (root / "runs").resolve(), time.strftime("%Y-%m-%d-%H%M%S")
     runs.mkdir(parents=True, exist_ok=True)
-    name, number = time.strftime("%Y-%m-%d-%H%M%S"), 1
-    while True:
+    for number in count(1):
         folder = runs / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
-        number += 1
+    raise AssertionError
 
 
 def new_run_id(folder: Path) -> str:
@@ -94,7 +87,7 @@ def checked_state(folder: Path) -> RunState:
         return RunState.model_validate(read_json(file))
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise DamagedFile(f"{file}: no record of a run ({reason})") from None
 
 

@@ -17,7 +17,7 @@ from components.train.runtimes import is_set_up
 from dualgan.run_folder import Event, RunFolder, is_training_step, read_json
 from pipelines.containers import LABEL, containers
 from pipelines.profile import load_profile
-from pipelines.run_state import RunState
+from pipelines.run_state import Parameters, RunState
 from tests.images.built import client, image
 
 pytestmark = [pytest.mark.system("docker"), pytest.mark.timeout(1500)]
@@ -131,10 +131,9 @@ def test_results_belong_to_nobody_of_importance_and_are_published(in_containers:
 
 def synthetic(profile: Path, folder: Path) -> RunState:
     """A run of synthetic pictures whose store is in ``folder``."""
-    parameters = {"dataset": "synthetic", "options": {}}
-    uri = store_uri(folder / "mlflow")
+    parameters = Parameters(dataset="synthetic")
     return RunState(
-        run_id="1", state="running", profile=load_profile(str(profile)), parameters=parameters, tracking_uri=uri
+        profile=load_profile(str(profile)), parameters=parameters, tracking_uri=store_uri(folder / "mlflow")
     )
 
 

@@ -46,7 +46,7 @@ def test_on_a_terminal_works_side_by_side_share_a_line_that_is_renewed(
 
 def test_the_table_tells_what_each_task_took_and_the_parts_of_a_training(tmp_path: Path) -> None:
     began = time.time() - 100
-    training, other = (Task(name, "", (), tmp_path / name) for name in ("train-a-seed-0", "dataset"))
+    training, other = (Task(name, "", (), tmp_path / name, dict) for name in ("train-a-seed-0", "dataset"))
     records = training.folder / "records"
     records.mkdir(parents=True)
     steps: list[dict[str, object]] = [

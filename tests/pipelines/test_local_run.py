@@ -118,8 +118,8 @@ def test_a_run_records_paths_as_they_mean_the_same_in_any_folder_and_container(
     (tmp_path / "faces" / "train").mkdir(parents=True)
     done = after(published, options=given, dataset="faces", tracking_uri="sqlite:///store/runs.db")
     state = run_state.checked_state(done.folder)
-    assert parsed_options(state.parameters["options"])["init_from"] == recorded.format(here=tmp_path)
-    assert state.parameters["dataset"] == str(tmp_path / "faces")
+    assert parsed_options(state.parameters.options)["init_from"] == recorded.format(here=tmp_path)
+    assert state.parameters.dataset == str(tmp_path / "faces")
     assert state.tracking_uri == f"sqlite:///{tmp_path}/store/runs.db"
 
 
@@ -174,7 +174,7 @@ def test_a_run_that_is_named_keeps_its_profile_and_takes_further_seeds(
     monkeypatch.setattr(local_run, "_execute", lambda _, state: seen.append(state))
     resume(folder.name, load_profile("local"), {}, (None, 5), tmp_path)
     (state,) = seen
-    assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters["options"] == {"max_steps": 7}
+    assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters.options == {"max_steps": 7}
     with pytest.raises(BadInput, match="--resume nothing: no run that can be gone on with"):
         resume("nothing", load_profile("local"), {}, root=tmp_path)
 
@@ -242,8 +242,8 @@ def test_mlflow_that_is_away_leaves_a_run_to_be_ended_later(
     ("wrong", "named"),
     [
         ({"runner": "podman"}, "runner: "),
-        ({"parameters": {"speed": 1}}, "parameters: 'speed' is none of the pipeline's"),
-        ({"parameters": {"options": "fast"}}, "parameters: 'options' is none of the pipeline's, or of another type"),
+        ({"parameters": {"dataset": "a", "speed": 1}}, "parameters.speed: Extra inputs are not permitted"),
+        ({"parameters": {"dataset": "a", "options": "fast"}}, "parameters.options: Input should be a valid dictionary"),
         ({"tracking_uri": "http://mlflow/\x1b[31m"}, "tracking_uri: "),
     ],
 )

@@ -16,7 +16,7 @@ from pipelines.local_run import tasks_at_once
 from pipelines.local_tasks import Tasks, process_runner, startable
 from pipelines.parity import component
 from pipelines.profile import load_profile
-from pipelines.run_state import RunState
+from pipelines.run_state import Parameters, RunState
 
 # Ended as Ctrl-C ends it, it says so.
 LONG = """
@@ -93,8 +93,8 @@ def test_there_are_as_many_tasks_at_once_as_legs_if_each_has_its_cores(
     profile = load_profile("local")
     legs = (profile.legs[0].model_copy(update={"device": device}), profile.legs[1])
     changed = profile.model_copy(update={"legs": legs})
-    options = {"threads": threads}
-    state = RunState(run_id="a", state="running", profile=changed, parameters={"options": options}, tracking_uri="")
+    parameters = Parameters(dataset="synthetic", options={"threads": threads})
+    state = RunState(profile=changed, parameters=parameters, tracking_uri="")
     assert tasks_at_once(state) == at_once
 
 
