@@ -242,19 +242,13 @@ def load_profile(name: str) -> Profile:
     content = read_yaml(path)
     try:
         profile = Profile.model_validate({"name": path.stem, **content} if isinstance(content, dict) else content)
+        checked_options(profile.options)
+        bounds_from(profile.bounds)
+        return profile.model_copy(update={"options": parsed_options(profile.options)})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(ascii(part)[:60].strip("'") for part in first["loc"]) or "profile"
-        raise BadInput(f"{path}: {place}: {_message(first['type'], first['msg'])}") from None
-    try:
-        checked_options(profile.options)
-        profile = profile.model_copy(update={"options": parsed_options(profile.options)})
-        bounds_from(profile.bounds)
+        said = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{path}: {place}: {' '.join(said.split())[:MAX_MESSAGE]}") from None
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
-    return profile
-
-
-def _message(kind: str, message: str) -> str:
-    said = "unknown key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
-    return " ".join(said.split())[:MAX_MESSAGE]
