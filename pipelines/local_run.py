@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,11 @@ def _run_in(folder: Path, state: RunState) -> LocalRun:
         raise DualGANError(f"{failure} (all of it: {folder / LOG_FILE})")
     if any(folder.glob("*/train-*/records/summary.json")) or any(folder.glob("*/train-*/records/checkpoint")):
         raise BadInput(f"{failure} (what was trained before is kept in {folder})")
-    _remove(folder)
+    # The run could not begin: nothing is left of it, nor of what was made for it.
+    shutil.rmtree(folder)
+    for parent in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            parent.rmdir()
     raise failure
 
 
@@ -176,31 +180,25 @@ def _execute(folder: Path, state: RunState) -> DualGANError | None:
         **({SECONDS_VARIABLE: str(BAR_SECONDS)} if sys.stdout.isatty() else {}),
     }
     with (
+        contextlib.ExitStack() as stack,
         (folder / LOG_FILE).open("ab") as log,
         events_shown(folder / EVENTS_FILE, sys.stdout),
         warnings.catch_warnings(),
-        _task_runner(folder, state, variables) as runner,
     ):
         warnings.simplefilter("ignore")
         from pipelines.parity import build
 
+        runner: TaskRunner = process_runner(variables)
+        if state.runner == "docker":
+            from pipelines.containers import containers
+
+            runner = stack.enter_context(containers(state, folder, variables)).run
         specification = build(state.profile, run_id=state.run_id).pipeline_spec
         tasks = Tasks(specification, state.parameters.model_dump(), folder, runner)
         try:
             return tasks.run(log, tasks_at_once(state))
         finally:
             write_timings(folder / TIMINGS_FILE, tasks.timings)
-
-
-@contextlib.contextmanager
-def _task_runner(folder: Path, state: RunState, variables: Mapping[str, str]) -> Iterator[TaskRunner]:
-    if state.runner == "subprocess":
-        yield process_runner(variables)
-        return
-    from pipelines.containers import containers
-
-    with containers(state, folder, variables) as found:
-        yield found.run
 
 
 def tasks_at_once(state: RunState) -> int:
@@ -276,29 +274,11 @@ def _result(folder: Path, failure: DualGANError | None) -> LocalRun:
     latest = folder.parent.parent / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(found.parent.relative_to(latest.parent))
-    verdict = Verdict(comparison["verdict"])
-    why = failure or f"see {folder / LOG_FILE}"
-    model = _model(folder) or f"not registered: {why}; {_publish_later(found, comparison)}"
-    return LocalRun(folder, verdict, comparison["reason"], latest / "report.html", model)
-
-
-def _publish_later(comparison: Path, content: Mapping[str, Any]) -> str:
-    trained = min(comparison.parents[2].glob(f"train-{content['candidates'][0]}-seed-*"))
-    command = f"parity publish {trained / 'records'} {comparison.parent} --model {trained / 'model'}"
-    return f"`{command}` does it later"
-
-
-def _model(folder: Path) -> str | None:
-    published = next(folder.glob("*/publish-*/registered"), None)
-    if published is None or not published.is_file():
-        return None
-    model = read_json(published)
-    return f"{model['name']} version {model['version']}, {join(model['aliases'])}"
-
-
-def _remove(folder: Path) -> None:
-    """Remove the folder of a run that could not begin, and what was made for it."""
-    shutil.rmtree(folder)
-    for parent in (folder.parent, folder.parent.parent):
-        with contextlib.suppress(OSError):
-            parent.rmdir()
+    if published := next(folder.glob("*/publish-*/registered"), None):
+        registered = read_json(published)
+        model = f"{registered['name']} version {registered['version']}, {join(registered['aliases'])}"
+    else:
+        trained = min(found.parents[2].glob(f"train-{comparison['candidates'][0]}-seed-*"))
+        command = f"parity publish {trained / 'records'} {found.parent} --model {trained / 'model'}"
+        model = f"not registered: {failure or f'see {folder / LOG_FILE}'}; `{command}` does it later"
+    return LocalRun(folder, Verdict(comparison["verdict"]), comparison["reason"], latest / "report.html", model)

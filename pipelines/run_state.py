@@ -5,7 +5,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,12 +59,13 @@ def new_folder(root: Path) -> Path:
     """Make a folder of ``root``/runs that is named by the time, and by a number if another run has begun just then."""
     runs, name = (root / "runs").resolve(), time.strftime("%Y-%m-%d-%H%M%S")
     runs.mkdir(parents=True, exist_ok=True)
-    for number in count(1):
+    number = 1
+    while True:
         folder = runs / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
-    raise AssertionError
+        number += 1
 
 
 def new_run_id(folder: Path) -> str:
@@ -99,14 +99,11 @@ def write_state(folder: Path, state: RunState) -> None:
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Hold a run's folder for this process within the block; the value is False if another process holds it."""
-    lock = FileLock(folder / LOCK_FILE)
+    lock = FileLock(folder / LOCK_FILE, blocking=False)
+    with contextlib.suppress(Timeout):
+        lock.acquire()
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
+        yield lock.is_locked
     finally:
         lock.release()
 
@@ -134,10 +131,7 @@ def unfinished(root: Path, wanted: RunState) -> Path:
 def abandoned(folder: Path) -> Iterator[RunState | None]:
     """Hold a run whose process was killed before it could say how the run ended; None for any other folder."""
     state = read_state(folder)
-    if state is None or state.state != "running":
-        yield None
-        return
-    with held(folder) as is_free:
+    with held(folder) if state and state.state == "running" else contextlib.nullcontext(False) as is_free:
         yield state if is_free else None
 
 
