@@ -29,7 +29,7 @@ def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]
     """after(tasks): the result of a run whose tasks leave what the function writes; after(tasks, name) resumes one."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # Nothing was tracked, so there is nothing to end.
-    monkeypatch.setattr(local_run, "_end_tracking", lambda *_: True)
+    monkeypatch.setattr("components.tracking.sync.end_interrupted", lambda _: None)
 
     def after(tasks: Execute, resumed: str | None = None, **parameters: Any) -> Any:
         monkeypatch.setattr(local_run, "_execute", lambda folder, *_: tasks(folder / "tasks"))
@@ -185,57 +185,42 @@ def test_a_run_that_another_process_is_at_is_left_to_it(after: Callable[..., Any
         after(published, folder.name)
 
 
-def test_the_next_run_ends_in_mlflow_what_a_killed_one_left_open(
+def killed(folder: Path, **changes: str) -> Path:
+    """Have the run of ``folder`` say that it goes on."""
+    state = run_state.checked_state(folder)
+    run_state.write_state(folder, state.model_copy(update={"state": "running", **changes}))
+    return folder
+
+
+def test_the_next_run_ends_in_mlflow_what_a_killed_one_left_open_as_soon_as_mlflow_answers(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed, going_on = (after(published).folder for _ in range(2))
-    for folder in (killed, going_on):
-        state = run_state.read_state(folder)
-        assert state
-        run_state.write_state(folder, state.model_copy(update={"state": "running"}))
     ended: list[Path] = []
 
-    def states() -> list[str]:
-        return [read_json(folder / "run.json")["state"] for folder in (killed, going_on)]
-
-    def unless_away(folder: Path, _: RunState) -> bool:
+    def unless_away(folder: Path) -> None:
         ended.append(folder)
-        return len(ended) > 1
+        if len(ended) == 1:
+            raise ConnectionError("away")
 
-    monkeypatch.setattr(local_run, "_end_tracking", unless_away)
+    monkeypatch.setattr("components.tracking.sync.end_interrupted", unless_away)
+    one, going_on = (after(published).folder for _ in range(2))
+    for folder in (one, going_on):
+        killed(folder, tracking_uri="http://mlflow")
     with run_state.held(going_on):
-        after(published)
-        assert ended == [killed] and states() == ["running", "running"]
-        after(published)
-    assert ended == [killed, killed] and states() == ["interrupted", "running"]
+        for tries, state in ((1, "running"), (2, "interrupted")):
+            after(published)
+            assert ended == [one] * tries and read_json(one / "run.json")["state"] == state
+    assert read_json(going_on / "run.json")["state"] == "running"
 
 
-def test_a_training_that_is_synced_ends_the_killed_run_that_it_is_of(
-    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = after(published).folder
-    run_state.write_state(folder, run_state.checked_state(folder).model_copy(update={"state": "running"}))
+def test_a_training_that_is_synced_ends_the_killed_run_that_it_is_of(after: Callable[..., Any]) -> None:
+    folder = killed(after(published).folder)
     records = folder / "tasks" / "train-cpu-tf2-seed-0" / "records"
     with run_state.held(folder):
         local_run.end_abandoned_around(records)
     assert read_json(folder / "run.json")["state"] == "running"
     local_run.end_abandoned_around(records)
     assert read_json(folder / "run.json")["state"] == "interrupted"
-
-
-def test_mlflow_that_is_away_leaves_a_run_to_be_ended_later(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: Callable[..., Any]
-) -> None:
-    state = run_state.checked_state(after(published).folder).model_copy(update={"tracking_uri": "http://away"})
-    monkeypatch.undo()
-    answers: list[Exception | None] = [ConnectionError("away"), BadInput("options.json: not JSON"), None]
-
-    def end(_: Path) -> None:
-        if answer := answers.pop(0):
-            raise answer
-
-    monkeypatch.setattr("components.tracking.sync.end_interrupted", end)
-    assert [local_run._end_tracking(tmp_path, state) for _ in range(3)] == [False, True, True]
 
 
 @pytest.mark.parametrize(
