@@ -84,13 +84,7 @@ class Containers:
 
 @contextlib.contextmanager
 def containers(run: RunState, folder: Path, variables: Mapping[str, str]) -> Iterator[Containers]:
-    """Yield what runs the tasks of ``run`` in containers, which are gone when it is left, however that comes.
-
-    Args:
-        run: Whose tasks they are.
-        folder: The run's.
-        variables: Of the processes.
-    """
+    """Yield what runs the tasks of ``run`` with ``variables``; its containers are gone when the block is left."""
     client, database = connect_to_engine(), database_of(run.tracking_uri)
     written = [folder, Path(variables["XDG_CACHE_HOME"]), *([database.parent] if database else [])]
     mounts = [_mount(path) for path in written] + [_mount(path, read_only=True) for path in _inputs(run)]

@@ -51,13 +51,7 @@ def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
 
 
 def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, runner: Runner = "subprocess") -> LocalRun:
-    """Run ``profile``'s pipeline with ``parameters``; results go into a new folder of ``root``/runs.
-
-    Args:
-        profile: The legs.
-        parameters: The pipeline's.
-        root: The folder for runs/ and latest/.
-        runner: "subprocess" is a process of this environment for each task, "docker" a container of the task's image.
+    """Run ``profile``'s pipeline with its ``parameters``; results go into a new folder of ``root``/runs.
 
     Raises:
         BadInput: for wrong input; nothing is left behind.
@@ -82,12 +76,9 @@ def resume(
     """Go on with a run: what it has finished is not done again, and a training goes on from its newest checkpoint.
 
     Args:
-        name: The run's name or folder; "" for the newest unfinished one of ``profile`` and ``parameters``.
-        profile: The legs; if ``name`` is given, those of the run count.
-        parameters: The pipeline's; if ``name`` is given, those of the run count, but for MLflow's address.
+        name: The run's name or folder, whose profile and parameters then count (but MLflow's address can be another);
+            "" for the newest unfinished run of these.
         seeds: First seed and their number, in place of the run's own.
-        root: As ``run`` takes it.
-        runner: As ``run`` takes it.
 
     Raises:
         BadInput: also if there is no such run, or another process is at it.
@@ -223,7 +214,7 @@ def end_abandoned(root: Path) -> None:
 
 
 def end_abandoned_around(run_folder: Path) -> None:
-    """Do that for the pipeline's run whose training ``run_folder`` is, if it is one's."""
+    """End what the pipeline's run that ``run_folder`` is a training of has left open, if it was killed."""
     for folder in run_folder.resolve().parents:
         with run_state.abandoned(folder) as state:
             if state:

@@ -33,7 +33,7 @@ DONE_FILE, OUTPUT_FILE = "done.json", "executor_output.json"
 GOING_ON = ("dataset", "train-")
 # Of tasks that could start, the earlier kind does: trainings take longest, and a replay needs the trace.
 KINDS = ("dataset", "train", "trace", "replay", "sample", "compare", "publish")
-SEED = re.compile(r"(.*)-seed-(\d+)")
+SEED = re.compile(r"-seed-(\d+)$")
 POLL_SECONDS = 0.2
 
 
@@ -217,23 +217,18 @@ def startable(ready: Iterable[str], running: Collection[str], at_once: int) -> l
     the speeds that they reach are comparable.
     """
     chosen: list[str] = []
-    legs = {_leg(name) for name in running}
+    training = {SEED.sub("", name) for name in running}
     for name in sorted(ready, key=_order):
-        if len(running) + len(chosen) < at_once and not (name.startswith("train-") and _leg(name) in legs):
+        leg = SEED.sub("", name)
+        if len(running) + len(chosen) < at_once and not (name.startswith("train-") and leg in training):
             chosen.append(name)
-            legs.add(_leg(name))
+            training.add(leg)
     return chosen
 
 
 def _order(name: str) -> tuple[int, int, str]:
-    seed = SEED.fullmatch(name)
-    return KINDS.index(name.partition("-")[0]), int(seed[2]) if seed else 0, name
-
-
-def _leg(name: str) -> str:
-    """Return the kind and the leg of a task of one seed."""
-    seed = SEED.fullmatch(name)
-    return seed[1] if seed else name
+    seed = SEED.search(name)
+    return KINDS.index(name.partition("-")[0]), int(seed[1]) if seed else 0, name
 
 
 def _failure(task: Task, exit_code: int) -> DualGANError:

@@ -127,17 +127,10 @@ def compile_package(profile: Profile, output: Path) -> None:
 
 
 def check(name: str, dataset: str | None = None) -> int:
-    """Look for mistakes in a profile, as far as they can be seen without a cluster.
+    """Look for mistakes in a profile, with its own dataset or ``dataset``; return how many tasks it has.
 
-    Args:
-        name: The profile's, or its file's.
-        dataset: A source in place of the profile's own.
-
-    Returns:
-        The number of its tasks.
-
-    Raises:
-        BadInput: The first mistake: in its file, its images' names, or for KFP's own definition of a package.
+    Raises BadInput for the first one that can be seen without a cluster: in its file, in names of images, or by KFP's
+    own definition of a package.
     """
     from google.protobuf.json_format import ParseDict, ParseError
     from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig

@@ -30,7 +30,6 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
     """Return the KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
 
     Args:
-        profile: Its legs, images and resources.
         on_cluster: Whether its first tasks look for what the others need, and KFP tries a task again. A trainer that
             dies is started again within its task all the same.
         run_id: What the run is called in MLflow.

@@ -54,7 +54,6 @@ def apply_defaults(task: Any, profile: Profile, leg: LegProfile | None, retries:
 
     Args:
         task: KFP's, whose name begins with its kind.
-        profile: Whose secrets and config maps there are.
         leg: Whose image the task runs in; None for the profile's own.
         retries: Further tries.
     """
