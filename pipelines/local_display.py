@@ -87,8 +87,8 @@ def _parts(timing: Timing) -> dict[str, float]:
     folder = RunFolder(timing.task.folder / "records")
     if not folder.summary.is_file() or not timing.began < folder.summary.stat().st_mtime < timing.ended:
         return {}
-    events = [event for event in read_events(folder.events) if event["time"] > timing.began]
-    first = next((event for event in events if is_training_step(event)), None)
+    events = (event for event in read_events(folder.events) if event["time"] > timing.began)
+    first = next(filter(is_training_step, events), None)
     if not first:
         return {}
     times = read_json(folder.summary)["time"]
