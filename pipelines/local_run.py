@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
 from components.common.processes import Stopped, Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
@@ -189,18 +191,24 @@ def _execute(folder: Path, state: RunState) -> DualGANError | None:
         try:
             return tasks.run(log, tasks_at_once(state))
         finally:
-            write_timings(folder / TIMINGS_FILE, tasks.timings)
+            # Without the table a run is as good.
+            with contextlib.suppress(OSError, ValueError, LookupError, DualGANError):
+                write_timings(folder / TIMINGS_FILE, tasks.timings)
 
 
 def tasks_at_once(state: RunState) -> int:
-    """Return how many tasks run side by side: one a leg, if each has as many cores as it has threads.
+    """Return how many tasks run side by side: one a leg, if cores for the threads of each, and memory, are there.
 
     An accelerator is one task's alone, and so is a machine whose cores a task takes all of.
     """
-    threads = checked_options({**state.profile.options, **state.parameters.options}).threads
-    if not threads or any(leg.device != "cpu" for leg in state.profile.legs):
+    options = checked_options({**state.profile.options, **state.parameters.options})
+    if not options.threads or any(leg.device != "cpu" for leg in state.profile.legs):
         return 1
-    return max(1, min(len(state.profile.legs), len(os.sched_getaffinity(0)) // threads))
+    # GiB of TensorFlow, of weights and their slots, and of activations: 3 of 4 are used at 256 px with 64 filters.
+    filters = max(options.gcn, options.dcn) / 64
+    gibibytes = 1 + 2 * filters**2 + filters * (options.image_size / 256) ** 2 * options.batch_size
+    fitting = int(psutil.virtual_memory().available / 2**30 / gibibytes)
+    return max(1, min(len(state.profile.legs), len(os.sched_getaffinity(0)) // options.threads, fitting))
 
 
 def end_abandoned(root: Path) -> None:

@@ -5,8 +5,10 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from kfp import dsl
 
@@ -83,18 +85,28 @@ def test_legs_train_side_by_side_seed_after_seed_and_other_tasks_fill_the_cores_
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads", "device", "at_once"),
-    [(2, 1, "cpu", 2), (16, 1, "cpu", 2), (4, 3, "cpu", 1), (2, 4, "cpu", 1), (16, 0, "cpu", 1), (16, 1, "gpu", 1)],
+    ("cores", "gibibytes", "options", "device", "at_once"),
+    [
+        (2, 6, {"threads": 1}, "cpu", 2),
+        (16, 6, {"threads": 1}, "cpu", 2),
+        (4, 6, {"threads": 3}, "cpu", 1),
+        (2, 6, {"threads": 4}, "cpu", 1),
+        (16, 6, {"threads": 0}, "cpu", 1),
+        (16, 6, {"threads": 1}, "gpu", 1),
+        (2, 2, {"threads": 1}, "cpu", 1),
+        (2, 6, {"threads": 1, "image_size": 256, "gcn": 64}, "cpu", 1),
+        (2, 8, {"threads": 1, "image_size": 256, "gcn": 64}, "cpu", 2),
+    ],
 )
-def test_there_are_as_many_tasks_at_once_as_legs_if_each_has_its_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, device: str, at_once: int
+def test_there_are_as_many_tasks_at_once_as_legs_if_cores_and_memory_are_there(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gibibytes: int, options: dict[str, int], device: str, at_once: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gibibytes << 30))
     profile = load_profile("local")
     legs = (profile.legs[0].model_copy(update={"device": device}), profile.legs[1])
-    changed = profile.model_copy(update={"legs": legs})
-    parameters = Parameters(dataset="synthetic", options={"threads": threads})
-    state = RunState(profile=changed, parameters=parameters, tracking_uri="")
+    parameters = Parameters(dataset="synthetic", options=options)
+    state = RunState(profile=profile.model_copy(update={"legs": legs}), parameters=parameters, tracking_uri="")
     assert tasks_at_once(state) == at_once
 
 
