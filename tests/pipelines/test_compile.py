@@ -1,5 +1,6 @@
 """The package for a cluster."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,27 @@ from pipelines.package import compile_package, package_of, read_package
 from pipelines.profile import load_profile
 from pipelines.profiles import known_profiles
 from pipelines.scheduling import MAX_WAITING_SECONDS
+from tests.pipelines.backend_rules import refused_package
 
-COMPILED: dict[str, list[Any]] = {}
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("packages")
 
 
+@functools.cache
 def compiled(profile: str, folder: Path) -> list[Any]:
     """The documents of a profile's package, which KFP has loaded as well; compiled once for all tests."""
-    if profile not in COMPILED:
-        path = folder / f"{profile}.yaml"
-        compile_package(load_profile(profile), path)
-        components.load_component_from_file(str(path))
-        COMPILED[profile] = list(yaml.safe_load_all(path.read_text()))
-    return COMPILED[profile]
+    path = folder / f"{profile}.yaml"
+    compile_package(load_profile(profile), path)
+    components.load_component_from_file(str(path))
+    return list(yaml.safe_load_all(path.read_text()))
 
 
 @pytest.mark.parametrize("name", known_profiles())
-def test_the_graph_shows_every_leg_by_name_and_loads(tmp_path: Path, name: str) -> None:
+def test_the_graph_shows_every_leg_by_name_and_a_real_kubeflow_admits_it(folder: Path, name: str) -> None:
     profile = load_profile(name)
-    (specification, *_) = compiled(name, tmp_path)
+    (specification, *_) = compiled(name, folder)
     tasks = specification["root"]["dag"]["tasks"]
     runs = [f"{leg.name}-seed-{seed}" for leg in profile.legs for seed in profile.seeds]
     candidates = [leg.name for leg in profile.candidates]
@@ -43,10 +47,11 @@ def test_the_graph_shows_every_leg_by_name_and_loads(tmp_path: Path, name: str) 
     assert set(tasks["dataset"]["dependentTasks"]) == checks
     for run in runs:
         assert tasks[f"sample-{run}"]["dependentTasks"] == ["dataset", f"train-{run}"]
+    assert refused_package(folder / f"{name}.yaml") == []
 
 
-def test_what_a_run_needs_is_looked_for_in_each_image_before_anything_takes_an_accelerator(tmp_path: Path) -> None:
-    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+def test_what_a_run_needs_is_looked_for_in_each_image_before_anything_takes_an_accelerator(folder: Path) -> None:
+    specification, platform = compiled("ascend910-vs-gpu", folder)
     executors = specification["deploymentSpec"]["executors"]
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for leg in ("npu", "gpu"):
@@ -58,8 +63,8 @@ def test_what_a_run_needs_is_looked_for_in_each_image_before_anything_takes_an_a
     assert given["dataset"] == {"componentInputParameter": "dataset"}
 
 
-def test_a_candidate_is_published_on_a_node_for_its_image_without_taking_an_accelerator(tmp_path: Path) -> None:
-    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+def test_a_candidate_is_published_on_a_node_for_its_image_without_taking_an_accelerator(folder: Path) -> None:
+    specification, platform = compiled("ascend910-vs-gpu", folder)
     executors = specification["deploymentSpec"]["executors"]
     publish, train = (executors[f"exec-{task}"]["container"] for task in ("publish-npu", "train-npu-seed-0"))
     assert publish["image"] == train["image"]
@@ -75,8 +80,8 @@ def test_a_candidate_is_published_on_a_node_for_its_image_without_taking_an_acce
     }
 
 
-def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(tmp_path: Path) -> None:
-    specification, platform = compiled("ascend910-vs-gpu", tmp_path)
+def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(folder: Path) -> None:
+    specification, platform = compiled("ascend910-vs-gpu", folder)
     pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train-npu-seed-0"]
     assert pod["nodeSelector"]["labels"] == {"kubernetes.io/arch": "arm64"}
     assert pod["tolerations"] == [{"effect": "NoSchedule", "key": "huawei.com/Ascend910", "operator": "Exists"}]
@@ -113,8 +118,8 @@ def test_the_fetch_has_the_limit_of_pixels_that_the_profile_and_the_run_set() ->
         assert inputs["options"] == {"componentInputParameter": "options"}
 
 
-def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(tmp_path: Path) -> None:
-    specification, _ = compiled("ascend910-vs-gpu", tmp_path)
+def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(folder: Path) -> None:
+    specification, _ = compiled("ascend910-vs-gpu", folder)
     for name, task in specification["root"]["dag"]["tasks"].items():
         assert not task["cachingOptions"].get("enableCache")
         # Somebody waits for what the first tasks say.
@@ -175,8 +180,8 @@ def read_by(specification: Any, task: str) -> set[tuple[str, str]]:
     return {(one["producerTask"].split("-")[0], one["outputArtifactKey"]) for one in made}
 
 
-def test_each_task_takes_of_a_training_what_it_reads(tmp_path: Path) -> None:
-    specification, _ = compiled("ascend910-vs-gpu", tmp_path)
+def test_each_task_takes_of_a_training_what_it_reads(folder: Path) -> None:
+    specification, _ = compiled("ascend910-vs-gpu", folder)
     model, records, dataset = ("train", "model"), ("train", "records"), ("dataset", "dataset")
     for leg in ("npu", "gpu"):
         assert read_by(specification, f"sample-{leg}-seed-1") == {dataset, model}
