@@ -13,18 +13,7 @@ from components.train.leg import LegSettings, checked_options
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
 from dualgan.options import parsed_options
-from pipelines.kubernetes_rules import (
-    Cpu,
-    DataKey,
-    DeviceResource,
-    Image,
-    LabelKey,
-    LabelValue,
-    Memory,
-    Name,
-    ObjectName,
-    Variable,
-)
+from pipelines import kubernetes_rules as rules
 from pipelines.profiles import FOLDER, known_profiles
 
 # What a value that is wrong may be long.
@@ -43,9 +32,9 @@ class _Strict(BaseModel):
 class Toleration(_Strict):
     """A Kubernetes toleration."""
 
-    key: LabelKey
+    key: rules.LabelKey
     operator: Literal["Exists", "Equal"] = "Exists"
-    value: LabelValue | None = None
+    value: rules.LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
 
     @model_validator(mode="after")
@@ -75,8 +64,8 @@ class Variables(_Strict):
     tasks: the kinds of tasks that get them; by default those that speak with the server that a variable's name tells.
     """
 
-    name: ObjectName
-    variables: Annotated[Mapping[DataKey, Variable], Field(min_length=1)]
+    name: rules.ObjectName
+    variables: Annotated[Mapping[rules.DataKey, rules.Variable], Field(min_length=1)]
     optional: bool = False
     tasks: tuple[TaskKind, ...] | None = None
 
@@ -88,13 +77,15 @@ class Resources(_Strict):
     and on an accelerator its pool decides.
     """
 
-    cpu: Cpu = "2"
-    memory: Memory = "8Gi"
-    shared_memory: Memory | None = Field(default=None, description="size of /dev/shm, which counts as memory")
-    accelerator: DeviceResource | None = Field(default=None, description="resource name, such as huawei.com/Ascend910")
+    cpu: rules.Cpu = "2"
+    memory: rules.Memory = "8Gi"
+    shared_memory: rules.Memory | None = Field(default=None, description="size of /dev/shm, which counts as memory")
+    accelerator: rules.DeviceResource | None = Field(
+        default=None, description="resource name, such as huawei.com/Ascend910"
+    )
     accelerator_count: int = Field(default=1, ge=1)
     architecture: Literal["amd64", "arm64", "any"] | None = None
-    node_selector: Mapping[LabelKey, LabelValue] = {}
+    node_selector: Mapping[rules.LabelKey, rules.LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
     user: User = IMAGE_USER
     time_limit: int = Field(default=TRAINING_SECONDS, ge=1, description="seconds that a try of a task may take")
@@ -118,7 +109,7 @@ class StepResources(Resources):
 class Fallback(_Strict):
     """What a leg becomes if its runtime is not set up on this machine."""
 
-    name: Name
+    name: rules.Name
     runtime: Literal["tf1", "tf2"]
     environment: Mapping[str, str] = {}
 
@@ -126,10 +117,10 @@ class Fallback(_Strict):
 class LegProfile(_Strict):
     """One accelerator's side of the comparison."""
 
-    name: Name
+    name: rules.Name
     runtime: Literal["tf1", "tf2"]
     device: Literal["cpu", "gpu", "npu"]
-    image: Image | None = None
+    image: rules.Image | None = None
     environment: Mapping[str, str] = {}
     resources: Resources = Resources()
     fallback: Fallback | None = None
@@ -153,9 +144,9 @@ class Profile(_Strict):
     file of ``parity compare record``, or mlflow:RUN). ``bounds`` take the place of defaults.
     """
 
-    name: Name
+    name: rules.Name
     description: str
-    image: Image = Field(description="image of every component that is not a leg's own")
+    image: rules.Image = Field(description="image of every component that is not a leg's own")
     resources: StepResources = Field(default=StepResources(), description="of the tasks in that image")
     dataset: str = ""
     reference: str | None = None
@@ -166,7 +157,7 @@ class Profile(_Strict):
     options: Mapping[str, Any] = {}
     secrets: tuple[Variables, ...] = ()
     config_maps: tuple[Variables, ...] = ()
-    image_pull_secrets: tuple[ObjectName, ...] = ()
+    image_pull_secrets: tuple[rules.ObjectName, ...] = ()
     retries: int = Field(default=0, ge=0, le=10, description="further tries of a task, and of the trainer within it")
     checkpoints: str = Field(default="", description="s3://bucket/prefix of checkpoints, for the next try")
     mlflow_hours: float = Field(default=12.0, ge=0, le=240, description="how long the last task waits for MLflow")
