@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -64,7 +65,8 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
     state = _prepared(profile, parameters, runner)
     end_abandoned(root)
     folder = run_state.new_folder(root)
-    return _run_in(folder, state.model_copy(update={"run_id": run_state.new_run_id(folder)}))
+    # No other run has it, on whatever machine.
+    return _run_in(folder, state.model_copy(update={"run_id": f"{folder.name}-{secrets.token_hex(3)}"}))
 
 
 def resume(

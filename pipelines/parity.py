@@ -4,7 +4,7 @@ The reference also records a trace of its first steps, which each candidate repl
 accelerator come first, and end the run if something that it needs later is not there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -83,10 +83,13 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
         images = fetched.outputs["dataset"]
         settings = {leg.name: asdict(profile.settings(leg)) for leg in profile.legs}
         models: dict[tuple[str, int], Any] = {}
-        records: dict[str, list[tuple[Any, Any]]] = {}
+        # Of the comparison, by the leg that they come from.
+        inputs: dict[str, dict[str, Any]] = {}
         for leg in profile.legs:
+            side = "reference" if leg is reference else "candidate"
+            inputs[leg.name] = {}
             own = {"leg": settings[leg.name], "dataset": images, "checkpoints": profile.checkpoints}
-            for seed in profile.seeds:
+            for number, seed in enumerate(profile.seeds, 1):
                 trained = task(
                     f"train-{leg.name}-seed-{seed}",
                     train,
@@ -101,16 +104,19 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
                 drawn = task(
                     f"sample-{leg.name}-seed-{seed}", sample, leg, model=model, seed=seed, pipeline_run_id=run_id, **own
                 )
-                records.setdefault(leg.name, []).append((trained.outputs["records"], drawn.outputs["samples"]))
+                inputs[leg.name] |= {
+                    f"{side}_records_{number}": trained.outputs["records"],
+                    f"{side}_samples_{number}": drawn.outputs["samples"],
+                }
         if reference:
             of_reference = {"leg": settings[reference.name], "model": models[reference.name, first]}
             traced = task(f"trace-{reference.name}", trace, reference, dataset=images, **of_reference)
         for leg in profile.candidates:
             of_candidate = {"leg": settings[leg.name], "model": models[leg.name, first]}
-            inputs = _records("candidate", records[leg.name])
+            compared_inputs = dict(inputs[leg.name])
             if reference:
-                inputs |= _records("reference", records[reference.name])
                 replayed = task(f"replay-{leg.name}", replay, leg, trace=traced.outputs["trace"], **of_candidate)
+                compared_inputs |= {**inputs[reference.name], "replay": replayed.outputs["replay"]}
             compared = task(
                 f"compare-{leg.name}-with-{reference.name if reference else 'record'}",
                 compare,
@@ -119,8 +125,7 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
                 reference=profile.reference or "",
                 recorded=profile.recorded_reference or "",
                 bounds=dict(profile.bounds),
-                **inputs,
-                **({"replay": replayed.outputs["replay"]} if reference else {}),
+                **compared_inputs,
                 **tracking,
             )
             task(
@@ -131,19 +136,11 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
                 tags=fingerprint(profile),
                 hours=profile.mlflow_hours,
                 **of_candidate,
-                **{name: artifact for name, artifact in inputs.items() if "_records_" in name},
+                **{name: artifact for name, artifact in compared_inputs.items() if "_records_" in name},
                 **tracking,
             )
 
     return parity
-
-
-def _records(side: str, artifacts: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
-    """Return the inputs of the comparison for one leg, of whose seeds ``artifacts`` are records and samples."""
-    inputs: dict[str, Any] = {}
-    for number, (records, samples) in enumerate(artifacts, 1):
-        inputs |= {f"{side}_records_{number}": records, f"{side}_samples_{number}": samples}
-    return inputs
 
 
 def component(name: str, function: Callable[..., Any], image: str) -> Any:

@@ -85,14 +85,16 @@ def task_count(package: Package) -> int:
 
 def newest_try(run: Any, task: str) -> str | None:
     """Argo's id of a task's newest try, as KfpApi.task_log takes it; None if no pod of it was made."""
-    rows = _rows(run)
-    return next(reversed(_tries(rows, _ids(rows), "root", task, "executor")), None)
+    return _newest(run, "root", task, "executor")
 
 
 def newest_driver(run: Any, task: str) -> str | None:
     """Argo's id of KFP's own pod that prepares ``task``, or the whole run if that is ``root``."""
+    return _newest(run, *(() if task == "root" else ("root",)), f"{task}-driver")
+
+
+def _newest(run: Any, *path: str) -> str | None:
     rows = _rows(run)
-    path = (f"{task}-driver",) if task == "root" else ("root", f"{task}-driver")
     return next(reversed(_tries(rows, _ids(rows), *path)), None)
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,11 +65,6 @@ def new_folder(root: Path) -> Path:
             folder.mkdir()
             return folder
         number += 1
-
-
-def new_run_id(folder: Path) -> str:
-    """Return an id that no other run has, on whatever machine."""
-    return f"{folder.name}-{secrets.token_hex(3)}"
 
 
 def read_state(folder: Path) -> RunState | None:
