@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,19 @@ from components.common.console import print_line as print
 from components.common.processes import Stopped, terminations_said
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
 from parity import cluster, compare, dataset
-from parity.options import PROFILE_HELP, Dataset, Profile, Role, Runtime, Seed, Seeds, TrainingOptions, from_here
+from parity.options import (
+    PROFILE_HELP,
+    Dataset,
+    Experiment,
+    PlacementOptions,
+    Profile,
+    Role,
+    Runtime,
+    Seed,
+    Seeds,
+    TrainingOptions,
+    from_here,
+)
 from pipelines.profiles import known_profiles
 
 # What --resume without a run means.
@@ -69,7 +82,7 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Folder for runs/ and latest/; default: .local.")
     ] = None,
     tracking_uri: Annotated[str, typer.Option(help="MLflow server or store.")] = "",
-    experiment: Annotated[str, typer.Option(help="MLflow experiment; default: the dataset's name.")] = "",
+    experiment: Experiment = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +115,7 @@ def run(
                 "dataset": chosen.source(dataset),
                 "options": training_options(option or ()),
                 "tracking_uri": hand_over_login(tracking_uri),
-                "experiment": experiment,
+                "experiment": experiment or "",
                 "dataset_sha256": dataset_sha256,
                 "quarantine": quarantine,
             }
@@ -115,7 +128,7 @@ def run(
     except Stopped as stopped:
         # A terminal that was closed takes no line.
         with contextlib.suppress(OSError):
-            print(stopped, file=sys.stderr, flush=True)
+            print(stopped, file=sys.stderr)
         return stopped.exit_code
     print(f"\n{done.verdict.upper()}: {done.reason}")
     print(f"report: {from_here(done.report)}")
@@ -155,17 +168,16 @@ def check(
     ] = None,
 ) -> int:
     """Look for mistakes in profiles, without a cluster."""
-    from pipelines.check import check as check_profile
+    from pipelines.package import check as check_profile
 
-    problems = []
-    for checked in (check_profile(name, dataset) for name in profiles or known_profiles()):
-        if checked.problem:
-            problems.append(checked.problem)
-        else:
-            print(f"{checked.name}: {checked.tasks} tasks, no problem found")
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    return EXIT_BAD_INPUT if problems else 0
+    exit_code = 0
+    for name in profiles or known_profiles():
+        try:
+            print(f"{name}: {check_profile(name, dataset)} tasks, no problem found")
+        except DualGANError as error:
+            print(f"error: {error}", file=sys.stderr)
+            exit_code = EXIT_BAD_INPUT
+    return exit_code
 
 
 cluster.add_commands(app)
@@ -174,12 +186,7 @@ cluster.add_commands(app)
 @command(app, "sync", MLFLOW, "parity sync runs/npu")
 def sync(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER")],
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="MLflow server or sqlite:/// file; default: the local store.")
-    ] = None,
-    experiment: Annotated[str | None, typer.Option(help="Default: the dataset's name.")] = None,
-    pipeline_run_id: Annotated[str | None, typer.Option(help="Default: one of this training alone.")] = None,
-    leg: Annotated[str | None, typer.Option(help="Default: the kind of the device.")] = None,
+    options: PlacementOptions,
     role: Annotated[Role | None, typer.Option(help="Default: candidate.")] = None,
 ) -> int:
     """Send what MLflow does not have yet of a run folder.
@@ -190,9 +197,9 @@ def sync(
     from dualgan.run_folder import RunFolder
 
     folder = RunFolder(run_folder)
-    if not folder.options.is_file() or not folder.events.is_file():
-        missing = folder.events if folder.options.is_file() else folder.options
-        raise BadInput(f"{folder.path}: no run folder, {missing.name} is missing; give the folder that training wrote")
+    for file in (folder.options, folder.events):
+        if not file.is_file():
+            raise BadInput(f"{run_folder}: no run folder, {file.name} is missing; give the folder that training wrote")
 
     from tqdm import tqdm
 
@@ -200,9 +207,7 @@ def sync(
     from components.tracking.reasons import explain
     from components.tracking.sync import KILLED, RunFolderSync, is_abandoned
 
-    given = Placement(
-        tracking_uri=tracking_uri, experiment=experiment, pipeline_run_id=pipeline_run_id, leg=leg, role=role
-    )
+    given = Placement(**asdict(options), role=role)
     placement = given.completed(read_placement(folder.path)).with_environment()
     # disable=None: no bar if standard error is no terminal.
     with tqdm(total=folder.events.stat().st_size, unit="B", unit_scale=True, disable=None, leave=False) as bar:
@@ -260,16 +265,11 @@ def ui(
 def publish(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="Of the candidate.")],
     comparison: Annotated[Path, typer.Argument(metavar="COMPARISON", help="Folder with comparison.json.")],
+    options: PlacementOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the checkpoints; default: RUN_FOLDER.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Registered model; default: dualgan-DATASET.")] = None,
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="MLflow server or store; default: the one that training used.")
-    ] = None,
-    experiment: Annotated[str | None, typer.Option(help="Default: the dataset's name.")] = None,
-    pipeline_run_id: Annotated[str | None, typer.Option(help="Default: the one that training had.")] = None,
-    leg: Annotated[str | None, typer.Option(help="Name in the comparison; default: the one that training had.")] = None,
     hours: Annotated[float, typer.Option(help="How long to wait for MLflow.")] = 0.0,
     runtime: Annotated[Runtime | None, typer.Option(help="What exports; default: the one that trained.")] = None,
 ) -> int:
@@ -285,9 +285,7 @@ def publish(
     from components.publish.publish import publish as register
     from components.tracking.placement import Placement
 
-    placement = Placement(
-        tracking_uri=tracking_uri, experiment=experiment, pipeline_run_id=pipeline_run_id, leg=leg, runtime=runtime
-    )
+    placement = Placement(**asdict(options), runtime=runtime)
     published = register(run_folder, comparison, placement, model=model, name=name, hours=hours)
     # MLflow starts its server by name, so that must be found.
     found = f"PATH={Path(sys.executable).parent}:$PATH MLFLOW_TRACKING_URI={published.tracking_uri}"

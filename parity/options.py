@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,19 @@ TrainingOptions = Annotated[
 ]
 Role = Literal["reference", "candidate"]
 Runtime = Literal["tf1", "tf2"]
+Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; default: the dataset's name.")]
+
+
+@dataclass(frozen=True)
+class PlacementOptions:
+    """Where a run folder belongs in MLflow; what is left out is as it was when the run was trained."""
+
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow server or sqlite:/// file; default: the one that training used.")
+    ] = None
+    experiment: Experiment = None
+    pipeline_run_id: Annotated[str | None, typer.Option(help="Default: the one that training had.")] = None
+    leg: Annotated[str | None, typer.Option(help="Default: the name that training had, or the kind of device.")] = None
 
 
 def from_here(path: Path) -> Path:

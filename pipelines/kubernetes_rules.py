@@ -11,7 +11,7 @@ from typing import Annotated
 from kubernetes.utils.quantity import parse_quantity
 from pydantic import AfterValidator
 
-NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+WORD = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 # Of 253 characters at most.
 SUBDOMAIN = rf"(?=.{{1,253}}(?:/|$)){LABEL}(?:\.{LABEL})*"
@@ -47,11 +47,15 @@ def _is_positive(text: str) -> bool:
     return bool(parse_quantity(text.replace("K", "k") if text.endswith("K") else text) > 0)
 
 
+# Names of pipelines, tasks and their pods are made of it.
+Name = Annotated[
+    str, _rule(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "name: lower-case letters, digits and single hyphens, such as cpu-tf1")
+]
 CHARACTERS = "letters, digits, '-', '_' and '.'"
 LabelKey = Annotated[
-    str, _rule(rf"(?:{SUBDOMAIN}/)?{NAME}", f"key of a label: {CHARACTERS}, 63 at most, such as host-arch")
+    str, _rule(rf"(?:{SUBDOMAIN}/)?{WORD}", f"key of a label: {CHARACTERS}, 63 at most, such as host-arch")
 ]
-LabelValue = Annotated[str, _rule(rf"(?:{NAME})?", f"value of a label: {CHARACTERS}, 63 at most")]
+LabelValue = Annotated[str, _rule(rf"(?:{WORD})?", f"value of a label: {CHARACTERS}, 63 at most")]
 ObjectName = Annotated[
     str, _rule(SUBDOMAIN, "name of an object: lower-case letters, digits, '-' and '.', such as my-secret")
 ]
@@ -60,7 +64,7 @@ Variable = Annotated[str, _rule(r"[A-Za-z_][A-Za-z0-9_]*", "name of an environme
 DeviceResource = Annotated[
     str,
     _rule(
-        rf"(?=[^/]*\.)(?![^/]*kubernetes\.io/){SUBDOMAIN}/{NAME}",
+        rf"(?=[^/]*\.)(?![^/]*kubernetes\.io/){SUBDOMAIN}/{WORD}",
         "resource of a device plugin: domain/name, such as huawei.com/Ascend910",
     ),
 ]

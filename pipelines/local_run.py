@@ -1,36 +1,38 @@
-"""Run the pipeline on this machine, without a cluster: KFP's local runners, a process or a container for each task."""
+"""Run the pipeline on this machine, without a cluster: each task a process, or a container."""
 
 import contextlib
 import os
-import re
+import secrets
 import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
 from components.common.processes import Stopped, Terminated, terminations_raised
 from components.compare.verdict import WORST_FIRST, Verdict, join
-from components.dataset.sources import parse_source, require_no_secret
+from components.dataset.sources import LocalArchive, LocalFolder, parse_source, require_no_secret
 from components.preflight.preflight import Requirements, find_faults, require_none
-from components.tracking.store import database_of, hand_over_login, resolve_tracking_uri
+from components.tracking.store import SQLITE, database_of, hand_over_login, resolve_tracking_uri
 from components.train.leg import checked_options
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
 from dualgan.options import absolute_path, parsed_options
 from dualgan.run_folder import read_json
 from pipelines import run_state
-from pipelines.local_tasks import Tasks, events_shown, started_by
+from pipelines.local_display import events_shown, write_timings
+from pipelines.local_tasks import TaskRunner, Tasks, process_runner
 from pipelines.profile import Profile
-from pipelines.run_state import Runner, RunState
+from pipelines.run_state import Parameters, Runner, RunState
 
 LOCAL = WORKING_TREE / ".local"
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-EVENTS_FILE, LOG_FILE = "events.jsonl", "log.txt"
+EVENTS_FILE, LOG_FILE, TIMINGS_FILE = "events.jsonl", "log.txt", "timings.txt"
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,7 @@ def check_parameters(dataset: str, options: Mapping[str, Any]) -> None:
 
 
 def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, runner: Runner = "subprocess") -> LocalRun:
-    """Run ``profile``'s pipeline with ``parameters``; results go into a new folder of ``root``/runs.
-
-    Args:
-        profile: The legs.
-        parameters: The pipeline's.
-        root: The folder for runs/ and latest/.
-        runner: "subprocess" is a process of this environment for each task, "docker" a container of the task's image.
+    """Run ``profile``'s pipeline with its ``parameters``; results go into a new folder of ``root``/runs.
 
     Raises:
         BadInput: for wrong input; nothing is left behind.
@@ -66,18 +62,11 @@ def run(profile: Profile, parameters: Mapping[str, Any], root: Path = LOCAL, run
         DualGANError: if a task fails, naming the log. Only for the last task, which publishes the model, it is not
             raised: by then the verdict is known.
     """
-    profile, parameters = _prepared(profile, parameters, runner)
+    state = _prepared(profile, parameters, runner)
     end_abandoned(root)
     folder = run_state.new_folder(root)
-    state = RunState(
-        run_id=run_state.new_run_id(folder),
-        state="running",
-        profile=profile,
-        parameters=_without_address(parameters),
-        tracking_uri=parameters["tracking_uri"],
-        runner=runner,
-    )
-    return _run_in(folder, state, runner)
+    # No other run has it, on whatever machine.
+    return _run_in(folder, state.model_copy(update={"run_id": f"{folder.name}-{secrets.token_hex(3)}"}))
 
 
 def resume(
@@ -91,63 +80,54 @@ def resume(
     """Go on with a run: what it has finished is not done again, and a training goes on from its newest checkpoint.
 
     Args:
-        name: The run's name or folder; "" for the newest unfinished one of ``profile`` and ``parameters``.
-        profile: The legs; if ``name`` is given, those of the run count.
-        parameters: The pipeline's; if ``name`` is given, those of the run count, but for MLflow's address.
+        name: The run's name or folder, whose profile and parameters then count (but MLflow's address can be another);
+            "" for the newest unfinished run of these.
         seeds: First seed and their number, in place of the run's own.
-        root: As ``run`` takes it.
-        runner: As ``run`` takes it.
 
     Raises:
         BadInput: also if there is no such run, or another process is at it.
     """
-    if not name:
-        profile, parameters = _prepared(profile, parameters, runner)
-    folder = run_state.to_resume(root, name, profile, _without_address(parameters))
-    state = run_state.read_state(folder)
-    assert state, "to_resume has read it"
+    folder = run_state.named(root, name) if name else run_state.unfinished(root, _prepared(profile, parameters, runner))
+    state = run_state.checked_state(folder)
     uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
-    profile = state.profile.with_seeds(*seeds)
-    changed = {"state": "running", "profile": profile, "tracking_uri": uri, "runner": runner}
+    changed = {"state": "running", "profile": state.profile.with_seeds(*seeds), "tracking_uri": uri, "runner": runner}
     end_abandoned(root)
     print_status(f"going on with {folder}")
-    return _run_in(folder, state.model_copy(update=changed), runner)
+    return _run_in(folder, state.model_copy(update=changed))
 
 
-def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> tuple[Profile, dict[str, Any]]:
-    """Return profile and parameters as they run on this machine. Raises BadInput or DualGANError for what cannot."""
-    # A run on this machine keeps its checkpoints in its own folder.
-    profile = profile.model_copy(update={"checkpoints": ""}) if runner == "docker" else profile.on_this_machine()
-    source = profile.source(parameters.get("dataset"))
-    options = {**profile.options, **parameters.get("options", {})}
-    check_parameters(source, options)
-    experiment = str(parameters.get("experiment", ""))
+def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -> RunState:
+    """Return the run as this machine does it, from whatever folder. Raises BadInput or DualGANError if it cannot."""
+    profile = profile if runner == "docker" else profile.on_this_machine()
+    # Tasks have MLflow's address from the environment.
+    given = {name: value for name, value in parameters.items() if name != "tracking_uri"}
+    wanted = Parameters(**{**given, "dataset": profile.source(given.get("dataset"))})
+    options = parsed_options({**profile.options, **wanted.options})
+    check_parameters(wanted.dataset, options)
     uri = _tracking_uri(parameters.get("tracking_uri", ""))
-    require_none(find_faults(Requirements(source, tracking_uri=uri, experiment=experiment)))
-    prepared = {**parameters, "dataset": source, "tracking_uri": uri}
-    checkpoint = parsed_options(options).get("init_from")
-    if checkpoint:
-        # A run is resumed from any folder.
-        prepared["options"] = {**parameters.get("options", {}), "init_from": absolute_path(checkpoint)}
+    require_none(find_faults(Requirements(wanted.dataset, tracking_uri=uri, experiment=wanted.experiment)))
     if runner == "docker":
-        from pipelines.containers import absolute, check_images, connect_to_engine
+        from pipelines.containers import require_images
 
-        check_images(connect_to_engine(), profile)
-        prepared = absolute(prepared)
-    return profile, prepared
+        require_images(profile)
+    source = parse_source(wanted.dataset)
+    if isinstance(source, LocalFolder | LocalArchive):
+        wanted.dataset = str(source.path)
+    if options.get("init_from"):
+        wanted.options = {**wanted.options, "init_from": absolute_path(options["init_from"])}
+    # A run on this machine keeps its checkpoints in its own folder.
+    profile = profile.model_copy(update={"checkpoints": ""})
+    return RunState(profile=profile, parameters=wanted, tracking_uri=uri, runner=runner)
 
 
 def _tracking_uri(given: str) -> str:
     """Return MLflow's address without its login, which tasks have from the environment; "" if all of it is there."""
-    return hand_over_login(resolve_tracking_uri(given or None))
+    uri = hand_over_login(resolve_tracking_uri(given or None))
+    database = database_of(uri)
+    return f"{SQLITE}{database.resolve()}" if database else uri
 
 
-def _without_address(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that tasks get; they have MLflow's address from the environment."""
-    return {name: value for name, value in parameters.items() if name != "tracking_uri"}
-
-
-def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
+def _run_in(folder: Path, state: RunState) -> LocalRun:
     with run_state.held(folder) as is_free:
         if not is_free:
             raise BadInput(f"{folder}: another process is at this run")
@@ -156,109 +136,112 @@ def _run_in(folder: Path, state: RunState, runner: Runner) -> LocalRun:
             if file.exists() and not file.is_file():
                 raise BadInput(f"{file}: not a regular file; remove it")
         run_state.write_state(folder, state)
+        unpublished, failure = None, None
         with terminations_raised(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             try:
-                failure = _execute(folder, state, runner)
+                unpublished = _execute(folder, state)
+            except DualGANError as error:
+                failure = error
             except Terminated as ended:
                 # Whoever sends another signal than Ctrl-C's kills soon: what MLflow lacks then, the next run sends.
                 if ended.signum == signal.SIGINT and _end_tracking(folder, state):
                     run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
                 raise Stopped(ended.signum, f"; `parity run --resume {folder.name}` goes on with {folder}") from None
-        failed = bool(failure) and not any(folder.glob("*/publish-*"))
-        ending: run_state.State = "failed" if failure else "finished"
+        ending: run_state.State = "failed" if failure or unpublished else "finished"
         # What MLflow lacks, the next run sends, which looks for runs that still go on.
-        if not failed or _end_tracking(folder, state):
+        if not failure or _end_tracking(folder, state):
             run_state.write_state(folder, state.model_copy(update={"state": ending}))
-    if failure and failed:
-        trained = [name for name in ("summary.json", "checkpoint") if any(folder.glob(f"*/train-*/records/{name}"))]
-        if isinstance(failure, BadInput) and not trained:
-            _remove(folder)
-            raise failure
-        if isinstance(failure, BadInput):
-            raise BadInput(f"{failure} (what was trained before is kept in {folder})")
+    if failure is None:
+        return _result(folder, unpublished)
+    if not isinstance(failure, BadInput):
         raise DualGANError(f"{failure} (all of it: {folder / LOG_FILE})")
-    return _result(folder, failure)
+    if any(folder.glob("*/train-*/records/summary.json")) or any(folder.glob("*/train-*/records/checkpoint")):
+        raise BadInput(f"{failure} (what was trained before is kept in {folder})")
+    # The run could not begin: nothing is left of it, nor of what was made for it.
+    shutil.rmtree(folder)
+    for parent in (folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+    raise failure
 
 
-def _execute(folder: Path, state: RunState, runner: Runner) -> DualGANError | None:
-    """Run the pipeline; return why a task failed, if one did."""
-    terminal = sys.stdout
+def _execute(folder: Path, state: RunState) -> DualGANError | None:
+    """Run the pipeline; return why the model was not published, if so. Raises DualGANError if another task fails."""
     variables = {
         "PYTHONUNBUFFERED": "1",
         "XDG_CACHE_HOME": str(LOCAL / "cache"),
         **({"MLFLOW_TRACKING_URI": state.tracking_uri} if state.tracking_uri else {}),
         EVENTS_VARIABLE: str(folder / EVENTS_FILE),
-        **({SECONDS_VARIABLE: str(BAR_SECONDS)} if terminal.isatty() else {}),
+        **({SECONDS_VARIABLE: str(BAR_SECONDS)} if sys.stdout.isatty() else {}),
     }
     with (
-        (folder / LOG_FILE).open("a", encoding="utf-8") as log,
-        events_shown(folder / EVENTS_FILE, terminal),
+        contextlib.ExitStack() as stack,
+        (folder / LOG_FILE).open("ab") as log,
+        events_shown(folder / EVENTS_FILE, sys.stdout),
         warnings.catch_warnings(),
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
     ):
         warnings.simplefilter("ignore")
-        from kfp import local
-
         from pipelines.parity import build
 
-        running: contextlib.AbstractContextManager[Any] = contextlib.nullcontext(local.SubprocessRunner(use_venv=False))
-        if runner == "docker":
-            from pipelines.containers import container_runner
+        runner: TaskRunner = process_runner(variables)
+        if state.runner == "docker":
+            from pipelines.containers import containers
 
-            parameters = {**state.parameters, "tracking_uri": state.tracking_uri}
-            running = container_runner(state.profile, parameters, folder, variables)
-        tasks = Tasks(log)
-        with running as kfp_runner, _environment(**variables), started_by(tasks):
-            local.init(runner=kfp_runner, pipeline_root=str(folder))
-            try:
-                build(state.profile, run_id=state.run_id)(**state.parameters)
-            except RuntimeError as error:
-                return tasks.failure or DualGANError(f"KFP: {COLOUR.sub('', str(error))}")
-    return None
+            runner = stack.enter_context(containers(state, folder, variables)).run
+        specification = build(state.profile, run_id=state.run_id).pipeline_spec
+        tasks = Tasks(specification, state.parameters.model_dump(), folder, runner)
+        try:
+            return tasks.run(log, tasks_at_once(state))
+        finally:
+            # Without the table a run is as good.
+            with contextlib.suppress(OSError, ValueError, LookupError, DualGANError):
+                write_timings(folder / TIMINGS_FILE, tasks.timings)
 
 
-@contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Variables that the tasks' processes inherit."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+def tasks_at_once(state: RunState) -> int:
+    """Return how many tasks run side by side: one a leg, if cores for the threads of each, and memory, are there.
+
+    An accelerator is one task's alone, and so is a machine whose cores a task takes all of.
+    """
+    options = checked_options({**state.profile.options, **state.parameters.options})
+    if not options.threads or any(leg.device != "cpu" for leg in state.profile.legs):
+        return 1
+    # GiB of TensorFlow, of weights and their slots, and of activations: 3 of 4 are used at 256 px with 64 filters.
+    filters = max(options.gcn, options.dcn) / 64
+    gibibytes = 1 + 2 * filters**2 + filters * (options.image_size / 256) ** 2 * options.batch_size
+    fitting = int(psutil.virtual_memory().available / 2**30 / gibibytes)
+    return max(1, min(len(state.profile.legs), len(os.sched_getaffinity(0)) // options.threads, fitting))
 
 
 def end_abandoned(root: Path) -> None:
     """End what runs that were killed have left open in MLflow, and the containers that they left."""
     silent: set[str] = set()
-
-    def end(folder: Path, state: RunState) -> bool:
-        # A server that does not answer is waited for once, not for every run.
-        if state.tracking_uri not in silent and _end_run(folder, state):
-            return True
-        silent.add(state.tracking_uri)
-        return False
-
     for folder in run_state.all_folders(root):
-        run_state.settle(folder, end)
+        with run_state.abandoned(folder) as state:
+            # A server that does not answer is waited for once, not for every run.
+            if state and (state.tracking_uri in silent or not _end_run(folder, state)):
+                silent.add(state.tracking_uri)
 
 
 def end_abandoned_around(run_folder: Path) -> None:
-    """Do that for the pipeline's run whose training ``run_folder`` is, if it is one's."""
+    """End what the pipeline's run that ``run_folder`` is a training of has left open, if it was killed."""
     for folder in run_folder.resolve().parents:
-        if (folder / run_state.STATE_FILE).is_file():
-            run_state.settle(folder, _end_run)
+        with run_state.abandoned(folder) as state:
+            if state:
+                _end_run(folder, state)
 
 
 def _end_run(folder: Path, state: RunState) -> bool:
+    """End what a run has left, and mark it as interrupted if no later try has anything left to do; return whether."""
     if state.runner == "docker":
         from pipelines.containers import connect_to_engine, remove_containers
 
         with contextlib.suppress(DualGANError):
             remove_containers(connect_to_engine(), folder.resolve())
-    return _end_tracking(folder, state)
+    if not _end_tracking(folder, state):
+        return False
+    run_state.write_state(folder, state.model_copy(update={"state": "interrupted"}))
+    return True
 
 
 def _end_tracking(folder: Path, state: RunState) -> bool:
@@ -292,29 +275,11 @@ def _result(folder: Path, failure: DualGANError | None) -> LocalRun:
     latest = folder.parent.parent / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(found.parent.relative_to(latest.parent))
-    verdict = Verdict(comparison["verdict"])
-    why = failure or f"see {folder / LOG_FILE}"
-    model = _model(folder) or f"not registered: {why}; {_publish_later(found, comparison)}"
-    return LocalRun(folder, verdict, comparison["reason"], latest / "report.html", model)
-
-
-def _publish_later(comparison: Path, content: Mapping[str, Any]) -> str:
-    trained = min(comparison.parents[2].glob(f"train-{content['candidates'][0]}-seed-*"))
-    command = f"parity publish {trained / 'records'} {comparison.parent} --model {trained / 'model'}"
-    return f"`{command}` does it later"
-
-
-def _model(folder: Path) -> str | None:
-    published = next(folder.glob("*/publish-*/registered"), None)
-    if published is None or not published.is_file():
-        return None
-    model = read_json(published)
-    return f"{model['name']} version {model['version']}, {join(model['aliases'])}"
-
-
-def _remove(folder: Path) -> None:
-    """Remove the folder of a run that could not begin, and what was made for it."""
-    shutil.rmtree(folder)
-    for parent in (folder.parent, folder.parent.parent):
-        with contextlib.suppress(OSError):
-            parent.rmdir()
+    if published := next(folder.glob("*/publish-*/registered"), None):
+        registered = read_json(published)
+        model = f"{registered['name']} version {registered['version']}, {join(registered['aliases'])}"
+    else:
+        trained = min(found.parents[2].glob(f"train-{comparison['candidates'][0]}-seed-*"))
+        command = f"parity publish {trained / 'records'} {found.parent} --model {trained / 'model'}"
+        model = f"not registered: {failure or f'see {folder / LOG_FILE}'}; `{command}` does it later"
+    return LocalRun(folder, Verdict(comparison["verdict"]), comparison["reason"], latest / "report.html", model)

@@ -1,6 +1,7 @@
-"""A compiled package: what KFP's API takes of it, and its parameters with their types."""
+"""A compiled package: what KFP's API takes of it, its parameters with their types, and whether it is sound."""
 
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
@@ -9,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from components.common.address import Address
+from components.common.files import write_file
 from components.common.yaml_files import MAX_BYTES, parse_yaml_documents
+from components.dataset.sources import parse_source
 from dualgan.errors import BadInput
 from dualgan.json_files import read_bounded
-from pipelines.profile import Profile
+from pipelines.kubernetes_rules import is_pinned
+from pipelines.profile import Profile, load_profile
 
+IMAGES = Path(__file__).resolve().parents[1] / "images"
+OWN_IMAGE = re.compile(r"(?:.*/)?dualgan-parity/([a-z0-9-]+)[:@].*")
 KINDS: Mapping[str, tuple[type, ...]] = {
     "STRING": (str,),
     "BOOLEAN": (bool,),
@@ -38,14 +44,23 @@ class Package:
     @property
     def kinds(self) -> Mapping[str, str]:
         """The type of each parameter, by its name."""
-        definitions = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
-        return {name: definition["parameterType"] for name, definition in definitions.items()}
+        return {name: definition["parameterType"] for name, definition in self._parameters.items()}
 
     @property
     def defaults(self) -> Mapping[str, Any]:
         """The value of each parameter that has one, by its name."""
-        definitions = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
-        return {name: value["defaultValue"] for name, value in definitions.items() if "defaultValue" in value}
+        return {name: value["defaultValue"] for name, value in self._parameters.items() if "defaultValue" in value}
+
+    @property
+    def tasks(self) -> Mapping[str, Any]:
+        """What the package says of each task, by its name."""
+        tasks: Mapping[str, Any] = self.specification["root"].get("dag", {}).get("tasks", {})
+        return {str(task.get("taskInfo", {}).get("name", name)): task for name, task in tasks.items()}
+
+    @property
+    def _parameters(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
+        return found
 
     def to_api(self) -> dict[str, Any]:
         """The ``pipeline_spec`` of a run or recurring run."""
@@ -84,31 +99,65 @@ class Package:
         return self.checked(found)
 
 
-def package_of(profile: Profile) -> Package:
-    """Return the package that ``compile_package`` writes."""
+def _built(profile: Profile) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from google.protobuf import json_format
-
         from pipelines.parity import build
 
-        built = build(profile, on_cluster=True)
-        return Package(json_format.MessageToDict(built.pipeline_spec), json_format.MessageToDict(built.platform_spec))
+        return build(profile, on_cluster=True)
+
+
+def package_of(profile: Profile) -> Package:
+    """Return the package that ``compile_package`` writes."""
+    from google.protobuf.json_format import MessageToDict
+
+    built = _built(profile)
+    return Package(MessageToDict(built.pipeline_spec), MessageToDict(built.platform_spec))
 
 
 def compile_package(profile: Profile, output: Path) -> None:
     """Write the package of ``profile``'s pipeline, KFP's intermediate representation, whole or not at all."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from kfp import compiler
+    from kfp.compiler import Compiler
 
-        from pipelines.parity import build
-
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "pipeline.yaml"
+        Compiler().compile(_built(profile), str(made))
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-            made = Path(folder) / "pipeline.yaml"
-            compiler.Compiler().compile(build(profile, on_cluster=True), str(made))
-            made.replace(output)
+        write_file(output, made.read_text())
+
+
+def check(name: str, dataset: str | None = None) -> int:
+    """Look for mistakes in a profile, with its own dataset or ``dataset``; return how many tasks it has.
+
+    Raises BadInput for the first one that can be seen without a cluster: in its file, in names of images, or by KFP's
+    own definition of a package.
+    """
+    from google.protobuf.json_format import ParseDict, ParseError
+    from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+    from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
+
+    profile = load_profile(name)
+    source = profile.source(dataset)
+    parse_source(source)
+    known = sorted(path.name for path in IMAGES.iterdir() if path.is_dir()) if IMAGES.is_dir() else []
+    for image in [profile.image, *(leg.image for leg in profile.legs if leg.image)]:
+        if not is_pinned(image):
+            raise BadInput(f"image {image} has neither tag nor digest: which one runs would change unseen")
+        own = OWN_IMAGE.fullmatch(image)
+        if own and known and own[1] not in known:
+            raise BadInput(f"image {image}: this repository makes no such image; it makes {', '.join(known)}")
+    package = package_of(profile)
+    platforms = package.platform.get("platforms", {})
+    executors = platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    try:
+        ParseDict(dict(package.specification), PipelineSpec())
+        ParseDict(dict(package.platform), PlatformSpec())
+        for executor in executors.values():
+            ParseDict(executor, KubernetesExecutorConfig())
+    except ParseError as error:
+        raise BadInput(f"the compiled package is not valid: {error}") from None
+    package.checked({"dataset": source, "options": dict(profile.options)})
+    return len(package.tasks)
 
 
 def read_package(file: Path) -> Package:

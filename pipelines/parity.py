@@ -4,7 +4,7 @@ The reference also records a trace of its first steps, which each candidate repl
 accelerator come first, and end the run if something that it needs later is not there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,6 @@ from kfp import dsl
 
 from components.compare.component import compare
 from components.dataset import component as dataset_component
-from components.dataset.sources import S3Location, parse_source
 from components.preflight.component import image_preflight, preflight
 from components.publish.component import publish
 from components.replay.component import replay, trace
@@ -21,8 +20,8 @@ from components.train.code_version import code_commit
 from components.train.component import train
 from dualgan.options import parsed_options
 from pipelines.fingerprint import fingerprint
-from pipelines.profile import Profile, Resources
-from pipelines.scheduling import MLFLOW, S3, apply_defaults
+from pipelines.profile import LegProfile, Profile
+from pipelines.scheduling import apply_defaults
 
 PIPELINE_NAME = "dualgan-parity"
 
@@ -31,12 +30,33 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
     """Return the KFP pipeline of ``profile``. Legs are unrolled, so that its graph shows each by name.
 
     Args:
-        profile: Its legs, images and resources.
         on_cluster: Whether its first tasks look for what the others need, and KFP tries a task again. A trainer that
             dies is started again within its task all the same.
         run_id: What the run is called in MLflow.
     """
-    legs = {leg.name: leg for leg in profile.legs}
+    reference = next((leg for leg in profile.legs if leg.name == profile.reference), None)
+    first = profile.seeds[0]
+
+    def task(name: str, function: Callable[..., Any], of: LegProfile | None, /, **inputs: Any) -> Any:
+        """Add a task, in the image of the leg ``of`` or in the profile's own."""
+        made = component(name, function, of.image or profile.image if of else profile.image)(**inputs)
+        # A person waits for what the first tasks say.
+        retries = profile.retries if on_cluster and not name.startswith("preflight") else 0
+        apply_defaults(made, profile, of, retries)
+        return made
+
+    def preflight_tasks(dataset: Any, tracking_uri: Any, experiment: Any) -> list[Any]:
+        """Add what comes first: a look at all that is behind addresses, and one at each image of a leg's own."""
+        revision = code_commit() or ""
+        given = {"dataset": dataset, "tracking_uri": tracking_uri, "experiment": experiment, "revision": revision}
+        others = [leg for leg in profile.legs if leg.image and leg.image != profile.image]
+        return [
+            task("preflight", preflight, None, checkpoints=profile.checkpoints, image=profile.image, **given),
+            *(
+                task(f"preflight-{leg.name}", image_preflight, leg, image=leg.image, revision=revision)
+                for leg in others
+            ),
+        ]
 
     @dsl.pipeline(name=f"{PIPELINE_NAME}-{profile.name}", description=profile.description)  # type: ignore[untyped-decorator]
     def parity(
@@ -48,133 +68,88 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
         quarantine: bool = False,
     ) -> None:
         tracking = {"pipeline_run_id": run_id, "tracking_uri": tracking_uri, "experiment": experiment}
-        fetched = _task("dataset", dataset_component.dataset, profile.image)(
+        fetched = task(
+            "dataset",
+            dataset_component.dataset,
+            None,
             source=dataset,
             options=options,
             sha256=dataset_sha256,
             quarantine=quarantine,
             max_pixels=parsed_options(profile.options).get("max_pixels", 0),
         )
-        trained, drawn = {}, {}
         if on_cluster:
-            fetched.after(*_preflight_tasks(profile, dataset, tracking_uri, experiment))
-        # Each with what it asks for, and the servers that it speaks with. A dataset, which strangers may have made, and
-        # the checkpoints of a training may be in S3.
-        tasks: list[tuple[Any, Resources, tuple[str, ...]]] = [(fetched, profile.resources, dataset_servers(profile))]
-        mirror = (S3,) if profile.checkpoints else ()
-        for name, leg in legs.items():
-            settings, image = asdict(profile.settings(leg)), leg.image or profile.image
-            for seed in profile.seeds:
-                trained[name, seed] = _task(f"train-{name}-seed-{seed}", train, image)(
-                    leg=settings,
-                    dataset=fetched.outputs["dataset"],
+            fetched.after(*preflight_tasks(dataset, tracking_uri, experiment))
+        images = fetched.outputs["dataset"]
+        settings = {leg.name: asdict(profile.settings(leg)) for leg in profile.legs}
+        models: dict[tuple[str, int], Any] = {}
+        # Of the comparison, by the leg that they come from.
+        inputs: dict[str, dict[str, Any]] = {}
+        for leg in profile.legs:
+            side = "reference" if leg is reference else "candidate"
+            inputs[leg.name] = {}
+            own = {"leg": settings[leg.name], "dataset": images, "checkpoints": profile.checkpoints}
+            for number, seed in enumerate(profile.seeds, 1):
+                trained = task(
+                    f"train-{leg.name}-seed-{seed}",
+                    train,
+                    leg,
                     overrides=options,
                     seed=seed,
                     retries=profile.retries,
-                    checkpoints=profile.checkpoints,
+                    **own,
                     **tracking,
                 )
-                drawn[name, seed] = _task(f"sample-{name}-seed-{seed}", sample, image)(
-                    leg=settings,
-                    dataset=fetched.outputs["dataset"],
-                    model=trained[name, seed].outputs["model"],
-                    seed=seed,
-                    checkpoints=profile.checkpoints,
-                    pipeline_run_id=run_id,
+                model = models[leg.name, seed] = trained.outputs["model"]
+                drawn = task(
+                    f"sample-{leg.name}-seed-{seed}", sample, leg, model=model, seed=seed, pipeline_run_id=run_id, **own
                 )
-                tasks.append((trained[name, seed], profile.training_resources(leg), (MLFLOW, *mirror)))
-                tasks.append((drawn[name, seed], profile.step_resources(leg), mirror))
-        first = profile.seeds[0]
-        reference = legs.get(profile.reference or "")
-        traced = None
+                inputs[leg.name] |= {
+                    f"{side}_records_{number}": trained.outputs["records"],
+                    f"{side}_samples_{number}": drawn.outputs["samples"],
+                }
         if reference:
-            traced = _task(f"trace-{reference.name}", trace, reference.image or profile.image)(
-                leg=asdict(profile.settings(reference)),
-                dataset=fetched.outputs["dataset"],
-                model=trained[reference.name, first].outputs["model"],
-            )
-            tasks.append((traced, profile.step_resources(reference), ()))
+            of_reference = {"leg": settings[reference.name], "model": models[reference.name, first]}
+            traced = task(f"trace-{reference.name}", trace, reference, dataset=images, **of_reference)
         for leg in profile.candidates:
-            name, image, settings = leg.name, leg.image or profile.image, asdict(profile.settings(leg))
-            inputs = _records("candidate", [(trained[name, seed], drawn[name, seed]) for seed in profile.seeds])
-            if reference and traced:
-                of_reference = [(trained[reference.name, seed], drawn[reference.name, seed]) for seed in profile.seeds]
-                replayed = _task(f"replay-{name}", replay, image)(
-                    leg=settings, trace=traced.outputs["trace"], model=trained[name, first].outputs["model"]
-                )
-                tasks.append((replayed, profile.step_resources(leg), ()))
-                inputs |= {**_records("reference", of_reference), "replay": replayed.outputs["replay"]}
-            against = reference.name if reference else "record"
-            compared = _task(f"compare-{name}-with-{against}", compare, profile.image)(
-                candidate=name,
+            of_candidate = {"leg": settings[leg.name], "model": models[leg.name, first]}
+            compared_inputs = dict(inputs[leg.name])
+            if reference:
+                replayed = task(f"replay-{leg.name}", replay, leg, trace=traced.outputs["trace"], **of_candidate)
+                compared_inputs |= {**inputs[reference.name], "replay": replayed.outputs["replay"]}
+            compared = task(
+                f"compare-{leg.name}-with-{reference.name if reference else 'record'}",
+                compare,
+                None,
+                candidate=leg.name,
                 reference=profile.reference or "",
                 recorded=profile.recorded_reference or "",
                 bounds=dict(profile.bounds),
-                **inputs,
+                **compared_inputs,
                 **tracking,
             )
-            published = _task(f"publish-{name}", publish, image)(
-                leg=settings,
-                model=trained[name, first].outputs["model"],
+            task(
+                f"publish-{leg.name}",
+                publish,
+                leg,
                 comparison=compared.outputs["comparison"],
                 tags=fingerprint(profile),
                 hours=profile.mlflow_hours,
-                **{input_name: records for input_name, records in inputs.items() if "_records_" in input_name},
+                **of_candidate,
+                **{name: artifact for name, artifact in compared_inputs.items() if "_records_" in name},
                 **tracking,
             )
-            tasks.append((compared, profile.resources, (MLFLOW,)))
-            tasks.append((published, profile.publishing_resources(leg), (MLFLOW,)))
-        for task, resources, servers in tasks:
-            apply_defaults(task, profile, resources, servers, profile.retries if on_cluster else 0)
 
     return parity
 
 
-def _preflight_tasks(profile: Profile, dataset: Any, tracking_uri: Any, experiment: Any) -> list[Any]:
-    """The tasks that come first: one for all that is behind addresses, and one for each image of a leg's own.
-
-    They have one try: a person waits for what they say.
-    """
-    revision = code_commit() or ""
-    first = _task("preflight", preflight, profile.image)(
-        dataset=dataset,
-        checkpoints=profile.checkpoints,
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        image=profile.image,
-        revision=revision,
-    )
-    apply_defaults(first, profile, profile.preflight_resources(), (S3, MLFLOW), retries=0)
-    tasks = [first]
-    for leg in profile.legs:
-        if leg.image and leg.image != profile.image:
-            task = _task(f"preflight-{leg.name}", image_preflight, leg.image)(image=leg.image, revision=revision)
-            apply_defaults(task, profile, profile.preflight_resources(leg), (), retries=0)
-            tasks.append(task)
-    return tasks
-
-
-def dataset_servers(profile: Profile) -> tuple[str, ...]:
-    """Return (S3,) if the profile's dataset is there, or is named only when a run is submitted."""
-    return (S3,) if not profile.dataset or isinstance(parse_source(profile.dataset), S3Location) else ()
-
-
-def _records(side: str, tasks: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
-    """The inputs of the comparison for one leg; ``tasks`` are the training and the sampling of each seed."""
-    inputs = {}
-    for number, (trained, drawn) in enumerate(tasks, 1):
-        inputs[f"{side}_records_{number}"] = trained.outputs["records"]
-        inputs[f"{side}_samples_{number}"] = drawn.outputs["samples"]
-    return inputs
-
-
-def _task(name: str, function: Callable[..., Any], image: str) -> Any:
+def component(name: str, function: Callable[..., Any], image: str) -> Any:
     """Return a component of ``function`` that runs in ``image``, which holds kfp, and is called ``name`` in the graph.
 
     KFP's shell command, which leaves a folder in /tmp, gives way to a program of ours that runs the same executor.
     """
-    component = dsl.component(function, base_image=image, install_kfp_package=False)
-    component.component_spec.name = name
-    container = component.component_spec.implementation.container
+    made = dsl.component(function, base_image=image, install_kfp_package=False)
+    made.component_spec.name = name
+    container = made.component_spec.implementation.container
     container.command = ["python3", "-m", "components.common.task", "kfp.dsl.executor_main", container.command[-1]]
-    return component
+    return made

@@ -1,11 +1,10 @@
 """Profiles: which legs a pipeline has, on what they run, and which of them is the reference."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.common.s3 import parse_address
 from components.common.yaml_files import read_yaml
@@ -14,36 +13,13 @@ from components.train.leg import LegSettings, checked_options
 from components.train.runtimes import is_set_up, python_of
 from dualgan.errors import BadInput
 from dualgan.options import parsed_options
-from pipelines.kubernetes_rules import (
-    Cpu,
-    DataKey,
-    DeviceResource,
-    Image,
-    LabelKey,
-    LabelValue,
-    Memory,
-    ObjectName,
-    Variable,
-)
+from pipelines import kubernetes_rules as rules
 from pipelines.profiles import FOLDER, known_profiles
-
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
-
-def _fit_for_kubernetes(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} must be lower-case letters, digits and single hyphens, such as cpu-tf1")
-    return name
-
 
 # What a value that is wrong may be long.
 MAX_MESSAGE = 300
 MAX_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-
-# Names of pipelines, tasks and their pods are made of it.
-Name = Annotated[str, AfterValidator(_fit_for_kubernetes)]
-
 
 # What the names of tasks begin with.
 TaskKind = Literal["preflight", "dataset", "train", "sample", "trace", "replay", "compare", "publish"]
@@ -56,9 +32,9 @@ class _Strict(BaseModel):
 class Toleration(_Strict):
     """A Kubernetes toleration."""
 
-    key: LabelKey
+    key: rules.LabelKey
     operator: Literal["Exists", "Equal"] = "Exists"
-    value: LabelValue | None = None
+    value: rules.LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
 
     @model_validator(mode="after")
@@ -78,8 +54,6 @@ class User(_Strict):
 
 # Whom the images are built for.
 IMAGE_USER = User(uid=1000, gid=1000)
-# A large image may have to come from its registry first.
-PREFLIGHT_SECONDS = 1800
 # Of a training, and of any other task; publishing has as long besides waiting for MLflow.
 TRAINING_SECONDS, STEP_SECONDS = 48 * 3600, 4 * 3600
 
@@ -90,8 +64,8 @@ class Variables(_Strict):
     tasks: the kinds of tasks that get them; by default those that speak with the server that a variable's name tells.
     """
 
-    name: ObjectName
-    variables: Annotated[Mapping[DataKey, Variable], Field(min_length=1)]
+    name: rules.ObjectName
+    variables: Annotated[Mapping[rules.DataKey, rules.Variable], Field(min_length=1)]
     optional: bool = False
     tasks: tuple[TaskKind, ...] | None = None
 
@@ -103,13 +77,15 @@ class Resources(_Strict):
     and on an accelerator its pool decides.
     """
 
-    cpu: Cpu = "2"
-    memory: Memory = "8Gi"
-    shared_memory: Memory | None = Field(default=None, description="size of /dev/shm, which counts as memory")
-    accelerator: DeviceResource | None = Field(default=None, description="resource name, such as huawei.com/Ascend910")
+    cpu: rules.Cpu = "2"
+    memory: rules.Memory = "8Gi"
+    shared_memory: rules.Memory | None = Field(default=None, description="size of /dev/shm, which counts as memory")
+    accelerator: rules.DeviceResource | None = Field(
+        default=None, description="resource name, such as huawei.com/Ascend910"
+    )
     accelerator_count: int = Field(default=1, ge=1)
     architecture: Literal["amd64", "arm64", "any"] | None = None
-    node_selector: Mapping[LabelKey, LabelValue] = {}
+    node_selector: Mapping[rules.LabelKey, rules.LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
     user: User = IMAGE_USER
     time_limit: int = Field(default=TRAINING_SECONDS, ge=1, description="seconds that a try of a task may take")
@@ -133,7 +109,7 @@ class StepResources(Resources):
 class Fallback(_Strict):
     """What a leg becomes if its runtime is not set up on this machine."""
 
-    name: Name
+    name: rules.Name
     runtime: Literal["tf1", "tf2"]
     environment: Mapping[str, str] = {}
 
@@ -141,10 +117,10 @@ class Fallback(_Strict):
 class LegProfile(_Strict):
     """One accelerator's side of the comparison."""
 
-    name: Name
+    name: rules.Name
     runtime: Literal["tf1", "tf2"]
     device: Literal["cpu", "gpu", "npu"]
-    image: Image | None = None
+    image: rules.Image | None = None
     environment: Mapping[str, str] = {}
     resources: Resources = Resources()
     fallback: Fallback | None = None
@@ -168,9 +144,9 @@ class Profile(_Strict):
     file of ``parity compare record``, or mlflow:RUN). ``bounds`` take the place of defaults.
     """
 
-    name: Name
+    name: rules.Name
     description: str
-    image: Image = Field(description="image of every component that is not a leg's own")
+    image: rules.Image = Field(description="image of every component that is not a leg's own")
     resources: StepResources = Field(default=StepResources(), description="of the tasks in that image")
     dataset: str = ""
     reference: str | None = None
@@ -181,7 +157,7 @@ class Profile(_Strict):
     options: Mapping[str, Any] = {}
     secrets: tuple[Variables, ...] = ()
     config_maps: tuple[Variables, ...] = ()
-    image_pull_secrets: tuple[ObjectName, ...] = ()
+    image_pull_secrets: tuple[rules.ObjectName, ...] = ()
     retries: int = Field(default=0, ge=0, le=10, description="further tries of a task, and of the trainer within it")
     checkpoints: str = Field(default="", description="s3://bucket/prefix of checkpoints, for the next try")
     mlflow_hours: float = Field(default=12.0, ge=0, le=240, description="how long the last task waits for MLflow")
@@ -210,9 +186,7 @@ class Profile(_Strict):
         """Return the profile with each leg as this machine can run it. Raises BadInput if a runtime is missing."""
         legs = {leg.name: leg.present() for leg in self.legs}
         reference = legs[self.reference].name if self.reference else None
-        # A run on this machine keeps its folders here.
-        changes = {"legs": tuple(legs.values()), "reference": reference, "checkpoints": ""}
-        return self.model_copy(update=changes)
+        return self.model_copy(update={"legs": tuple(legs.values()), "reference": reference})
 
     def with_seeds(self, first: int | None, count: int | None) -> "Profile":
         """The profile with ``count`` seeds from ``first`` on; None: as it is. BadInput for too many."""
@@ -242,31 +216,6 @@ class Profile(_Strict):
     def candidates(self) -> tuple[LegProfile, ...]:
         return tuple(leg for leg in self.legs if leg.name != self.reference)
 
-    def training_resources(self, leg: LegProfile) -> Resources:
-        """Return what training ``leg`` asks for."""
-        on_cpu = leg.device == "cpu" and leg.resources.architecture is None
-        return leg.resources.model_copy(update={"architecture": self.resources.architecture} if on_cpu else {})
-
-    def step_resources(self, leg: LegProfile) -> Resources:
-        """Return what a shorter task on the leg's accelerator asks for."""
-        asked = self.training_resources(leg)
-        return asked.model_copy(update={"time_limit": min(asked.time_limit, self.resources.time_limit)})
-
-    def publishing_resources(self, leg: LegProfile) -> Resources:
-        """Return what publishing ``leg`` asks for: a node that its image is made for, and no accelerator."""
-        seconds = int(self.mlflow_hours * 3600) + STEP_SECONDS
-        return self._beside_accelerators(leg).model_copy(update={"time_limit": seconds})
-
-    def preflight_resources(self, leg: LegProfile | None = None) -> Resources:
-        """Return what a look at the image of ``leg`` asks for, or at the profile's own; never an accelerator."""
-        asked = self._beside_accelerators(leg) if leg else self.resources
-        return asked.model_copy(update={"cpu": "500m", "memory": "2Gi", "time_limit": PREFLIGHT_SECONDS})
-
-    def _beside_accelerators(self, leg: LegProfile) -> Resources:
-        same = ("architecture", "node_selector", "tolerations", "user")
-        asked = self.training_resources(leg)
-        return self.resources.model_copy(update={name: getattr(asked, name) for name in same})
-
     def settings(self, leg: LegProfile) -> LegSettings:
         """What the components are told of ``leg``."""
         role: Literal["reference", "candidate"] = "reference" if leg.name == self.reference else "candidate"
@@ -284,19 +233,13 @@ def load_profile(name: str) -> Profile:
     content = read_yaml(path)
     try:
         profile = Profile.model_validate({"name": path.stem, **content} if isinstance(content, dict) else content)
+        checked_options(profile.options)
+        bounds_from(profile.bounds)
+        return profile.model_copy(update={"options": parsed_options(profile.options)})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(ascii(part)[:60].strip("'") for part in first["loc"]) or "profile"
-        raise BadInput(f"{path}: {place}: {_message(first['type'], first['msg'])}") from None
-    try:
-        checked_options(profile.options)
-        profile = profile.model_copy(update={"options": parsed_options(profile.options)})
-        bounds_from(profile.bounds)
+        said = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{path}: {place}: {' '.join(said.split())[:MAX_MESSAGE]}") from None
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
-    return profile
-
-
-def _message(kind: str, message: str) -> str:
-    said = "unknown key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
-    return " ".join(said.split())[:MAX_MESSAGE]

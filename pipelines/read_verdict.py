@@ -13,7 +13,7 @@ from components.tracking.store import connect
 from dualgan.errors import DualGANError
 from pipelines.kfp_api import KfpApi
 from pipelines.package import Package
-from pipelines.run_progress import newest_try, task_names
+from pipelines.run_progress import newest_try
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 COMPARISON_TASK = "compare-"
@@ -48,7 +48,7 @@ def verdict_in_logs(api: KfpApi, run_id: str, package: Package) -> LoggedVerdict
     KFP's API has no artifacts, but the logs of tasks, those of pods that are gone as well.
     """
     run = api.run(run_id)
-    logged = [_logged(api, run, task) for task in task_names(package) if task.startswith(COMPARISON_TASK)]
+    logged = [_logged(api, run, task) for task in package.tasks if task.startswith(COMPARISON_TASK)]
     found = [one for one in logged if one]
     if not found or len(found) < len(logged):
         return None

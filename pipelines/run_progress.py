@@ -80,23 +80,21 @@ def task_states(run: Any, package: Package) -> list[TaskState]:
 
 
 def task_count(package: Package) -> int:
-    return len(_limits(package))
-
-
-def task_names(package: Package) -> list[str]:
-    return list(_limits(package))
+    return len(package.tasks)
 
 
 def newest_try(run: Any, task: str) -> str | None:
     """Argo's id of a task's newest try, as KfpApi.task_log takes it; None if no pod of it was made."""
-    rows = _rows(run)
-    return next(reversed(_tries(rows, _ids(rows), "root", task, "executor")), None)
+    return _newest(run, "root", task, "executor")
 
 
 def newest_driver(run: Any, task: str) -> str | None:
     """Argo's id of KFP's own pod that prepares ``task``, or the whole run if that is ``root``."""
+    return _newest(run, *(() if task == "root" else ("root",)), f"{task}-driver")
+
+
+def _newest(run: Any, *path: str) -> str | None:
     rows = _rows(run)
-    path = (f"{task}-driver",) if task == "root" else ("root", f"{task}-driver")
     return next(reversed(_tries(rows, _ids(rows), *path)), None)
 
 
@@ -122,12 +120,8 @@ def _ids(rows: Sequence[Any]) -> dict[str, None]:
 
 
 def _limits(package: Package) -> dict[str, int]:
-    """How many tries each task may have."""
-    tasks: Mapping[str, Mapping[str, Any]] = package.specification["root"].get("dag", {}).get("tasks", {})
-    return {
-        str(task.get("taskInfo", {}).get("name", name)): int(task.get("retryPolicy", {}).get("maxRetryCount", 0)) + 1
-        for name, task in tasks.items()
-    }
+    """Return how many tries each task may have."""
+    return {name: int(task.get("retryPolicy", {}).get("maxRetryCount", 0)) + 1 for name, task in package.tasks.items()}
 
 
 def _seconds(row: Any) -> float | None:

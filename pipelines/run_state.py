@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.common.files import write_file
 from dualgan.errors import BadInput
@@ -17,17 +16,20 @@ from dualgan.json_files import DamagedFile, read_json
 from pipelines.profile import Profile
 
 STATE_FILE, LOCK_FILE = "run.json", ".lock"
-SETTINGS = {"profile", "parameters"}
 State = Literal["running", "finished", "failed", "interrupted"]
 Runner = Literal["subprocess", "docker"]
-# Of the pipeline (see pipelines/parity.py), but for MLflow's address.
-PARAMETERS: dict[str, type] = {
-    "dataset": str,
-    "options": dict,
-    "experiment": str,
-    "dataset_sha256": str,
-    "quarantine": bool,
-}
+
+
+class Parameters(BaseModel):
+    """The pipeline's (see pipelines/parity.py), but for MLflow's address, which may hold a password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str
+    options: dict[str, Any] = {}
+    experiment: str = ""
+    dataset_sha256: str = ""
+    quarantine: bool = False
 
 
 class RunState(BaseModel):
@@ -36,50 +38,33 @@ class RunState(BaseModel):
     Attributes:
         run_id: What the run is called in MLflow.
         profile: All of the profile, its seeds included.
-        parameters: The pipeline's, without MLflow's address, which may hold a password.
         tracking_uri: MLflow's address; "" if it holds a password.
-        runner: "subprocess" or "docker".
+        runner: A process for each task, or a container.
     """
 
-    model_config = ConfigDict(extra="ignore")
-
-    run_id: str
-    state: State
+    run_id: str = ""
+    state: State = "running"
     profile: Profile
-    parameters: dict[str, Any]
+    parameters: Parameters
     tracking_uri: str = Field("", pattern=r"^[^\x00-\x1f\x7f]*$")
     runner: Runner = "subprocess"
 
-    @field_validator("parameters")
-    @classmethod
-    def _known(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        for name, value in parameters.items():
-            if not isinstance(value, PARAMETERS.get(name, ())):
-                raise ValueError(f"{name!r} is none of the pipeline's, or of another type")
-        return parameters
-
-    def is_of(self, profile: Profile, parameters: Mapping[str, Any]) -> bool:
-        """Return whether this is a run of that profile, dataset and options."""
-        other = self.model_copy(update={"profile": profile, "parameters": dict(parameters)})
-        return self.model_dump_json(include=SETTINGS) == other.model_dump_json(include=SETTINGS)
+    def settings(self) -> str:
+        """Return what makes another run one of the same."""
+        return self.model_dump_json(include={"profile", "parameters"})
 
 
 def new_folder(root: Path) -> Path:
     """Make a folder of ``root``/runs that is named by the time, and by a number if another run has begun just then."""
-    runs = (root / "runs").resolve()
+    runs, name = (root / "runs").resolve(), time.strftime("%Y-%m-%d-%H%M%S")
     runs.mkdir(parents=True, exist_ok=True)
-    name, number = time.strftime("%Y-%m-%d-%H%M%S"), 1
+    number = 1
     while True:
         folder = runs / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
         number += 1
-
-
-def new_run_id(folder: Path) -> str:
-    """Return an id that no other run has, on whatever machine."""
-    return f"{folder.name}-{secrets.token_hex(3)}"
 
 
 def read_state(folder: Path) -> RunState | None:
@@ -96,7 +81,7 @@ def checked_state(folder: Path) -> RunState:
         return RunState.model_validate(read_json(file))
     except ValidationError as error:
         first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise DamagedFile(f"{file}: no record of a run ({reason})") from None
 
 
@@ -108,58 +93,40 @@ def write_state(folder: Path, state: RunState) -> None:
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Hold a run's folder for this process within the block; the value is False if another process holds it."""
-    lock = FileLock(folder / LOCK_FILE)
+    lock = FileLock(folder / LOCK_FILE, blocking=False)
+    with contextlib.suppress(Timeout):
+        lock.acquire()
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
+        yield lock.is_locked
     finally:
         lock.release()
 
 
-def to_resume(root: Path, name: str, profile: Profile, parameters: Mapping[str, Any]) -> Path:
-    """Return the folder of the run to go on with.
+def named(root: Path, name: str) -> Path:
+    """Return the folder of the run that ``name``, a name in ``root`` or a folder, says. Raises BadInput without one."""
+    folder = Path(name) if os.sep in name else root / "runs" / name
+    if not (folder / STATE_FILE).exists():
+        raise BadInput(f"--resume {name}: no run that can be gone on with ({folder / STATE_FILE} is missing)")
+    return folder.resolve()
 
-    Args:
-        root: Where runs are.
-        name: A run's name or folder; "" for the newest unfinished one of ``profile`` and ``parameters``.
-        profile: The profile that is asked for.
-        parameters: The pipeline's parameters that are asked for.
 
-    Raises:
-        BadInput: if there is no such run.
-    """
-    if name:
-        folder = Path(name) if os.sep in name else root / "runs" / name
-        try:
-            checked_state(folder)
-        except FileNotFoundError:
-            missing = folder / STATE_FILE
-            raise BadInput(f"--resume {name}: no run that can be gone on with ({missing} is missing)") from None
-        return folder.resolve()
+def unfinished(root: Path, wanted: RunState) -> Path:
+    """Return the folder of the newest unfinished run of the same settings. Raises BadInput without one."""
     for folder in all_folders(root):
         state = read_state(folder)
-        if state and state.state != "finished" and state.is_of(profile, parameters):
+        if state and state.state != "finished" and state.settings() == wanted.settings():
             with held(folder) as is_free:
                 if is_free:
                     return folder.resolve()
     raise BadInput("--resume: no unfinished run of this profile, dataset and options; leave it out to begin one")
 
 
-def settle(folder: Path, end: Callable[[Path, RunState], bool]) -> None:
-    """End a run with ``end`` if it did so without saying it, as its process was killed; no other one is touched.
-
-    It is marked as interrupted if ``end`` returns that nothing is left to do; else it is found again next time.
-    """
+@contextlib.contextmanager
+def abandoned(folder: Path) -> Iterator[RunState | None]:
+    """Hold a run whose process was killed before it could say how the run ended; None for any other folder."""
     state = read_state(folder)
-    if state is None or state.state != "running":
-        return
-    with held(folder) as is_free:
-        if is_free and end(folder, state):
-            write_state(folder, state.model_copy(update={"state": "interrupted"}))
+    with held(folder) if state and state.state == "running" else contextlib.nullcontext(False) as is_free:
+        yield state if is_free else None
 
 
 def all_folders(root: Path) -> list[Path]:

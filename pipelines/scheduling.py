@@ -5,7 +5,8 @@ from typing import Any
 
 from kfp import kubernetes
 
-from pipelines.profile import Profile, Resources, Variables
+from components.dataset.sources import S3Location, parse_source
+from pipelines.profile import STEP_SECONDS, LegProfile, Profile, Resources, Variables
 
 # What a task may speak with, and how the variables begin that it then needs.
 S3, MLFLOW = "s3", "mlflow"
@@ -15,6 +16,8 @@ SHARED_MEMORY = "/dev/shm"
 LABEL = ("app.kubernetes.io/part-of", "dualgan-parity")
 ARCHITECTURE = "kubernetes.io/arch"
 BACK_OFF, BACK_OFF_FACTOR = "60s", 2.0
+# A large image may have to come from its registry first.
+PREFLIGHT_SECONDS = 1800
 # How long all the tries of a task may wait for their pods: other trainings queue for the same cards.
 MAX_WAITING_SECONDS = 90 * 24 * 3600
 
@@ -43,50 +46,77 @@ def request_resources(task: Any, resources: Resources) -> None:
     kubernetes.set_timeout(task, resources.time_limit)
 
 
-def apply_defaults(task: Any, profile: Profile, resources: Resources, servers: Collection[str], retries: int) -> None:
+def apply_defaults(task: Any, profile: Profile, leg: LegProfile | None, retries: int) -> None:
     """Give a task what every task of ``profile`` gets: resources, a label, other tries, and what its servers ask for.
 
     Results of earlier runs are never taken instead: KFP knows a task by its image's name, and not by what is in the
     image or behind a dataset's address.
 
     Args:
-        task: KFP's.
-        profile: Whose secrets and config maps there are.
-        resources: What the task asks for.
-        servers: Those that the task speaks with; a variable for another one is not given to it.
+        task: KFP's, whose name begins with its kind.
+        leg: Whose image the task runs in; None for the profile's own.
         retries: Further tries.
     """
+    kind = task.name.partition("-")[0]
+    resources = resources_of(kind, profile, leg)
     request_resources(task, resources)
     task.set_caching_options(False)
     kubernetes.add_pod_label(task, *LABEL)
+    servers = servers_of(kind, profile, leg)
     for secret in profile.secrets:
-        if variables := _needed(secret, task.name, servers):
+        if variables := _needed(secret, kind, servers):
             kubernetes.use_secret_as_env(task, secret.name, variables, optional=secret.optional)
     for config in profile.config_maps:
-        if variables := _needed(config, task.name, servers):
+        if variables := _needed(config, kind, servers):
             kubernetes.use_config_map_as_env(task, config.name, variables, optional=config.optional)
     if profile.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
     if retries:
-        window = retry_window(retries, resources.time_limit)
+        # KFP calls it the longest back-off. Argo ends a try that is still running then, so it must hold all the tries.
+        window = (retries + 1) * resources.time_limit + MAX_WAITING_SECONDS
         task.set_retry(retries, BACK_OFF, BACK_OFF_FACTOR, f"{window}s")
 
 
-def _needed(stated: Variables, task: str, servers: Collection[str]) -> dict[str, str]:
-    """The variables for ``servers``, and those that are for none of SERVERS, which every task has; or as stated."""
+def resources_of(kind: str, profile: Profile, leg: LegProfile | None) -> Resources:
+    """Return what a task asks for in the image of ``leg``, or in the profile's own."""
+    asked: Resources = profile.resources
+    if leg:
+        asked = leg.resources
+        if leg.device == "cpu" and asked.architecture is None:
+            asked = asked.model_copy(update={"architecture": profile.resources.architecture})
+    if leg and kind in ("publish", "preflight"):
+        # A node that the image is made for, and no accelerator.
+        node = {name: getattr(asked, name) for name in ("architecture", "node_selector", "tolerations", "user")}
+        asked = profile.resources.model_copy(update=node)
+    if kind == "train":
+        return asked
+    if kind == "preflight":
+        return asked.model_copy(update={"cpu": "500m", "memory": "2Gi", "time_limit": PREFLIGHT_SECONDS})
+    limit = min(asked.time_limit, profile.resources.time_limit)
+    if kind == "publish":
+        limit = int(profile.mlflow_hours * 3600) + STEP_SECONDS
+    return asked.model_copy(update={"time_limit": limit})
+
+
+def servers_of(kind: str, profile: Profile, leg: LegProfile | None) -> tuple[str, ...]:
+    """Return the servers that a task speaks with. Strangers may have made a dataset: its task gets no key of MLflow."""
+    mirror = (S3,) if profile.checkpoints else ()
+    # A dataset may be named only when a run is submitted.
+    source = (S3,) if not profile.dataset or isinstance(parse_source(profile.dataset), S3Location) else ()
+    servers = {
+        "preflight": () if leg else (S3, MLFLOW),
+        "dataset": source,
+        "train": (MLFLOW, *mirror),
+        "sample": mirror,
+        "compare": (MLFLOW,),
+        "publish": (MLFLOW,),
+    }
+    return servers.get(kind, ())
+
+
+def _needed(stated: Variables, kind: str, servers: Collection[str]) -> dict[str, str]:
+    """Return the variables for ``servers``, and those for none of SERVERS, which every task has; or as stated."""
     if stated.tasks is not None:
-        return dict(stated.variables) if task.split("-", maxsplit=1)[0] in stated.tasks else {}
+        return dict(stated.variables) if kind in stated.tasks else {}
     left_out = tuple(prefix for server, prefix in SERVERS.items() if server not in servers)
     return {key: name for key, name in stated.variables.items() if not name.startswith(left_out)}
-
-
-def retry_window(retries: int, time_limit: int) -> int:
-    """Return the seconds within which a task may be tried again, from the start of its first try.
-
-    KFP calls it the longest back-off. Argo ends a try that is still running then, so it must hold all the tries.
-
-    Args:
-        retries: Further tries.
-        time_limit: Seconds that each try may take.
-    """
-    return (retries + 1) * time_limit + MAX_WAITING_SECONDS

@@ -15,8 +15,9 @@ from docker import APIClient
 from components.tracking.store import store_uri
 from components.train.runtimes import is_set_up
 from dualgan.run_folder import Event, RunFolder, is_training_step, read_json
-from pipelines.containers import LABEL, absolute, container_runner
+from pipelines.containers import LABEL, containers
 from pipelines.profile import load_profile
+from pipelines.run_state import Parameters, RunState
 from tests.images.built import client, image
 
 pytestmark = [pytest.mark.system("docker"), pytest.mark.timeout(1500)]
@@ -128,20 +129,24 @@ def test_results_belong_to_nobody_of_importance_and_are_published(in_containers:
     assert not containers_of_runs()
 
 
+def synthetic(profile: Path, folder: Path) -> RunState:
+    """A run of synthetic pictures whose store is in ``folder``."""
+    parameters = Parameters(dataset="synthetic")
+    return RunState(
+        profile=load_profile(str(profile)), parameters=parameters, tracking_uri=store_uri(folder / "mlflow")
+    )
+
+
 def test_a_container_sees_no_network_and_writes_nowhere_but_where_results_go(profile: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     results.mkdir()
-    parameters = absolute({"dataset": "synthetic", "tracking_uri": store_uri(tmp_path / "mlflow")})
     look = (
         "id -u; ls /sys/class/net; for folder in / /opt/dualgan-parity /home /tmp $PLACES;"
         " do (touch $folder/x && rm $folder/x && echo $folder) 2>/dev/null; done; true"
     )
     variables = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PLACES": f"{results} {tmp_path}/mlflow {tmp_path}/cache"}
-    with container_runner(load_profile(str(profile)), parameters, results, variables) as runner:
-        mounted = {str(results): {"bind": str(results), "mode": "rw"}}
-        answer = client().containers.run(
-            image("cpu"), ["sh", "-c", look], volumes=mounted, remove=True, **runner.container_run_args
-        )
+    with containers(synthetic(profile, tmp_path), results, variables) as runner:
+        answer = client().containers.run(image("cpu"), ["sh", "-c", look], remove=True, **runner.settings)
     shown = answer.decode().split()
     assert shown == [str(os.getuid() or 1000), "lo", "/tmp", *variables["PLACES"].split()]
 
@@ -149,7 +154,6 @@ def test_a_container_sees_no_network_and_writes_nowhere_but_where_results_go(pro
 def test_what_runs_still_ends_with_the_run_and_what_the_engine_removes_meanwhile_is_no_error(
     profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parameters = absolute({"dataset": "synthetic", "tracking_uri": store_uri(tmp_path / "mlflow")})
     inspect = APIClient.inspect_container
     removed: list[str] = []
 
@@ -162,10 +166,9 @@ def test_what_runs_still_ends_with_the_run_and_what_the_engine_removes_meanwhile
 
     (tmp_path / "results").mkdir()
     variables = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    with container_runner(load_profile(str(profile)), parameters, tmp_path / "results", variables) as runner:
+    with containers(synthetic(profile, tmp_path), tmp_path / "results", variables) as runner:
         started = [
-            client().containers.run(image("cpu"), ["sleep", "60"], detach=True, **runner.container_run_args)
-            for _ in range(2)
+            client().containers.run(image("cpu"), ["sleep", "60"], detach=True, **runner.settings) for _ in range(2)
         ]
         leaving = started[0]
         monkeypatch.setattr(APIClient, "inspect_container", inspect_too_late)

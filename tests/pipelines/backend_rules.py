@@ -7,7 +7,7 @@ tries that is too small, no architecture beside nodes of another one. Each funct
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,14 +16,6 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from kubernetes.utils.quantity import parse_quantity
 
-# What the plugin sets in every task's container where it has injectUserEnvVars.
-INJECTED = (
-    "MLFLOW_RUN_ID",
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_EXPERIMENT_ID",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-)
 ARCHITECTURE = "kubernetes.io/arch"
 MAX_DEADLINE = 2**31 - 1
 MAX_METADATA_BYTES = 2000
@@ -56,13 +48,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"invalid value {name}")
 
 
-def refused_package(file: Path, injected: Sequence[str] = ()) -> list[str]:
-    """Return what is wrong with the tasks of a compiled package.
-
-    Args:
-        file: The package, as the compiler wrote it.
-        injected: Variables that the MLflow plugin of the cluster sets.
-    """
+def refused_package(file: Path) -> list[str]:
+    """Return what is wrong with the tasks of a compiled package."""
     specification, *platform = yaml.safe_load_all(file.read_text(encoding="utf-8"))
     pods = platform[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platform else {}
     found = []
@@ -71,7 +58,7 @@ def refused_package(file: Path, injected: Sequence[str] = ()) -> list[str]:
         container = specification["deploymentSpec"]["executors"][label]["container"]
         pod = pods.get(label, {})
         complaints = [
-            *_environment(container, pod, injected),
+            *_environment(container, pod),
             *_security(pod),
             *_resources(container.get("resources", {}), pod),
             *_time(task.get("retryPolicy", {}), pod),
@@ -81,9 +68,9 @@ def refused_package(file: Path, injected: Sequence[str] = ()) -> list[str]:
     return found
 
 
-def _environment(container: Mapping[str, Any], pod: Mapping[str, Any], injected: Iterable[str]) -> Iterator[str]:
+def _environment(container: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[str]:
     """A variable with a value from two places makes a pod that the API server refuses, and KFP says nothing."""
-    names = [entry["name"] for entry in container.get("env", [])] + list(injected)
+    names = [entry["name"] for entry in container.get("env", [])]
     for kind in ("secretAsEnv", "configMapAsEnv"):
         names += [pair["envVar"] for entry in pod.get(kind, []) for pair in entry["keyToEnv"]]
     names += [entry["name"] for entry in pod.get("fieldPathAsEnv", [])]

@@ -1,9 +1,7 @@
 """How a run on this machine ends: with its verdict, whatever becomes of the model, or with its task's own words."""
 
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from dualgan.options import parsed_options
 from dualgan.run_folder import read_json, write_json
 from pipelines import local_run, run_state
 from pipelines.local_run import resume, run
-from pipelines.local_tasks import Tasks
 from pipelines.profile import load_profile
 from pipelines.run_state import RunState
 
@@ -32,7 +29,7 @@ def after(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]
     """after(tasks): the result of a run whose tasks leave what the function writes; after(tasks, name) resumes one."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # Nothing was tracked, so there is nothing to end.
-    monkeypatch.setattr(local_run, "_end_tracking", lambda *_: True)
+    monkeypatch.setattr("components.tracking.sync.end_interrupted", lambda _: None)
 
     def after(tasks: Execute, resumed: str | None = None, **parameters: Any) -> Any:
         monkeypatch.setattr(local_run, "_execute", lambda folder, *_: tasks(folder / "tasks"))
@@ -58,14 +55,12 @@ def published(folder: Path) -> None:
 
 def failed_to_publish(folder: Path) -> DualGANError:
     compared(folder)
-    (folder / "publish-cpu-tf2").mkdir()
     (folder / "train-cpu-tf2-seed-0").mkdir()
     return FAILURE
 
 
-def failed_to_compare(folder: Path) -> DualGANError:
-    (folder / "compare-cpu-tf2-with-cpu-tf1").mkdir(parents=True)
-    return FAILURE
+def failed_to_compare(_: Path) -> DualGANError:
+    raise FAILURE
 
 
 def stopped_by(signum: int) -> Execute:
@@ -104,7 +99,7 @@ def test_bad_input_leaves_nothing_but_what_was_trained_before(
             file = folder / "train-a-seed-0" / "records" / trained
             file.parent.mkdir(parents=True)
             file.touch()
-        return BadInput("1.png: no image")
+        raise BadInput("1.png: no image")
 
     with pytest.raises(BadInput, match=r"1\.png: no image"):
         after(refused)
@@ -116,12 +111,16 @@ def test_bad_input_leaves_nothing_but_what_was_trained_before(
     ("given", "recorded"),
     [({"init-from": "old/model-7"}, "{here}/old/model-7"), ({"init_from": "s3://team/model-7"}, "s3://team/model-7")],
 )
-def test_a_run_records_the_whole_path_of_the_checkpoint_that_it_starts_from(
+def test_a_run_records_paths_as_they_mean_the_same_in_any_folder_and_container(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str], recorded: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state = run_state.read_state(after(published, options=given).folder)
-    assert state and parsed_options(state.parameters["options"])["init_from"] == recorded.format(here=tmp_path)
+    (tmp_path / "faces" / "train").mkdir(parents=True)
+    done = after(published, options=given, dataset="faces", tracking_uri="sqlite:///store/runs.db")
+    state = run_state.checked_state(done.folder)
+    assert parsed_options(state.parameters.options)["init_from"] == recorded.format(here=tmp_path)
+    assert state.parameters.dataset == str(tmp_path / "faces")
+    assert state.tracking_uri == f"sqlite:///{tmp_path}/store/runs.db"
 
 
 @pytest.mark.parametrize("source", ["http://me:secret@127.0.0.1:9/ok.zip", "http://127.0.0.1:9/ok.zip?token=secret"])
@@ -172,10 +171,10 @@ def test_a_run_that_is_named_keeps_its_profile_and_takes_further_seeds(
 ) -> None:
     folder = after(published, options={"max_steps": 7}).folder
     seen: list[RunState] = []
-    monkeypatch.setattr(local_run, "_execute", lambda _, state, runner: seen.append(state))
+    monkeypatch.setattr(local_run, "_execute", lambda _, state: seen.append(state))
     resume(folder.name, load_profile("local"), {}, (None, 5), tmp_path)
     (state,) = seen
-    assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters["options"] == {"max_steps": 7}
+    assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters.options == {"max_steps": 7}
     with pytest.raises(BadInput, match="--resume nothing: no run that can be gone on with"):
         resume("nothing", load_profile("local"), {}, root=tmp_path)
 
@@ -186,36 +185,36 @@ def test_a_run_that_another_process_is_at_is_left_to_it(after: Callable[..., Any
         after(published, folder.name)
 
 
-def test_the_next_run_ends_in_mlflow_what_a_killed_one_left_open(
+def killed(folder: Path, **changes: str) -> Path:
+    """Have the run of ``folder`` say that it goes on."""
+    state = run_state.checked_state(folder)
+    run_state.write_state(folder, state.model_copy(update={"state": "running", **changes}))
+    return folder
+
+
+def test_the_next_run_ends_in_mlflow_what_a_killed_one_left_open_as_soon_as_mlflow_answers(
     after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed, going_on = (after(published).folder for _ in range(2))
-    for folder in (killed, going_on):
-        state = run_state.read_state(folder)
-        assert state
-        run_state.write_state(folder, state.model_copy(update={"state": "running"}))
     ended: list[Path] = []
 
-    def states() -> list[str]:
-        return [read_json(folder / "run.json")["state"] for folder in (killed, going_on)]
-
-    def unless_away(folder: Path, _: RunState) -> bool:
+    def unless_away(folder: Path) -> None:
         ended.append(folder)
-        return len(ended) > 1
+        if len(ended) == 1:
+            raise ConnectionError("away")
 
-    monkeypatch.setattr(local_run, "_end_tracking", unless_away)
+    monkeypatch.setattr("components.tracking.sync.end_interrupted", unless_away)
+    one, going_on = (after(published).folder for _ in range(2))
+    for folder in (one, going_on):
+        killed(folder, tracking_uri="http://mlflow")
     with run_state.held(going_on):
-        after(published)
-        assert ended == [killed] and states() == ["running", "running"]
-        after(published)
-    assert ended == [killed, killed] and states() == ["interrupted", "running"]
+        for tries, state in ((1, "running"), (2, "interrupted")):
+            after(published)
+            assert ended == [one] * tries and read_json(one / "run.json")["state"] == state
+    assert read_json(going_on / "run.json")["state"] == "running"
 
 
-def test_a_training_that_is_synced_ends_the_killed_run_that_it_is_of(
-    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = after(published).folder
-    run_state.write_state(folder, run_state.checked_state(folder).model_copy(update={"state": "running"}))
+def test_a_training_that_is_synced_ends_the_killed_run_that_it_is_of(after: Callable[..., Any]) -> None:
+    folder = killed(after(published).folder)
     records = folder / "tasks" / "train-cpu-tf2-seed-0" / "records"
     with run_state.held(folder):
         local_run.end_abandoned_around(records)
@@ -224,27 +223,12 @@ def test_a_training_that_is_synced_ends_the_killed_run_that_it_is_of(
     assert read_json(folder / "run.json")["state"] == "interrupted"
 
 
-def test_mlflow_that_is_away_leaves_a_run_to_be_ended_later(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: Callable[..., Any]
-) -> None:
-    state = run_state.checked_state(after(published).folder).model_copy(update={"tracking_uri": "http://away"})
-    monkeypatch.undo()
-    answers: list[Exception | None] = [ConnectionError("away"), BadInput("options.json: not JSON"), None]
-
-    def end(_: Path) -> None:
-        if answer := answers.pop(0):
-            raise answer
-
-    monkeypatch.setattr("components.tracking.sync.end_interrupted", end)
-    assert [local_run._end_tracking(tmp_path, state) for _ in range(3)] == [False, True, True]
-
-
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
         ({"runner": "podman"}, "runner: "),
-        ({"parameters": {"speed": 1}}, "parameters: 'speed' is none of the pipeline's"),
-        ({"parameters": {"options": "fast"}}, "parameters: 'options' is none of the pipeline's, or of another type"),
+        ({"parameters": {"dataset": "a", "speed": 1}}, "parameters.speed: Extra inputs are not permitted"),
+        ({"parameters": {"dataset": "a", "options": "fast"}}, "parameters.options: Input should be a valid dictionary"),
         ({"tracking_uri": "http://mlflow/\x1b[31m"}, "tracking_uri: "),
     ],
 )
@@ -264,52 +248,3 @@ def test_a_fifo_in_place_of_a_run_s_file_is_not_waited_for(after: Callable[..., 
     os.mkfifo(folder / name)
     with pytest.raises(BadInput, match=f"{name}: not a regular file"):
         after(published, folder.name)
-
-
-def command(task: Path, *words: str) -> list[str]:
-    executor_input = {"inputs": {}, "outputs": {"outputFile": str(task / "executor_output.json")}}
-    return [sys.executable, "-c", *words, "--executor_input", json.dumps(executor_input)]
-
-
-COUNTED = "import pathlib; f = pathlib.Path({0!r}); f.write_text(f.read_text() + '.' if f.exists() else '.');"
-LEAVE = "pathlib.Path({1!r}).write_text('{{}}')"
-
-
-def test_a_task_is_not_done_again_unless_what_it_does_or_reads_is_another(tmp_path: Path) -> None:
-    task, count = tmp_path / "sample-a", tmp_path / "count"
-    text = (COUNTED + LEAVE).format(str(count), str(task / "executor_output.json"))
-    with (tmp_path / "log").open("w") as log:
-        tasks = Tasks(log)
-        again = command(task, text)
-        again[-1] = json.dumps(dict(reversed(json.loads(again[-1]).items())))
-        assert tasks.run_process(command(task, text)) == 0 and tasks.run_process(again) == 0
-        assert count.read_text() == "."
-        assert tasks.run_process(command(task, text, "another")) == 0
-    assert count.read_text() == ".."
-
-
-def test_an_unfinished_training_keeps_its_folder_and_any_other_task_begins_with_an_empty_one(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as log:
-        for name, is_kept in (("train-a-seed-0", True), ("dataset", True), ("sample-a-seed-0", False)):
-            left = tmp_path / name / "records" / "options.json"
-            left.parent.mkdir(parents=True)
-            left.touch()
-            assert Tasks(log).run_process(command(tmp_path / name, "raise SystemExit(1)")) == 1
-            assert left.exists() == is_kept
-
-
-@pytest.mark.parametrize(
-    ("code", "kind", "said"),
-    [
-        ("import os; os.kill(os.getpid(), 9)", DualGANError, "task compare-a: killed by SIGKILL, out of memory?"),
-        ("raise SystemExit(3)", DualGANError, "task compare-a: exit code 3, no reason given"),
-        ("pass", DualGANError, "task compare-a: it ended without leaving its results; run it again"),
-    ],
-)
-def test_a_task_that_fails_without_a_word_is_described(
-    tmp_path: Path, code: str, kind: type[DualGANError], said: str
-) -> None:
-    with (tmp_path / "log").open("w") as log:
-        tasks = Tasks(log)
-        assert tasks.run_process(command(tmp_path / "compare-a", code)) != 0
-    assert type(tasks.failure) is kind and str(tasks.failure) == said

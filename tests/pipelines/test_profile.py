@@ -19,6 +19,7 @@ from pipelines.profile import LegProfile, Profile, Resources, load_profile
 from pipelines.profiles import known_profiles
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
+POOL = {"node_selector": {"accelerator": "huawei-Ascend910"}}
 GOOD = {"description": "d", "image": "i:1", "dataset": "synthetic", "reference": "one", "legs": LEGS}
 
 
@@ -26,6 +27,11 @@ def profile_file(folder: Path, **changes: Any) -> str:
     path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump({**GOOD, **changes}))
     return str(path)
+
+
+def asking(**resources: Any) -> dict[str, Any]:
+    """A change of a profile: its second leg asks for ``resources``."""
+    return {"legs": [LEGS[0], {**LEGS[1], "resources": resources}]}
 
 
 @pytest.mark.parametrize("name", known_profiles())
@@ -40,7 +46,7 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         ({"colour": "red"}, "colour: unknown key"),
         ({"legs": [{**LEGS[0], "gpus": 1}, LEGS[1]]}, "legs.0.gpus: unknown key"),
         ({"legs": [{**LEGS[0], "device": "tpu"}, LEGS[1]]}, "legs.0.device: Input should be 'cpu', 'gpu' or 'npu'"),
-        ({"legs": [{**LEGS[0], "name": "A_B"}, LEGS[1]]}, "legs.0.name: 'A_B' must be lower-case"),
+        ({"legs": [{**LEGS[0], "name": "A_B"}, LEGS[1]]}, "legs.0.name: 'A_B' is no name: lower-case"),
         ({"reference": "three"}, "reference 'three' is not among the legs (one, two)"),
         ({"legs": [LEGS[0], LEGS[0]]}, "two legs have the same name"),
         ({"legs": [LEGS[0]]}, "a reference needs a second leg to judge"),
@@ -58,6 +64,26 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         ({"options": {"learning_rate": 1}}, "training option 'learning_rate': unknown"),
         ({"options": {"image_size": 48}}, "--image_size 48: must be a power of two from 32"),
         ({"options": {"lr": "fast"}}, "training option lr: 'fast' is not of type float"),
+        (asking(accelerator="huawei.com/Ascend910"), "accelerator huawei.com/Ascend910 without a pool"),
+        (asking(**POOL, accelerator="NVIDIA_TESLA_K80"), "'NVIDIA_TESLA_K80' is no resource of a device plugin"),
+        (asking(**POOL, accelerator="huawei.com/Ascend 910"), "is no resource of a device plugin"),
+        (asking(cpu="many"), "'many' is no number of CPU cores"),
+        (asking(cpu="0"), "'0' is no number of CPU cores"),
+        (asking(memory="96 GiB"), "'96 GiB' is no amount of memory"),
+        (asking(shared_memory="-1Gi"), "'-1Gi' is no amount of memory"),
+        (asking(node_selector={"host arch": "arm"}), "'host arch' is no key of a label"),
+        (asking(node_selector={"host-arch": "a/b"}), "'a/b' is no value of a label"),
+        (asking(node_selector={"-x.io/a": "b"}), "is no key of a label"),
+        (asking(tolerations=[{"key": "a", "operator": "Equal"}]), "toleration a: Equal needs a value"),
+        (asking(time_limit=0), "time_limit"),
+        (asking(user={"uid": 0, "gid": 1}), "user.uid"),
+        ({"image": "Registry/CPU:1"}, "is no image"),
+        ({"image": "team/cpu@sha256:12"}, "is no image"),
+        ({"secrets": [{"name": "My_Secret", "variables": {"a": "B"}}]}, "'My_Secret' is no name of an object"),
+        ({"secrets": [{"name": "mine", "variables": {"a": "1B"}}]}, "'1B' is no name of an environment variable"),
+        ({"config_maps": [{"name": "mine", "variables": {"a b": "B"}}]}, "'a b' is no key"),
+        ({"checkpoints": "/tmp/kept"}, "/tmp/kept: not a place in S3"),
+        ({"retries": -1}, "retries"),
     ],
 )
 def test_what_does_not_fit_is_named_in_one_line(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
@@ -128,7 +154,7 @@ def test_seeds_that_no_trainer_or_comparison_takes_are_refused(
         ("options: " + "[" * 1000 + "]" * 1000, "nested deeper than 64"),
         ("options: {lr: &a [*a]}", "nested deeper than 64"),
         ("options: {max_steps: 2026-11-27}", "max_steps"),
-        ("name: 2026-11-27", "'2026-11-27' must be lower-case"),
+        ("name: 2026-11-27", "'2026-11-27' is no name: lower-case"),
         ("retries: 1.0e+400", "retries"),
         ("mlflow_hours: .nan", "mlflow_hours"),
         ("2026: x", "the key 2026 is no text"),
