@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from components.common.background import in_background
 from components.common.console import STATUS
+from components.common.threads import in_background
 from dualgan.errors import printable
 from dualgan.run_folder import RunFolder, is_training_step, read_events, read_json
 from pipelines.local_tasks import Timing
