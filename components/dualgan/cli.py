@@ -5,9 +5,8 @@ import atexit
 import ctypes
 import os
 import sys
-from functools import partial
 from pathlib import Path
-from typing import List, NoReturn, Optional
+from typing import Callable, List, NoReturn, Optional
 
 from dualgan import options as train_options
 from dualgan.environment import require_libraries
@@ -59,75 +58,7 @@ DOCTOR_HELP = """Say which libraries and devices a training finds here, and why 
 Nothing is computed and no memory of a device is taken, so it can run beside a training.
 Exit codes: 0 the device that --device asks for can be used, 1 it cannot."""
 
-
-def parser() -> train_options.Parser:
-    root = train_options.Parser(prog="dualgan", description=DESCRIPTION)
-    commands = root.add_subparsers(dest="command", metavar="COMMAND")
-    commands.required = True
-    command = partial(commands.add_parser, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    train = command("train", help="train and write a run folder", description=TRAIN_HELP)
-    train_options.add_arguments(train)
-    train.add_argument(
-        "--phase",
-        choices=("train", "test"),
-        default="train",
-        help="test: translate the validation images into RUN_DIR/test with the newest checkpoint, as `sample` does",
-    )
-
-    sample = commands.add_parser("sample", help="draw the validation images of a trained run")
-    sample.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
-    sample.add_argument("--data-dir", type=Path, help="dataset folder (default: the one trained on)")
-    sample.add_argument("--output", required=True, type=Path, help="folder to make, with six pictures an image")
-    sample.add_argument("--count", type=int, default=0, help="how many images (default: 0, all)")
-    sample.add_argument("--device", choices=train_options.DEVICES, help="default: the device trained on")
-    sample.add_argument("--cache-dir", type=Path, help="folder for decoded images")
-
-    translate = command("translate", help="translate your own pictures", description=TRANSLATE_HELP)
-    model = translate.add_mutually_exclusive_group(required=True)
-    model.add_argument("--run-dir", type=Path, help="run folder with a checkpoint")
-    model.add_argument("--pb", type=Path, help="exported graph (A2B.pb), or the folder that `export` has made")
-    translate.add_argument("--input", type=Path, nargs="+", required=True, help="pictures, or flat folders of them")
-    translate.add_argument("--direction", choices=("A2B", "B2A"), help="from which domain to which")
-    translate.add_argument("--output", required=True, type=Path, help="folder to make")
-    translate.add_argument(
-        "--model-size", action="store_true", help="write pictures at the model's size, not their own"
-    )
-    translate.add_argument(
-        "--device", choices=train_options.DEVICES, help="default: the device trained on; cpu for --pb"
-    )
-    train_options.add_options(translate, ["max_pixels"])
-
-    export = commands.add_parser("export", help="write a trained run's generators as frozen graphs, A2B.pb and B2A.pb")
-    export.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
-    export.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
-
-    verify = command("verify", help="do steps of the original again", description=VERIFY_HELP)
-    verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
-    train_options.add_options(verify, ("device", *train_options.DEVICE_OPTIONS))
-    verify.add_argument(
-        "--step-mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
-        help="update critics and generators in one session.run, in two, or check both (default)",
-    )  # fmt: skip
-
-    trace = command("trace", help="record training steps for a replay", description=TRACE_HELP)
-    train_options.add_arguments(trace)
-    trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
-    trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
-    trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
-
-    replay = command("replay", help="do a trace's steps again and compare", description=REPLAY_HELP)
-    replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
-    replay.add_argument("--run-dir", type=Path, help="run of the leg that is asked about: replay as it trained")
-    replay.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
-    train_options.add_options(replay, train_options.LEG_OPTIONS)
-
-    doctor = command("doctor", help="what this machine offers", description=DOCTOR_HELP)
-    doctor.add_argument(
-        "--device", choices=("any", *train_options.DEVICES), default="any", help="which must be usable (default: any)"
-    )
-    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
-    return root
+RUN_MODES = train_options.STEP_MODES[1:]
 
 
 def share_one_arena() -> None:
@@ -141,16 +72,16 @@ def share_one_arena() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def draw_validation_images(arguments: argparse.Namespace) -> int:
+def sample(arguments: argparse.Namespace) -> int:
     """The sample command, and train --phase test."""
-    from dualgan.sampling import sample
+    from dualgan.sampling import sample as draw
 
     if not arguments.run_dir:
         raise BadInput("--run_dir: name the run folder to draw with")
     run_dir = Path(arguments.run_dir)
     output = getattr(arguments, "output", run_dir / "test")
     folders = [Path(folder) if folder else None for folder in (arguments.data_dir, arguments.cache_dir)]
-    drawn = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
+    drawn = draw(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
     print(f"drew {drawn['A']} images of A and {drawn['B']} of B in {output}")
     return 0
 
@@ -158,7 +89,7 @@ def draw_validation_images(arguments: argparse.Namespace) -> int:
 def train(arguments: argparse.Namespace) -> int:
     options = train_options.from_arguments(arguments)
     if arguments.phase == "test":
-        return draw_validation_images(arguments)
+        return sample(arguments)
     share_one_arena()
     from dualgan.training import train as start_training
 
@@ -197,7 +128,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from dualgan.devices import open_recorded_device
     from dualgan.golden import verify as verify_files
 
-    modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
+    modes = RUN_MODES if arguments.step_mode == "both" else (arguments.step_mode,)
     given = train_options.given_options(arguments)
     del given["step_mode"]
     device = open_recorded_device(train_options.from_dict(given))
@@ -227,19 +158,75 @@ def doctor(arguments: argparse.Namespace) -> int:
     return look(arguments.device, arguments.json, print)
 
 
+def parser() -> train_options.Parser:
+    root = train_options.Parser(prog="dualgan", description=DESCRIPTION)
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    devices = train_options.DEVICES
+
+    def command(
+        perform: Callable[[argparse.Namespace], int], summary: str, description: Optional[str] = None
+    ) -> argparse.ArgumentParser:
+        form = argparse.RawDescriptionHelpFormatter
+        added = commands.add_parser(perform.__name__, help=summary, description=description, formatter_class=form)
+        added.set_defaults(perform=perform)
+        return added
+
+    added = command(train, "train and write a run folder", TRAIN_HELP)
+    train_options.add_arguments(added)
+    phase_help = "test: translate the validation images into RUN_DIR/test with the newest checkpoint, as `sample` does"
+    added.add_argument("--phase", choices=("train", "test"), default="train", help=phase_help)
+
+    added = command(sample, "draw the validation images of a trained run")
+    added.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
+    added.add_argument("--data-dir", type=Path, help="dataset folder (default: the one trained on)")
+    added.add_argument("--output", required=True, type=Path, help="folder to make, with six pictures an image")
+    added.add_argument("--count", type=int, default=0, help="how many images (default: 0, all)")
+    added.add_argument("--device", choices=devices, help="default: the device trained on")
+    added.add_argument("--cache-dir", type=Path, help="folder for decoded images")
+
+    added = command(translate, "translate your own pictures", TRANSLATE_HELP)
+    model = added.add_mutually_exclusive_group(required=True)
+    model.add_argument("--run-dir", type=Path, help="run folder with a checkpoint")
+    model.add_argument("--pb", type=Path, help="exported graph (A2B.pb), or the folder that `export` has made")
+    added.add_argument("--input", type=Path, nargs="+", required=True, help="pictures, or flat folders of them")
+    added.add_argument("--direction", choices=("A2B", "B2A"), help="from which domain to which")
+    added.add_argument("--output", required=True, type=Path, help="folder to make")
+    added.add_argument("--model-size", action="store_true", help="write pictures at the model's size, not their own")
+    added.add_argument("--device", choices=devices, help="default: the device trained on; cpu for --pb")
+    train_options.add_options(added, ["max_pixels"])
+
+    added = command(export, "write a trained run's generators as frozen graphs, A2B.pb and B2A.pb")
+    added.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
+    added.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
+
+    added = command(verify, "do steps of the original again", VERIFY_HELP)
+    added.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
+    train_options.add_options(added, ("device", *train_options.DEVICE_OPTIONS))
+    modes, mode_help = ("both", *RUN_MODES), "update critics and generators in one session.run, in two, or check both"
+    added.add_argument("--step-mode", choices=modes, default="both", help=f"{mode_help} (default)")
+
+    added = command(trace, "record training steps for a replay", TRACE_HELP)
+    train_options.add_arguments(added)
+    added.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
+    added.add_argument("--steps", type=int, help="how many steps (default: 12)")
+    added.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
+
+    added = command(replay, "do a trace's steps again and compare", REPLAY_HELP)
+    added.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
+    added.add_argument("--run-dir", type=Path, help="run of the leg that is asked about: replay as it trained")
+    added.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
+    train_options.add_options(added, train_options.LEG_OPTIONS)
+
+    added = command(doctor, "what this machine offers", DOCTOR_HELP)
+    added.add_argument("--device", choices=("any", *devices), default="any", help="which must be usable (default: any)")
+    added.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    return root
+
+
 # Options of a training that are paths, but strings to argparse.
 PATHS = ("data_dir", "run_dir", "cache_dir", "init_from")
 NPU_ADAPTERS = ("npu_bridge", "npu_device")
-COMMANDS = {
-    "train": train,
-    "sample": draw_validation_images,
-    "translate": translate,
-    "export": export,
-    "verify": verify,
-    "trace": trace,
-    "replay": replay,
-    "doctor": doctor,
-}
 
 
 def make_paths_absolute(arguments: argparse.Namespace) -> None:
@@ -258,7 +245,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             make_paths_absolute(given)
         if given.command != "doctor":
             require_libraries()
-        return COMMANDS[given.command](given)
+        return int(given.perform(given))
 
     return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)
 

@@ -41,7 +41,14 @@ DEVICE_OPTIONS = ("precision_mode", "loss_scale", "npu_parameters", "determinist
 LEG_OPTIONS = ("device", *DEVICE_OPTIONS, "threads", "step_mode")
 
 
-# What a number must be: a check, and the words that complete "must be ...".
+def _is_loss_scale(text: str) -> bool:
+    try:
+        return text in ("off", "dynamic") or 1 <= float(text) < float("inf")
+    except ValueError:
+        return False
+
+
+# What a value must be: a check, and the words that complete "must be ...".
 Limit = Tuple[Callable[[Any], bool], str]
 SIDES = [2**exponent for exponent in range(5, 14)]
 SIDE: Limit = (lambda n: n in SIDES, f"a power of two from 32 to {SIDES[-1]}, such as 128 or 256")
@@ -52,6 +59,7 @@ COUNT: Limit = (lambda n: n >= 1, "at least 1")
 COUNT_OR_0: Limit = (lambda n: n >= 0, "0 or more")
 WEIGHT: Limit = (lambda x: 0 <= x < float("inf"), "a number from 0 up")
 POSITIVE: Limit = (lambda x: 0 < x < float("inf"), "a positive number")
+LOSS_SCALE: Limit = (_is_loss_scale, "off, dynamic or a number from 1 up, such as 1024")
 SHARE: Limit = (lambda x: 0 <= x < 1, "in [0, 1)")
 
 
@@ -91,7 +99,7 @@ class TrainOptions:
     precision_mode: str = _option(
         "", "npu: types of convolutions and the rest; default: the highest that the chip has", choices=PRECISION_MODES
     )
-    loss_scale: str = _option("off", "npu, mixed precision: off, dynamic, or a fixed number such as 1024")
+    loss_scale: str = _option("off", "npu, mixed precision: off, dynamic, or a fixed number such as 1024", LOSS_SCALE)
     npu_parameters: str = _option(
         "", 'npu: more of its session, as JSON: \'{"op_compiler_cache_dir": "/cache"}\'; docs/porting.md lists the keys'
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.train.runtimes import python_of, trainer_environment
-from dualgan.environment import default_cache_folder, known_hole, recorded_environment
+from dualgan.doctor import known_hole
+from dualgan.environment import default_cache_folder, recorded_environment
 from tests.components.dualgan.devices.double import npu_trainer
 from tests.components.dualgan.trainer import Trainer
 

@@ -15,7 +15,7 @@ import pytest
 from components.train.runtimes import WORKING_TREE
 from dualgan.cli import parser as dualgan_parser
 from dualgan.devices import npu_options
-from dualgan.devices.npu_machine import Cann
+from dualgan.devices.npu_options import Cann
 from dualgan.options import PRECISION_MODES
 from tests.components.dualgan.devices.double import double_environment, npu_trainer
 from tests.components.dualgan.trainer import SMALL
@@ -52,7 +52,7 @@ def test_the_tables_name_every_precision_mode_and_key() -> None:
     keys = section("## Keys of `--npu-parameters`")
     documented = set(re.findall(r"`([a-z_]+)`", keys)) - {"options"}
     assert set(npu_options.PARAMETERS) <= documented
-    assert documented <= {*npu_options.PARAMETERS, *npu_options.NOT_OPEN, "iterations_per_loop"}
+    assert documented <= {*npu_options.PARAMETERS, *npu_options.NOT_OPEN}
     assert set(PRECISION_MODES) <= set(re.findall(r"`([a-z0-9_]+)`", section("## Precision")))
 
 
