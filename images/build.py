@@ -12,8 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from components.common.yaml_files import read_yaml
-from components.train.code_version import code_commit
-from components.train.runtimes import WORKING_TREE
+from components.train.runtimes import WORKING_TREE, code_commit
 from dualgan.errors import BadInput, DualGANError
 from images.bases import load_bases
 

@@ -3,7 +3,7 @@
 import pytest
 
 from components.preflight.component import image_preflight, preflight
-from components.train.code_version import COMMIT_VARIABLE
+from components.train.runtimes import COMMIT_VARIABLE
 from dualgan.errors import DualGANError
 
 

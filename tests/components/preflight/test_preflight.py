@@ -10,7 +10,7 @@ import pytest
 
 from components.preflight.preflight import Requirements, find_faults, find_image_fault, require_none
 from components.tracking.store import connect
-from components.train.code_version import COMMIT_VARIABLE
+from components.train.runtimes import COMMIT_VARIABLE
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.killable_server import KillableServer
 from tests.services import S3_KEYS, free_port, s3_client, s3_service

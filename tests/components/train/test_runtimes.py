@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.train.setup_tf1 import find_python, starts_as_python_37
+from components.train.runtimes import find_python, starts_as_python_37
 from dualgan.errors import BadInput
 
 
@@ -47,7 +47,7 @@ def test_a_python_that_is_named_and_is_none_is_an_error(nothing_found: Path, mon
 def test_without_one_a_line_says_so_and_nothing_fails(nothing_found: Path) -> None:
     arguments = ["--uv", "uv", "--venv", str(nothing_found / "venv"), "--lock", "requirements/tf1.txt"]
     answer = subprocess.run(
-        [sys.executable, "-m", "components.train.setup_tf1", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "components.train.runtimes", *arguments], capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0 and not (nothing_found / "venv").exists()
     assert len(answer.stdout.splitlines()) == 1 and "no Python 3.7 found" in answer.stdout
