@@ -1,7 +1,7 @@
 """NVIDIA GPUs through CUDA."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional
 
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
@@ -12,7 +12,6 @@ from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
-QUERY = "--query-gpu=index,uuid,name,driver_version,memory.total"
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 # What CUDA's own libraries read before their first product.
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
@@ -21,44 +20,23 @@ DETERMINISM_VARIABLES = ("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS")
 
 
 class Card(NamedTuple):
-    """A GPU. number: the one that CUDA_VISIBLE_DEVICES takes; memory_mebibytes: all that it has; None: not known."""
+    """A GPU as its driver describes it; None: not known."""
 
-    number: str
-    uuid: str
     name: str
     driver: Optional[str]
     memory_mebibytes: Optional[int]
 
 
-def list_cards() -> List[Card]:
-    """The GPUs in the driver's order; none if nvidia-smi is missing, fails or takes too long."""
-    return parse_cards(output_of(["nvidia-smi", QUERY, "--format=csv,noheader,nounits"]) or "")
-
-
-def parse_cards(output: str) -> List[Card]:
-    """The cards in nvidia-smi's answer to QUERY; lines that are not understood are left out."""
-    rows = [[value.strip() for value in line.split(",")] for line in output.splitlines()]
-    return [
-        # In place of what it does not know the tool writes such as "[N/A]" or "[Not Supported]".
-        Card(
-            number, uuid, name, None if driver.startswith("[") else driver, int(memory) if memory.isdecimal() else None
-        )
-        for number, uuid, name, driver, memory in (row for row in rows if len(row) == 5 and row[0].isdecimal())
-    ]
-
-
-def first_visible_card(found: Sequence[Card], visible_devices: Optional[str]) -> Optional[Card]:
-    """The card that CUDA shows a program first, given CUDA_VISIBLE_DEVICES (None: unset, all are visible).
-
-    Return None if it names none of ``found``, as it does for a part of a card (MIG).
-    """
-    if visible_devices is None:
-        return found[0] if found else None
-    first = visible_devices.split(",")[0].strip()
-    named = (
-        card for card in found if first == card.number or (first.startswith("GPU-") and card.uuid.startswith(first))
-    )
-    return next(named, None)
+def visible_card() -> Optional[Card]:
+    """The card that CUDA shows a program first; None if the driver has none, cannot say, or it is a part of a card."""
+    first = os.environ.get(VISIBLE_DEVICES, "0").split(",")[0].strip()
+    query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits", "--id=" + first]
+    values = [value.strip() for value in (output_of(["nvidia-smi", *query]) or "").split(",")]
+    if len(values) != 3:
+        return None
+    name, driver, memory = values
+    # In place of what it does not know the tool writes such as "[N/A]" or "[Not Supported]".
+    return Card(name, None if driver.startswith("[") else driver, int(memory) if memory.isdecimal() else None)
 
 
 class Gpu(Device):
@@ -97,7 +75,7 @@ class Gpu(Device):
 
     def describe(self) -> Dict[str, Any]:
         details: Dict[str, Any] = _call_if_known("get_device_details", self._visible[0]) or {}
-        card = first_visible_card(list_cards(), os.environ.get(VISIBLE_DEVICES))
+        card = visible_card()
         build = _build()
         return {
             "kind": self.kind,
@@ -154,12 +132,12 @@ def why_no_gpu() -> str:
         return "it is built without CUDA; use an image with a CUDA build, or --device cpu"
     if visible is not None and visible.split(",")[0].strip() in ("", "-1", "none", "void"):
         return f"{VISIBLE_DEVICES}={visible} hides every one; unset it"
-    found = list_cards()
-    if not found:
+    card = visible_card()
+    if card is None:
         return "nvidia-smi finds no driver or no card; use a machine (a pod that asks for nvidia.com/gpu) with one"
     return (
-        f"the driver ({found[0].driver}) lists {found[0].name}, but CUDA {_build().get('cuda_version')} could not be "
-        "loaded; TF_CPP_MIN_LOG_LEVEL=0 names the library"
+        f"the driver ({card.driver}) lists {card.name}, but CUDA {_build().get('cuda_version')} could not be loaded; "
+        "TF_CPP_MIN_LOG_LEVEL=0 names the library"
     )
 
 

@@ -204,7 +204,7 @@ class Npu(Device):
         self._package = find_adapter()
         prepare_environment(os.environ)
         self._cann = installed()
-        self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
+        self._listing = npu_smi.listing()
         self._card = self._listing.cards[0] if self._listing.cards else None
         if npu_options.is_newer_than_910(self._card):
             os.environ.setdefault(HF32_VARIABLE, "0")
