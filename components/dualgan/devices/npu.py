@@ -1,6 +1,7 @@
 """Huawei Ascend NPUs through the vendor's adapter, npu_bridge or npu_device, and the CANN of this machine."""
 
 import ctypes
+import importlib
 import importlib.util
 import os
 import re
@@ -18,7 +19,8 @@ from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
-PACKAGES = ("npu_bridge", "npu_device")
+# The adapters, and in each the module of functions for sessions and optimisers.
+PACKAGES = {"npu_bridge": "npu_bridge.npu_init", "npu_device": "npu_device.compat.v1.npu_init"}
 STANDARD_OUTPUT = 1
 # Every version prints the loader's error when its library does not load and goes on; this name is then missing.
 LIBRARY_NAMES = ("npu_bridge_handle", "gen_npu_ops")
@@ -43,7 +45,9 @@ def load_adapter(package: str) -> Any:
     printed: List[str] = []
     try:
         with standard_output_caught(printed):
-            npu_init = _import(package)
+            npu_init = importlib.import_module(PACKAGES[package])
+            if package == "npu_device":
+                sys.modules[package].compat.enable_v1()
     # A library of CANN is missing (OSError, NotFoundError, NameError), or TensorFlow is another (AttributeError).
     except (ImportError, OSError, AttributeError, NameError, SystemExit, tf.errors.OpError) as error:
         raise BadInput(
@@ -52,18 +56,6 @@ def load_adapter(package: str) -> Any:
         ) from None
     sys.stderr.writelines(line + "\n" for line in printed)
     return npu_init
-
-
-def _import(package: str) -> Any:
-    if package == "npu_bridge":
-        from npu_bridge import npu_init
-
-        return npu_init
-    import npu_device
-    from npu_device.compat.v1 import npu_init as npu_init_of_version_1
-
-    npu_device.compat.enable_v1()
-    return npu_init_of_version_1
 
 
 def _reason(error: BaseException, printed: List[str]) -> str:

@@ -102,25 +102,23 @@ def product_type(precision_mode: str, hf32: bool) -> str:
 
 Value = Union[bool, int, str]
 OPTION = "--npu_parameters"
-GIBIBYTE = 1024**3
-# Before it, CANN divides a card's memory between graph and variables beforehand; from then on as they need it.
-DYNAMIC_MEMORY_SINCE = (8, 0)
-# Of 32 parts of the memory: the limits that CANN sets by itself. On an Ascend 910's 32 GB one part is its own.
-DEFAULT_GRAPH_PARTS, DEFAULT_VARIABLE_PARTS, PARTS = 26, 5, 32
-# "0|5|10-20", which the adapter otherwise aborts the process for.
-DUMP_STEPS = re.compile(r"\d+(-\d+)?(\|\d+(-\d+)?)*$")
+# The adapter aborts the process for other steps, and for more.
+DUMP_STEPS = (r"\d+(-\d+)?(\|\d+(-\d+)?)*", 'steps and ranges such as "0|5|10-20"')
 MAX_DUMP_STEPS = 100
+BYTES = (r"\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*", 'bytes, such as "8 * 1024 * 1024 * 1024"')
 
 
 class Parameter(NamedTuple):
     """A key of the adapter.
 
-    field: the AttrValue's, b, i or s; path: "folder" if the value must name one that can be written to, "file" if it
-    must name one that can be read; needs: a switch that must be on for it to have an effect.
+    field: the AttrValue's, b, i or s; form: what the text must be, and in words; path: "folder" if the value must name
+    one that can be written to, "file" if it must name one that can be read; needs: a switch that must be on for it to
+    have an effect.
     """
 
     field: str
     choices: Sequence[Value] = ()
+    form: Tuple[str, str] = ("", "")
     path: str = ""
     needs: str = ""
     since: Version = (5, 0)
@@ -128,8 +126,8 @@ class Parameter(NamedTuple):
 
 IMPLEMENTATIONS = ("high_precision", "high_performance", "high_precision_for_all", "high_performance_for_all")
 PARAMETERS: Dict[str, Parameter] = {
-    "graph_memory_max_size": Parameter("s"),
-    "variable_memory_max_size": Parameter("s"),
+    "graph_memory_max_size": Parameter("s", form=BYTES),
+    "variable_memory_max_size": Parameter("s", form=BYTES),
     # Compiled operations are kept in the folder: the first step of the next run does not compile them again.
     "op_compiler_cache_mode": Parameter("s", choices=("enable", "disable", "force")),
     "op_compiler_cache_dir": Parameter("s", path="folder"),
@@ -141,7 +139,7 @@ PARAMETERS: Dict[str, Parameter] = {
     "enable_dump": Parameter("b"),
     "enable_dump_debug": Parameter("b"),
     "dump_path": Parameter("s", path="folder"),
-    "dump_step": Parameter("s", needs="enable_dump"),
+    "dump_step": Parameter("s", form=DUMP_STEPS, needs="enable_dump"),
     "dump_mode": Parameter("s", choices=("input", "output", "all"), needs="enable_dump"),
     "dump_data": Parameter("s", choices=("tensor", "stats"), needs="enable_dump", since=(6, 3)),
     "dump_layer": Parameter("s", needs="enable_dump", since=(6, 3)),
@@ -198,6 +196,9 @@ def _value(key: str, value: Any) -> Value:
         raise BadInput(f"{OPTION}: {key}: {value!r} must be one of {', '.join(map(str, parameter.choices))}")
     if key == "session_device_id" and value < 0:
         raise BadInput(f"{OPTION}: {key}: {value} must be 0 or more")
+    pattern, form = parameter.form
+    if pattern and not re.fullmatch(pattern, value):
+        raise BadInput(f"{OPTION}: {key}: {value!r} must be {form}")
     if key == "dump_step":
         _check_dump_steps(value)
     # The current folder of a training is not always the one that it was started in.
@@ -206,10 +207,9 @@ def _value(key: str, value: Any) -> Value:
 
 
 def _check_dump_steps(text: str) -> None:
-    """Raise BadInput unless ``text`` is such as "0|5|10-20"."""
     ranges = [part.split("-") for part in text.split("|")]
-    if not DUMP_STEPS.match(text) or any(len(pair) == 2 and int(pair[0]) >= int(pair[1]) for pair in ranges):
-        raise BadInput(f'{OPTION}: dump_step: {text!r} must be steps and ranges such as "0|5|10-20"')
+    if any(int(pair[0]) >= int(pair[1]) for pair in ranges if len(pair) == 2):
+        raise BadInput(f"{OPTION}: dump_step: {text!r} must be {DUMP_STEPS[1]}")
     if len(ranges) > MAX_DUMP_STEPS:
         raise BadInput(f"{OPTION}: dump_step: {len(ranges)} steps and ranges; at most {MAX_DUMP_STEPS}")
 
@@ -256,7 +256,6 @@ def check_parameters(
     ):
         if is_wrong:
             raise BadInput(f"{OPTION}: {reason}")
-    _check_memory(values, cann, card)
     return {**values, "op_compiler_cache_mode": cache_mode} if keeps_kernels else values
 
 
@@ -266,30 +265,3 @@ def _require_path(key: str, path: str, kind: str) -> None:
     if not os.access(path, os.R_OK) or (kind == "folder" and not is_writable(path)):
         use = "read and write in" if kind == "folder" else "read"
         raise BadInput(f"{OPTION}: {key}: {path}: this user may not {use} it; change its mode")
-
-
-def _check_memory(values: Dict[str, Value], cann: Cann, card: Optional[Card]) -> None:
-    """Raise BadInput for limits that are no numbers, or more than the card has if CANN divides its memory by them."""
-    newer = is_newer_than_910(card)
-    memory = card.memory_mebibytes * 1024**2 if newer and card and card.memory_mebibytes else PARTS * GIBIBYTE
-    graph = _bytes(values, "graph_memory_max_size", DEFAULT_GRAPH_PARTS * memory // PARTS)
-    variables = _bytes(values, "variable_memory_max_size", DEFAULT_VARIABLE_PARTS * memory // PARTS)
-    usable = memory if newer else (DEFAULT_GRAPH_PARTS + DEFAULT_VARIABLE_PARTS) * memory // PARTS
-    is_divided = cann.number is None or cann.number < DYNAMIC_MEMORY_SINCE
-    if is_divided and graph + variables > usable:
-        raise BadInput(
-            f"{OPTION}: graph_memory_max_size and variable_memory_max_size add up to "
-            f"{(graph + variables) / GIBIBYTE:.1f} GB; this card has {usable / GIBIBYTE:.0f} (unless set, they are "
-            f"{DEFAULT_GRAPH_PARTS} and {DEFAULT_VARIABLE_PARTS} of {PARTS} parts)"
-        )
-
-
-def _bytes(values: Dict[str, Value], key: str, default: int) -> int:
-    """The number that a string such as "26 * 1024 * 1024 * 1024" stands for."""
-    text = str(values.get(key, default))
-    if not re.match(r"^\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*$", text):
-        raise BadInput(f'{OPTION}: {key}: {text!r} must be bytes, such as "8 * 1024 * 1024 * 1024"')
-    product = 1
-    for factor in text.split("*"):
-        product *= int(factor)
-    return product

@@ -44,16 +44,8 @@ def test_an_ascend_machine_is_described(pytestconfig: pytest.Config) -> None:
     ("package", "content", "named"),
     [
         ("PIL", "__version__ = '8.4.0'", "pillow 8.4.0 is too old: 9.1 or newer is needed; install pillow>=9.1"),
-        (
-            "numpy",
-            "raise RuntimeError('compiled against ABI 9\\nmore')",
-            "numpy cannot be imported: compiled against ABI",
-        ),
-        (
-            "tensorflow",
-            "raise OSError('libcublas.so.10: not found')",
-            "TensorFlow cannot be used: libcublas.so.10: not",
-        ),
+        ("numpy", "raise RuntimeError('another ABI\\nmore')", "numpy cannot be imported: another ABI"),
+        ("tensorflow", "raise OSError('libcublas: no')", "TensorFlow cannot be used: libcublas: no"),
         ("numpy", "raise SystemExit", "numpy cannot be imported: SystemExit"),
         ("tensorflow", "raise SystemExit('no licence')", "TensorFlow cannot be used: no licence (SystemExit)"),
         # What generated code of protobuf 3 says with protobuf 4.
