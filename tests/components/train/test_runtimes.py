@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.train.runtimes import find_python, starts_as_python_37
+from components.train.runtimes import find_python
 from dualgan.errors import BadInput
 
 
@@ -34,13 +34,10 @@ def test_a_shim_that_does_not_start_is_passed_over(nothing_found: Path) -> None:
     assert find_python() == real
 
 
-def test_another_version_is_no_python_37() -> None:
-    assert not starts_as_python_37(Path(sys.executable))
-
-
-def test_a_python_that_is_named_and_is_none_is_an_error(nothing_found: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF1_PYTHON", "/nowhere/python3.7")
-    with pytest.raises(BadInput, match=r"TF1_PYTHON=/nowhere/python3.7: not a Python 3.7"):
+@pytest.mark.parametrize("named", ["/nowhere/python3.7", sys.executable])
+def test_a_python_that_is_named_and_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("TF1_PYTHON", named)
+    with pytest.raises(BadInput, match=f"TF1_PYTHON={named}: not a Python 3.7"):
         find_python()
 
 
