@@ -235,8 +235,8 @@ def _text(value: Any) -> str:
 
 def given_options(arguments: argparse.Namespace) -> Dict[str, Any]:
     """Return the training options that a command line gives, by name."""
-    found = {option.name: getattr(arguments, option.name, None) for option in fields(TrainOptions)}
-    return {name: value for name, value in found.items() if value is not None}
+    names = {option.name for option in fields(TrainOptions)}
+    return {name: value for name, value in vars(arguments).items() if name in names and value is not None}
 
 
 def from_arguments(arguments: argparse.Namespace) -> TrainOptions:

@@ -51,20 +51,17 @@ def find_faults(needed: Requirements) -> list[DualGANError]:
         return [found for found in pool.map(fault, checks) if found]
 
 
-def find_image_fault(image: str, revision: str) -> DualGANError | None:
-    """Return why this process's image does not fit a package, in a line; None if it does.
+def find_image_faults(image: str, revision: str) -> list[DualGANError]:
+    """Return why this process's ``image`` does not fit a package of the commit ``revision``; none if it does.
 
-    Args:
-        image: the image's name, for the message.
-        revision: commit that the package was compiled from; "" if that is not known, and then every image fits.
+    An unknown revision, "", fits every image.
     """
     found = code_commit() or "unknown"
-    if not revision or found == revision:
-        return None
-    return BadInput(
+    reason = (
         f"image {image}: built from revision {found}, the package from {revision}; build and push the images of "
         f"{revision}, or compile the package from {found}"
     )
+    return [BadInput(reason)] if revision not in ("", found) else []
 
 
 def require_none(faults: Sequence[DualGANError]) -> None:

@@ -152,22 +152,13 @@ def mirrored(run: Path, checkpoint_uri: str | None, report: Callable[[str], None
     """Restore ``run`` from ``checkpoint_uri``, and keep the copy there up to date until the block is left.
 
     However the block is left, the last checkpoint is copied then. A copy that fails is reported once and stops
-    nothing.
-
-    Args:
-        run: The run folder.
-        checkpoint_uri: s3://bucket/prefix; None copies nothing.
-        report: Gets a line on what happened.
-
-    Raises:
-        BadInput, TransferBroken: if the copy cannot be looked for.
+    nothing; one that cannot be looked for at the start is an error. Without ``checkpoint_uri`` nothing is copied.
     """
     if not checkpoint_uri:
         yield
         return
     mirror = CheckpointMirror(run, checkpoint_uri)
-    restored = mirror.restore()
-    if restored:
+    if restored := mirror.restore():
         report(f"goes on from {restored}, found in {checkpoint_uri}")
 
     def upload_until(ended: threading.Event) -> None:
