@@ -1,4 +1,4 @@
-"""Finding a Python 3.7: one that is on PATH but does not start counts for nothing."""
+"""Setting up the second runtime: a Python 3.7 that is on PATH but does not start counts for nothing."""
 
 import os
 import subprocess
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.train.runtimes import find_python
-from dualgan.errors import BadInput
+from components.train.runtimes import WORKING_TREE
 
 
 def program(path: Path, body: str) -> Path:
@@ -19,7 +18,7 @@ def program(path: Path, body: str) -> Path:
 
 
 @pytest.fixture
-def nothing_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine whose only python3.7 is a version manager's shim that does not start."""
     program(tmp_path / "bin" / "python3.7", "echo 'python3.7: command not found' >&2; exit 127")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
@@ -28,23 +27,33 @@ def nothing_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_shim_that_does_not_start_is_passed_over(nothing_found: Path) -> None:
-    assert find_python() is None
-    real = program(nothing_found / "pyenv" / "versions" / "3.7.9" / "bin" / "python3.7", "echo '(3, 7)'")
-    assert find_python() == real
+def set_up(machine: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Set up an environment with an installer that has no network."""
+    uv = program(machine / "uv", "echo downloading >&2; echo 'error: no network' >&2; exit 2")
+    command = [str(WORKING_TREE / "requirements" / "tf1.sh"), str(uv), str(machine / "venv"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_one_a_line_says_so_and_nothing_fails(machine: Path) -> None:
+    answer = set_up(machine)
+    assert answer.returncode == 0 and not (machine / "venv").exists()
+    assert len(answer.stdout.splitlines()) == 1 and "no Python 3.7 found" in answer.stdout
+
+
+def test_a_shim_is_passed_over_and_what_cannot_be_installed_fails_unless_it_is_optional(machine: Path) -> None:
+    real = program(machine / "pyenv" / "versions" / "3.7.9" / "bin" / "python3.7", "echo '(3, 7)'")
+    answer = set_up(machine)
+    assert answer.returncode == 1 and f"TensorFlow 1.15.0 on {real}" in answer.stdout
+    assert answer.stderr == "error: TensorFlow 1.15 cannot be installed: error: no network\n"
+    answer = set_up(machine, "--optional")
+    assert answer.returncode == 0 and "is left out: it cannot be installed: error: no network" in answer.stdout
+    assert not (machine / "venv").exists()
 
 
 @pytest.mark.parametrize("named", ["/nowhere/python3.7", sys.executable])
-def test_a_python_that_is_named_and_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+def test_a_python_that_is_named_and_is_none_is_an_error(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
     monkeypatch.setenv("TF1_PYTHON", named)
-    with pytest.raises(BadInput, match=f"TF1_PYTHON={named}: not a Python 3.7"):
-        find_python()
-
-
-def test_without_one_a_line_says_so_and_nothing_fails(nothing_found: Path) -> None:
-    arguments = ["--uv", "uv", "--venv", str(nothing_found / "venv"), "--lock", "requirements/tf1.txt"]
-    answer = subprocess.run(
-        [sys.executable, "-m", "components.train.runtimes", *arguments], capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0 and not (nothing_found / "venv").exists()
-    assert len(answer.stdout.splitlines()) == 1 and "no Python 3.7 found" in answer.stdout
+    answer = set_up(machine, "--optional")
+    assert answer.returncode == 2 and answer.stderr == f"error: TF1_PYTHON={named}: not a Python 3.7 that starts\n"
