@@ -32,14 +32,6 @@ def test_a_device_that_is_asked_for_and_not_there_is_a_failure(pytestconfig: pyt
     assert "npu_bridge is here but no card" in answer.stdout
 
 
-@pytest.mark.system
-def test_an_ascend_machine_is_described(pytestconfig: pytest.Config) -> None:
-    answer = npu_trainer(pytestconfig)("doctor", "--device", "npu")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    (line,) = [line for line in answer.stdout.splitlines() if line.startswith("npu ")]
-    assert "usable: Ascend 910A" in line and "driver 21.0.2" in line and "cann 5.0.4.alpha005" in line
-
-
 @pytest.mark.parametrize(
     ("package", "content", "named"),
     [
