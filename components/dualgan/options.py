@@ -60,10 +60,11 @@ COUNT_OR_0: Limit = (lambda n: n >= 0, "0 or more")
 WEIGHT: Limit = (lambda x: 0 <= x < float("inf"), "a number from 0 up")
 POSITIVE: Limit = (lambda x: 0 < x < float("inf"), "a positive number")
 LOSS_SCALE: Limit = (_is_loss_scale, "off, dynamic or a number from 1 up, such as 1024")
+ANYTHING: Limit = (lambda value: True, "")
 SHARE: Limit = (lambda x: 0 <= x < 1, "in [0, 1)")
 
 
-def _option(default: Any, text: str, limit: Optional[Limit] = None, choices: Optional[Sequence[str]] = None) -> Any:
+def _option(default: Any, text: str, limit: Limit = ANYTHING, choices: Optional[Sequence[str]] = None) -> Any:
     return field(default=default, metadata={"help": text, "limit": limit, "choices": choices})
 
 
@@ -265,9 +266,10 @@ def from_dict(values: Mapping[str, Any]) -> TrainOptions:
 def validated(options: TrainOptions) -> TrainOptions:
     """Return ``options``; raise BadInput, naming the first option that is wrong and what would be right."""
     for option in fields(TrainOptions):
-        limit, choices, value = option.metadata["limit"], option.metadata["choices"], getattr(options, option.name)
-        if limit and not limit[0](value):
-            raise BadInput(f"--{option.name} {value}: must be {limit[1]}")
+        choices, value = option.metadata["choices"], getattr(options, option.name)
+        allows, requirement = option.metadata["limit"]
+        if not allows(value):
+            raise BadInput(f"--{option.name} {value}: must be {requirement}")
         # Bytes of a path that are no UTF-8 could not be written into a record.
         if option.type is str and value != value.encode("utf-8", "replace").decode("utf-8"):
             raise BadInput(f"--{option.name} {value!a}: not UTF-8; rename it")
