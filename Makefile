@@ -14,7 +14,7 @@ LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emi
 # thousand files anew, 10 seconds long.
 unexport PYTHONDONTWRITEBYTECODE
 
-SETUP_TF1 = $(PYTHON) -m components.train.setup_tf1 --uv $(UV) --venv $(TF1_VENV) --lock requirements/tf1.txt
+SETUP_TF1 = requirements/tf1.sh $(UV) $(TF1_VENV)
 
 .PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict bench-pairs check compile images lock clean npu-emulation cluster
 

@@ -15,8 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from components.common.cli import assignments
 from components.common.yaml_files import read_yaml
-from components.train.code_version import code_commit
-from components.train.runtimes import WORKING_TREE
+from components.train.runtimes import WORKING_TREE, code_commit
 from dualgan.errors import BadInput, DualGANError
 
 FOLDER = Path(__file__).parent

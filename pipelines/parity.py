@@ -16,8 +16,8 @@ from components.preflight.component import image_preflight, preflight
 from components.publish.component import publish
 from components.replay.component import replay, trace
 from components.sample.component import sample
-from components.train.code_version import code_commit
 from components.train.component import train
+from components.train.runtimes import code_commit
 from dualgan.options import parsed_options
 from pipelines.fingerprint import fingerprint
 from pipelines.profile import LegProfile, Profile

@@ -18,7 +18,7 @@ from components.publish.promotion import CHAMPION
 from components.tracking.reasons import explain
 from components.tracking.runs import version_with_alias
 from components.tracking.store import connect
-from components.train.code_version import code_digest
+from components.train.runtimes import code_digest
 from dualgan.errors import DualGANError
 from dualgan.run_folder import read_json
 from pipelines.fingerprint import fingerprint

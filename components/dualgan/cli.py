@@ -3,11 +3,11 @@
 import argparse
 import atexit
 import ctypes
+import inspect
 import os
 import sys
-from functools import partial
 from pathlib import Path
-from typing import List, NoReturn, Optional
+from typing import Any, Callable, List, NoReturn, Optional
 
 from dualgan import options as train_options
 from dualgan.environment import require_libraries
@@ -25,109 +25,7 @@ DESCRIPTION = """DualGAN: unpaired image-to-image translation.
 Options may also be spelled as in the references: --image_size for --image-size.
 --debug, anywhere on a command line, prints the traceback of an error as well."""
 
-TRAIN_HELP = """Train DualGAN on a dataset folder and write a run folder.
-
-The run folder holds options.json, events.jsonl (losses of every step), checkpoint/, samples/ and summary.json.
-Started again with the same options, a run that was stopped goes on from its newest checkpoint.
-Exit codes: 0 finished, 1 failed, 2 wrong input, 75 stopped by a signal after saving."""
-
-TRANSLATE_HELP = """Translate your own pictures with a trained run, or with a graph that `export` has written.
-
-Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed. Each
-is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own name.
-OUTPUT/sheet.html shows all beside their originals. With --run-dir, --max-pixels is by default what the run had.
-Exit codes: 0 all are translated, 2 some could not be read."""
-
-VERIFY_HELP = """Do single steps of the original DualGAN again on this TensorFlow and device.
-
-The first thing to run on a new accelerator: FILE holds what steps of the original implementation on TensorFlow 1.15
-(CPU) came to, each from a state that is given, so that nothing accumulates. The worst error of each kind is printed
-beside its bound. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
-
-TRACE_HELP = """Record some training steps, so that another device can do them again and be compared layer by layer.
-
-Options are those of `train`; if --run-dir names a run, they are that run's. The file holds what the steps were fed,
-and losses, layers' outputs, gradients, updates and drawn pictures as they came out here. Nothing is trained."""
-
-REPLAY_HELP = """Do the steps of a trace again on this TensorFlow and device, and say what differs first.
-
-Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
-differs is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input."""
-
-DOCTOR_HELP = """Say which libraries and devices a training finds here, and why others cannot be used.
-
-Nothing is computed and no memory of a device is taken, so it can run beside a training.
-Exit codes: 0 the device that --device asks for can be used, 1 it cannot."""
-
-
-def parser() -> train_options.Parser:
-    root = train_options.Parser(prog="dualgan", description=DESCRIPTION)
-    commands = root.add_subparsers(dest="command", metavar="COMMAND")
-    commands.required = True
-    command = partial(commands.add_parser, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    train = command("train", help="train and write a run folder", description=TRAIN_HELP)
-    train_options.add_arguments(train)
-    train.add_argument(
-        "--phase",
-        choices=("train", "test"),
-        default="train",
-        help="test: translate the validation images into RUN_DIR/test with the newest checkpoint, as `sample` does",
-    )
-
-    sample = commands.add_parser("sample", help="draw the validation images of a trained run")
-    sample.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
-    sample.add_argument("--data-dir", type=Path, help="dataset folder (default: the one trained on)")
-    sample.add_argument("--output", required=True, type=Path, help="folder to make, with six pictures an image")
-    sample.add_argument("--count", type=int, default=0, help="how many images (default: 0, all)")
-    sample.add_argument("--device", choices=train_options.DEVICES, help="default: the device trained on")
-    sample.add_argument("--cache-dir", type=Path, help="folder for decoded images")
-
-    translate = command("translate", help="translate your own pictures", description=TRANSLATE_HELP)
-    model = translate.add_mutually_exclusive_group(required=True)
-    model.add_argument("--run-dir", type=Path, help="run folder with a checkpoint")
-    model.add_argument("--pb", type=Path, help="exported graph (A2B.pb), or the folder that `export` has made")
-    translate.add_argument("--input", type=Path, nargs="+", required=True, help="pictures, or flat folders of them")
-    translate.add_argument("--direction", choices=("A2B", "B2A"), help="from which domain to which")
-    translate.add_argument("--output", required=True, type=Path, help="folder to make")
-    translate.add_argument(
-        "--model-size", action="store_true", help="write pictures at the model's size, not their own"
-    )
-    translate.add_argument(
-        "--device", choices=train_options.DEVICES, help="default: the device trained on; cpu for --pb"
-    )
-    train_options.add_options(translate, ["max_pixels"])
-
-    export = commands.add_parser("export", help="write a trained run's generators as frozen graphs, A2B.pb and B2A.pb")
-    export.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
-    export.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
-
-    verify = command("verify", help="do steps of the original again", description=VERIFY_HELP)
-    verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
-    train_options.add_options(verify, ("device", *train_options.DEVICE_OPTIONS))
-    verify.add_argument(
-        "--step-mode", choices=("both", *train_options.STEP_MODES[1:]), default="both",
-        help="update critics and generators in one session.run, in two, or check both (default)",
-    )  # fmt: skip
-
-    trace = command("trace", help="record training steps for a replay", description=TRACE_HELP)
-    train_options.add_arguments(trace)
-    trace.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
-    trace.add_argument("--steps", type=int, help="how many steps (default: 12)")
-    trace.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
-
-    replay = command("replay", help="do a trace's steps again and compare", description=REPLAY_HELP)
-    replay.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
-    replay.add_argument("--run-dir", type=Path, help="run of the leg that is asked about: replay as it trained")
-    replay.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
-    train_options.add_options(replay, train_options.LEG_OPTIONS)
-
-    doctor = command("doctor", help="what this machine offers", description=DOCTOR_HELP)
-    doctor.add_argument(
-        "--device", choices=("any", *train_options.DEVICES), default="any", help="which must be usable (default: any)"
-    )
-    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
-    return root
+RUN_MODES = train_options.STEP_MODES[1:]
 
 
 def share_one_arena() -> None:
@@ -141,24 +39,30 @@ def share_one_arena() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def draw_validation_images(arguments: argparse.Namespace) -> int:
-    """The sample command, and train --phase test."""
-    from dualgan.sampling import sample
+def sample(arguments: argparse.Namespace) -> int:
+    """Draw the validation images of a trained run, six pictures an image."""
+    from dualgan.sampling import sample as draw
 
     if not arguments.run_dir:
         raise BadInput("--run_dir: name the run folder to draw with")
     run_dir = Path(arguments.run_dir)
     output = getattr(arguments, "output", run_dir / "test")
     folders = [Path(folder) if folder else None for folder in (arguments.data_dir, arguments.cache_dir)]
-    drawn = sample(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
+    drawn = draw(run_dir, output, folders[0], getattr(arguments, "count", 0), arguments.device, folders[1])
     print(f"drew {drawn['A']} images of A and {drawn['B']} of B in {output}")
     return 0
 
 
 def train(arguments: argparse.Namespace) -> int:
+    """Train DualGAN on a dataset folder and write a run folder.
+
+    The run folder holds options.json, events.jsonl (losses of every step), checkpoint/, samples/ and summary.json.
+    Started again with the same options, a run that was stopped goes on from its newest checkpoint.
+    Exit codes: 0 finished, 1 failed, 2 wrong input, 75 stopped by a signal after saving.
+    """
     options = train_options.from_arguments(arguments)
     if arguments.phase == "test":
-        return draw_validation_images(arguments)
+        return sample(arguments)
     share_one_arena()
     from dualgan.training import train as start_training
 
@@ -168,6 +72,14 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def translate(arguments: argparse.Namespace) -> int:
+    """Translate your own pictures with a trained run, or with a graph that `export` has written.
+
+    Pictures may have any size and any of the formats that training takes; only the domain to translate from is needed.
+    Each is squeezed to the model's size, translated, brought back to its own size, and written as PNG under its own
+    name. OUTPUT/sheet.html shows all beside their originals. With --run-dir, --max-pixels is by default what the run
+    had.
+    Exit codes: 0 all are translated, 2 some could not be read.
+    """
     from dualgan import translate as translation
 
     direction, device = arguments.direction, arguments.device
@@ -186,6 +98,7 @@ def translate(arguments: argparse.Namespace) -> int:
 
 
 def export(arguments: argparse.Namespace) -> int:
+    """Write a trained run's generators as frozen graphs, A2B.pb and B2A.pb, and signature.json."""
     from dualgan.sampling import export as write_graphs
 
     step = write_graphs(arguments.run_dir, arguments.output)
@@ -194,10 +107,16 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
+    """Do single steps of the original DualGAN again on this TensorFlow and device.
+
+    The first thing to run on a new accelerator: FILE holds what steps of the original implementation on TensorFlow 1.15
+    (CPU) came to, each from a state that is given, so that nothing accumulates. The worst error of each kind is printed
+    beside its bound. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input.
+    """
     from dualgan.devices import open_recorded_device
     from dualgan.golden import verify as verify_files
 
-    modes = train_options.STEP_MODES[1:] if arguments.step_mode == "both" else (arguments.step_mode,)
+    modes = RUN_MODES if arguments.step_mode == "both" else (arguments.step_mode,)
     given = train_options.given_options(arguments)
     del given["step_mode"]
     device = open_recorded_device(train_options.from_dict(given))
@@ -205,6 +124,11 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def trace(arguments: argparse.Namespace) -> int:
+    """Record some training steps, so that another device can do them again and be compared layer by layer.
+
+    Options are those of `train`; if --run-dir names a run, they are that run's. The file holds what the steps were fed,
+    and losses, layers' outputs, gradients, updates and drawn pictures as they came out here. Nothing is trained.
+    """
     from dualgan.trace import record, request
 
     made = record(request(arguments), arguments.output)
@@ -214,6 +138,11 @@ def trace(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
+    """Do the steps of a trace again on this TensorFlow and device, and say what differs first.
+
+    Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
+    differs is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input.
+    """
     from dualgan.replay import Leg, replay_and_tell
 
     given = train_options.given_options(arguments)
@@ -222,24 +151,88 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
+    """Say which libraries and devices a training finds here, and why others cannot be used.
+
+    Nothing is computed and no memory of a device is taken, so it can run beside a training.
+    Exit codes: 0 the device that --device asks for can be used, 1 it cannot.
+    """
     from dualgan.doctor import doctor as look
 
     return look(arguments.device, arguments.json, print)
 
 
+def add_command(commands: Any, perform: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    """Add the command that ``perform`` does, under its name and with its docstring as help."""
+    text, form = inspect.getdoc(perform) or "", argparse.RawDescriptionHelpFormatter
+    summary = text.splitlines()[0]
+    added: argparse.ArgumentParser = commands.add_parser(
+        perform.__name__, help=summary, description=text, formatter_class=form
+    )
+    added.set_defaults(perform=perform)
+    return added
+
+
+def parser() -> train_options.Parser:
+    root = train_options.Parser(prog="dualgan", description=DESCRIPTION)
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = True
+    devices = train_options.DEVICES
+
+    added = add_command(commands, train)
+    train_options.add_arguments(added)
+    phase_help = "test: translate the validation images into RUN_DIR/test with the newest checkpoint, as `sample` does"
+    added.add_argument("--phase", choices=("train", "test"), default="train", help=phase_help)
+
+    added = add_command(commands, sample)
+    added.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
+    added.add_argument("--data-dir", type=Path, help="dataset folder (default: the one trained on)")
+    added.add_argument("--output", required=True, type=Path, help="folder to make, with six pictures an image")
+    added.add_argument("--count", type=int, default=0, help="how many images (default: 0, all)")
+    added.add_argument("--device", choices=devices, help="default: the device trained on")
+    added.add_argument("--cache-dir", type=Path, help="folder for decoded images")
+
+    added = add_command(commands, translate)
+    model = added.add_mutually_exclusive_group(required=True)
+    model.add_argument("--run-dir", type=Path, help="run folder with a checkpoint")
+    model.add_argument("--pb", type=Path, help="exported graph (A2B.pb), or the folder that `export` has made")
+    added.add_argument("--input", type=Path, nargs="+", required=True, help="pictures, or flat folders of them")
+    added.add_argument("--direction", choices=("A2B", "B2A"), help="from which domain to which")
+    added.add_argument("--output", required=True, type=Path, help="folder to make")
+    added.add_argument("--model-size", action="store_true", help="write pictures at the model's size, not their own")
+    added.add_argument("--device", choices=devices, help="default: the device trained on; cpu for --pb")
+    train_options.add_options(added, ["max_pixels"])
+
+    added = add_command(commands, export)
+    added.add_argument("--run-dir", required=True, type=Path, help="run folder with a checkpoint")
+    added.add_argument("--output", required=True, type=Path, help="folder to make, with the graphs and signature.json")
+
+    added = add_command(commands, verify)
+    added.add_argument("files", type=Path, nargs="+", metavar="FILE", help="golden file (.npz), or a folder of them")
+    train_options.add_options(added, ("device", *train_options.DEVICE_OPTIONS))
+    modes, mode_help = ("both", *RUN_MODES), "update critics and generators in one session.run, in two, or check both"
+    added.add_argument("--step-mode", choices=modes, default="both", help=f"{mode_help} (default)")
+
+    added = add_command(commands, trace)
+    train_options.add_arguments(added)
+    added.add_argument("--output", required=True, type=Path, help="trace file to write (.npz)")
+    added.add_argument("--steps", type=int, help="how many steps (default: 12)")
+    added.add_argument("--checkpoint", action="store_true", help="start from RUN_DIR's newest checkpoint")
+
+    added = add_command(commands, replay)
+    added.add_argument("trace", type=Path, metavar="TRACE", help="trace file (.npz)")
+    added.add_argument("--run-dir", type=Path, help="run of the leg that is asked about: replay as it trained")
+    added.add_argument("--output", type=Path, default=Path("replay.json"), help="default: replay.json")
+    train_options.add_options(added, train_options.LEG_OPTIONS)
+
+    added = add_command(commands, doctor)
+    added.add_argument("--device", choices=("any", *devices), default="any", help="which must be usable (default: any)")
+    added.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    return root
+
+
 # Options of a training that are paths, but strings to argparse.
 PATHS = ("data_dir", "run_dir", "cache_dir", "init_from")
 NPU_ADAPTERS = ("npu_bridge", "npu_device")
-COMMANDS = {
-    "train": train,
-    "sample": draw_validation_images,
-    "translate": translate,
-    "export": export,
-    "verify": verify,
-    "trace": trace,
-    "replay": replay,
-    "doctor": doctor,
-}
 
 
 def make_paths_absolute(arguments: argparse.Namespace) -> None:
@@ -258,7 +251,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             make_paths_absolute(given)
         if given.command != "doctor":
             require_libraries()
-        return COMMANDS[given.command](given)
+        return int(given.perform(given))
 
     return exit_code_of(perform, sys.argv[1:] if arguments is None else arguments)
 

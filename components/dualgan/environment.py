@@ -5,10 +5,9 @@ import os
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from dualgan import __version__
 from dualgan.errors import BadInput, first_line, printable, warn
@@ -66,20 +65,16 @@ def version_of(module: str) -> str:
         raise BadInput(f"{module} cannot be imported: {import_fault(error)}") from error
 
 
-def library_faults(libraries: Sequence[Library] = LIBRARIES) -> List[str]:
-    """Return a line on each library that is missing, broken, or of a version that cannot be used."""
-    return [fault for fault in map(_fault, libraries) if fault is not None]
-
-
-def _fault(library: Library) -> Optional[str]:
-    try:
-        version = version_of(library.module)
-    except BadInput as error:
-        return str(error)
-    if _numbers(version) < _numbers(library.since):
-        needed = f"{library.name}>={library.since}"
-        return f"{library.name} {version} is too old: {library.since} or newer is needed; install {needed}"
-    return None
+def library_faults(libraries: Sequence[Library] = LIBRARIES) -> Iterator[str]:
+    """Yield a line on each library that is missing, broken, or of a version that cannot be used."""
+    for name, module, since in libraries:
+        try:
+            version = version_of(module)
+        except BadInput as error:
+            yield str(error)
+        else:
+            if _numbers(version) < _numbers(since):
+                yield f"{name} {version} is too old: {since} or newer is needed; install {name}>={since}"
 
 
 def _numbers(version: str) -> List[int]:
@@ -109,8 +104,8 @@ def recorded_environment(device: Dict[str, Any], tensorflow: str, git_commit: st
 def default_cache_folder() -> Path:
     """Return the folder for what can be made again: XDG_CACHE_HOME's, else the home's; made if it is missing.
 
-    Where there is no home, or none to write to, as for an unknown user of a container, it is a temporary folder, and a
-    line on standard error says so. Raises BadInput if there is none either.
+    If there is no home to write to, as for an unknown user of a container, it is a temporary folder, and a line on
+    standard error says so.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     folder = base / "dualgan"
@@ -118,7 +113,7 @@ def default_cache_folder() -> Path:
         if not base.is_absolute():
             raise OSError(0, "no home folder is known")
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(str(folder), os.W_OK | os.X_OK):
+        if is_writable(folder):
             return folder
         reason = "cannot be written to"
     except OSError as error:
@@ -126,6 +121,11 @@ def default_cache_folder() -> Path:
     fallback = own_temporary_folder("dualgan-cache")
     warn(f"{folder}: {reason}; decoded images are kept in {fallback}, --cache-dir names another folder")
     return fallback
+
+
+def is_writable(folder: Union[str, Path]) -> bool:
+    """Return whether ``folder`` is one that this user may make files in."""
+    return os.path.isdir(str(folder)) and os.access(str(folder), os.W_OK | os.X_OK)
 
 
 def own_temporary_folder(name: str) -> Path:
@@ -137,27 +137,11 @@ def own_temporary_folder(name: str) -> Path:
         folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         # Somebody else's folder of that name would decide what is read here.
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not os.access(str(folder), os.W_OK | os.X_OK):
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or not is_writable(folder):
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     except OSError as error:
         raise BadInput(f"no folder for temporary files can be written to ({error}); set TMPDIR to one") from None
     return folder
-
-
-# The patch release of each minor version whose tarfile has no CVE-2024-6232: headers that take hours to read.
-MENDED: Dict[Tuple[int, ...], int] = {(3, 8): 20, (3, 9): 20, (3, 10): 15, (3, 11): 10, (3, 12): 6}
-
-
-def known_hole(version: Tuple[int, ...] = sys.version_info[:3]) -> str:
-    """Say which known hole a Python has and what to do, "" for none.
-
-    version: major, minor and patch release.
-    """
-    minor, patch = tuple(version[:2]), version[2]
-    if minor > max(MENDED) or patch >= MENDED.get(minor, 1 << 30):
-        return ""
-    newer = f"Python {minor[0]}.{minor[1]}.{MENDED[minor]}" if minor in MENDED else "Python 3.11"
-    return f"has a known hole in tarfile (CVE-2024-6232), which `dataset fetch` guards against; {newer} mends it"
 
 
 def output_of(command: Sequence[str], seconds: float = 10.0) -> Optional[str]:

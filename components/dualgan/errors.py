@@ -36,6 +36,8 @@ _LOGIN = re.compile(
 _BARE_LOGIN = re.compile(
     r"(?<![^\s'\"(\[=,;])[^\s'\"(\[=,;:/@]{1,256}:(?!/)[^\s@]{1,256}(?:@[^\s@]{1,256}){0,3}@(?!sha\d+:)"
 )
+# Categories of Unicode: control, format, surrogate, and separators of lines and paragraphs.
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def first_line(error: BaseException) -> str:
@@ -53,19 +55,16 @@ def without_logins(text: str) -> str:
 def printable(text: str) -> str:
     """Return ``text`` without logins, and with everything in it escaped that a terminal obeys instead of showing it.
 
-    Those are control characters other than a tab or the end of a line, characters that change the direction of writing
-    or cannot be seen, separators of lines that some programs know, and halves of surrogate pairs. What people write in
-    any script stays as it is.
+    Those are control characters, ones that change the direction of writing or cannot be seen, separators of lines that
+    some programs know, and halves of surrogate pairs. What people write in any script stays as it is.
     """
-    text = without_logins(text)
-    return "".join(map(_printable_character, text)) if not text.isprintable() else text
+    return "".join(map(_printable_character, without_logins(text)))
 
 
 def _printable_character(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return character
     # Joiners belong to the spelling of words and of emoji.
-    return character if character in "\u200c\u200d" else character.encode("unicode_escape").decode("ascii")
+    is_shown = character in "\n\t\u200c\u200d" or unicodedata.category(character) not in _OBEYED
+    return character if is_shown else character.encode("unicode_escape").decode("ascii")
 
 
 class DualGANError(Exception):
@@ -90,12 +89,10 @@ class Interrupted(DualGANError):
 
 
 def exit_code_of(perform: Callable[[List[str]], int], arguments: Sequence[str]) -> int:
-    """Return the exit code of a command; an error becomes one line on standard error.
+    """Return the exit code of a command that ``perform`` does; an error becomes one line on standard error.
 
-    Args:
-        perform: Does the work that a command line asks for and returns its exit code.
-        arguments: The command line. ``--debug`` in it, which ``perform`` does not see, prints an error's traceback
-            too, as DUALGAN_DEBUG=1 does.
+    ``--debug`` among ``arguments``, which ``perform`` does not see, prints an error's traceback too, as DUALGAN_DEBUG=1
+    does.
     """
     rest = [argument for argument in arguments if argument != DEBUG_FLAG]
     debug = len(rest) < len(arguments)
@@ -136,10 +133,7 @@ def described(error: Exception) -> str:
 
 def signal_name(number: int) -> str:
     """Return what signal ``number`` is called, such as SIGTERM."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    return signal.Signals(number).name
 
 
 class Termination:

@@ -1,4 +1,4 @@
-"""The NPUs of this machine as `npu-smi info` lists them, what they do, and what their names say of them.
+"""The NPUs of this machine as `npu-smi info` lists them, and what they do.
 
 Two rows a chip under two rows of column names, which differ between versions; the first names it and says whether it is
 well, the second has its place on the bus and ends with the memory in use and in all:
@@ -18,8 +18,9 @@ from typing import Dict, List, NamedTuple, Optional
 from dualgan.environment import output_of
 
 VERSION = re.compile(r"npu-smi\s+(\S+)")
-MEMORY = re.compile(r"\d+\s*/\s*(\d+)")
 _VALUE = re.compile(r"\S+\s*/\s*\S+|\S+")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+_MEMORY = re.compile(r"(\d+)\s*/\s*(\d+)")
 # MLflow's megabyte is a million bytes, the tool's is 2**20.
 _MEGABYTES = 2**20 / 1e6
 _MEASURED = {
@@ -53,17 +54,14 @@ class Listing(NamedTuple):
     cards: List[Card]
 
 
-def listing() -> Optional[Listing]:
-    """Return what the tool says now; None if it is missing, fails or takes too long."""
-    output = output_of(["npu-smi", "info"])
-    return None if output is None else parse(output)
+def listing() -> Listing:
+    """Return what the tool says now; nothing if it is missing, fails or takes too long."""
+    return parse(output_of(["npu-smi", "info"]) or "")
 
 
 def metrics() -> Dict[str, float]:
     """Return what every NPU of this machine does now, as ``npu_{number}_{name}``; {} if the tool does not say."""
-    found = listing()
-    cards = found.cards if found else []
-    return {f"npu_{card.number}_{name}": value for card in cards for name, value in card.values.items()}
+    return {f"npu_{card.number}_{name}": value for card in listing().cards for name, value in card.values.items()}
 
 
 def parse(output: str) -> Listing:
@@ -72,40 +70,34 @@ def parse(output: str) -> Listing:
     cards: List[Card] = []
     npu_columns: List[str] = []
     chip_columns: List[str] = []
-    first: Optional[List[str]] = None
+    npu_values: Optional[str] = None
     has_devices = False
     for line in output.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        identity = cells[0].split() or [""]
-        if len(cells) != 3:
+        identity = cells[0].split()
+        if len(cells) != 3 or not identity:
             continue
+        is_place = ":" in cells[1] or cells[1].upper() in ("NA", "N/A", "-")
         if identity[0] == "NPU":
             npu_columns = cells[2].split()
         elif identity[0] == "Chip":
             chip_columns, has_devices = cells[2].split(), len(identity) == 2
-        elif not identity[0].isdecimal():
-            continue
-        elif not _is_place(cells[1]):
-            first = [identity[0], cells[2]] if len(identity) == 2 and cells[1] else None
-            if first:
+        elif identity[0].isdecimal() and not is_place:
+            npu_values = None
+            if len(identity) == 2 and cells[1]:
                 cards.append(Card(identity[1], cells[1], number=identity[0]))
-        elif first:
-            npu, npu_values = first
+                npu_values = cells[2]
+        elif identity[0].isdecimal() and npu_values is not None:
             named = {**_named(npu_columns, npu_values), **_named(chip_columns, cells[2])}
-            memory = MEMORY.findall(cells[2])
+            memory, npu = _MEMORY.findall(cells[2]), cards[-1].number
             number = npu if identity[0] == "0" else f"{npu}_{identity[0]}"
             cards[-1] = cards[-1]._replace(
-                memory_mebibytes=int(memory[-1]) if memory else None,
+                memory_mebibytes=int(memory[-1][1]) if memory else None,
                 number=identity[1] if has_devices and len(identity) == 2 else number,
                 values=_values(named),
             )
-            first = None
+            npu_values = None
     return Listing(version.group(1) if version else None, cards)
-
-
-def _is_place(state: str) -> bool:
-    """Whether a row's middle cell is the place on the bus; else it is a state of health."""
-    return ":" in state or state.upper() in ("NA", "N/A", "-")
 
 
 def _named(columns: List[str], values: str) -> Dict[str, str]:
@@ -114,53 +106,12 @@ def _named(columns: List[str], values: str) -> Dict[str, str]:
 
 
 def _values(named: Dict[str, str]) -> Dict[str, float]:
-    found = {_MEASURED[column]: _number(text) for column, text in named.items() if column in _MEASURED}
-    for column in _MEMORY_COLUMNS:
-        used, _, total = (_number(part) for part in named.get(column, "").partition("/"))
-        if used is not None and total:
-            found["memory_usage_megabytes"] = round(used * _MEGABYTES, 1)
-            found["memory_usage_percentage"] = round(100 * used / total, 1)
-            break
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _number(text: str) -> Optional[float]:
-    return float(text) if re.match(r"\s*\d+(\.\d+)?\s*$", text) else None
-
-
-FIRST, A2, A3, LATER = "910", "A2", "A3", "950"
-# npu-smi calls the first 910 and Atlas A3 alike in some versions; only the latter has 64 GiB.
-MIN_A3_MEBIBYTES = 60000
-_NAMES = ((r"910B\d", A2), (r"910(C|_\d)", A3), (r"9[2-9]\d", LATER), (r"910", FIRST))
-# Factors of convolutions in HF32, float32 with 11 bits behind the point, unless it is "0".
-HF32_VARIABLE = "ENABLE_HF32_EXECUTION"
-
-
-def generation(card: Optional[Card]) -> Optional[str]:
-    """The generation that a card's name and memory tell, None if there is no card or none of these.
-
-    910A, 910B, 910ProA, 910ProB and 910PremiumA are first ones; 910B1 to 910B4 are Atlas A2.
-    """
-    if card is None:
-        return None
-    name = card.name.replace("Ascend", "")
-    if name == "910" and (card.memory_mebibytes or 0) >= MIN_A3_MEBIBYTES:
-        return A3
-    return next((found for pattern, found in _NAMES if re.match(pattern, name)), None)
-
-
-def is_newer_than_910(card: Optional[Card]) -> bool:
-    """Whether the card's matrix unit has float32 and bfloat16. A card that is not known is not trusted to."""
-    return generation(card) in (A2, A3, LATER)
-
-
-def product_type(precision_mode: str, hf32: bool) -> str:
-    """The type that ``precision_mode`` rounds factors of convolutions and matrix products to.
-
-    Args:
-        precision_mode: One that the chip has.
-        hf32: Whether float32 factors of convolutions become HF32.
-    """
-    if precision_mode == "must_keep_origin_dtype":
-        return "hfloat32" if hf32 else "float32"
-    return "bfloat16" if precision_mode.endswith("bf16") else "float16"
+    """The values of a chip, by MLflow's names; ``named``: what the tool wrote, by its columns."""
+    numbers = {_MEASURED[column]: text for column, text in named.items() if column in _MEASURED}
+    found = {name: float(text) for name, text in numbers.items() if _NUMBER.fullmatch(text)}
+    memories = [_MEMORY.fullmatch(named.get(column, "")) for column in _MEMORY_COLUMNS]
+    used, total = next((map(int, memory.groups()) for memory in memories if memory and int(memory.group(2))), (0, 0))
+    if total:
+        found["memory_usage_megabytes"] = round(used * _MEGABYTES, 1)
+        found["memory_usage_percentage"] = round(100 * used / total, 1)
+    return found

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from dualgan import layers, losses, networks
-from dualgan.devices.base import Device
+from dualgan.devices import Device
 from dualgan.layers import Kernels
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, VariableSpec, Weights, network_shape

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from dualgan import networks
-from dualgan.devices.base import Device
+from dualgan.devices import Device
 from dualgan.feed import Batch
 from dualgan.networks import is_critic_variable
 from dualgan.options import TrainOptions

@@ -27,7 +27,7 @@ tf.disable_v2_behavior()
 
 
 def custom_gradient(function: Callable[..., Tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
-    """tf.custom_gradient, typed: ``function`` returns its result and what makes the arguments' gradients of its own."""
+    """tf.custom_gradient, typed."""
     decorated: Callable[..., Any] = tf.custom_gradient(function)
     return decorated
 

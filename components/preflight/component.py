@@ -7,11 +7,10 @@ def preflight(dataset: str, checkpoints: str, tracking_uri: str, experiment: str
     checkpoints: s3://bucket/prefix, "" if there is none. revision: commit of the package; "" if that is not known.
     """
     from components.common.console import print_status
-    from components.preflight.preflight import Requirements, find_faults, find_image_fault, require_none
+    from components.preflight.preflight import Requirements, find_faults, find_image_faults, require_none
 
     needed = Requirements(dataset, checkpoints, tracking_uri, experiment, on_cluster=True)
-    fault = find_image_fault(image, revision)
-    faults = [*find_faults(needed), *([fault] if fault else [])]
+    faults = [*find_faults(needed), *find_image_faults(image, revision)]
     for line in faults:
         print_status(f"preflight: {line}")
     require_none(faults)
@@ -21,8 +20,7 @@ def preflight(dataset: str, checkpoints: str, tracking_uri: str, experiment: str
 def image_preflight(image: str, revision: str) -> None:
     """Fail unless this image is of the package's revision: a leg's own image, without its accelerator."""
     from components.common.console import print_status
-    from components.preflight.preflight import find_image_fault, require_none
+    from components.preflight.preflight import find_image_faults, require_none
 
-    fault = find_image_fault(image, revision)
-    require_none([fault] if fault else [])
+    require_none(find_image_faults(image, revision))
     print_status(f"preflight: image {image} is of the package's revision")

@@ -11,7 +11,7 @@ from components.common.s3 import TransferBroken, client, failures, objects_below
 from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
 from components.tracking.store import connect, database_of, require_store, resolve_tracking_uri
-from components.train.code_version import code_commit
+from components.train.runtimes import code_commit
 from dualgan.errors import BadInput, DualGANError
 
 # Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
@@ -22,14 +22,10 @@ TAG = "dualgan-parity.preflight"
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a run needs.
+    """What a run needs: a dataset's source, and "" or s3://bucket/prefix for checkpoints.
 
-    Attributes:
-        dataset: the source, as ``parity dataset list`` explains them.
-        checkpoints: s3://bucket/prefix that trainings copy their checkpoints to; "" if there is none.
-        tracking_uri: of MLflow; "" means MLFLOW_TRACKING_URI, else a local store.
-        experiment: MLflow experiment; "" means the dataset's name.
-        on_cluster: whether a store that only this process sees is a fault.
+    tracking_uri: "" means MLFLOW_TRACKING_URI, else a local store; experiment: "" means the dataset's name; on_cluster:
+    whether a store that only this process sees is a fault.
     """
 
     dataset: str
@@ -41,29 +37,30 @@ class Requirements:
 
 def find_faults(needed: Requirements) -> list[DualGANError]:
     """Return the faults of dataset, bucket and MLflow, each in a line; none if the run can start."""
-    return _faults(
-        [
-            lambda: _require_dataset(needed.dataset),
-            lambda: _require_bucket(needed.checkpoints),
-            lambda: _require_mlflow(needed),
-        ]
-    )
+
+    def fault(check: Callable[[Requirements], None]) -> DualGANError | None:
+        try:
+            check(needed)
+        except DualGANError as error:
+            return error
+        return None
+
+    checks = (_require_dataset, _require_bucket, _require_mlflow)
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return [found for found in pool.map(fault, checks) if found]
 
 
-def find_image_fault(image: str, revision: str) -> DualGANError | None:
-    """Return why this process's image does not fit a package, in a line; None if it does.
+def find_image_faults(image: str, revision: str) -> list[DualGANError]:
+    """Return why this process's ``image`` does not fit a package of the commit ``revision``; none if it does.
 
-    Args:
-        image: the image's name, for the message.
-        revision: commit that the package was compiled from; "" if that is not known, and then every image fits.
+    An unknown revision, "", fits every image.
     """
     found = code_commit() or "unknown"
-    if not revision or found == revision:
-        return None
-    return BadInput(
+    reason = (
         f"image {image}: built from revision {found}, the package from {revision}; build and push the images of "
         f"{revision}, or compile the package from {found}"
     )
+    return [BadInput(reason)] if revision not in ("", found) else []
 
 
 def require_none(faults: Sequence[DualGANError]) -> None:
@@ -74,21 +71,9 @@ def require_none(faults: Sequence[DualGANError]) -> None:
         raise kind(f"{count} before the start: {' | '.join(map(str, faults))}")
 
 
-def _faults(checks: Sequence[Callable[[], None]]) -> list[DualGANError]:
-    def fault(check: Callable[[], None]) -> DualGANError | None:
-        try:
-            check()
-        except DualGANError as error:
-            return error
-        return None
-
-    with ThreadPoolExecutor(len(checks)) as pool:
-        return [found for found in pool.map(fault, checks) if found]
-
-
-def _require_dataset(source: str) -> None:
-    """Raise DualGANError if nothing is at the address of ``source``; what is there is for the dataset task to read."""
-    parsed = parse_source(source)
+def _require_dataset(needed: Requirements) -> None:
+    """Raise DualGANError if nothing is at the address; what is there is for the dataset task to read."""
+    parsed = parse_source(needed.dataset)
     if isinstance(parsed, Download):
         reasons = [reason for url in parsed.urls if (reason := _no_answer(url))]
         if len(reasons) == len(parsed.urls):
@@ -108,11 +93,11 @@ def _no_answer(url: str) -> str | None:
         return f"no answer ({type(error).__name__})"
 
 
-def _require_bucket(address: str) -> None:
-    """Raise DualGANError if an object cannot be written below ``address`` and removed again."""
-    if not address:
+def _require_bucket(needed: Requirements) -> None:
+    """Raise DualGANError if an object cannot be written below the address and removed again."""
+    if not needed.checkpoints:
         return
-    place = parse_address(address)
+    place = parse_address(needed.checkpoints)
     key = f"{place.key}/preflight-{uuid.uuid4().hex}".lstrip("/")
     try:
         with failures(f"checkpoints {place}", place.bucket):

@@ -15,8 +15,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
-from components.train.leg import LegSettings
-from components.train.trainer_process import require_success, run_dualgan
+from components.train.leg import LegSettings, require_success, run_dualgan
 
 CODE = Path(__file__).with_name("served_model.py")
 DIRECTIONS = ("A2B", "B2A")

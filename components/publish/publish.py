@@ -31,8 +31,8 @@ from components.tracking.reasons import artifact_address, patiently
 from components.tracking.runs import PipelineRun, open_experiment, pipeline_runs
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
-from components.train.code_version import code_digest
 from components.train.leg import LegSettings
+from components.train.runtimes import code_digest
 from dualgan.errors import DualGANError
 from dualgan.json_files import read_json
 

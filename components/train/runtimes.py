@@ -1,21 +1,27 @@
-"""Runtimes: which Python interpreter runs the trainer."""
+"""Runtimes: which Python interpreter runs the trainer, and which code it runs."""
 
+import hashlib
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from dualgan.dataset_folder import digest_of
 from dualgan.errors import BadInput
 
 RUNTIMES = ("tf1", "tf2")
 WORKING_TREE = Path(__file__).resolve().parents[2]
 TF1_VENV = WORKING_TREE / ".venv-tf1"
-# Written into the environment last.
+# requirements/tf1.sh makes the environment, and this file in it last.
 READY = "ready"
 # What variables of servers begin with, passwords among them.
 KEYS = ("AWS_", "MLFLOW_", "KFP_", "DUALGAN_DATASET_LOGIN")
 # A container image that holds the second runtime says with this where it is.
 TF1_VARIABLE = "DUALGAN_TF1_PYTHON"
+# An image without a repository says with this what it was built from.
+COMMIT_VARIABLE = "DUALGAN_GIT_COMMIT"
+TRAINER = WORKING_TREE / "components" / "dualgan"
 
 
 def is_set_up(runtime: str) -> bool:
@@ -58,3 +64,21 @@ def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
 def _tf1_python() -> Path:
     explicit = os.environ.get(TF1_VARIABLE)
     return Path(explicit) if explicit else TF1_VENV / "bin" / "python"
+
+
+def code_commit() -> str | None:
+    """Return the commit, with "-dirty" if tracked files were changed since; None if neither git nor the image knows."""
+    if os.environ.get(COMMIT_VARIABLE):
+        return os.environ[COMMIT_VARIABLE]
+    command = ["git", "-C", str(WORKING_TREE), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def code_digest(folder: Path = TRAINER) -> str:
+    """Return a SHA-256 (hex) of the Python files below ``folder``, their names included: the same in any checkout."""
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.py")}
+    return digest_of((name, hashlib.sha256(file.read_bytes()).hexdigest()) for name, file in sorted(files.items()))

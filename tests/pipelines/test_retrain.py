@@ -9,7 +9,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 
 from components.tracking.store import connect
-from components.train.code_version import code_digest
+from components.train.runtimes import code_digest
 from pipelines.fingerprint import fingerprint
 from pipelines.profile import Profile, load_profile
 from pipelines.retrain import DAY, decide

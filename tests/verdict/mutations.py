@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from dualgan import layers, losses, networks, step
-from dualgan.devices.base import Device
+from dualgan.devices import Device
 from dualgan.devices.cpu import CpuKernels
 from dualgan.feed import Batch, TrainingData
 from dualgan.losses import Translations

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from dualgan.devices.base import Device
+from dualgan.devices import Device
 from dualgan.layers import Kernels
 from dualgan.tensorflow_v1 import custom_gradient, tf
 

@@ -1,80 +1,42 @@
 """NVIDIA GPUs through CUDA."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional
 
 # Its version 1 API lacks some of what configures a device.
 import tensorflow
 
-from dualgan.devices.base import Device
+from dualgan.devices import Device
 from dualgan.environment import output_of
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
-
-FIELDS = ("index", "uuid", "name", "driver_version", "memory.total")
-# Drivers from before 2021 do not know this field and then refuse the whole question.
-NEWER_FIELDS = ("compute_cap",)
-
-
-class Card(NamedTuple):
-    """A GPU. number: the one that CUDA_VISIBLE_DEVICES takes; memory_mebibytes: all that it has; None: not known."""
-
-    number: int
-    uuid: str
-    name: str
-    driver: Optional[str]
-    memory_mebibytes: Optional[int]
-    compute_capability: Optional[str]
-
-
-def list_cards() -> Optional[List[Card]]:
-    """The GPUs in the driver's order; None if nvidia-smi is missing, fails or takes too long."""
-    for fields in (FIELDS + NEWER_FIELDS, FIELDS):
-        output = output_of(["nvidia-smi", "--query-gpu=" + ",".join(fields), "--format=csv,noheader,nounits"])
-        if output is not None:
-            return parse_cards(output)
-    return None
-
-
-def parse_cards(output: str) -> List[Card]:
-    """The cards in nvidia-smi's answer to FIELDS, with or without NEWER_FIELDS; lines not understood are left out."""
-    found = []
-    for line in output.splitlines():
-        values = [value.strip() for value in line.split(",")]
-        if len(values) not in (len(FIELDS), len(FIELDS) + len(NEWER_FIELDS)) or not values[0].isdecimal():
-            continue
-        number, uuid, name, driver, memory = values[: len(FIELDS)]
-        capability = values[len(FIELDS)] if len(values) > len(FIELDS) else ""
-        mebibytes = int(memory) if memory.isdecimal() else None
-        found.append(Card(int(number), uuid, name, _known(driver), mebibytes, _known(capability)))
-    return found
-
-
-def _known(value: str) -> Optional[str]:
-    """The value; None for what the tool writes in its place, such as "[N/A]" or "[Not Supported]"."""
-    return None if not value or value.startswith("[") else value
-
-
-def first_visible_card(found: Sequence[Card], visible_devices: Optional[str]) -> Optional[Card]:
-    """The card that CUDA shows a program first, given CUDA_VISIBLE_DEVICES (None: unset, all are visible).
-
-    Return None if it names none of ``found``, as it does for a part of a card (MIG).
-    """
-    if visible_devices is None:
-        return found[0] if found else None
-    first = visible_devices.split(",")[0].strip()
-    for card in found:
-        if first == str(card.number) or (first.startswith("GPU-") and card.uuid.startswith(first)):
-            return card
-    return None
-
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 # What CUDA's own libraries read before their first product.
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 # cuDNN's convolutions in TensorFlow 1.14 and newer; every operation in NVIDIA's 1.15 and in 2.1 and newer.
 DETERMINISM_VARIABLES = ("TF_CUDNN_DETERMINISTIC", "TF_DETERMINISTIC_OPS")
+
+
+class Card(NamedTuple):
+    """A GPU as its driver describes it; None: not known."""
+
+    name: str
+    driver: Optional[str]
+    memory_mebibytes: Optional[int]
+
+
+def visible_card() -> Optional[Card]:
+    """The card that CUDA shows a program first; None if the driver has none, cannot say, or it is a part of a card."""
+    first = os.environ.get(VISIBLE_DEVICES, "0").split(",")[0].strip()
+    query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits", "--id=" + first]
+    values = [value.strip() for value in (output_of(["nvidia-smi", *query]) or "").split(",")]
+    if len(values) != 3:
+        return None
+    name, driver, memory = values
+    # In place of what it does not know the tool writes such as "[N/A]" or "[Not Supported]".
+    return Card(name, None if driver.startswith("[") else driver, int(memory) if memory.isdecimal() else None)
 
 
 class Gpu(Device):
@@ -113,10 +75,7 @@ class Gpu(Device):
 
     def describe(self) -> Dict[str, Any]:
         details: Dict[str, Any] = _call_if_known("get_device_details", self._visible[0]) or {}
-        card = first_visible_card(list_cards() or [], os.environ.get(VISIBLE_DEVICES))
-        capability = card.compute_capability if card else None
-        if details.get("compute_capability"):
-            capability = ".".join(str(part) for part in details["compute_capability"])
+        card = visible_card()
         build = _build()
         return {
             "kind": self.kind,
@@ -124,7 +83,7 @@ class Gpu(Device):
             "count": len(self._visible),
             "driver": card.driver if card else None,
             "memory_mebibytes": card.memory_mebibytes if card else None,
-            "compute_capability": capability,
+            "compute_capability": ".".join(map(str, details.get("compute_capability", ()))) or None,
             "cuda": build.get("cuda_version"),
             "cudnn": build.get("cudnn_version"),
             "products": self.matmul_input_dtype,
@@ -143,8 +102,7 @@ def set_tensor_float_32(allowed: bool) -> None:
 
 def require_determinism() -> None:
     """Ask for the same bits of the same operation in each run, as far as this TensorFlow can."""
-    for variable in DETERMINISM_VARIABLES:
-        os.environ[variable] = "1"
+    os.environ.update(dict.fromkeys(DETERMINISM_VARIABLES, "1"))
     _call_if_known("enable_op_determinism")
 
 
@@ -174,12 +132,12 @@ def why_no_gpu() -> str:
         return "it is built without CUDA; use an image with a CUDA build, or --device cpu"
     if visible is not None and visible.split(",")[0].strip() in ("", "-1", "none", "void"):
         return f"{VISIBLE_DEVICES}={visible} hides every one; unset it"
-    found = list_cards()
-    if not found:
+    card = visible_card()
+    if card is None:
         return "nvidia-smi finds no driver or no card; use a machine (a pod that asks for nvidia.com/gpu) with one"
     return (
-        f"the driver ({found[0].driver}) lists {found[0].name}, but CUDA {_build().get('cuda_version')} could not be "
-        "loaded; TF_CPP_MIN_LOG_LEVEL=0 names the library"
+        f"the driver ({card.driver}) lists {card.name}, but CUDA {_build().get('cuda_version')} could not be loaded; "
+        "TF_CPP_MIN_LOG_LEVEL=0 names the library"
     )
 
 

@@ -1,23 +1,26 @@
-"""Huawei Ascend NPUs through the vendor's adapter, npu_bridge or npu_device."""
+"""Huawei Ascend NPUs through the vendor's adapter, npu_bridge or npu_device, and the CANN of this machine."""
 
 import ctypes
+import importlib
 import importlib.util
 import os
+import re
 import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, MutableMapping, Sequence
 
 from dualgan import npu_smi
-from dualgan.devices import npu_machine, npu_options
-from dualgan.devices.base import Device
-from dualgan.devices.npu_options import checked_mode, require_cann
+from dualgan.devices import Device, npu_options
+from dualgan.devices.npu_options import Cann
+from dualgan.environment import is_writable, own_temporary_folder
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import RewriterConfig, tf
 
-PACKAGES = ("npu_bridge", "npu_device")
+# The adapters, and in each the module of functions for sessions and optimisers.
+PACKAGES = {"npu_bridge": "npu_bridge.npu_init", "npu_device": "npu_device.compat.v1.npu_init"}
 STANDARD_OUTPUT = 1
 # Every version prints the loader's error when its library does not load and goes on; this name is then missing.
 LIBRARY_NAMES = ("npu_bridge_handle", "gen_npu_ops")
@@ -42,7 +45,9 @@ def load_adapter(package: str) -> Any:
     printed: List[str] = []
     try:
         with standard_output_caught(printed):
-            npu_init = _import(package)
+            npu_init = importlib.import_module(PACKAGES[package])
+            if package == "npu_device":
+                sys.modules[package].compat.enable_v1()
     # A library of CANN is missing (OSError, NotFoundError, NameError), or TensorFlow is another (AttributeError).
     except (ImportError, OSError, AttributeError, NameError, SystemExit, tf.errors.OpError) as error:
         raise BadInput(
@@ -51,18 +56,6 @@ def load_adapter(package: str) -> Any:
         ) from None
     sys.stderr.writelines(line + "\n" for line in printed)
     return npu_init
-
-
-def _import(package: str) -> Any:
-    if package == "npu_bridge":
-        from npu_bridge import npu_init
-
-        return npu_init
-    import npu_device
-    from npu_device.compat.v1 import npu_init as npu_init_of_version_1
-
-    npu_device.compat.enable_v1()
-    return npu_init_of_version_1
 
 
 def _reason(error: BaseException, printed: List[str]) -> str:
@@ -90,7 +83,89 @@ def standard_output_caught(lines: List[str]) -> Iterator[None]:
             lines.extend(line.strip() for line in text.splitlines() if line.strip())
 
 
+# Where CANN lies if not where its installers put it.
+ROOT_VARIABLE = "DUALGAN_ASCEND_ROOT"
+DEFAULT_ROOT = "/usr/local/Ascend"
+DRIVER_INSTALL_INFO = "/etc/ascend_install.info"
+# Folders of an installation: toolkit or nnae up to CANN 8, cann from then on; the newest one that is linked first.
+INSTALLATIONS = (
+    *("ascend-toolkit/latest", "nnae/latest", "cann"),
+    *("ascend-toolkit/[0-9]*", "nnae/[0-9]*", "cann-[0-9]*"),
+)
+INFO_FILES = ("ascend_*_install.info", "*-linux/ascend_*_install.info")
+
+
+def installed() -> Cann:
+    """Return the versions of CANN and driver that are installed on this machine, or in this container."""
+    override = os.environ.get(ROOT_VARIABLE)
+    root = Path(override or DEFAULT_ROOT)
+    told = None if override else _entries(Path(DRIVER_INSTALL_INFO)).get("driver_install_path_param")
+    driver = _entries(Path(told or root) / "driver" / "version.info").get("version")
+    found = (path for pattern in INSTALLATIONS for path in sorted(root.glob(pattern), reverse=True) if path.is_dir())
+    for installation in found:
+        infos = (file for pattern in INFO_FILES for file in sorted(installation.glob(pattern)))
+        # A folder may hold nothing but its name: ascend-toolkit/latest -> 5.0.4.alpha005, cann -> cann-8.5.0.
+        name = re.sub("^cann-", "", installation.resolve().name)
+        version = next(filter(None, (_entries(file).get("version") for file in infos)), name)
+        if version is not name or name[0].isdecimal():
+            return Cann(version, driver, root)
+    return Cann(None, driver, root)
+
+
+def _entries(file: Path) -> Dict[str, str]:
+    """The lines NAME=VALUE of a file, names in lower case; {} if it cannot be read."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+# The adapter and the ports of DualGAN read these; any job number will do.
+CARD_DEFAULTS = {"RANK_ID": "0", "RANK_SIZE": "1", "JOB_ID": "10087"}
+# They describe a cluster of cards. With them the adapter waits for the others, or refuses to start beside RANK_SIZE.
+OF_SEVERAL_CARDS = (
+    *("RANK_TABLE_FILE", "CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE"),
+    *("CM_WORKER_IP", "CM_WORKER_SIZE"),
+)
+# The folders that the compiler of operations works in, and keeps what it made in for the next process.
+FOLDER_VARIABLES = ("ASCEND_WORK_PATH", "ASCEND_CACHE_PATH")
+
+
+def prepare_environment(environment: MutableMapping[str, str]) -> None:
+    """Make ``environment`` that of one card, before npu_bridge is imported, and name folders for CANN's files.
+
+    CANN 5.0 knows none of FOLDER_VARIABLES and writes ``kernel_meta`` into the current folder, newer ones others: a
+    current folder that is read-only is left.
+
+    Raises:
+        BadInput: If it asks for several cards, for gradients would then be averaged with processes that are not there;
+            if a folder that it names cannot be written to, or if there is none to write to.
+    """
+    for name in ("RANK_SIZE", "CM_WORKER_SIZE"):
+        size = environment.get(name, "1").strip()
+        if size != "1":
+            raise BadInput(f"--device npu: {name}={size}, but a training uses one card; unset it")
+    for name in OF_SEVERAL_CARDS:
+        environment.pop(name, None)
+    for name, value in CARD_DEFAULTS.items():
+        environment.setdefault(name, value)
+    # DEVICE_ID is a physical number, which the adapter turns into a logical one unless it is given ASCEND_DEVICE_ID.
+    if "DEVICE_ID" not in environment:
+        environment.setdefault("ASCEND_DEVICE_ID", "0")
+    own = str(own_temporary_folder("dualgan-ascend"))
+    for name in FOLDER_VARIABLES:
+        environment[name] = environment.get(name) or own
+        if not is_writable(environment[name]):
+            raise BadInput(f"--device npu: {name}={environment[name]}: no folder that this user may write to")
+    if not is_writable(os.curdir):
+        os.chdir(own)
+
+
 OPTIMIZER = "NpuOptimizer"
+# Factors of convolutions in HF32, float32 with 11 bits behind the point, unless it is "0".
+HF32_VARIABLE = "ENABLE_HF32_EXECUTION"
 # Each card has one; in a container npu-smi may be missing, this is not.
 DEVICE_NODES, DEVICE_NODE = Path("/dev"), "davinci[0-9]*"
 # A CANN that certainly knows ASCEND_WORK_PATH.
@@ -117,15 +192,14 @@ class Npu(Device):
     def __init__(self, options: TrainOptions) -> None:
         super().__init__(options)
         parameters = npu_options.parse_parameters(options.npu_parameters)
-        self._loss_scale = loss_scale(options.loss_scale)
+        self._loss_scale = None if options.loss_scale == "off" else options.loss_scale
         self._package = find_adapter()
-        npu_machine.prepare_single_card(os.environ)
-        npu_machine.prepare_folders(os.environ)
-        self._cann = npu_machine.installed()
-        self._listing = npu_smi.listing() or npu_smi.Listing(None, [])
+        prepare_environment(os.environ)
+        self._cann = installed()
+        self._listing = npu_smi.listing()
         self._card = self._listing.cards[0] if self._listing.cards else None
-        if npu_smi.is_newer_than_910(self._card):
-            os.environ.setdefault(npu_smi.HF32_VARIABLE, "0")
+        if npu_options.is_newer_than_910(self._card):
+            os.environ.setdefault(HF32_VARIABLE, "0")
         self._npu_init = load_adapter(self._package)
         if not self._card and not list(DEVICE_NODES.glob(DEVICE_NODE)):
             raise BadInput(
@@ -134,16 +208,16 @@ class Npu(Device):
             )
         if self._loss_scale is not None and not hasattr(self._npu_init, "NPULossScaleOptimizer"):
             raise BadInput(f"--loss_scale {self._loss_scale}: the adapter for TensorFlow 2.6.5 has none; leave it off")
-        self._precision_mode = checked_mode(options.precision_mode, self._cann, self._card)
-        hf32 = os.environ.get(npu_smi.HF32_VARIABLE) != "0"
-        self.matmul_input_dtype = npu_smi.product_type(self._precision_mode, hf32)
+        self._precision_mode = npu_options.checked_mode(options.precision_mode, self._cann, self._card)
+        hf32 = os.environ.get(HF32_VARIABLE) != "0"
+        self.matmul_input_dtype = npu_options.product_type(self._precision_mode, hf32)
         if self._cann.number is None or self._cann.number < WORK_PATH_SINCE:
             # CANN's own fallback is the current folder.
             parameters.setdefault("debug_dir", os.environ["ASCEND_WORK_PATH"])
         self._parameters = npu_options.check_parameters(parameters, self._cann, self._precision_mode, self._card)
         if options.deterministic:
             # The adapter has the key from its r1.12 on.
-            require_cann("--deterministic", (6, 3), self._cann)
+            self._cann.require("--deterministic", (6, 3))
 
     def session_config(self) -> Any:
         config = super().session_config()
@@ -184,7 +258,7 @@ class Npu(Device):
         return {
             "kind": self.kind,
             "name": f"Ascend {self._card.name.replace('Ascend', '')}" if self._card else "Ascend NPU",
-            "generation": npu_smi.generation(self._card),
+            "generation": npu_options.generation(self._card),
             "memory_mebibytes": self._card.memory_mebibytes if self._card else None,
             "count": len(cards) or None,
             "health": cards[0].health if cards else None,
@@ -196,16 +270,3 @@ class Npu(Device):
             "loss_scale": self._loss_scale,
             "parameters": self._parameters,
         }
-
-
-def loss_scale(text: str) -> Optional[str]:
-    """None for "off", else ``text``: "dynamic" or a number from 1 up. Raises BadInput for anything else."""
-    if text in ("off", "dynamic"):
-        return None if text == "off" else text
-    try:
-        usable = 1 <= float(text) < float("inf")
-    except ValueError:
-        usable = False
-    if not usable:
-        raise BadInput(f"--loss_scale {text}: must be off, dynamic or a number from 1 up, such as 1024")
-    return text

@@ -32,18 +32,33 @@ def test_a_wrong_option_is_named(tmp_path: Path, dataset: Path, options: tuple[s
     refused(TRAINER, tmp_path / "run", dataset, named, *SMALL, *options)
 
 
-def test_a_folder_without_train_A_is_named(tmp_path: Path, dataset: Path) -> None:
-    copy = shutil.copytree(dataset, tmp_path / "copy")
-    shutil.rmtree(copy / "train" / "A")
-    refused(TRAINER, tmp_path / "run", copy, f"{copy}: no folder train/A", *SMALL)
+def without_train_A(dataset: Path) -> None:
+    shutil.rmtree(dataset / "train" / "A")
 
 
-def test_images_that_changed_since_dataset_json_was_written_are_noticed(tmp_path: Path, dataset: Path) -> None:
+def with_a_changed_image(dataset: Path) -> None:
+    description = {"name": "d", "source": "s", "counts": {}, "digest": content_digest(dataset)}
+    write_json(dataset / "dataset.json", description)
+    shutil.copy(dataset / "train/A/0.png", dataset / "train/A/1.png")
+
+
+def with_an_unreadable_image(dataset: Path) -> None:
+    (dataset / "train" / "B" / "3.png").write_bytes(b"no image")
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (without_train_A, ": no folder train/A"),
+        (with_a_changed_image, ": its images have changed since dataset.json was written"),
+        (with_an_unreadable_image, "/train/B/3.png: not a readable image"),
+    ],
+)
+def test_a_damaged_dataset_is_named(tmp_path: Path, dataset: Path, damage: Callable[[Path], None], named: str) -> None:
     copy = shutil.copytree(dataset, tmp_path / "copy")
-    description = {"name": "d", "source": "s", "counts": {}, "digest": content_digest(copy)}
-    write_json(copy / "dataset.json", description)
-    shutil.copy(copy / "train/A/0.png", copy / "train/A/1.png")
-    refused(TRAINER, tmp_path / "run", copy, f"{copy}: its images have changed since dataset.json was written", *SMALL)
+    damage(copy)
+    refused(TRAINER, tmp_path / "run", copy, f"{copy}{named}", *SMALL)
+    assert not list((tmp_path / "cache").glob("*.tmp"))
 
 
 @on_one_runtime
@@ -60,13 +75,6 @@ def test_sampling_into_a_folder_of_something_else_is_refused(
     assert (photos / "holiday.jpg").read_text() == "precious" and (run / "checkpoint").is_dir()
     assert trainer("sample", "--run_dir", str(run), "--output", str(tmp_path / "new"), "--count", "1").returncode == 0
     assert len(list((tmp_path / "new").iterdir())) == 6
-
-
-def test_an_unreadable_image_is_named(tmp_path: Path, dataset: Path) -> None:
-    copy = shutil.copytree(dataset, tmp_path / "copy")
-    (copy / "train" / "B" / "3.png").write_bytes(b"no image")
-    refused(TRAINER, tmp_path / "run", copy, f"{copy}/train/B/3.png: not a readable image", *SMALL)
-    assert not list((tmp_path / "cache").glob("*.tmp"))
 
 
 @on_one_runtime

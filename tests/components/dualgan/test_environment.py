@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.train.runtimes import python_of, trainer_environment
-from dualgan.environment import default_cache_folder, known_hole, recorded_environment
+from dualgan.doctor import known_hole
+from dualgan.environment import default_cache_folder, recorded_environment
 from tests.components.dualgan.devices.double import npu_trainer
 from tests.components.dualgan.trainer import Trainer
 
@@ -31,28 +32,12 @@ def test_a_device_that_is_asked_for_and_not_there_is_a_failure(pytestconfig: pyt
     assert "npu_bridge is here but no card" in answer.stdout
 
 
-@pytest.mark.system
-def test_an_ascend_machine_is_described(pytestconfig: pytest.Config) -> None:
-    answer = npu_trainer(pytestconfig)("doctor", "--device", "npu")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    (line,) = [line for line in answer.stdout.splitlines() if line.startswith("npu ")]
-    assert "usable: Ascend 910A" in line and "driver 21.0.2" in line and "cann 5.0.4.alpha005" in line
-
-
 @pytest.mark.parametrize(
     ("package", "content", "named"),
     [
         ("PIL", "__version__ = '8.4.0'", "pillow 8.4.0 is too old: 9.1 or newer is needed; install pillow>=9.1"),
-        (
-            "numpy",
-            "raise RuntimeError('compiled against ABI 9\\nmore')",
-            "numpy cannot be imported: compiled against ABI",
-        ),
-        (
-            "tensorflow",
-            "raise OSError('libcublas.so.10: not found')",
-            "TensorFlow cannot be used: libcublas.so.10: not",
-        ),
+        ("numpy", "raise RuntimeError('another ABI\\nmore')", "numpy cannot be imported: another ABI"),
+        ("tensorflow", "raise OSError('libcublas: no')", "TensorFlow cannot be used: libcublas: no"),
         ("numpy", "raise SystemExit", "numpy cannot be imported: SystemExit"),
         ("tensorflow", "raise SystemExit('no licence')", "TensorFlow cannot be used: no licence (SystemExit)"),
         # What generated code of protobuf 3 says with protobuf 4.

@@ -71,6 +71,10 @@ def test_a_mapping_is_taken_by_the_options_own_types(given: dict[str, object], n
         ({"max_steps": float("inf")}, "option max_steps: inf is not of type int"),
         ({"seed": 2**32}, "--seed 4294967296: must be from 0 to 4294967295"),
         ({"lr": "fast"}, "option lr: 'fast' is not of type float"),
+        *(
+            ({"loss_scale": text}, f"--loss_scale {text}: must be off, dynamic")
+            for text in ("on", "0", "-8", "nan", "inf")
+        ),
         ({"flip": "yes"}, "option flip: 'yes' is not of type bool"),
         ({"dataset_name": True}, "option dataset_name: True is not of type str"),
         ({"data_dir": "/a\udcff"}, "not UTF-8"),

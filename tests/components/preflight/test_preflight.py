@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from components.preflight.preflight import Requirements, find_faults, find_image_fault, require_none
+from components.preflight.component import image_preflight, preflight
+from components.preflight.preflight import Requirements, find_faults, require_none
 from components.tracking.store import connect
-from components.train.code_version import COMMIT_VARIABLE
+from components.train.runtimes import COMMIT_VARIABLE
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.killable_server import KillableServer
 from tests.services import S3_KEYS, free_port, s3_client, s3_service
@@ -40,17 +41,14 @@ def test_what_answers_is_no_fault_and_leaves_nothing_in_the_bucket(s3: str, tmp_
         connect(server.address).create_experiment("faces")
         needed = Requirements("s3://mine/faces", "s3://mine/checkpoints", server.address, on_cluster=True)
         assert find_faults(needed) == []
-    assert [entry["Key"] for entry in s3_client(s3).list_objects_v2(Bucket="mine")["Contents"]] == [
-        "faces/train/A/1.png"
-    ]
+    left = s3_client(s3).list_objects_v2(Bucket="mine")["Contents"]
+    assert [entry["Key"] for entry in left] == ["faces/train/A/1.png"]
 
 
 def test_every_fault_is_named_at_once_each_in_one_line(s3: str) -> None:
     server = f"http://127.0.0.1:{free_port()}"
     faults = find_faults(Requirements("s3://mine/nothing", "s3://theirs/checkpoints", server, on_cluster=True))
-    assert [str(fault).split(":")[0] for fault in faults] == [
-        "dataset s3", "checkpoints s3", "MLflow http",
-    ]  # fmt: skip
+    assert [str(fault).split(":")[0] for fault in faults] == ["dataset s3", "checkpoints s3", "MLflow http"]
     assert "there is nothing" in str(faults[0]) and "there is no bucket theirs" in str(faults[1])
     assert "no answer (Connection refused)" in str(faults[2])
     assert not any("\n" in str(fault) for fault in faults)
@@ -92,16 +90,29 @@ def test_a_file_that_is_no_store_of_mlflow_is_a_fault_before_anything_starts(tmp
     assert find_faults(Requirements("synthetic", tracking_uri=f"sqlite:///{tmp_path / 'new.db'}")) == []
 
 
-@pytest.mark.parametrize(("revision", "fits"), [("aaaa", True), ("", True), ("bbbb", False)])
-def test_an_image_of_another_revision_is_refused_and_says_of_which(
-    monkeypatch: pytest.MonkeyPatch, revision: str, fits: bool
+@pytest.mark.parametrize("revision", ["aaaa", ""])
+def test_an_image_of_the_package_s_revision_passes(monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
+    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
+    image_preflight("registry.example/cpu:1", revision)
+
+
+def test_an_image_of_another_revision_is_refused_and_says_of_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
+    with pytest.raises(
+        BadInput,
+        match="image cpu:1: built from revision aaaa, the package from bbbb; build and push the images of bbbb",
+    ):
+        image_preflight("cpu:1", "bbbb")
+
+
+def test_the_first_task_fails_with_every_fault_each_on_a_line_of_its_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
-    fault = find_image_fault("registry.example/cpu:1", revision)
-    if fits:
-        assert fault is None
-    else:
-        assert isinstance(fault, BadInput) and str(fault) == (
-            "image registry.example/cpu:1: built from revision aaaa, the package from bbbb; build and push the "
-            "images of bbbb, or compile the package from aaaa"
-        )
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(DualGANError, match=r"^3 faults before the start"):
+        preflight("absent-folder", "", "", "", "cpu:1", "bbbb")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "preflight: " in line]
+    assert len(lines) == 3
+    for line, named in zip(lines, ("absent-folder", "MLFLOW_TRACKING_URI", "image cpu:1"), strict=True):
+        assert named in line

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from components.replay.replay import record_trace, replay_trace
-from components.train.leg import LegSettings
+from components.replay.component import replay, trace
 from dualgan.errors import BadInput
 from dualgan.run_folder import read_json, write_json
 from tests.components.dualgan.conftest import dataset
@@ -14,36 +15,36 @@ from tests.components.dualgan.conftest import dataset
 __all__ = ["dataset"]
 
 OPTIONS = {"image_size": 32, "gcn": 2, "dcn": 2, "threads": 1}
-LEG = LegSettings("cpu-tf2", "tf2", "cpu", "candidate")
+LEG = {"name": "cpu-tf2", "runtime": "tf2", "device": "cpu", "role": "candidate"}
+
+
+def artifact(path: Path) -> Any:
+    return SimpleNamespace(path=str(path))
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> Callable[..., Path]:
+def make_run(tmp_path: Path) -> Callable[..., Any]:
     """make_run(name, option=value, ...): a run folder as far as a trace needs one."""
 
-    def made(name: str, **options: object) -> Path:
-        run = tmp_path / name
-        run.mkdir()
-        write_json(run / "options.json", {"options": {**OPTIONS, **options}})
-        return run
+    def made(name: str, **options: object) -> Any:
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "options.json", {"options": {**OPTIONS, **options}})
+        return artifact(tmp_path / name)
 
     return made
 
 
 @pytest.mark.system
 def test_a_leg_s_trace_replays_on_another_run_of_the_same_options(
-    dataset: Path,
-    make_run: Callable[..., Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    dataset: Path, make_run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trace, replay = tmp_path / "trace", tmp_path / "replay"
-    record_trace(LEG, dataset, make_run("reference"), trace, cache=tmp_path / "cache")
-    replay_trace(LEG, trace, make_run("candidate", step_mode="two-run", seed=3), replay)
-    content = read_json(replay)
+    recorded, replayed = artifact(tmp_path / "trace"), artifact(tmp_path / "replay")
+    trace(LEG, artifact(dataset), make_run("reference"), recorded)
+    replay(LEG, recorded, make_run("candidate", step_mode="two-run", seed=3), replayed)
+    content = read_json(tmp_path / "replay")
     assert content["departures"] == [] and content["candidate"]["step_mode"] == "two-run"
     shown = capsys.readouterr().out
     assert "trace cpu-tf2: recorded steps 1 to 12" in shown
     assert "replay cpu-tf2: all bounds hold" in shown
     with pytest.raises(BadInput, match=r"leg cpu-tf2: .*lr: 5e-05 -> 0.001"):
-        replay_trace(LEG, trace, make_run("other", lr=1e-3), tmp_path / "none")
+        replay(LEG, recorded, make_run("other", lr=1e-3), artifact(tmp_path / "none"))

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from components.train.trainer_process import newest_step
-from dualgan.run_folder import RunFolder
+from components.train.train import newest_step
 
 SECONDS = 300.0
 
@@ -43,7 +42,7 @@ def _kill(steps: Sequence[int], killed: list[int]) -> None:
 
 
 def _step(run: Path) -> int:
-    last = newest_step(RunFolder(run).events)
+    last = newest_step(run)
     return int(last["step"]) if last else 0
 
 

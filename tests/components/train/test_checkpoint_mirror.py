@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from components.common.s3 import client
 from components.tracking.placement import Placement
 from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
 from components.train.leg import LegSettings
 from components.train.train import train
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import is_training_step, read_events
-from tests.components.dataset.conftest import BUCKET, s3, s3_server  # noqa: F401 - fixtures
+from tests.components.dataset.conftest import BUCKET
 from tests.components.dataset.made import make_dataset
 
 ADDRESS = f"s3://{BUCKET}/checkpoints/run-1/npu-seed-0"
@@ -28,29 +27,26 @@ def checkpointed(run: Path, step: int) -> None:
     (run / "events.jsonl").write_text(f"events until {step}\n")
 
 
-def keys(s3: S3Client) -> set[str]:  # noqa: F811
+def keys(s3: S3Client) -> set[str]:
     return {entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())}
 
 
-def interrupted(run: Path, address: str, *steps: int) -> None:
-    """A training that lost its machine after checkpoints at ``steps``."""
-    with pytest.raises(RuntimeError, match="node lost"), mirrored(run, address, print):
-        for step in steps:
-            checkpointed(run, step)
+def test_another_machine_gets_the_newest_checkpoint_and_the_events_before_it(s3: S3Client, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="node lost"), mirrored(tmp_path / "first" / "run", ADDRESS, print):
+        for step in (100, 200):
+            checkpointed(tmp_path / "first" / "run", step)
         raise RuntimeError("node lost")
-
-
-def test_another_machine_gets_the_newest_checkpoint_and_the_events_before_it(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
-    interrupted(tmp_path / "first" / "run", ADDRESS, 100, 200)
     said: list[str] = []
     second = tmp_path / "second" / "run"
     with mirrored(second, ADDRESS, said.append):
         assert (second / "checkpoint/step-000200/model.index").read_text() == "weights of step 200"
         assert (second / "events.jsonl").read_text() == "events until 200\n"
     assert said == [f"goes on from step-000200, found in {ADDRESS}"]
+    checkpointed(tmp_path / "third", 50)
+    assert CheckpointMirror(tmp_path / "third", ADDRESS).restore() is None, "it has a checkpoint of its own"
 
 
-def test_only_the_newest_is_there_and_it_stays_until_the_model_was_read(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
+def test_only_the_newest_is_there_and_it_stays_until_the_model_was_read(s3: S3Client, tmp_path: Path) -> None:
     run = tmp_path / "run"
     mirror = CheckpointMirror(run, ADDRESS)
     checkpointed(run, 100)
@@ -66,9 +62,7 @@ def test_only_the_newest_is_there_and_it_stays_until_the_model_was_read(s3: S3Cl
 
 
 def test_a_copy_that_broke_off_leaves_the_one_before(
-    s3: S3Client,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    s3: S3Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     mirror = CheckpointMirror(run, ADDRESS)
@@ -88,36 +82,24 @@ def test_a_copy_that_broke_off_leaves_the_one_before(
     assert CheckpointMirror(tmp_path / "other", ADDRESS).restore() == "step-000100"
 
 
-def test_a_run_folder_that_has_checkpoints_is_left_alone(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
-    interrupted(tmp_path / "first", ADDRESS, 100)
-    checkpointed(tmp_path / "second", 50)
-    assert CheckpointMirror(tmp_path / "second", ADDRESS).restore() is None
-
-
-def test_what_cannot_be_looked_for_is_said_at_the_start(s3: S3Client, tmp_path: Path) -> None:  # noqa: F811
+def test_what_cannot_be_looked_for_is_an_error_and_what_cannot_be_copied_or_deleted_is_reported(
+    s3: S3Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
     with pytest.raises(BadInput, match="there is no bucket absent"), mirrored(tmp_path, "s3://absent/x", print):
         pytest.fail("the training began")
-
-
-def test_what_cannot_be_copied_stops_no_training(
-    s3: S3Client,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("components.train.checkpoint_mirror.client", lambda **_: client(retries=0))
-    said: list[str] = []
+    delete_mirror(None, said.append)
+    delete_mirror("s3://absent/checkpoints/run-1/npu-seed-0", said.append)
+    assert len(said) == 1 and "there is no bucket absent" in said.pop()
     with mirrored(tmp_path / "run", ADDRESS, said.append):
         checkpointed(tmp_path / "run", 100)
-        monkeypatch.setattr(
-            "components.train.checkpoint_mirror.CheckpointMirror.upload",
-            lambda _: (_ for _ in ()).throw(OSError("full")),
-        )
+        monkeypatch.setattr(CheckpointMirror, "upload", lambda _: (_ for _ in ()).throw(OSError("full")))
     assert said == ["the checkpoint is not copied: full"]
 
 
 @pytest.mark.system()
 def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_last_step(
-    s3: S3Client,  # noqa: F811
+    s3: S3Client,
     tmp_path: Path,
 ) -> None:
     dataset, uri = make_dataset(tmp_path / "source"), training_uri(f"s3://{BUCKET}/checkpoints", "run-1", "npu", 0)
@@ -143,14 +125,6 @@ def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_la
     assert keys(s3) == set()
 
 
-def test_what_cannot_be_deleted_is_reported_and_fails_no_task(s3: S3Client) -> None:  # noqa: F811
-    said: list[str] = []
-    delete_mirror("s3://absent/checkpoints/run-1/npu-seed-0", said.append)
-    assert len(said) == 1 and "there is no bucket absent" in said[0]
-    delete_mirror(None, said.append)
-    assert len(said) == 1
-
-
 @pytest.mark.parametrize(
     "note",
     [
@@ -166,7 +140,7 @@ def test_what_cannot_be_deleted_is_reported_and_fails_no_task(s3: S3Client) -> N
         b'{"checkpoint": "step-000100", "files": ["a"], "pictures": ["."]}',
     ],
 )
-def test_a_damaged_note_is_one_line_with_what_to_do(s3: S3Client, tmp_path: Path, note: bytes) -> None:  # noqa: F811
+def test_a_damaged_note_is_one_line_with_what_to_do(s3: S3Client, tmp_path: Path, note: bytes) -> None:
     s3.put_object(Bucket=BUCKET, Key=f"{ADDRESS.removeprefix(f's3://{BUCKET}/')}/latest.json", Body=note)
     with pytest.raises(DualGANError, match=r"latest\.json: names no checkpoint; delete it"):
         CheckpointMirror(tmp_path / "run", ADDRESS).restore()

@@ -1,8 +1,7 @@
 """What of `from npu_bridge.npu_init import *` a training calls."""
 
 from npu_double import cube, sessions
-from npu_double.optimizers import NPUDistributedOptimizer, npu_tf_optimizer
-from npu_double.sessions import npu_config_proto
+from npu_double.sessions import NPUDistributedOptimizer, npu_config_proto, npu_tf_optimizer
 
 from npu_bridge.loss_scale import ExponentialUpdateLossScaleManager, FixedLossScaleManager, NPULossScaleOptimizer
 

@@ -15,19 +15,13 @@ from tensorflow.python.ops import gen_math_ops, gen_nn_ops, nn_ops
 from npu_double.contract import ContractError
 
 VARIABLE = "NPU_BRIDGE_DOUBLE_CUBE"
-# Positions of the factors among the arguments.
-PRODUCTS = {
-    (gen_nn_ops, "conv2d"): (0, 1),
-    (gen_nn_ops, "conv2d_backprop_input"): (1, 2),
-    (gen_nn_ops, "conv2d_backprop_filter"): (0, 2),
-    (gen_math_ops, "mat_mul"): (0, 1),
-}
-NAMES = {
-    "conv2d": ("input", "filter"),
-    "conv2d_backprop_input": ("input_sizes", "filter", "out_backprop"),
-    "conv2d_backprop_filter": ("input", "filter_sizes", "out_backprop"),
-    "mat_mul": ("a", "b"),
-}
+# The products, their arguments, and which of these are factors.
+PRODUCTS = (
+    (gen_nn_ops, "conv2d", ("input", "filter"), (0, 1)),
+    (gen_nn_ops, "conv2d_backprop_input", ("input_sizes", "filter", "out_backprop"), (1, 2)),
+    (gen_nn_ops, "conv2d_backprop_filter", ("input", "filter_sizes", "out_backprop"), (0, 2)),
+    (gen_math_ops, "mat_mul", ("a", "b"), (0, 1)),
+)
 LARGEST = 65504.0
 
 
@@ -38,9 +32,9 @@ def install() -> None:
         raise ContractError("{}={}: must be factors or results".format(VARIABLE, chosen))
     if not chosen:
         return
-    for (module, name), positions in PRODUCTS.items():
+    for module, name, names, positions in PRODUCTS:
         plain = getattr(module, name)
-        replacement = _rounded(plain, NAMES[name], positions, chosen == "results")
+        replacement = _rounded(plain, names, positions, chosen == "results")
         setattr(module, name, replacement)
         if getattr(nn_ops, name, None) is plain:
             setattr(nn_ops, name, replacement)

@@ -1,8 +1,9 @@
-"""Sessions on the double: what the adapter asks of them is checked, and the graph then runs on the CPU."""
+"""Sessions and optimisers on the double: what the adapter asks is checked, and the graph then runs on the CPU."""
 
 import os
 from typing import Any, Callable, List
 
+import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.client import session
@@ -10,7 +11,6 @@ from tensorflow.python.client import session
 from npu_double import contract
 
 OPTIMIZER = "NpuOptimizer"
-CLOSED_VARIABLE = "NPU_BRIDGE_DOUBLE_CLOSED"
 # Operations that cannot be part of a graph on the device (TensorFlow 1.15 migration guide, support limits).
 HOST_OPERATIONS = {"PyFunc", "EagerPyFunc", "DecodeJpeg", "DecodePng", "DecodeImage", "ReadFile"}
 TYPES_NOT_THERE = {"float64", "complex64", "complex128", "variant"}
@@ -27,9 +27,25 @@ def npu_config_proto(config_proto: Any = None) -> Any:
 
 def npu_close() -> None:
     """The card is left."""
-    marker = os.environ.get(CLOSED_VARIABLE)
-    if marker:
-        open(marker, "w").close()
+    if "NPU_BRIDGE_DOUBLE_CLOSED" in os.environ:
+        open(os.environ["NPU_BRIDGE_DOUBLE_CLOSED"], "w").close()
+
+
+class NPUDistributedOptimizer(tf.train.Optimizer):
+    def __init__(self, optimizer: Any, is_weight_update_sharding: Any = False, name: Any = None) -> None:
+        if not isinstance(optimizer, tf.train.Optimizer):
+            raise TypeError("{}: no tf.train.Optimizer".format(type(optimizer).__name__))
+        self._optimizer = optimizer
+        super().__init__(False, name or "Distributed{}".format(type(optimizer).__name__))
+
+    def apply_gradients(self, *args: Any, **kwargs: Any) -> Any:
+        if int(os.environ.get("RANK_SIZE", "1")) != 1:
+            raise contract.ContractError("RANK_SIZE={}: the double has one card".format(os.environ["RANK_SIZE"]))
+        return self._optimizer.apply_gradients(*args, **kwargs)
+
+
+def npu_tf_optimizer(opt: Any) -> Any:
+    return NPUDistributedOptimizer(opt)
 
 
 def install() -> None:
@@ -38,7 +54,6 @@ def install() -> None:
         return
     contract.state["installed"] = True
     plain_init = session.BaseSession.__init__
-    plain_run, plain_callable = session.BaseSession.run, session.BaseSession.make_callable
 
     def checked_init(self: Any, target: str = "", graph: Any = None, config: Any = None) -> None:
         check_environment()
@@ -46,19 +61,17 @@ def install() -> None:
         self._npu_double_parameters = optimizers_of(config)[0].parameter_map
         plain_init(self, target, graph, _on_the_cpu(config))
 
-    def checked_run(self: Any, fetches: Any, feed_dict: Any = None, *more: Any, **others: Any) -> Any:
-        check_graph(self.graph)
-        compile_operations(self._npu_double_parameters)
-        return plain_run(self, fetches, feed_dict, *more, **others)
+    def checked(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Any, *arguments: Any, **others: Any) -> Any:
+            check_graph(self.graph)
+            compile_operations(self._npu_double_parameters)
+            return plain(self, *arguments, **others)
 
-    def checked_callable(self: Any, fetches: Any, feed_list: Any = None, accept_options: bool = False) -> Any:
-        check_graph(self.graph)
-        compile_operations(self._npu_double_parameters)
-        return plain_callable(self, fetches, feed_list, accept_options)
+        return call
 
     session.BaseSession.__init__ = checked_init
-    session.BaseSession.run = checked_run
-    session.BaseSession.make_callable = checked_callable
+    session.BaseSession.run = checked(session.BaseSession.run)
+    session.BaseSession.make_callable = checked(session.BaseSession.make_callable)
     if contract.flavour().patches_session:
         for kind in (session.Session, session.InteractiveSession):
             kind.__init__ = _with_the_optimizer(kind.__init__)
@@ -112,10 +125,9 @@ def check_config(config: Any) -> None:
     # RewriterConfig.OFF, which the vendor's examples write here, is MANUAL in this enumeration: it stays on.
     if options.memory_optimization != RewriterConfig.NO_MEM_OPT:
         raise contract.ContractError("memory_optimization is not NO_MEM_OPT: it can abort the process")
-    if config.graph_options.optimizer_options.global_jit_level != config_pb2.OptimizerOptions.OFF:
-        raise contract.ContractError("global_jit_level is not OFF: npu_config_proto was not asked")
-    if not config.allow_soft_placement:
-        raise contract.ContractError("allow_soft_placement is off: npu_config_proto was not asked")
+    is_off = config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.OFF
+    if not is_off or not config.allow_soft_placement:
+        raise contract.ContractError("global_jit_level or allow_soft_placement: npu_config_proto was not asked")
     contract.check_parameters(found[0].parameter_map, contract.flavour())
 
 
@@ -144,18 +156,10 @@ def check_graph(graph: Any) -> None:
         for tensor in operation.outputs:
             if tensor.dtype.base_dtype.name in TYPES_NOT_THERE:
                 raise contract.ContractError("{}: the NPU has no {}".format(tensor.name, tensor.dtype.name))
-            if operation.type == "Placeholder" and not _is_fed_by_the_saver(operation):
-                _require_static(tensor)
+            is_fed = operation.type == "Placeholder" and not operation.name.startswith("save/")
+            if is_fed and not tensor.shape.is_fully_defined():
+                raise contract.ContractError("{}: shape {} is not static".format(tensor.name, tensor.shape))
     graph._npu_double_checked = graph.version
-
-
-def _is_fed_by_the_saver(operation: Any) -> bool:
-    return bool(operation.name.startswith("save/"))
-
-
-def _require_static(tensor: Any) -> None:
-    if not tensor.shape.is_fully_defined():
-        raise contract.ContractError("{}: shape {} is not static".format(tensor.name, tensor.shape))
 
 
 def _on_the_cpu(config: Any) -> Any:

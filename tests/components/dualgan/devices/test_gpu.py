@@ -8,16 +8,10 @@ import pytest
 from tensorflow.python.framework import config
 
 from dualgan.devices import gpu, open_device
-from dualgan.devices.gpu import Card, first_visible_card, list_cards, parse_cards
+from dualgan.devices.gpu import Card
 from dualgan.errors import BadInput
 from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
-
-V100 = "0, GPU-5a1f0000-1, Tesla V100-SXM2-32GB, 450.80.02, 32510\n"
-TWO = (
-    "0, GPU-11110000-2, NVIDIA A100-SXM4-40GB, 535.129.03, 40960, 8.0\n"
-    "1, GPU-22220000-3, NVIDIA H200, 570.86.10, 143771, 9.0\n"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -36,40 +30,24 @@ def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> No
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
-def test_cards_are_read_from_nvidia_smi() -> None:
-    assert parse_cards(TWO)[1] == Card(1, "GPU-22220000-3", "NVIDIA H200", "570.86.10", 143771, "9.0")
-    assert parse_cards(V100) == [Card(0, "GPU-5a1f0000-1", "Tesla V100-SXM2-32GB", "450.80.02", 32510, None)]
-
-
-def test_what_the_driver_does_not_say_is_left_open() -> None:
-    assert parse_cards("0, GPU-1, GRID A, 470.1, [N/A], [Not Supported]\n") == [
-        Card(0, "GPU-1", "GRID A", "470.1", None, None)
-    ]
-    assert parse_cards("No devices were found\n") == []
-
-
-def test_a_driver_that_knows_no_compute_capability_is_asked_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nvidia_smi(tmp_path, monkeypatch, f'case "$1" in *compute_cap*) exit 2;; esac; printf "{V100.strip()}\\n"')
-    found = list_cards()
-    assert found is not None and found[0].name == "Tesla V100-SXM2-32GB"
-
-
 @pytest.mark.parametrize(
-    ("visible", "name"),
+    ("visible", "answer", "expected"),
     [
-        (None, "NVIDIA A100-SXM4-40GB"),
-        ("1", "NVIDIA H200"),
-        ("1,0", "NVIDIA H200"),
-        ("GPU-2222", "NVIDIA H200"),
-        ("MIG-3333", None),
-        ("", None),
+        (None, "Tesla V100-SXM2-32GB, 450.80.02, 32510", Card("Tesla V100-SXM2-32GB", "450.80.02", 32510)),
+        ("1,0", "NVIDIA H200, 570.86.10, 143771", Card("NVIDIA H200", "570.86.10", 143771)),
+        # What the driver does not say, and a card that it has not.
+        ("GPU-5a1f", "GRID A, [Not Supported], [N/A]", Card("GRID A", None, None)),
+        ("7", "No devices were found", None),
     ],
 )
-def test_the_first_visible_card_is_the_one_that_is_described(visible: str | None, name: str | None) -> None:
-    card = first_visible_card(parse_cards(TWO), visible)
-    assert (card.name if card else None) == name
+def test_the_first_visible_card_is_the_one_that_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, answer: str, expected: Card | None
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    first = (visible or "0").split(",")[0]
+    nvidia_smi(tmp_path, monkeypatch, f'case "$*" in *--id={first}) echo "{answer}";; *) exit 6;; esac')
+    assert gpu.visible_card() == expected
 
 
 def test_products_keep_float32_unless_it_is_allowed_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +83,7 @@ def test_no_card_is_an_error_that_says_what_was_looked_for(tmp_path: Path, monke
     monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
     nvidia_smi(tmp_path, monkeypatch, "exit 9")
     assert "nvidia-smi finds no driver or no card" in gpu.why_no_gpu()
-    nvidia_smi(tmp_path, monkeypatch, f'printf "{V100.strip()}\\n"')
+    nvidia_smi(tmp_path, monkeypatch, "echo Tesla V100-SXM2-32GB, 450.80.02, 32510")
     assert "the driver (450.80.02) lists Tesla V100-SXM2-32GB, but CUDA" in gpu.why_no_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert "CUDA_VISIBLE_DEVICES=-1 hides every one" in gpu.why_no_gpu()

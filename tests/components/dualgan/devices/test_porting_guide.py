@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from components.train.runtimes import WORKING_TREE
 from dualgan.cli import parser as dualgan_parser
 from dualgan.devices import npu_options
-from dualgan.devices.npu_machine import Cann
+from dualgan.devices.npu_options import Cann
 from dualgan.options import PRECISION_MODES
 from tests.components.dualgan.devices.double import double_environment, npu_trainer
 from tests.components.dualgan.trainer import SMALL
@@ -52,7 +51,7 @@ def test_the_tables_name_every_precision_mode_and_key() -> None:
     keys = section("## Keys of `--npu-parameters`")
     documented = set(re.findall(r"`([a-z_]+)`", keys)) - {"options"}
     assert set(npu_options.PARAMETERS) <= documented
-    assert documented <= {*npu_options.PARAMETERS, *npu_options.NOT_OPEN, "iterations_per_loop"}
+    assert documented <= {*npu_options.PARAMETERS, *npu_options.NOT_OPEN}
     assert set(PRECISION_MODES) <= set(re.findall(r"`([a-z0-9_]+)`", section("## Precision")))
 
 
@@ -76,49 +75,46 @@ def section(heading: str) -> str:
     return GUIDE.split(heading + "\n")[1].split("\n## ")[0]
 
 
-@pytest.fixture
-def desk(tmp_path: Path, dataset: Path) -> Path:
-    """Where the day is gone through: a dataset called faces, and the golden files at their place."""
-    shutil.copytree(dataset, tmp_path / "faces")
-    golden = Path("tests/components/dualgan/golden")
-    shutil.copytree(WORKING_TREE / golden, tmp_path / golden)
-    return tmp_path
-
-
-def day(config: pytest.Config) -> Iterator[list[str]]:
-    """The guide's commands for this machine: the double stands for the NPU, the CPU for the GPU, and all is small."""
-    ascend = str(npu_trainer(config).python)
-    for command in COMMANDS:
-        # A profile and a dump are trainings like the others, with parameters that are checked above.
-        if command.startswith(("export", "make")) or "npu-profile" in command or "npu-dump" in command:
-            continue
-        program, *arguments = shlex.split(command.replace("--device gpu", "--device cpu"))
-        if "train" in arguments:
-            arguments += [*SMALL, "--max_steps", "30", "--train_epochs", "9"]
-            arguments += ["--sample_images", "2", "--cache_dir", "cache"]
-        programs = {"python3.7": [ascend], "python": [sys.executable], "parity": [sys.executable, "-m", "parity"]}
-        yield [*programs[program], *arguments]
-
-
-def worst_picture_error(output: str) -> float:
-    found = re.findall(r"^  picture +\S+ +(\S+) ", output, re.M)
-    assert found, output
-    return max(map(float, found))
+def of_this_machine(command: str, ascend: str) -> list[str]:
+    """A command of the guide with the double for the NPU and the CPU for the GPU, on small networks."""
+    program, *arguments = shlex.split(command.replace("--device gpu", "--device cpu"))
+    if "train" in arguments:
+        arguments += [
+            *SMALL,
+            "--max_steps",
+            "30",
+            "--train_epochs",
+            "9",
+            "--sample_images",
+            "2",
+            "--cache_dir",
+            "cache",
+        ]
+    programs = {"python3.7": [ascend], "python": [sys.executable], "parity": [sys.executable, "-m", "parity"]}
+    return [*programs[program], *arguments]
 
 
 @pytest.mark.system
 @pytest.mark.timeout(2700)
-def test_the_day_can_be_gone_through(pytestconfig: pytest.Config, desk: Path) -> None:
-    for command in day(pytestconfig):
-        # The double rounds factors as an Ascend 910 does.
-        emulation = {"NPU_BRIDGE_DOUBLE_CUBE": "factors", "TF_CPP_MIN_LOG_LEVEL": "2"}
-        environment = {**os.environ, **double_environment(), **emulation}
+def test_the_day_can_be_gone_through(pytestconfig: pytest.Config, tmp_path: Path, dataset: Path) -> None:
+    golden = Path("tests/components/dualgan/golden")
+    shutil.copytree(dataset, tmp_path / "faces")
+    shutil.copytree(WORKING_TREE / golden, tmp_path / golden)
+    # The double rounds factors as an Ascend 910 does.
+    emulation = {"NPU_BRIDGE_DOUBLE_CUBE": "factors", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**os.environ, **double_environment(), **emulation}
+    for command in COMMANDS:
+        # A profile and a dump are trainings like the others, with parameters that are checked above.
+        if command.startswith(("export", "make")) or "npu-profile" in command or "npu-dump" in command:
+            continue
+        arguments = of_this_machine(command, str(npu_trainer(pytestconfig).python))
         answer = subprocess.run(
-            command, cwd=desk, env=environment, capture_output=True, text=True, timeout=900, check=False
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         # Two trainings of a few steps cannot pass; that the comparison came to a verdict is what counts.
         fine = (0, 3, 4) if "compare" in command else (0,)
-        assert answer.returncode in fine, f"{shlex.join(command)}\n{answer.stdout}{answer.stderr}"
+        assert answer.returncode in fine, f"{command}\n{answer.stdout}{answer.stderr}"
         if "verify" in command:
-            assert worst_picture_error(answer.stdout) > 1e-5, "float32 differs by 2e-6"
-    assert (desk / "runs" / "comparison" / "report.html").is_file()
+            errors = re.findall(r"^  picture +\S+ +(\S+) ", answer.stdout, re.M)
+            assert max(map(float, errors)) > 1e-5, "float32 differs by 2e-6"
+    assert (tmp_path / "runs" / "comparison" / "report.html").is_file()

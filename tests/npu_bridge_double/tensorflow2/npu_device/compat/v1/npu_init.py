@@ -1,8 +1,7 @@
 """What of `from npu_device.compat.v1.npu_init import *` a training calls: the build leaves loss scaling out."""
 
 from npu_double import cube, sessions
-from npu_double.optimizers import NPUDistributedOptimizer, npu_tf_optimizer
-from npu_double.sessions import npu_config_proto
+from npu_double.sessions import NPUDistributedOptimizer, npu_config_proto, npu_tf_optimizer
 
 __all__ = ["NPUDistributedOptimizer", "npu_config_proto", "npu_tf_optimizer"]
 
