@@ -9,7 +9,16 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from components.compare.leg import Leg, Source
-from dualgan.run_folder import LOSS_METRICS, RunFolder, is_training_step, min_loss, read_events, sample_path, write_json
+from dualgan.run_folder import (
+    LOSS_METRICS,
+    NETWORKS,
+    RunFolder,
+    is_training_step,
+    min_loss,
+    read_events,
+    sample_path,
+    write_json,
+)
 
 STARTED = 1_700_000_000.0
 DIGEST = "a" * 64
@@ -103,7 +112,8 @@ def write_events(path: Path, losses: list[dict[str, float]], sec_per_step: float
     events: list[dict[str, Any]] = [{"type": "started", "step": 0, "time": STARTED}]
     for step, metrics in enumerate(losses, 1):
         time = STARTED + step * seconds
-        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step // 8, "metrics": metrics})
+        moved = {"update_norms": dict.fromkeys(NETWORKS, 0.1)}
+        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step // 8, "metrics": metrics, **moved})
     last = len(losses)
     timing = {"sec_per_step": seconds, "images_per_sec": 1 / seconds}
     events.append({"type": "timing", "step": last, "time": STARTED + last * seconds, "metrics": timing})

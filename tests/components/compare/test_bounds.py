@@ -56,8 +56,10 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[LegRuns, LegRu
     for seeds, error, products in (([0, 1], 6.0, "float32"), ([0], 12.0, "float16")):
         place = folder / products
         content["candidate"]["device"]["products"] = products
-        gpu = write_leg("gpu", place / "gpu", seeds, device="gpu", noise=1)
-        npu = write_leg("npu", place / "npu", seeds, device="npu", tensorflow="1.15.0", rebuilding_error=error)
+        gpu = write_leg("gpu", place / "gpu", seeds, device="gpu", noise=1, steps=400)
+        npu = write_leg(
+            "npu", place / "npu", seeds, device="npu", tensorflow="1.15.0", rebuilding_error=error, steps=400
+        )
         (place / "replay.json").write_text(json.dumps(content))
         made.append((read_leg(gpu), read_leg(dataclasses.replace(npu, replay=place / "replay.json"))))
     return made
