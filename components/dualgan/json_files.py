@@ -23,16 +23,7 @@ class DamagedFile(BadInput, ValueError):
 
 
 def read_json(path: Union[str, Path], max_bytes: int = MAX_BYTES) -> Dict[str, Any]:
-    """Read a JSON object from a file.
-
-    Args:
-        path: A regular file; a pipe or a device is refused.
-        max_bytes: How large it may be.
-
-    Raises:
-        DamagedFile: It holds anything else; see parse_json.
-        OSError: It cannot be read.
-    """
+    """Read a JSON object from a regular file. Raises DamagedFile for anything else (see parse_json), OSError."""
     return parse_object(read_bounded(path, max_bytes), str(path), max_bytes)
 
 
@@ -67,19 +58,10 @@ def parse_object(content: Union[str, bytes], label: str, max_bytes: int = MAX_BY
 
 
 def parse_json(content: Union[str, bytes], label: str, max_bytes: int = MAX_BYTES) -> Any:
-    """Parse JSON in UTF-8.
+    """Parse JSON in UTF-8: a value at most MAX_DEPTH deep, of whole numbers of 64 bits and strings that can be encoded.
 
-    Args:
-        content: The text, or its bytes.
-        label: What messages call it, such as the file's path.
-        max_bytes: How large it may be.
-
-    Returns:
-        A value at most MAX_DEPTH deep, whose whole numbers fit into 64 bits and whose strings can be encoded. Floats
-        may be infinite or NaN: see whole_number and finite_number.
-
-    Raises:
-        DamagedFile: It is none.
+    Floats may be infinite or NaN: see whole_number and finite_number. Raises DamagedFile, whose message begins with
+    ``label``, for anything else.
     """
     try:
         raw = content.encode("utf-8") if isinstance(content, str) else content

@@ -3,12 +3,16 @@
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
+
 from dualgan import layers, losses, networks
 from dualgan.devices.base import Device
+from dualgan.feed import Batch
 from dualgan.layers import Kernels
 from dualgan.losses import LossOptions, Translations
 from dualgan.networks import Shape, VariableSpec, Weights, network_shape
 from dualgan.options import TrainOptions
+from dualgan.run_folder import NETWORKS
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -47,11 +51,11 @@ def translate(
     real_B: Tensor,
     weights: Weights,
     kernels: Kernels,
-    masks: Optional[Sequence[Optional[List[Tensor]]]] = None,
+    masks: Optional[Sequence[List[Tensor]]] = None,
     dropout_rate: float = 0.0,
 ) -> Translations:
     """Both domains there and back. masks: what each of the four passes keeps; None, and no dropout, when drawing."""
-    of_A2B, of_B2A, of_A2B2A, of_B2A2B = masks or [None] * 4
+    of_A2B, of_B2A, of_A2B2A, of_B2A2B = masks or (None, None, None, None)
     A2B = networks.generator(real_A, weights, "A_g", of_A2B, dropout_rate, kernels)
     B2A = networks.generator(real_B, weights, "B_g", of_B2A, dropout_rate, kernels)
     A2B2A = networks.generator(A2B, weights, "B_g", of_A2B2A, dropout_rate, kernels)
@@ -97,23 +101,6 @@ def step_options(options: TrainOptions, device: Device) -> StepOptions:
     return StepOptions(shape=network_shape(options), losses=losses_of_run, one_run=one_run, **rest)
 
 
-class Feeds(NamedTuple):
-    """Placeholders of a step.
-
-    A, B: uint8 [N, S, S, C]; epsilon_A, epsilon_B: float32 [N, 1, 1, 1]; dropout: uint8 [4, N, M], what the four
-    generator passes keep, or None.
-    """
-
-    A: Tensor
-    B: Tensor
-    epsilon_A: Tensor
-    epsilon_B: Tensor
-    dropout: Optional[Tensor]
-
-    def tensors(self) -> List[Tensor]:
-        return [tensor for tensor in self if tensor is not None]
-
-
 class Phase(NamedTuple):
     """A part of a step: operations that change variables, and the losses as they were before."""
 
@@ -139,18 +126,20 @@ class StepGraph:
         self.variables = create_variables(networks.all_variables(options.shape), device.use_resource)
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
+        # Of each variable, as the optimiser gets it at first.
+        self.gradients: Dict[str, Tensor] = {}
         self.feeds = self._placeholders()
         self._build_updates()
-        self._drawing = SampleGraph(options.shape, self._generators, self._kernels)
+        self.drawing = SampleGraph(options.shape, self._generators, self._kernels)
 
-    def _placeholders(self) -> Feeds:
+    def _placeholders(self) -> Batch:
         shape, batch = self.options.shape, self.options.batch_size
         side = shape.image_size
         dropout = None
         if self.options.dropout_rate:
             size = networks.dropout_size(side, shape.gcn)
             dropout = tf.placeholder(tf.uint8, [4, batch, size], "dropout")
-        return Feeds(
+        return Batch(
             tf.placeholder(tf.uint8, [batch, side, side, shape.A_channels], "A"),
             tf.placeholder(tf.uint8, [batch, side, side, shape.B_channels], "B"),
             tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_A"),
@@ -158,16 +147,13 @@ class StepGraph:
             dropout,
         )
 
-    def _masks(self) -> List[Optional[List[Tensor]]]:
-        if self.feeds.dropout is None:
-            return [None] * 4
-        shape = self.options.shape
-        shapes = networks.dropout_shapes(shape.image_size, shape.gcn)
-        return [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
-
     def _translate(self, weights: Weights) -> Translations:
         real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
-        return translate(real_A, real_B, weights, self._kernels, self._masks(), self.options.dropout_rate)
+        masks, shape = None, self.options.shape
+        if self.feeds.dropout is not None:
+            shapes = networks.dropout_shapes(shape.image_size, shape.gcn)
+            masks = [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
+        return translate(real_A, real_B, weights, self._kernels, masks, self.options.dropout_rate)
 
     def _critics_of(self, weights: Weights) -> Tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """The critics of A_g and of B_g, as functions of images."""
@@ -192,24 +178,23 @@ class StepGraph:
         """
         values = [weights[variable.op.name] for variable in variables]
         gradients = self._device.gradients(optimizer, loss, values)
+        for variable, gradient in zip(variables, gradients):
+            self.gradients.setdefault(variable.op.name, gradient)
         # A reference variable is not copied when it is read: the gradients of the layers below need it as well.
         first = list(terms.values()) + ([] if self._device.use_resource else gradients)
         with tf.control_dependencies(first):
             return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_phase(self, images: Translations) -> Phase:
-        weights = values_of(self._critics)
+        weights, limit = values_of(self._critics), self.options.clip_value
         critics, epsilons = self._critics_of(weights), (self.feeds.epsilon_A, self.feeds.epsilon_B)
         terms = losses.critic_losses(*critics, images, *epsilons, self.options.losses)
         update = self._apply(self._optimizer("RMSProp_d"), terms, terms["d_loss"], weights, self._critics)
         if self.options.losses.GAN_type == "wgan":
-            update = self._clip(after=update)
+            values = values_of(self._critics, [update])
+            clipped = [v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics]
+            update = tf.group(*clipped)
         return Phase((update,), terms)
-
-    def _clip(self, after: Any) -> Any:
-        limit = self.options.clip_value
-        values = values_of(self._critics, [after])
-        return tf.group(*[v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics])
 
     def _generator_phase(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Phase:
         terms = losses.generator_losses(*self._critics_of(critics), images, self.options.losses)
@@ -249,12 +234,12 @@ class StepGraph:
         return [critics] + [generators] * (CLASSIC_GENERATOR_UPDATES if twice else 1)
 
     def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
-        """A function that does training step ``step`` (1 is the first) on values for ``feeds.tensors()``.
+        """A function that does training step ``step`` (1 is the first) on values for ``feeds.values()``.
 
         It returns the critics' losses before their update and the generators' as they were with the updated critics,
         before the last update of the generators.
         """
-        feeds = self.feeds.tensors()
+        feeds = self.feeds.values()
         GAN_type, n_critic = self.options.losses.GAN_type, self.options.n_critic
         compiled: Dict[Tuple[Any, ...], Callable[..., Any]] = {}
 
@@ -272,6 +257,46 @@ class StepGraph:
 
         return do_step
 
-    def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
-        """As SampleGraph's."""
-        return self._drawing.sample_callable(session)
+
+NORM_ELEMENTS = 32
+
+
+def spread(size: int, count: int) -> Any:
+    """int64 [min(size, count)]: places at even distances among ``size``, from the first to the last."""
+    count = min(size, count)
+    return np.arange(count) * (size - 1) // max(1, count - 1)
+
+
+class UpdateNorms:
+    """How far each step moves each network's weights. Create it before the graph is finalized.
+
+    The norm of a network's update is estimated from NORM_ELEMENTS elements of each variable: reading all weights of the
+    reference's networks at each step would take a tenth of the step.
+    """
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._elements: List[Tensor] = []
+        self._shares: List[Any] = []
+        for network in NETWORKS:
+            elements, shares = [], []
+            for variable in (variable for name, variable in variables.items() if name.startswith(network + "_")):
+                size = variable.shape.num_elements()
+                chosen = spread(size, NORM_ELEMENTS)
+                flat = tf.reshape(variable.read_value(), [-1])
+                elements.append(tf.gather(flat, chosen.astype(np.int32)))
+                shares.append(np.full(len(chosen), size / len(chosen)))
+            self._elements.append(tf.concat(elements, 0))
+            self._shares.append(np.concatenate(shares))
+
+    def start(self, session: Any) -> None:
+        """Note the present weights: the first update is what is added to them."""
+        self._read: Callable[[], List[Any]] = session.make_callable(self._elements)
+        self._last = self._read()
+
+    def take(self) -> Dict[str, float]:
+        """The norm of what was added to each network since the last call; 0 if it stood still."""
+        last, self._last = self._last, self._read()
+        return {
+            network: float(np.sqrt(np.sum(share * np.square(new.astype(np.float64) - old))))
+            for network, share, new, old in zip(NETWORKS, self._shares, self._last, last)
+        }

@@ -151,12 +151,12 @@ def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
             claiming_a_huge_shape,
             "of shape (1000000000, 32, 32, 3) does not fit",
         ),
-        (lambda trace, target: changed(trace, target, of_huge_networks), "lacks A_g_e1_conv/"),
+        (lambda trace, target: changed(trace, target, of_huge_networks), "has shape (51,), not (1025,)"),
         (
             lambda trace, target: changed(trace, target, lambda _, meta: meta.update(schema_version=99)),
             "schema version 99",
         ),
-        (lambda trace, target: changed(trace, target, without_a_weight), "step 4 lacks A_g_e1_conv/w"),
+        (lambda trace, target: changed(trace, target, without_a_weight), "it lacks state/1/A_g_e1_conv/w"),
         (lambda trace, target: changed(trace, target, with_scalars), "a damaged trace"),
         *(
             (lambda trace, target, wrong=wrong: changed(trace, target, lambda _, meta: meta.update(wrong)), complaint)
