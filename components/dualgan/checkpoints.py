@@ -19,7 +19,8 @@ from typing import Any, Container, Dict, Iterator, List, NamedTuple, Optional, T
 import numpy as np
 
 from dualgan.errors import OF_CONTENT, BadInput, DualGANError, first_line
-from dualgan.networks import Shape, all_variables, depth, is_critic_variable
+from dualgan.networks import all_variables, depth, is_critic_variable
+from dualgan.options import TrainOptions
 from dualgan.run_folder import RunFolder, read_json, step_name, step_of, whole_folder, write_json
 from dualgan.tensorflow_v1 import tf
 
@@ -130,12 +131,12 @@ def newest_values(folder: Path, names: Container[str]) -> Tuple[int, Dict[str, A
         return found[-1].step, {name: reader.get_tensor(name) for name in present}
 
 
-def checkpoint_weights(place: str, shape: Shape) -> Dict[str, Any]:
+def checkpoint_weights(place: str, options: TrainOptions) -> Dict[str, Any]:
     """The variables of all networks, by name, from the checkpoint at ``place`` (see checkpoint_prefix), in RGB order.
 
     Raises BadInput if there is no checkpoint, or if it lacks a variable or has one of another shape.
     """
-    specs = all_variables(shape)
+    specs = all_variables(options)
     with _reading(checkpoint_prefix(place), f"--init_from {place}: no TensorFlow checkpoint") as reader:
         present, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         for spec in specs:
@@ -149,7 +150,7 @@ def checkpoint_weights(place: str, shape: Shape) -> Dict[str, Any]:
                 )
         values = {spec.name: reader.get_tensor(spec.name) for spec in specs}
     is_own = any(average_of(spec.name) in present for spec in specs)
-    return values if is_own else {name: _to_rgb(name, value, shape) for name, value in values.items()}
+    return values if is_own else {name: _to_rgb(name, value, options.image_size) for name, value in values.items()}
 
 
 def average_of(variable: str) -> str:
@@ -157,11 +158,11 @@ def average_of(variable: str) -> str:
     return variable + ("/RMSProp_d" if is_critic_variable(variable) else "/RMSProp_g")
 
 
-def _to_rgb(name: str, value: Any, shape: Shape) -> Any:
+def _to_rgb(name: str, value: Any, image_size: int) -> Any:
     """Reverse the channel axis of what reads or writes colours: the first layers, and the generators' last."""
     layer, _, kind = name[len("A_g_") :].partition("/")
     takes_colours = layer in ("e1_conv", "h0_conv") and kind == "w"
-    gives_colours = "_g_" in name and layer == f"d{depth(shape.image_size)}"
+    gives_colours = "_g_" in name and layer == f"d{depth(image_size)}"
     if takes_colours or (gives_colours and kind == "w"):
         return np.ascontiguousarray(value[:, :, ::-1])
     return np.ascontiguousarray(value[::-1]) if gives_colours else value

@@ -20,11 +20,11 @@ import numpy as np
 from dualgan.devices import Device
 from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import Batch
-from dualgan.networks import all_variables, network_shape
+from dualgan.networks import all_variables
 from dualgan.options import TrainOptions, check_loss_scale, from_dict
 from dualgan.replay import print_checks, probe_errors
 from dualgan.sampling import TRANSLATED, Pairs, Pictures, SampleInput
-from dualgan.step import RMSPROP_EPSILON, StepGraph, step_options
+from dualgan.step import RMSPROP_EPSILON, StepGraph
 from dualgan.taps import Probe, Prober, State, Subsample, subsample
 from dualgan.tensorflow_v1 import tf
 from dualgan.trace import TERMS, check_shapes, read_arrays
@@ -55,7 +55,7 @@ class Golden(NamedTuple):
     def case(self, number: int) -> Tuple[Batch, State, Probe]:
         """Return what case ``number`` (0: the initial state; 1, 2: drawn) starts from, and what it should come to."""
         seed, size, arrays = 1000 * self.seed + number, self.options.batch_size, self.arrays
-        specs = all_variables(network_shape(self.options))
+        specs = all_variables(self.options)
 
         def tensors(kind: str) -> Dict[str, Subsample]:
             norms = {spec.name: float(arrays[f"{kind}_norm/{spec.name}"][number]) for spec in specs}
@@ -86,7 +86,7 @@ def load_golden(path: Path) -> Golden:
         pixels = SIDE // PIXEL_STRIDE
         wanted: Dict[str, Tuple[int, ...]] = {"loss/" + LOSS_NAMES.get(name, name): (CASES,) for name in TERMS}
         wanted.update({f"output/{k}": (CASES, options.batch_size, pixels, pixels, CHANNELS) for k in TRANSLATED})
-        for spec in all_variables(network_shape(options)):
+        for spec in all_variables(options):
             for kind in ("gradient", "update"):
                 wanted[f"{kind}/{spec.name}"] = (CASES, min(ELEMENTS, int(np.prod(spec.shape))))
                 wanted[f"{kind}_norm/{spec.name}"] = (CASES,)
@@ -133,7 +133,7 @@ def _errors(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]
     """The errors of each case in a step mode."""
     found = []
     with tf.Graph().as_default() as tensorflow_graph:
-        graph = StepGraph(step_options(replace(recorded.options, step_mode=mode), device), device)
+        graph = StepGraph(replace(recorded.options, step_mode=mode), device)
 
         def draw(session: Any, _: Mapping[str, Any], pairs: Pairs) -> Pictures:
             """Draw a batch as `sample` does, one pair after the other; of that, the recorded pixels."""
@@ -149,5 +149,5 @@ def _errors(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]
                 batch, state, expected = recorded.case(number)
                 pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(batch.A, batch.B))]
                 probe = prober.probe(session, expected.step, batch, state, pairs)
-                found.append(probe_errors(probe, expected, network_shape(recorded.options), drawn=number > 0))
+                found.append(probe_errors(probe, expected, recorded.options, drawn=number > 0))
     return found

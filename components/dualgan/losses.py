@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, NamedTuple
 
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -19,13 +20,6 @@ class Translations(NamedTuple):
     real_B: Tensor
     B2A: Tensor
     B2A2B: Tensor
-
-
-class LossOptions(NamedTuple):
-    GAN_type: str
-    loss_metric: str
-    lambda_A: float
-    lambda_B: float
 
 
 def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
@@ -64,7 +58,7 @@ def critic_losses(
     images: Translations,
     epsilon_A: Tensor,
     epsilon_B: Tensor,
-    options: LossOptions,
+    options: TrainOptions,
 ) -> Dict[str, Tensor]:
     """Every term of the critics' loss; "d_loss" is what they minimise. "Ad", "Bd" leave the gradient penalty out."""
     in_B = critic_loss(critic_of_A_g, images.real_B, images.A2B, options.GAN_type)
@@ -89,7 +83,7 @@ def generator_losses(
     critic_of_A_g: Callable[[Tensor], Tensor],
     critic_of_B_g: Callable[[Tensor], Tensor],
     images: Translations,
-    options: LossOptions,
+    options: TrainOptions,
 ) -> Dict[str, Tensor]:
     """Every term of the generators' loss; "g_loss" is what they minimise.
 

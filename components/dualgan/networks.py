@@ -22,17 +22,6 @@ LAYERS = "layers"
 WEIGHT_STDDEV = 0.02
 
 
-class Shape(NamedTuple):
-    """The size of a pair of networks: the side of an image in pixels, channels, and filters of the first layer."""
-
-    image_size: int
-    A_channels: int
-    B_channels: int
-    gcn: int
-    dcn: int
-    disc_type: str
-
-
 class VariableSpec(NamedTuple):
     """A variable and its initial distribution: normal(mean, stddev), cut at two stddev if ``truncated``."""
 
@@ -181,23 +170,18 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
     return _noted(name, layers.linear(features, weights[name + "/Matrix"], weights[name + "/bias"]))
 
 
-def generators_variables(shape: Shape) -> List[VariableSpec]:
+def generators_variables(options: TrainOptions) -> List[VariableSpec]:
     """The variables of both generators. A_g translates A to B, B_g B to A."""
-    size, A, B, gcn = shape.image_size, shape.A_channels, shape.B_channels, shape.gcn
+    size, A, B, gcn = options.image_size, options.A_channels, options.B_channels, options.gcn
     return generator_variables("A_g", size, A, B, gcn) + generator_variables("B_g", size, B, A, gcn)
 
 
-def all_variables(shape: Shape) -> List[VariableSpec]:
+def all_variables(options: TrainOptions) -> List[VariableSpec]:
     """The variables of both generators, then of both critics. A_d judges domain B, B_d domain A."""
-    size, A, B, dcn, kind = shape.image_size, shape.A_channels, shape.B_channels, shape.dcn, shape.disc_type
+    size, A, B, dcn, kind = options.image_size, options.A_channels, options.B_channels, options.dcn, options.disc_type
     critics = critic_variables("A_d", size, B, dcn, kind) + critic_variables("B_d", size, A, dcn, kind)
-    return generators_variables(shape) + critics
+    return generators_variables(options) + critics
 
 
 def is_critic_variable(name: str) -> bool:
     return name.startswith(("A_d_", "B_d_"))
-
-
-def network_shape(options: TrainOptions) -> Shape:
-    """Return what fixes the networks of a run."""
-    return Shape(*(getattr(options, name) for name in Shape._fields))

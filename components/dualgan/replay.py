@@ -10,7 +10,7 @@ import numpy as np
 from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
-from dualgan.networks import Shape, all_variables, depth, network_shape
+from dualgan.networks import all_variables, depth
 from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, recorded_options, require_same, validated
 from dualgan.replay_bounds import FILES, checks, default_bounds, worst_checks
 from dualgan.run_folder import NETWORKS, RunFolder, write_json
@@ -51,12 +51,12 @@ def tensor_error(actual: Subsample, recorded: Subsample, size: int, floor: float
     return {name: _finite(value) for name, value in errors.items()}
 
 
-def probe_errors(actual: Probe, expected: Probe, shape: Shape, drawn: bool) -> Dict[str, Any]:
+def probe_errors(actual: Probe, expected: Probe, options: TrainOptions, drawn: bool) -> Dict[str, Any]:
     """The errors of one step from equal weights. drawn: whether its state is a drawn one, as late in a training."""
     sizes = {
         spec.name: int(np.prod(spec.shape))
-        for spec in all_variables(shape)
-        if not is_normalised_away(spec.name, depth(shape.image_size))
+        for spec in all_variables(options)
+        if not is_normalised_away(spec.name, depth(options.image_size))
     }
 
     def errors(kind: str, names: Sequence[str], floors: Mapping[str, float]) -> List[Dict[str, Any]]:
@@ -179,7 +179,7 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
             batch = recorded.batches[wanted.step - recorded.first_step]
             probe = prober.probe(session, wanted.step, batch, recorded.state(number), recorded.pairs)
             drawn = recorded.probed[number][1] == LATE
-            probes.append(probe_errors(probe, wanted, network_shape(recorded.options), drawn))
+            probes.append(probe_errors(probe, wanted, recorded.options, drawn))
     unforced = {
         "terms": list(map(term_errors, actual.terms, expected.terms)),
         "update_sizes": list(map(size_factors, actual.update_norms, expected.update_norms)),

@@ -10,7 +10,7 @@
 An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics": {name: float}, "feed": [float],
 "update_norms": {network: float}}``: ``time`` is seconds since 1970 at the step's end, ``seconds`` what the step took,
 ``feed`` the signature of what it was fed (dualgan.feed), ``update_norms`` how far it moved each network's weights
-(dualgan.subsample). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and data.
+(dualgan.step). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and data.
 Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
 """
 

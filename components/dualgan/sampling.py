@@ -18,7 +18,6 @@ from dualgan.feed import domain_images, open_dataset
 from dualgan.image_cache import MODES
 from dualgan.losses import Translations
 from dualgan.names import shortened
-from dualgan.networks import Shape, network_shape
 from dualgan.options import TrainOptions, recorded_options
 from dualgan.pictures import open_picture
 from dualgan.replay_bounds import FILES
@@ -132,10 +131,9 @@ def sample(
     dataset, cache = open_dataset(options)
     device = open_recorded_device(options, device_name)
     inputs = sample_inputs(options, dataset.digest, cache, count)
-    shape = network_shape(options)
     with tf.Graph().as_default() as graph:
-        variables = create_variables(networks.generators_variables(shape), device.use_resource)
-        drawing = SampleGraph(shape, list(variables.values()), device.kernels())
+        variables = create_variables(networks.generators_variables(options), device.use_resource)
+        drawing = SampleGraph(options, list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
         with device.open_session() as session:
@@ -161,8 +159,8 @@ def export(run_dir: Path, output: Path) -> int:
     folder, output = RunFolder(Path(run_dir)), Path(output)
     options = recorded_options(folder)
     require_empty(output)
-    shape, side = network_shape(options), options.image_size
-    step, weights = generator_weights(folder, shape)
+    side = options.image_size
+    step, weights = generator_weights(folder, options)
     signature = {
         "input": {"name": INPUT, "dtype": "float32", "layout": "NHWC", "batch": 1, "height": side, "width": side},
         "output": {"name": OUTPUT, "dtype": "float32", "layout": "NHWC", "range": [-1, 1]},
@@ -178,26 +176,26 @@ def export(run_dir: Path, output: Path) -> int:
     }
     with whole_folder(output) as unfinished:
         for direction in GENERATORS:
-            graph = frozen_generator(shape, weights, direction)
+            graph = frozen_generator(options, weights, direction)
             (unfinished / f"{direction}.pb").write_bytes(graph.SerializeToString())
         write_json(unfinished / SIGNATURE, signature)
     return step
 
 
-def generator_weights(folder: RunFolder, shape: Shape) -> Tuple[int, Dict[str, Any]]:
+def generator_weights(folder: RunFolder, options: TrainOptions) -> Tuple[int, Dict[str, Any]]:
     """Return the step of a run's newest checkpoint, and both generators' weights in it. Raises BadInput."""
-    names = {spec.name for spec in networks.generators_variables(shape)}
+    names = {spec.name for spec in networks.generators_variables(options)}
     step, weights = newest_values(folder.checkpoints, names)
     if len(weights) < len(names):
         raise BadInput(f"{folder.checkpoints}: a damaged checkpoint (it lacks {min(names.difference(weights))})")
     return step, weights
 
 
-def frozen_generator(shape: Shape, weights: Mapping[str, Any], direction: str) -> Any:
+def frozen_generator(options: TrainOptions, weights: Mapping[str, Any], direction: str) -> Any:
     """A GraphDef of the generator of ``direction`` whose ``weights`` are constants, without dropout."""
     prefix = GENERATORS[direction]
-    names = [spec.name for spec in networks.generators_variables(shape) if spec.name.startswith(prefix + "_")]
-    side, channels = shape.image_size, shape.A_channels if direction == "A2B" else shape.B_channels
+    names = [spec.name for spec in networks.generators_variables(options) if spec.name.startswith(prefix + "_")]
+    side, channels = options.image_size, options.A_channels if direction == "A2B" else options.B_channels
     with tf.Graph().as_default() as graph:
         constants = {name: tf.constant(weights[name], name=name) for name in names}
         image = tf.placeholder(tf.float32, [1, side, side, channels], INPUT)
@@ -221,7 +219,7 @@ def drawing(graph: StepGraph, device: Device) -> Callable[[Any, Mapping[str, Any
 
     Those are floats as `sample` has them, what is read back from the files that it writes, and the exported graphs.
     """
-    shape = graph.options.shape
+    options = graph.options
 
     def drawn(session: Any, weights: Mapping[str, Any], pairs: Pairs) -> Pictures:
         sample = graph.drawing.sample_callable(session)
@@ -236,11 +234,11 @@ def drawing(graph: StepGraph, device: Device) -> Callable[[Any, Mapping[str, Any
         with tempfile.TemporaryDirectory() as temporary:
             draw(Path(temporary) / "pictures", pairs, noted)
             for picture in read_samples(Path(temporary) / "pictures"):
-                mode = MODES[shape.A_channels if picture.kind.endswith("A") else shape.B_channels]
+                mode = MODES[options.A_channels if picture.kind.endswith("A") else options.B_channels]
                 pixels = np.asarray(open_picture(picture.path).convert(mode))
                 found[f"{FILES}{picture.image}/{picture.kind}"] = normalised(pixels)
         for direction in GENERATORS:
-            with running(frozen_generator(shape, weights, direction), device) as translated:
+            with running(frozen_generator(options, weights, direction), device) as translated:
                 for pair in pairs:
                     found[f"exported/{pair.name}/{direction}"] = translated(getattr(pair, direction[0]))
         return found

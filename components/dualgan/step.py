@@ -9,8 +9,8 @@ from dualgan import layers, losses, networks
 from dualgan.devices.base import Device
 from dualgan.feed import Batch
 from dualgan.layers import Kernels
-from dualgan.losses import LossOptions, Translations
-from dualgan.networks import Shape, VariableSpec, Weights, network_shape
+from dualgan.losses import Translations
+from dualgan.networks import VariableSpec, Weights
 from dualgan.options import TrainOptions
 from dualgan.run_folder import NETWORKS
 from dualgan.tensorflow_v1 import tf
@@ -66,39 +66,17 @@ def translate(
 class SampleGraph:
     """Placeholders of a pair of images, and what the generators make of it, in the current default graph."""
 
-    def __init__(self, shape: Shape, generators: Sequence[Any], kernels: Kernels) -> None:
+    def __init__(self, options: TrainOptions, generators: Sequence[Any], kernels: Kernels) -> None:
         """generators: the variables of both."""
-        side = shape.image_size
-        self._A = tf.placeholder(tf.uint8, [1, side, side, shape.A_channels], "img_A")
-        self._B = tf.placeholder(tf.uint8, [1, side, side, shape.B_channels], "img_B")
+        side = options.image_size
+        self._A = tf.placeholder(tf.uint8, [1, side, side, options.A_channels], "img_A")
+        self._B = tf.placeholder(tf.uint8, [1, side, side, options.B_channels], "img_B")
         self._samples = translate(normalised(self._A), normalised(self._B), values_of(generators), kernels)
 
     def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
         """A function of two uint8 images [1, S, S, C] that gives float32 translations, without dropout."""
         run = session.make_callable(tuple(self._samples), feed_list=[self._A, self._B])
         return lambda A, B: Translations(*run(A, B))
-
-
-class StepOptions(NamedTuple):
-    """The options of a step's graph. ``one_run``: critics and generators update in one session.run."""
-
-    shape: Shape
-    losses: LossOptions
-    batch_size: int
-    lr: float
-    rmsprop_decay: float
-    n_critic: int
-    clip_value: float
-    dropout_rate: float
-    one_run: bool
-
-
-def step_options(options: TrainOptions, device: Device) -> StepOptions:
-    """Return what the graph of a run's steps depends on, on ``device``."""
-    one_run = device.one_run if options.step_mode == "auto" else options.step_mode == "one-run"
-    losses_of_run = LossOptions(*(getattr(options, name) for name in LossOptions._fields))
-    rest = {name: value for name, value in options.as_dict().items() if name in StepOptions._fields}
-    return StepOptions(shape=network_shape(options), losses=losses_of_run, one_run=one_run, **rest)
 
 
 class Phase(NamedTuple):
@@ -119,29 +97,30 @@ def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
 class StepGraph:
     """Variables, placeholders and operations of the training step, in the current default graph."""
 
-    def __init__(self, options: StepOptions, device: Device) -> None:
+    def __init__(self, options: TrainOptions, device: Device) -> None:
         self.options = options
+        # Whether critics and generators update in one session.run.
+        self.one_run = device.one_run if options.step_mode == "auto" else options.step_mode == "one-run"
         self._device = device
         self._kernels = device.kernels()
-        self.variables = create_variables(networks.all_variables(options.shape), device.use_resource)
+        self.variables = create_variables(networks.all_variables(options), device.use_resource)
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
         # Of each variable, as the optimiser gets it at first.
         self.gradients: Dict[str, Tensor] = {}
         self.feeds = self._placeholders()
         self._build_updates()
-        self.drawing = SampleGraph(options.shape, self._generators, self._kernels)
+        self.drawing = SampleGraph(options, self._generators, self._kernels)
 
     def _placeholders(self) -> Batch:
-        shape, batch = self.options.shape, self.options.batch_size
-        side = shape.image_size
-        dropout = None
-        if self.options.dropout_rate:
-            size = networks.dropout_size(side, shape.gcn)
+        options, dropout = self.options, None
+        side, batch = options.image_size, options.batch_size
+        if options.dropout_rate:
+            size = networks.dropout_size(side, options.gcn)
             dropout = tf.placeholder(tf.uint8, [4, batch, size], "dropout")
         return Batch(
-            tf.placeholder(tf.uint8, [batch, side, side, shape.A_channels], "A"),
-            tf.placeholder(tf.uint8, [batch, side, side, shape.B_channels], "B"),
+            tf.placeholder(tf.uint8, [batch, side, side, options.A_channels], "A"),
+            tf.placeholder(tf.uint8, [batch, side, side, options.B_channels], "B"),
             tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_A"),
             tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_B"),
             dropout,
@@ -149,15 +128,15 @@ class StepGraph:
 
     def _translate(self, weights: Weights) -> Translations:
         real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
-        masks, shape = None, self.options.shape
+        masks = None
         if self.feeds.dropout is not None:
-            shapes = networks.dropout_shapes(shape.image_size, shape.gcn)
+            shapes = networks.dropout_shapes(self.options.image_size, self.options.gcn)
             masks = [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
         return translate(real_A, real_B, weights, self._kernels, masks, self.options.dropout_rate)
 
     def _critics_of(self, weights: Weights) -> Tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """The critics of A_g and of B_g, as functions of images."""
-        rest: Dict[str, Any] = {"disc_type": self.options.shape.disc_type, "kernels": self._kernels}
+        rest: Dict[str, Any] = {"disc_type": self.options.disc_type, "kernels": self._kernels}
         of_A_g, of_B_g = (partial(networks.critic, weights=weights, prefix=name, **rest) for name in ("A_d", "B_d"))
         return of_A_g, of_B_g
 
@@ -188,16 +167,16 @@ class StepGraph:
     def _critic_phase(self, images: Translations) -> Phase:
         weights, limit = values_of(self._critics), self.options.clip_value
         critics, epsilons = self._critics_of(weights), (self.feeds.epsilon_A, self.feeds.epsilon_B)
-        terms = losses.critic_losses(*critics, images, *epsilons, self.options.losses)
+        terms = losses.critic_losses(*critics, images, *epsilons, self.options)
         update = self._apply(self._optimizer("RMSProp_d"), terms, terms["d_loss"], weights, self._critics)
-        if self.options.losses.GAN_type == "wgan":
+        if self.options.GAN_type == "wgan":
             values = values_of(self._critics, [update])
             clipped = [v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics]
             update = tf.group(*clipped)
         return Phase((update,), terms)
 
     def _generator_phase(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Phase:
-        terms = losses.generator_losses(*self._critics_of(critics), images, self.options.losses)
+        terms = losses.generator_losses(*self._critics_of(critics), images, self.options)
         return Phase((self._apply(optimizer, terms, terms["g_loss"], weights, self._generators),), terms)
 
     def _build_updates(self) -> None:
@@ -206,14 +185,14 @@ class StepGraph:
         In one run, control dependencies keep that order, and both use the same translations: the critics' update does
         not change the generators.
         """
-        one_run = self.options.one_run
+        one_run = self.one_run
         weights = values_of(self._generators)
         images = self._translate(weights)
         self._critics_phase = self._critic_phase(images)
         critics = values_of(self._critics, self._critics_phase.operations if one_run else ())
         optimizer = self._optimizer("RMSProp_g")
         self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
-        if one_run and self.options.losses.GAN_type == "classic":
+        if one_run and self.options.GAN_type == "classic":
             weights = values_of(self._generators, self._generators_phase.operations)
             images = self._translate(weights)
             self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
@@ -228,9 +207,9 @@ class StepGraph:
         critics, generators = self._critics_phase, self._generators_phase
         if not generators_too:
             generators = generators._replace(operations=())
-        if self.options.one_run:
+        if self.one_run:
             return [Phase(critics.operations + generators.operations, dict(critics.terms, **generators.terms))]
-        twice = generators_too and self.options.losses.GAN_type == "classic"
+        twice = generators_too and self.options.GAN_type == "classic"
         return [critics] + [generators] * (CLASSIC_GENERATOR_UPDATES if twice else 1)
 
     def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
@@ -240,7 +219,7 @@ class StepGraph:
         before the last update of the generators.
         """
         feeds = self.feeds.values()
-        GAN_type, n_critic = self.options.losses.GAN_type, self.options.n_critic
+        GAN_type, n_critic = self.options.GAN_type, self.options.n_critic
         compiled: Dict[Tuple[Any, ...], Callable[..., Any]] = {}
 
         def callable_of(phase: Phase) -> Callable[..., Any]:

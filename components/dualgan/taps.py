@@ -16,7 +16,7 @@ from dualgan.networks import is_critic_variable
 from dualgan.options import TrainOptions
 from dualgan.replay_bounds import UPDATED
 from dualgan.sampling import Pairs, Pictures, drawing
-from dualgan.step import Losses, StepGraph, UpdateNorms, load_variables, spread, step_options
+from dualgan.step import Losses, StepGraph, UpdateNorms, load_variables, spread
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -52,7 +52,7 @@ def find_layers(graph: StepGraph) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]
     # Control dependencies differ between step modes: the layers must not.
     first = operations_behind(of_critics, control_too=False)
     needed = operations_behind(list(graph.gradients.values()), control_too=False)
-    depth = networks.depth(graph.options.shape.image_size)
+    depth = networks.depth(graph.options.image_size)
     before: Dict[str, Tensor] = {}
     after: Dict[str, Tensor] = {}
     uses: Dict[str, int] = {}
@@ -141,7 +141,7 @@ class Prober:
         self._initializer = tf.global_variables_initializer()
         self._norms = UpdateNorms(graph.variables)
         self._layers, self._later_layers = find_layers(graph) if layers_too else ({}, {})
-        self.one_run = graph.options.one_run
+        self.one_run = graph.one_run
         self.names = [*self._variables, *self._layers, *self._later_layers]
         self.parameters = sum(variable.shape.num_elements() for variable in graph.variables.values())
 
@@ -204,7 +204,7 @@ class Prober:
 def open_prober(options: TrainOptions, device: Device) -> Iterator[Tuple[Prober, Any]]:
     """Yield a prober of the step that ``options`` say on ``device``, drawing on every path, and a session for it."""
     with tf.Graph().as_default() as tensorflow_graph:
-        graph = StepGraph(step_options(options, device), device)
+        graph = StepGraph(options, device)
         prober = Prober(graph, drawing(graph, device))
         tensorflow_graph.finalize()
         with device.open_session() as session:

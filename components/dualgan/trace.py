@@ -36,7 +36,7 @@ from dualgan.errors import OF_CONTENT, BadInput, first_line
 from dualgan.feed import Batch, open_dataset, training_data
 from dualgan.json_files import open_regular, parse_object, whole_number
 from dualgan.names import MAX_FILE_NAME_BYTES
-from dualgan.networks import all_variables, dropout_size, network_shape
+from dualgan.networks import all_variables, dropout_size
 from dualgan.options import TrainOptions, from_dict, recorded_options
 from dualgan.run_folder import MAX_STEP, NETWORKS, RunFolder, whole_file
 from dualgan.sampling import SampleInput, sample_inputs
@@ -175,7 +175,7 @@ class Trace:
         for number, (_, kind) in enumerate(self.probed):
             if kind not in (INITIAL, LATE, STORED):
                 raise ValueError("a probe of another state")
-            for spec in all_variables(network_shape(options)):
+            for spec in all_variables(options):
                 size = 1 + min(ELEMENTS, int(np.prod(spec.shape)))
                 wanted.update({f"{name}/{number}/{spec.name}": (size,) for name in ("gradient", "update")})
                 if kind == STORED:
@@ -210,7 +210,7 @@ def state_of(kind: str, options: TrainOptions, stored: State) -> State:
     """The state of a kind: INITIAL, LATE, or STORED, which is ``stored``."""
     if kind == INITIAL:
         return initial_values(options)
-    return late_state(all_variables(network_shape(options)), options.seed) if kind == LATE else stored
+    return late_state(all_variables(options), options.seed) if kind == LATE else stored
 
 
 def load_trace(path: Path) -> Trace:

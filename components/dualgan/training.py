@@ -16,7 +16,7 @@ from dualgan.feed import FeedSignature, Prefetch, TrainingData, open_dataset, tr
 from dualgan.options import TrainOptions, options_in, require_same
 from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, read_events, read_json, write_json
 from dualgan.sampling import draw, sample_inputs
-from dualgan.step import StepGraph, UpdateNorms, load_variables, step_options
+from dualgan.step import StepGraph, UpdateNorms, load_variables
 from dualgan.summary import WARM_UP_STEPS, summarise, timing
 from dualgan.tensorflow_v1 import operations_explained, tf
 from dualgan.weights import initial_values
@@ -76,7 +76,7 @@ class Training:
         self._folder = RunFolder(Path(options.run_dir))
         self._data = data
         self._inputs = sample_inputs(options, digest, cache, options.sample_images)
-        self._graph = StepGraph(step_options(options, device), device)
+        self._graph = StepGraph(options, device)
         self._update_norms = UpdateNorms(self._graph.variables)
         self._checkpoints = Checkpoints(self._folder.checkpoints, options.keep_checkpoints)
         self._last_step = last_step(options, data)

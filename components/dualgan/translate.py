@@ -16,7 +16,6 @@ from dualgan.dataset_folder import IMAGE_ENDINGS, images_in, left_out_reasons, p
 from dualgan.devices import Device, open_device, open_recorded_device
 from dualgan.errors import BadInput, warn
 from dualgan.image_cache import resized
-from dualgan.networks import network_shape
 from dualgan.options import recorded_options
 from dualgan.pictures import MAX_PIXELS, BadPicture, open_picture
 from dualgan.run_folder import RunFolder, whole_folder
@@ -64,11 +63,10 @@ def generator_of_run(run_dir: Path, direction: str, device_name: Optional[str] =
     """The generator of a run's newest checkpoint. Raises BadInput if there is none."""
     folder = RunFolder(run_dir)
     options = recorded_options(folder)
-    shape = network_shape(options)
-    graph = frozen_generator(shape, generator_weights(folder, shape)[1], direction)
-    channels = shape.A_channels if direction == "A2B" else shape.B_channels
+    graph = frozen_generator(options, generator_weights(folder, options)[1], direction)
+    channels = options.A_channels if direction == "A2B" else options.B_channels
     device = open_recorded_device(options, device_name)
-    return Generator(graph, shape.image_size, channels, device, options.max_pixels)
+    return Generator(graph, options.image_size, channels, device, options.max_pixels)
 
 
 def exported_generator(file: Path, direction: Optional[str] = None, device_name: Optional[str] = None) -> Generator:

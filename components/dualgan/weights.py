@@ -12,7 +12,7 @@ import numpy as np
 
 from dualgan.checkpoints import average_of, checkpoint_weights
 from dualgan.feed import stream
-from dualgan.networks import VariableSpec, all_variables, network_shape
+from dualgan.networks import VariableSpec, all_variables
 from dualgan.options import TrainOptions
 
 CHANNELS, SIDE = 3, 256
@@ -31,10 +31,9 @@ def initial_value(spec: VariableSpec, seed: int) -> Any:
 
 def initial_values(options: TrainOptions) -> Dict[str, Any]:
     """The weights before the first step, by name: drawn from the seed, or of a checkpoint."""
-    shape = network_shape(options)
     if options.init_from:
-        return checkpoint_weights(options.init_from, shape)
-    return {spec.name: initial_value(spec, options.seed) for spec in all_variables(shape)}
+        return checkpoint_weights(options.init_from, options)
+    return {spec.name: initial_value(spec, options.seed) for spec in all_variables(options)}
 
 
 def draw(name: str, seed: int, low: int, high: int, shape: Sequence[int]) -> Any:
