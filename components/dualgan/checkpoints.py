@@ -169,14 +169,10 @@ def _to_rgb(name: str, value: Any, image_size: int) -> Any:
 
 
 def checkpoint_prefix(place: str) -> str:
-    """Return the prefix of the checkpoint at ``place``; ``place`` itself if that is no folder.
+    """Return the prefix of the checkpoint at ``place``, of several the newest. Raises BadInput if a folder has none.
 
-    Args:
-        place: A prefix; one of a checkpoint's files, such as PREFIX.index; or a folder: a run folder, its folder of
-            checkpoints, one step of it, or one of the original. Of several checkpoints the newest is taken.
-
-    Raises:
-        BadInput: It is a folder without a checkpoint.
+    place: a prefix; one of a checkpoint's files, such as PREFIX.index; or a folder: a run folder, its folder of
+    checkpoints, one step of it, or one of the original.
     """
     folder = Path(place)
     if not folder.is_dir():
@@ -187,13 +183,11 @@ def checkpoint_prefix(place: str) -> str:
     if steps:
         return str(steps[-1])
     # The original's own note of the newest holds the path of the folder that it was written to.
-    files = sorted(folder.glob("*.index"), key=lambda file: (_number_behind(file.stem), file.stat().st_mtime))
-    if not files:
+    dated = []
+    for file in folder.glob("*.index"):
+        # The step stands behind the name.
+        digits = file.stem.rpartition("-")[2]
+        dated.append((int(digits) if digits.isdecimal() else -1, file.stat().st_mtime, file))
+    if not dated:
         raise BadInput(f"--init_from {place}: no checkpoint in this folder")
-    return str(files[-1].with_suffix(""))
-
-
-def _number_behind(name: str) -> int:
-    """The step that the original puts behind a checkpoint's name, -1 if there is none."""
-    digits = name.rpartition("-")[2]
-    return int(digits) if digits.isdecimal() else -1
+    return str(max(dated)[-1].with_suffix(""))

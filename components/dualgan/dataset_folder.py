@@ -81,8 +81,7 @@ def left_out(folder: Path) -> str:
 def left_out_reasons(paths: Sequence[Sequence[str]]) -> str:
     """Say in a line how many files are left out and why, with the commonest examples; "" for none.
 
-    Args:
-        paths: Of each file, the names of its folders below the dataset's and its own.
+    paths: of each file, the names of its folders below the dataset's and its own.
     """
     images = [path for path in paths if is_image_name(path[-1])]
     others = [path[-1] for path in paths if not is_image_name(path[-1])]

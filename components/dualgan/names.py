@@ -16,12 +16,8 @@ _ALLOWED_CATEGORIES = "LMN"
 def shortened(name: str, max_bytes: int, suffix: str = "") -> str:
     """Return ``name + suffix`` if it fits, else the head of ``name``, eight digits of its SHA-256, and ``suffix``.
 
-    Names that differ stay different, and the same name gives the same result everywhere.
-
-    Args:
-        name: Any text.
-        max_bytes: How many bytes of UTF-8 the result may have; at least those of "-", eight digits and ``suffix``.
-        suffix: What the result must end with, such as ".png".
+    Names that differ stay different, and the same name gives the same result everywhere. max_bytes: of UTF-8, room for
+    at least "-", the digits and ``suffix``.
     """
     whole = name + suffix
     fits = len(whole.encode("utf-8", "surrogatepass")) <= max_bytes

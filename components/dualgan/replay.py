@@ -16,7 +16,7 @@ from dualgan.replay_bounds import FILES, checks, default_bounds, worst_checks
 from dualgan.run_folder import NETWORKS, RunFolder, write_json
 from dualgan.step import Losses
 from dualgan.taps import Probe, Subsample, Subsamples, is_normalised_away, open_prober
-from dualgan.trace import LATE, Origin, load_trace, origin_of
+from dualgan.trace import LATE, load_trace, origin_of
 
 # Denominators of errors: tensors of zeros are equal.
 TINY = 1e-20
@@ -29,13 +29,10 @@ MAX_ERROR = 1e30
 
 
 def tensor_error(actual: Subsample, recorded: Subsample, size: int, floor: float) -> Dict[str, float]:
-    """Return the distance of a tensor from the recorded one; infinite if one is not finite.
+    """Return the distance of a tensor of ``size`` elements from the recorded one; infinite if one is not finite.
 
-    cosine, relative_l2, max_abs (in the tensor's unit): of its elements; norm: the relative error of the norm.
-
-    Args:
-        size: Of the whole tensor.
-        floor: The least root mean square that relative errors are taken of.
+    cosine, relative_l2, max_abs (in the tensor's unit): of its elements; norm: the relative error of the norm; floor:
+    the least root mean square that relative errors are taken of.
     """
     one, other = (np.asarray(values.elements, np.float64) for values in (actual, recorded))
     if not (np.isfinite(one).all() and np.isfinite(other).all() and np.isfinite([actual.norm, recorded.norm]).all()):
@@ -186,8 +183,8 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
     }
     content = {
         "schema_version": SCHEMA_VERSION,
-        "reference": dict(recorded.origin._asdict()),
-        "candidate": dict(origin_of(device, prober)._asdict()),
+        "reference": recorded.origin,
+        "candidate": origin_of(device, prober),
         "options": recorded.options.as_dict(),
         "dataset_digest": recorded.dataset_digest,
         "first_step": recorded.first_step,
@@ -209,9 +206,8 @@ def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], Non
     output.parent.mkdir(parents=True, exist_ok=True)
     write_json(output, content)
     for side in ("reference", "candidate"):
-        origin = Origin(**content[side])
-        on = "{kind} ({name})".format(**origin.device)
-        say(f"{side:<10} TensorFlow {origin.tensorflow} on {on}, {origin.step_mode}")
+        on = "{kind} ({name})".format(**content[side]["device"])
+        say("{:<10} TensorFlow {tensorflow} on {}, {step_mode}".format(side, on, **content[side]))
     say("")
     if content["departures"]:
         say(ADVICE)

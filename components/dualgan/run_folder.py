@@ -73,10 +73,9 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainers out of the folder, which is made if it is missing.
+        """Keep other trainers out of the folder, which is made if it is missing, until this process ends.
 
-        The lock ends with the process that has it, whatever ends that. Where the file system has no locks, a line on
-        standard error says so. Raises BadInput if another trainer has it.
+        A file system without locks is told on standard error. Raises BadInput if another trainer has the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with self.lock.open("a+", encoding="utf-8") as file:
@@ -202,12 +201,11 @@ def is_training_step(event: Event) -> bool:
 def min_loss(events: Iterable[Event]) -> Optional[float]:
     """The number that the references publish as "min loss": the lowest A_loss of a single training step.
 
-    A_loss is the mean reconstruction error |A2B2A - real_A| of one batch, images in [-1, 1]. As the minimum of noisy
-    single batches it flatters; the mean over the last steps (``final_loss``) is the better measure. NaN is skipped.
+    As the minimum of noisy single batches it flatters; the mean over the last steps (``final_loss``) is the better
+    measure. NaN is skipped.
     """
     values = [event["metrics"].get("A_loss", math.nan) for event in events if is_training_step(event)]
-    finite = [value for value in values if math.isfinite(value)]
-    return min(finite) if finite else None
+    return min(filter(math.isfinite, values), default=None)
 
 
 def write_json(path: Union[str, Path], content: Any) -> None:
@@ -262,15 +260,15 @@ class EventLog:
 
     def write(self, step: int, **content: Any) -> None:
         """Append a training step, or an event whose ``type`` is one of EVENT_TYPES."""
-        self._file.write(_line_of(dict({"step": step, "time": time.time()}, **content)))
+        self._file.write((json.dumps({"step": step, "time": time.time(), **content}) + "\n").encode("utf-8"))
         self._file.flush()
 
     def cut_after(self, step: int) -> None:
         """Drop the events later than ``step``: a run that goes on from a checkpoint does those steps again."""
-        remaining = [event for event in read_events(self._path) if event["step"] <= step]
+        remaining = [mark.line for event, mark in events_after(self._path, Mark()) if event["step"] <= step]
         self._file.close()
         with whole_file(self._path) as file:
-            file.writelines(map(_line_of, remaining))
+            file.writelines(remaining)
         self._file = self._path.open("ab")
 
     def flush_to_disk(self) -> None:
@@ -278,7 +276,3 @@ class EventLog:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _line_of(event: Event) -> bytes:
-    return (json.dumps(event) + "\n").encode("utf-8")

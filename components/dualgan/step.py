@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from dualgan import layers, losses, networks
+from dualgan import losses, networks
 from dualgan.devices.base import Device
 from dualgan.feed import Batch
 from dualgan.layers import Kernels
@@ -131,7 +131,11 @@ class StepGraph:
         masks = None
         if self.feeds.dropout is not None:
             shapes = networks.dropout_shapes(self.options.image_size, self.options.gcn)
-            masks = [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
+            sizes = [int(np.prod(shape)) for shape in shapes]
+            masks = [
+                [tf.reshape(part, [-1] + shape) for part, shape in zip(tf.split(flat, sizes, axis=1), shapes)]
+                for flat in tf.unstack(self.feeds.dropout)
+            ]
         return translate(real_A, real_B, weights, self._kernels, masks, self.options.dropout_rate)
 
     def _critics_of(self, weights: Weights) -> Tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
@@ -196,11 +200,6 @@ class StepGraph:
             weights = values_of(self._generators, self._generators_phase.operations)
             images = self._translate(weights)
             self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
-
-    @property
-    def critics_update(self) -> Any:
-        """The operation that updates the critics; with two runs a step, all of the first."""
-        return self._critics_phase.operations[0]
 
     def phases(self, generators_too: bool) -> List[Phase]:
         """Return what a step does in one session.run after the other; the same value for what it does twice."""

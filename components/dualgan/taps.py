@@ -146,8 +146,7 @@ class Prober:
         self.parameters = sum(variable.shape.num_elements() for variable in graph.variables.values())
 
     def read_state(self, session: Any) -> State:
-        values: State = session.run(self._variables)
-        return values
+        return dict(session.run(self._variables))
 
     def load_state(self, session: Any, state: Mapping[str, Any]) -> None:
         session.run(self._initializer)
@@ -182,7 +181,7 @@ class Prober:
         layers, gradients = session.run([self._layers, by_critic[0]], feed)
         if not self.one_run:
             # With one run a step, what the generators' gradients need updates the critics by itself.
-            session.run(graph.critics_update, feed)
+            session.run(graph.phases(False)[0].operations, feed)
         for found, later in zip((layers, gradients), session.run([self._later_layers, by_critic[1]], feed)):
             found.update(later)
         self.load_state(session, state)

@@ -62,14 +62,10 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 
 
 def read_arrays(path: Path, kind: str, version: int, max_bytes: int) -> Tuple[Dict[str, Any], Arrays]:
-    """Return the meta and the arrays of ``path``, whose meta has the schema_version ``version``.
+    """Return the meta and the arrays of ``path``; ``kind`` is what messages call it, such as "trace".
 
-    Args:
-        kind: What the file should be, for messages, such as "trace".
-        max_bytes: How much all arrays together may hold.
-
-    Raises:
-        BadInput: The file is missing, damaged, something else, of another version or too large.
+    Raises BadInput if the file is missing, damaged, something else, of another schema_version, or if all arrays
+    together hold more than ``max_bytes``.
     """
     try:
         with open_regular(path) as file:
@@ -118,16 +114,10 @@ def check_shapes(arrays: Mapping[str, Any], wanted: Mapping[str, Tuple[int, ...]
             raise ValueError(f"{name} has the type {found.dtype}")
 
 
-class Origin(NamedTuple):
-    """The place of a recording: TensorFlow's version, Device.describe(), and the step mode."""
-
-    tensorflow: str
-    device: Dict[str, Any]
-    step_mode: str
-
-
-def origin_of(device: Device, prober: Prober) -> Origin:
-    return Origin(tf.version.VERSION, device.describe(), "one-run" if prober.one_run else "two-run")
+def origin_of(device: Device, prober: Prober) -> Dict[str, Any]:
+    """Say where a trace is recorded or replayed."""
+    step_mode = "one-run" if prober.one_run else "two-run"
+    return {"tensorflow": tf.version.VERSION, "device": device.describe(), "step_mode": step_mode}
 
 
 class Trace:
@@ -138,8 +128,8 @@ class Trace:
         self.arrays = arrays
         self.options = from_dict(meta["options"])
         self.dataset_digest = str(meta["dataset_digest"])
-        self.origin = Origin(**meta["origin"])
-        if not all(isinstance(self.origin.device[name], str) for name in ("kind", "name")):
+        self.origin = {name: meta["origin"][name] for name in ("tensorflow", "device", "step_mode")}
+        if not all(isinstance(self.origin["device"][name], str) for name in ("kind", "name")):
             raise ValueError("what recorded it has no name")
         self.first_step = whole_number(meta["first_step"], "first_step", 1, MAX_STEP)
         self.steps = whole_number(meta["steps"], "steps", 1, len(arrays["batch/A"]))
@@ -304,7 +294,7 @@ def record(wanted: Request, output: Path) -> range:
         "schema_version": SCHEMA_VERSION,
         "options": options.as_dict(),
         "dataset_digest": dataset.digest,
-        "origin": dict(origin_of(device, prober)._asdict()),
+        "origin": origin_of(device, prober),
         "first_step": first,
         "steps": wanted.steps,
         "pairs": [pair.name for pair in pairs],

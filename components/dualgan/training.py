@@ -142,7 +142,12 @@ class Training:
                 metrics = {name: terms[name] for name in LOSS_METRICS if name in terms}
                 self._note(step, metrics, ended - asked, signature.take())
                 progress.show(step, metrics, ended - asked)
-                self._check_finite(step, metrics)
+                wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
+                if wrong and options.on_nan == "stop":
+                    raise DualGANError(
+                        f"step {step}: loss is not finite ({', '.join(wrong)}); the checkpoints from before are kept "
+                        f"in {self._folder.checkpoints}"
+                    )
                 last = step == self._last_step
                 # Read once: a signal that comes while this step is being stored belongs to the next one.
                 stopping = bool(termination.received) and not last
@@ -152,7 +157,10 @@ class Training:
                         self._log.write(step, type="sample")
                 if last or stopping or _due(step, options.save_freq):
                     with self._timed("checkpointing"):
-                        self._save(session, step)
+                        losses, self._losses_since_checkpoint = self._losses_since_checkpoint, []
+                        self._log.flush_to_disk()
+                        self._checkpoints.save(session, step, sum(losses) / len(losses))
+                        self._log.write(step, type="checkpoint")
                 if stopping:
                     number = termination.received[0]
                     self._log.write(step, type="interrupted", signal=number)
@@ -185,20 +193,6 @@ class Training:
             self._log.write(self._done, type="timing", metrics=metrics)
             self._recent_seconds = []
             self._timing_due = time.perf_counter() + TIMING_INTERVAL_SECONDS
-
-    def _check_finite(self, step: int, metrics: Dict[str, float]) -> None:
-        wrong = [f"{name}={value}" for name, value in metrics.items() if not math.isfinite(value)]
-        if wrong and self._options.on_nan == "stop":
-            raise DualGANError(
-                f"step {step}: loss is not finite ({', '.join(wrong)}); the checkpoints from before are kept in "
-                f"{self._folder.checkpoints}"
-            )
-
-    def _save(self, session: Any, step: int) -> None:
-        losses, self._losses_since_checkpoint = self._losses_since_checkpoint, []
-        self._log.flush_to_disk()
-        self._checkpoints.save(session, step, sum(losses) / len(losses))
-        self._log.write(step, type="checkpoint")
 
     def _end(self, status: str, reason: Optional[str], began: float) -> None:
         try:

@@ -70,14 +70,9 @@ def generator_of_run(run_dir: Path, direction: str, device_name: Optional[str] =
 
 
 def exported_generator(file: Path, direction: Optional[str] = None, device_name: Optional[str] = None) -> Generator:
-    """The generator of a graph that `export` has written.
+    """The generator of a graph that `export` has written: ``file``, or that of ``direction`` in the folder ``file``.
 
-    Args:
-        file: Such a graph, or the folder of both.
-        direction: Which of the folder's; of a single graph it is what the file's name says.
-
-    Raises:
-        BadInput: The file is missing or no such graph, or of the other direction.
+    Raises BadInput if the file is missing or no such graph, or of the other direction.
     """
     if file.is_dir():
         if direction is None:
@@ -133,17 +128,13 @@ def translate(
 ) -> Outcome:
     """Make the folder ``output`` with the translation of each picture under its name, and SHEET, an HTML page of all.
 
-    Pictures that cannot be read are passed over and named in the result.
+    Pictures that cannot be read, or have more than ``max_pixels``, are passed over and named in the result. Raises
+    BadInput if there is no picture to translate, or if ``output`` is not empty.
 
     Args:
-        generator: Of one direction; no other domain is needed.
+        generator: Of one direction.
         inputs: Files and flat folders.
-        output: A new or an empty folder.
         own_size: Bring each translation back to its picture's own size; else it has the model's.
-        max_pixels: A larger picture is passed over; by default as the generator has it.
-
-    Raises:
-        BadInput: There is no picture to translate, or ``output`` is not empty.
     """
     require_empty(output)
     files, rest = find_pictures(inputs)
