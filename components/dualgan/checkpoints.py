@@ -3,9 +3,9 @@
 All variables and both optimisers' slots are in TensorFlow's files, the step in checkpoint.json; what the data and
 random numbers need is the step alone. TensorFlow's format carries a checksum of every tensor.
 
-A training may also start from a checkpoint: one of the original, which has the same variable names and colours in BGR
-order, or one of this software, in RGB order. The slots of this software's two optimisers tell them apart; they are not
-taken over.
+A training starts from weights drawn from its seed, or from a checkpoint: one of the original, which has the same
+variable names and colours in BGR order, or one of this software, in RGB order. The slots of this software's two
+optimisers tell them apart; they are not taken over.
 """
 
 import math
@@ -19,7 +19,8 @@ from typing import Any, Container, Dict, Iterator, List, NamedTuple, Optional, T
 import numpy as np
 
 from dualgan.errors import OF_CONTENT, BadInput, DualGANError, first_line
-from dualgan.networks import all_variables, depth, is_critic_variable
+from dualgan.feed import stream
+from dualgan.networks import VariableSpec, all_variables, depth, is_critic_variable
 from dualgan.options import TrainOptions
 from dualgan.run_folder import RunFolder, read_json, step_name, step_of, whole_folder, write_json
 from dualgan.tensorflow_v1 import tf
@@ -151,6 +152,24 @@ def checkpoint_weights(place: str, options: TrainOptions) -> Dict[str, Any]:
         values = {spec.name: reader.get_tensor(spec.name) for spec in specs}
     is_own = any(average_of(spec.name) in present for spec in specs)
     return values if is_own else {name: _to_rgb(name, value, options.image_size) for name, value in values.items()}
+
+
+def initial_value(spec: VariableSpec, seed: int) -> Any:
+    """float32 values of ``spec``'s shape and distribution."""
+    random = stream(seed, "initial", spec.name)
+    values = random.standard_normal(spec.shape)
+    outside = np.abs(values) > 2
+    while spec.truncated and outside.any():
+        values[outside] = random.standard_normal(int(outside.sum()))
+        outside = np.abs(values) > 2
+    return (spec.mean + spec.stddev * values).astype(np.float32)
+
+
+def initial_values(options: TrainOptions) -> Dict[str, Any]:
+    """The weights before the first step, by name."""
+    if options.init_from:
+        return checkpoint_weights(options.init_from, options)
+    return {spec.name: initial_value(spec, options.seed) for spec in all_variables(options)}
 
 
 def average_of(variable: str) -> str:

@@ -116,8 +116,8 @@ class Prefetch:
 def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     """Return what dataset.json says of the dataset of ``options``, and the folder for its decoded images.
 
-    A line on standard error says what of the folder is not taken, and why. Raises BadInput if no dataset is named, if
-    it cannot be trained on, or if its images have changed.
+    What of the folder is not taken is told. Raises BadInput if no dataset is named, if it cannot be trained on, or if
+    its images have changed.
     """
     if not options.data_dir:
         raise BadInput("--data_dir: name the dataset folder, which holds train/A and train/B")

@@ -1,6 +1,6 @@
 """Golden files: what single steps of the original implementation came to, each from a state that integers define.
 
-A file has three cases: the initial state, and two that are drawn (dualgan.weights) from 1000 * seed + case. As it says
+A file has three cases: the initial state, and two that are drawn (dualgan.taps) from 1000 * seed + case. As it says
 what each case starts from, it holds results only (read as a trace's file is, schema version 2):
 
     meta                       JSON: the options and the seed
@@ -25,13 +25,13 @@ from dualgan.options import TrainOptions, check_loss_scale, from_dict
 from dualgan.replay import print_checks, probe_errors
 from dualgan.sampling import TRANSLATED, Pairs, Pictures, SampleInput
 from dualgan.step import RMSPROP_EPSILON, StepGraph
-from dualgan.taps import Probe, Prober, State, Subsample, subsample
+from dualgan.taps import Probe, Prober, State, Subsample, drawn_integers, drawn_weights, late_state, subsample
 from dualgan.tensorflow_v1 import tf
 from dualgan.trace import TERMS, check_shapes, read_arrays
-from dualgan.weights import CHANNELS, SIDE, drawn_epsilon, drawn_images, drawn_weights, late_state
 
 SCHEMA_VERSION = 2
 CASES = 3
+CHANNELS, SIDE = 3, 256
 ELEMENTS = 16
 PIXEL_STRIDE = 32
 FILTERS = 2
@@ -43,6 +43,21 @@ _OPTIONS = (
     *("lr", "image_size", "gcn", "dcn", "rmsprop_decay"),
 )
 _FIXED = {"image_size": SIDE, "gcn": FILTERS, "dcn": FILTERS, "rmsprop_epsilon": RMSPROP_EPSILON, "cases": CASES}
+
+
+def drawn_images(domain: str, seed: int, batch: int) -> Any:
+    """uint8 [batch, 256, 256, 3] of domain "A" or "B": coarse, middle and fine noise on each other."""
+    layers = []
+    for name, size in (("coarse/", 8), ("middle/", 32), ("fine/", SIDE)):
+        drawn = drawn_integers(name + domain, seed, 0, 256, [batch, size, size, CHANNELS])
+        layers.append(drawn.repeat(SIDE // size, 1).repeat(SIDE // size, 2))
+    coarse, middle, fine = layers
+    return ((4 * coarse + 2 * middle + 2 * fine) // 8).astype(np.uint8)
+
+
+def drawn_epsilon(domain: str, seed: int, batch: int) -> Any:
+    """float32 [batch, 1, 1, 1] between 0 and 1."""
+    return ((2 * drawn_integers("epsilon/" + domain, seed, 0, 128, [batch, 1, 1, 1]) + 1) / 256).astype(np.float32)
 
 
 class Golden(NamedTuple):

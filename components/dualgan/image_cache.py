@@ -40,10 +40,7 @@ def decoded_images(
     cache: Path,
     max_pixels: int = MAX_PIXELS,
 ) -> Tuple[Any, List[str]]:
-    """All images of one split and domain: a read-only uint8 array [N, size, size, channels], and their names.
-
-    The array is kept in ``cache`` under the dataset's digest. Of runs that start at once one makes it.
-    """
+    """All images of one split and domain: a read-only uint8 array [N, size, size, channels], and their names."""
     paths = list_images(dataset, split, domain)
     file = cache / f"{digest[:32]}-{split}-{domain}-{size}px-{MODES[channels]}-{FILTER}-{DECODER}.npy"
     shape = (len(paths), size, size, channels)
@@ -56,10 +53,7 @@ def decoded_images(
 
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Keep other processes from making ``file``; the lock ends with its holder, even one that is killed.
-
-    Where the file system has no locks each process makes the file, and puts its own in place whole.
-    """
+    """Keep other processes from making ``file``; on a file system without locks each makes it, and whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(str(file.with_suffix(".lock")), "w") as lock:
         with contextlib.suppress(OSError):

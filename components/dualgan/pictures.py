@@ -21,16 +21,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
-from PIL import (
-    BmpImagePlugin,
-    Image,
-    ImageCms,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-    features,
-)
+from PIL import BmpImagePlugin, Image, ImageCms, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, features
+from PIL.WebPImagePlugin import WebPImageFile
 
 from dualgan.environment import PILLOW, require_libraries
 from dualgan.errors import BadInput, DualGANError, first_line
@@ -49,7 +41,7 @@ FORMATS: Dict[str, Tuple[bytes, str, Callable[[BinaryIO], Any]]] = {
     "JPEG": (rb"\xff\xd8\xff", "jpg", JpegImagePlugin.JpegImageFile),
     "PNG": (rb"\x89PNG\r\n\x1a\n", "zlib", PngImagePlugin.PngImageFile),
     "BMP": (rb"BM", "", BmpImagePlugin.BmpImageFile),
-    "WebP": (rb"RIFF....WEBP", "webp", WebPImagePlugin.WebPImageFile),
+    "WebP": (rb"RIFF....WEBP", "webp", WebPImageFile),
     "TIFF": (rb"II\*\0|MM\0\*", "", TiffImagePlugin.TiffImageFile),
 }
 # Markers of a JPEG that may stand in a scan's data without ending it (stuffed bytes, restarts) are not met.
@@ -80,10 +72,6 @@ def open_picture(source: Source, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return a picture in mode RGB, decoded whole, as this module's docstring says.
 
     ``info["bits"]`` of the result is there if its grey has been scaled, and says from how many bits.
-
-    Args:
-        source: The path of a regular file, or a binary file that can be sought in.
-        max_pixels: Width times height.
 
     Raises:
         BadPicture: The file is missing, no regular file, none of FORMATS, damaged, or beyond a limit.
@@ -252,6 +240,5 @@ def _upright(picture: Image.Image, image: Any) -> Image.Image:
     # Damaged data say nothing, as in browsers; reading them raises errors of many kinds.
     with contextlib.suppress(Exception):
         exif.load(image.info["exif"])
-    orientation = exif.get(_ORIENTATION, 1)
-    turn = dict(enumerate(_TURNS, 2)).get(orientation)
+    turn = dict(enumerate(_TURNS, 2)).get(exif.get(_ORIENTATION, 1))
     return picture if turn is None else picture.transpose(Image.Transpose[turn])

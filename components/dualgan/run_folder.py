@@ -83,10 +83,8 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                holder = file.read(MAX_HOLDER).strip() or "unknown"
-                raise BadInput(
-                    f"{self.path}: another trainer works in it ({holder}); wait for it, or name another --run_dir"
-                ) from None
+                holder = f"another trainer works in it ({file.read(MAX_HOLDER).strip() or 'unknown'})"
+                raise BadInput(f"{self.path}: {holder}; wait for it, or name another --run_dir") from None
             except OSError as error:
                 warn(f"{self.path}: no lock can be had there ({error.strerror}); let no second trainer work in it")
             file.truncate(0)
@@ -175,8 +173,7 @@ _NUMBERS = (
 def checked_event(event: Event, label: str) -> Event:
     """Return ``event`` if it has a step and everything in it that this module's docstring names is of its type.
 
-    Losses and norms may be infinite or NaN: a training may go on with them. Raises DamagedFile, whose message begins
-    with ``label``.
+    Losses and norms may be infinite or NaN: a training may go on with them. Else raises DamagedFile.
     """
     whole_number(event.get("step"), f"{label}: step", 0, MAX_STEP)
     whole_number(event.get("epoch", 0), f"{label}: epoch", 0, MAX_STEP)

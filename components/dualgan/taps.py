@@ -4,15 +4,17 @@ Nothing is added to the graph that trains, so that what is recorded is what the 
 `trace` and `replay` do it alike.
 """
 
+import zlib
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from dualgan import networks
+from dualgan.checkpoints import average_of
 from dualgan.devices.base import Device
 from dualgan.feed import Batch
-from dualgan.networks import is_critic_variable
+from dualgan.networks import VariableSpec, is_critic_variable
 from dualgan.options import TrainOptions
 from dualgan.replay_bounds import UPDATED
 from dualgan.sampling import Pairs, Pictures, drawing
@@ -95,6 +97,44 @@ def is_normalised_away(variable: str, depth: int) -> bool:
     """
     layer, _, kind = variable.rpartition("/")
     return kind == "biases" and layer[4:] not in ("e1_conv", f"d{depth}", "h0_conv", "h4")
+
+
+# A drawn state follows from integers, so that a file need not hold it, and is as late in a training as can be: biases
+# are not zero, and RMSProp's averages span many orders of magnitude. Nothing is rounded: the bits are equal everywhere.
+
+
+def drawn_integers(name: str, seed: int, low: int, high: int, shape: Sequence[int]) -> Any:
+    """int64 of ``shape`` in [low, high)."""
+    state = np.random.RandomState((zlib.crc32(name.encode("utf-8")) + seed) % 2**32)
+    return state.randint(low, high, tuple(shape))
+
+
+def odd(name: str, seed: int, shape: Sequence[int], per: int) -> Any:
+    """float32 of ``shape``: odd numbers from -63 to 63, divided by ``per``."""
+    return ((2 * drawn_integers(name, seed, -32, 32, shape) + 1) / per).astype(np.float32)
+
+
+def drawn_weights(specs: Iterable[VariableSpec], seed: int, biases: bool = True) -> Dict[str, Any]:
+    """Weights by name. biases: whether biases and centers are drawn too; else they are zero."""
+    found = {}
+    for spec in specs:
+        kind = spec.name.rpartition("/")[2]
+        if kind in ("w", "Matrix"):
+            found[spec.name] = odd(spec.name, seed, spec.shape, 2048)
+        elif kind == "scale":
+            found[spec.name] = np.float32(1) + odd(spec.name, seed, spec.shape, 1024)
+        else:
+            found[spec.name] = odd(spec.name, seed, spec.shape, 256) if biases else np.zeros(spec.shape, np.float32)
+    return found
+
+
+def late_state(specs: Sequence[VariableSpec], seed: int) -> Dict[str, Any]:
+    """Weights and RMSProp's averages, powers of two from 2**-24 to 16, by name, as late in a training."""
+    found = drawn_weights(specs, seed)
+    for spec in specs:
+        powers = drawn_integers(spec.name + "/rms", seed, -24, 5, spec.shape)
+        found[average_of(spec.name)] = np.ldexp(np.float32(1), powers.astype(np.int32))
+    return found
 
 
 class Probe(NamedTuple):

@@ -12,7 +12,7 @@ Arrays by name and a JSON object, in one file of NumPy's (.npz, no pickles), sch
     term/{probe}/{loss}          ... and its losses
     free/term/{loss}, free/update/{network}     [steps]: all steps one after the other, losses and norms of updates
 
-The state of a probe is "initial", a function of the options; "late", drawn (dualgan.weights), as late in a training; or
+The state of a probe is "initial", a function of the options; "late", drawn (dualgan.taps), as late in a training; or
 "stored". What is not stored takes no room: with the reference's networks a file has some 10 MB, each stored state
 276 MB and more.
 """
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dualgan import options as train_options
-from dualgan.checkpoints import newest_values
+from dualgan.checkpoints import initial_values, newest_values
 from dualgan.dataset_folder import DOMAINS
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import OF_CONTENT, BadInput, first_line
@@ -41,9 +41,8 @@ from dualgan.options import TrainOptions, from_dict, recorded_options
 from dualgan.run_folder import MAX_STEP, NETWORKS, RunFolder, whole_file
 from dualgan.sampling import SampleInput, sample_inputs
 from dualgan.step import updates_generators
-from dualgan.taps import ELEMENTS, Probe, Prober, State, Subsample, Subsamples, UnforcedRun, open_prober
+from dualgan.taps import ELEMENTS, Probe, Prober, State, Subsample, Subsamples, UnforcedRun, late_state, open_prober
 from dualgan.tensorflow_v1 import tf
-from dualgan.weights import initial_values, late_state
 
 SCHEMA_VERSION = 2
 MAX_BYTES = 8 << 30

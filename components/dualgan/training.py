@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-from dualgan.checkpoints import Checkpoints, saved_checkpoints
+from dualgan.checkpoints import Checkpoints, initial_values, saved_checkpoints
 from dualgan.dataset_folder import Description
 from dualgan.devices import Device, open_recorded_device
 from dualgan.environment import recorded_environment
@@ -19,7 +19,6 @@ from dualgan.sampling import draw, sample_inputs
 from dualgan.step import StepGraph, UpdateNorms, load_variables
 from dualgan.summary import WARM_UP_STEPS, summarise, timing
 from dualgan.tensorflow_v1 import operations_explained, tf
-from dualgan.weights import initial_values
 
 TERMINAL_SECONDS = 0.5
 LINE_SECONDS = 15.0

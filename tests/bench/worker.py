@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict
 
+from dualgan.checkpoints import initial_value
 from dualgan.dataset_folder import checked_description, list_images
 from dualgan.devices import Device, open_device
 from dualgan.feed import Prefetch, TrainingData, training_data
@@ -18,7 +19,6 @@ from dualgan.networks import all_variables
 from dualgan.options import TrainOptions
 from dualgan.step import StepGraph, load_variables
 from dualgan.tensorflow_v1 import tf
-from dualgan.weights import initial_value
 from tests.bench.flops import flops_per_step
 from tests.bench.matmul_rate import matmul_rate
 from tests.bench.reference_loop import ReferenceLoop
