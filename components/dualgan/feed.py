@@ -129,16 +129,9 @@ def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     return checked_description(folder), Path(options.cache_dir) if options.cache_dir else default_cache_folder()
 
 
-def domain_images(options: TrainOptions, split: str, domain: str, digest: str, cache: Path) -> Tuple[Any, List[str]]:
-    """The images of one split and domain as ``options`` want them, and their names; as decoded_images."""
-    channels = options.A_channels if domain == "A" else options.B_channels
-    size, max_pixels = options.image_size, options.max_pixels
-    return decoded_images(Path(options.data_dir), split, domain, size, channels, digest, cache, max_pixels)
-
-
 def training_data(options: TrainOptions, digest: str, cache: Path) -> TrainingData:
     """The training images of ``options.data_dir``, decoded once into ``cache``."""
-    A, B = (domain_images(options, "train", domain, digest, cache)[0] for domain in DOMAINS)
+    A, B = (decoded_images(options, "train", domain, digest, cache)[0] for domain in DOMAINS)
     return TrainingData(A, B, options)
 
 

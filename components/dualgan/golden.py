@@ -11,9 +11,10 @@ what each case starts from, it holds results only (read as a trace's file is, sc
     gradient_norm/{variable}, update_norm/{variable}     [cases]: of all elements
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -133,10 +134,11 @@ def verify(paths: Sequence[Path], device: Device, modes: Sequence[str], say: Cal
     on = "{kind} ({name}), factors of products in {products}".format(**described)
     say(f"TensorFlow {tf.version.VERSION} on {on}")
     failed = 0
+    probers = _probers([replace(content.options, step_mode=mode) for content in recorded for mode in modes], device)
     for file, content in zip(files, recorded):
         options = content.options.as_dict()
         say(f"\n{file}: " + "{GAN_type}, {disc_type}, {loss_metric}, batch {batch_size}".format(**options))
-        probes = [errors for mode in modes for errors in _errors(content, device, mode)]
+        probes = [errors for _ in modes for errors in _errors(content, device, *next(probers))]
         failed += bool(print_checks({"options": options, "candidate": {"device": described}, "probes": probes}, say))
     if failed:
         say(ADVICE)
@@ -144,11 +146,19 @@ def verify(paths: Sequence[Path], device: Device, modes: Sequence[str], say: Cal
     return 1 if failed else 0
 
 
-def _errors(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]:
-    """The errors of each case in a step mode."""
-    found = []
+def _probers(steps: Sequence[TrainOptions], device: Device) -> Iterator[Tuple[Any, Prober]]:
+    """Yield the graph of each step. While one is computed, the next is built: that takes as long."""
+    with ThreadPoolExecutor(1) as pool:
+        built = pool.submit(_build, steps[0], device)
+        for following in steps[1:]:
+            present, built = built, pool.submit(_build, following, device)
+            yield present.result()
+        yield built.result()
+
+
+def _build(options: TrainOptions, device: Device) -> Tuple[Any, Prober]:
     with tf.Graph().as_default() as tensorflow_graph:
-        graph = StepGraph(replace(recorded.options, step_mode=mode), device)
+        graph = StepGraph(options, device)
 
         def draw(session: Any, _: Mapping[str, Any], pairs: Pairs) -> Pictures:
             """Draw a batch as `sample` does, one pair after the other; of that, the recorded pixels."""
@@ -159,10 +169,14 @@ def _errors(recorded: Golden, device: Device, mode: str) -> List[Dict[str, Any]]
 
         prober = Prober(graph, draw, ELEMENTS, layers_too=False)
         tensorflow_graph.finalize()
-        with device.open_session() as session:
-            for number in range(CASES):
-                batch, state, expected = recorded.case(number)
-                pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(batch.A, batch.B))]
-                probe = prober.probe(session, expected.step, batch, state, pairs)
-                found.append(probe_errors(probe, expected, recorded.options, drawn=number > 0))
-    return found
+    return tensorflow_graph, prober
+
+
+def _errors(recorded: Golden, device: Device, graph: Any, prober: Prober) -> Iterator[Dict[str, Any]]:
+    """Yield the errors of each case."""
+    with graph.as_default(), device.open_session() as session:
+        for number in range(CASES):
+            batch, state, expected = recorded.case(number)
+            pairs = [SampleInput(str(index), *pair) for index, pair in enumerate(zip(batch.A, batch.B))]
+            probe = prober.probe(session, expected.step, batch, state, pairs)
+            yield probe_errors(probe, expected, recorded.options, drawn=number > 0)

@@ -14,8 +14,8 @@ from dualgan.checkpoints import Checkpoints, newest_values
 from dualgan.dataset_folder import DOMAINS, list_images
 from dualgan.devices import Device, open_recorded_device
 from dualgan.errors import BadInput
-from dualgan.feed import domain_images, open_dataset
-from dualgan.image_cache import MODES
+from dualgan.feed import open_dataset
+from dualgan.image_cache import MODES, decoded_images
 from dualgan.losses import Translations
 from dualgan.names import shortened
 from dualgan.options import TrainOptions, recorded_options
@@ -66,7 +66,7 @@ def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -
     images, names = {}, {}
     for domain in DOMAINS:
         split = "val" if list_images(Path(options.data_dir), "val", domain) else "train"
-        images[domain], names[domain] = domain_images(options, split, domain, digest, cache)
+        images[domain], names[domain] = decoded_images(options, split, domain, digest, cache)
     longer = max(DOMAINS, key=lambda domain: len(names[domain]))
     total = min(count or len(names[longer]), len(names[longer]))
     pairs = min(total, *map(len, names.values()))

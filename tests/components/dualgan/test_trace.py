@@ -139,7 +139,7 @@ def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
 
 
 CHANGES: list[tuple[Change, str]] = [
-    (of_huge_networks, "has shape (51,), not (1025,)"),
+    (of_huge_networks, "has shape (151,), not (1025,)"),
     (without_a_weight, "it lacks state/1/A_g_e1_conv/w"),
     (with_scalars, "a damaged trace"),
     (with_meta(schema_version=99), "schema version 99"),
