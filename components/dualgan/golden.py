@@ -106,7 +106,7 @@ def load_golden(path: Path) -> Golden:
             for kind in ("gradient", "update"):
                 wanted[f"{kind}/{spec.name}"] = (CASES, min(ELEMENTS, int(np.prod(spec.shape))))
                 wanted[f"{kind}_norm/{spec.name}"] = (CASES,)
-        check_shapes(arrays, wanted)
+        check_shapes(arrays, wanted.items())
         return Golden(options, int(meta["seed"]), arrays)
     except (*OF_CONTENT, BadInput) as error:
         raise BadInput(f"{path}: a damaged golden file ({first_line(error)})") from None

@@ -23,7 +23,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Tuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -100,9 +100,9 @@ def _check_sizes(archive: zipfile.ZipFile, max_bytes: int) -> None:
             raise ValueError(f"it holds more than {max_bytes} bytes")
 
 
-def check_shapes(arrays: Mapping[str, Any], wanted: Mapping[str, Tuple[int, ...]]) -> None:
+def check_shapes(arrays: Mapping[str, Any], wanted: Iterable[Tuple[str, Tuple[int, ...]]]) -> None:
     """Raise ValueError if an array is missing, of another shape, or no uint8 (what is fed) or floats (all else)."""
-    for name, shape in wanted.items():
+    for name, shape in wanted:
         if name not in arrays:
             raise ValueError(f"it lacks {name}")
         found = arrays[name]
@@ -151,28 +151,28 @@ class Trace:
         by_step = [[{name: float(values[i]) for name, values in found.items()} for i in steps] for found in free]
         self.unforced_run = UnforcedRun(*by_step)
 
-    def _shapes(self, pairs: int) -> Dict[str, Tuple[int, ...]]:
+    def _shapes(self, pairs: int) -> Iterator[Tuple[str, Tuple[int, ...]]]:
+        """Yield the name and the shape of each array that must be there."""
         options, fed = self.options, (self.steps, self.options.batch_size)
-        wanted: Dict[str, Tuple[int, ...]] = {}
         for domain in "AB":
             image = (options.image_size, options.image_size, getattr(options, domain + "_channels"))
-            wanted.update({f"pair/{domain}": (pairs, *image), f"batch/{domain}": (*fed, *image)})
-            wanted[f"batch/epsilon_{domain}"] = (*fed, 1, 1, 1)
+            yield f"pair/{domain}", (pairs, *image)
+            yield f"batch/{domain}", (*fed, *image)
+            yield f"batch/epsilon_{domain}", (*fed, 1, 1, 1)
         if options.dropout_rate:
             features = dropout_size(options.image_size, options.gcn)
-            wanted["batch/dropout"] = (self.steps, 4, options.batch_size, features)
+            yield "batch/dropout", (self.steps, 4, options.batch_size, features)
         for number, (_, kind) in enumerate(self.probed):
             if kind not in (INITIAL, LATE, STORED):
                 raise ValueError("a probe of another state")
+            yield from ((f"term/{number}/{name}", ()) for name in TERMS)
             for spec in all_variables(options):
                 size = 1 + min(ELEMENTS, int(np.prod(spec.shape)))
-                wanted.update({f"{name}/{number}/{spec.name}": (size,) for name in ("gradient", "update")})
+                yield from ((f"{name}/{number}/{spec.name}", (size,)) for name in ("gradient", "update"))
                 if kind == STORED:
-                    wanted[f"state/{number}/{spec.name}"] = spec.shape
-            wanted.update({f"term/{number}/{name}": () for name in TERMS})
-        wanted.update({f"free/term/{name}": (self.steps,) for name in TERMS})
-        wanted.update({f"free/update/{name}": (self.steps,) for name in NETWORKS})
-        return wanted
+                    yield f"state/{number}/{spec.name}", spec.shape
+        yield from ((f"free/term/{name}", (self.steps,)) for name in TERMS)
+        yield from ((f"free/update/{name}", (self.steps,)) for name in NETWORKS)
 
     def _below(self, prefix: str) -> Arrays:
         return {name[len(prefix) :]: value for name, value in self.arrays.items() if name.startswith(prefix)}
