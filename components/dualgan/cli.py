@@ -131,9 +131,8 @@ def trace(arguments: argparse.Namespace) -> int:
     """
     from dualgan.trace import record, request
 
-    made = record(request(arguments), arguments.output)
-    last = made.first_step + len(made.batches) - 1
-    print(f"recorded steps {made.first_step} to {last} in {arguments.output}")
+    steps = record(request(arguments), arguments.output)
+    print(f"recorded steps {steps[0]} to {steps[-1]} in {arguments.output}")
     return 0
 
 

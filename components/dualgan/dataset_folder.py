@@ -43,15 +43,19 @@ def images_in(folder: Path) -> List[Path]:
     """Return the images of one folder, in an order that no file system, locale or normal form changes."""
     with os.scandir(str(folder)) as entries:
         names = [entry.name for entry in entries if is_image_name(entry.name) and entry.is_file()]
-    return [Path(folder) / name for name in sorted(sorted(names), key=_normal)]
+    normal = [(unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape"), name) for name in names]
+    return [Path(folder) / name for _, name in sorted(normal)]
 
 
 def image_folder(folder: Path, split: str, domain: str) -> Optional[Path]:
     """Return the folder of one split's and domain's images, None if there is none."""
     for name in SPLIT_NAMES[split]:
-        places = {side: _domain_folder(folder, name, side) for side in DOMAINS}
-        if split == "train" or any(place and _has_image(place) for place in places.values()):
-            return places[domain]
+        found = {}
+        for side in DOMAINS:
+            places = (Path(folder) / name / side, Path(folder) / (name + side))
+            found[side] = next((place for place in places if place.is_dir()), None)
+        if split == "train" or any(place and images_in(place) for place in found.values()):
+            return found[domain]
     return None
 
 
@@ -64,35 +68,40 @@ def list_images(folder: Path, split: str, domain: str) -> List[Path]:
 def left_out(folder: Path) -> str:
     """Say how many files of a dataset folder are none of its images, and why; "" if all are."""
     used = {image_folder(folder, split, domain) for split in SPLITS for domain in DOMAINS}
-    rest = []
+    rest: List[Tuple[str, ...]] = []
     for directory, folders, names in os.walk(str(folder)):
         place = Path(directory)
         parts = place.relative_to(folder).parts
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (parts or name != QUARANTINE))
-        rest += [
-            (*parts, name)
-            for name in sorted(names)
-            if not ((place in used and is_image_name(name)) or name.startswith(".") or (*parts, name) == (DESCRIPTION,))
-        ]
-    return left_out_reasons(rest)
+        folders[:] = [name for name in folders if not name.startswith(".") and (parts or name != QUARANTINE)]
+        known = [name for name in names if name.startswith(".") or (place in used and is_image_name(name))]
+        rest += [(*parts, name) for name in set(names).difference(known)]
+    return left_out_reasons([path for path in rest if path != (DESCRIPTION,)])
 
 
 def left_out_reasons(paths: Sequence[Sequence[str]]) -> str:
     """Say in a line how many files are left out and why, with the commonest examples; "" for none.
 
-    Args:
-        paths: Of each file, the names of its folders below the dataset's and its own.
+    paths: of each file, the names of its folders below the dataset's and its own.
     """
     images = [path for path in paths if is_image_name(path[-1])]
-    others = [path for path in paths if not is_image_name(path[-1])]
-    endings = Counter(os.path.splitext(path[-1])[1] or path[-1] for path in others)
-    folders = Counter("/".join(path[:-1]) or "the top folder" for path in images)
-    parts = []
-    if others:
-        parts.append(f"{len(others)} no images by their endings ({_examples(endings)})")
-    if images:
-        parts.append(f"{len(images)} in folders that are not used ({_examples(folders)})")
+    others = [path[-1] for path in paths if not is_image_name(path[-1])]
+    parts = [
+        f"{len(found)} {reason} ({_examples(found)})"
+        for reason, found in (
+            ("no images by their endings", [os.path.splitext(name)[1] or name for name in others]),
+            ("in folders that are not used", ["/".join(path[:-1]) or "the top folder" for path in images]),
+        )
+        if found
+    ]
     return f"{len(paths)} files: {', '.join(parts)}" if parts else ""
+
+
+def _examples(found: Sequence[str]) -> str:
+    counted = Counter(found)
+    # Of those as common by name: the disk's order is another one everywhere.
+    named = sorted(counted, key=lambda name: (-counted[name], name))[:MAX_EXAMPLES]
+    more = ", ..." if len(counted) > MAX_EXAMPLES else ""
+    return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more
 
 
 def picture_names(paths: Sequence[Path]) -> List[str]:
@@ -121,7 +130,7 @@ def require_training_images(folder: Path) -> None:
         place = image_folder(folder, "train", domain)
         if place is None:
             raise BadInput(f"{folder}: no folder train/{domain}; a dataset holds images in train/A and train/B")
-        if not _has_image(place):
+        if not images_in(place):
             raise BadInput(f"{folder}: no image in train/{domain} ({', '.join(IMAGE_ENDINGS)})")
 
 
@@ -172,31 +181,10 @@ def describe(folder: Path) -> Description:
         return Description(name, str(folder), image_counts(folder), content_digest(folder))
     try:
         content = read_json(file)
-        texts = [content[key] for key in ("name", "source", "digest")]
-        counts = dict(content["counts"])
-        if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in counts.values()):
+        found = Description(content["name"], content["source"], dict(content["counts"]), content["digest"])
+        texts = (found.name, found.source, found.digest)
+        if not all(isinstance(text, str) for text in texts) or not all(type(n) is int for n in found.counts.values()):
             raise ValueError("name, source and digest are texts, counts are whole numbers")
-        return Description(plain_name(texts[0]), texts[1], counts, texts[2])
+        return found._replace(name=plain_name(found.name))
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{file}: not a dataset description ({error!r}); fetch the dataset anew") from None
-
-
-def _domain_folder(folder: Path, split_name: str, domain: str) -> Optional[Path]:
-    places = (Path(folder) / split_name / domain, Path(folder) / (split_name + domain))
-    return next((place for place in places if place.is_dir()), None)
-
-
-def _has_image(folder: Path) -> bool:
-    with os.scandir(str(folder)) as entries:
-        return any(is_image_name(entry.name) and entry.is_file() for entry in entries)
-
-
-def _normal(name: str) -> bytes:
-    return unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape")
-
-
-def _examples(counted: "Counter[str]") -> str:
-    # Of those as common by name: the disk's order is another one everywhere.
-    named = sorted(counted, key=lambda name: (-counted[name], name))[:MAX_EXAMPLES]
-    more = ", ..." if len(counted) > MAX_EXAMPLES else ""
-    return ", ".join(name if name.isprintable() else ascii(name)[1:-1] for name in named) + more

@@ -34,7 +34,11 @@ def stream(seed: int, *purpose: Any) -> "np.random.RandomState":
 
 
 class Batch(NamedTuple):
-    """Values for dualgan.step.Feeds. A, B: uint8 [N, S, S, C]; epsilon: float32 [N, 1, 1, 1]; dropout: uint8."""
+    """Values of a step, or the graph's placeholders for them.
+
+    A, B: uint8 [N, S, S, C]; epsilon_A, epsilon_B: float32 [N, 1, 1, 1]; dropout: uint8 [4, N, M], what the four
+    generator passes keep, or None.
+    """
 
     A: Any
     B: Any
@@ -71,8 +75,7 @@ class TrainingData:
     def _pick(self, domain: str, step: int) -> Any:
         size = self._options.batch_size
         start = (step - 1) % self.steps_per_epoch * size
-        chosen = self._order(domain, self.epoch_of(step))[start : start + size]
-        images = self._images[domain][chosen]
+        images = self._images[domain][self._order(domain, self.epoch_of(step))[start : start + size]]
         if self._options.flip:
             flipped = stream(self._options.seed, "flip", domain, step).randint(0, 2, size).astype(bool)
             images[flipped] = images[flipped, :, ::-1]
@@ -80,8 +83,8 @@ class TrainingData:
 
     def batch(self, step: int) -> Batch:
         options = self._options
-        shape = (options.batch_size, 1, 1, 1)
-        epsilon = stream(options.seed, "epsilon", step).random_sample((2,) + shape).astype(np.float32)
+        shape = (2, options.batch_size, 1, 1, 1)
+        epsilon = stream(options.seed, "epsilon", step).random_sample(shape).astype(np.float32)
         dropout = None
         if options.dropout_rate:
             size = networks.dropout_size(options.image_size, options.gcn)
@@ -96,8 +99,7 @@ class Prefetch:
     def __init__(self, data: TrainingData) -> None:
         self._data = data
         self._pool = ThreadPoolExecutor(1)
-        self._next: Optional["Future[Batch]"] = None
-        self._next_step = 0
+        self._prepared: Dict[int, "Future[Batch]"] = {}
 
     def __enter__(self) -> "Prefetch":
         return self
@@ -106,18 +108,16 @@ class Prefetch:
         self._pool.shutdown()
 
     def batch(self, step: int) -> Batch:
-        if self._next is None or self._next_step != step:
-            self._next = self._pool.submit(self._data.batch, step)
-        present, self._next_step = self._next, step + 1
-        self._next = self._pool.submit(self._data.batch, step + 1)
+        present = self._prepared.get(step) or self._pool.submit(self._data.batch, step)
+        self._prepared = {step + 1: self._pool.submit(self._data.batch, step + 1)}
         return present.result()
 
 
 def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     """Return what dataset.json says of the dataset of ``options``, and the folder for its decoded images.
 
-    A line on standard error says what of the folder is not taken, and why. Raises BadInput if no dataset is named, if
-    it cannot be trained on, or if its images have changed.
+    What of the folder is not taken is told. Raises BadInput if no dataset is named, if it cannot be trained on, or if
+    its images have changed.
     """
     if not options.data_dir:
         raise BadInput("--data_dir: name the dataset folder, which holds train/A and train/B")
@@ -129,16 +129,9 @@ def open_dataset(options: TrainOptions) -> Tuple[Description, Path]:
     return checked_description(folder), Path(options.cache_dir) if options.cache_dir else default_cache_folder()
 
 
-def domain_images(options: TrainOptions, split: str, domain: str, digest: str, cache: Path) -> Tuple[Any, List[str]]:
-    """The images of one split and domain as ``options`` want them, and their names; as decoded_images."""
-    channels = options.A_channels if domain == "A" else options.B_channels
-    size, max_pixels = options.image_size, options.max_pixels
-    return decoded_images(Path(options.data_dir), split, domain, size, channels, digest, cache, max_pixels)
-
-
 def training_data(options: TrainOptions, digest: str, cache: Path) -> TrainingData:
     """The training images of ``options.data_dir``, decoded once into ``cache``."""
-    A, B = (domain_images(options, "train", domain, digest, cache)[0] for domain in DOMAINS)
+    A, B = (decoded_images(options, "train", domain, digest, cache)[0] for domain in DOMAINS)
     return TrainingData(A, B, options)
 
 
@@ -152,16 +145,19 @@ class FeedSignature:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self._patterns: Dict[Tuple[int, int], Any] = {}
         self._runs: List[List[float]] = []
-        self._last: Tuple[List[Any], List[float]] = ([], [])
+        self._fed: List[Any] = []
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Any]) -> Callable[..., Any]:
         """As tf.Session.make_callable."""
         run = self._session.make_callable(fetches, feed_list=feed_list)
 
         def signed(*values: Any) -> Any:
-            self._runs.append(self._signature(values))
+            # A step of two runs feeds both the same.
+            is_same = len(values) == len(self._fed) and all(one is other for one, other in zip(values, self._fed))
+            known = self._runs[-1:] if is_same else []
+            self._runs.append(known[0] if known else [_mean(place, value) for place, value in enumerate(values)])
+            self._fed = list(values)
             return run(*values)
 
         return signed
@@ -176,26 +172,18 @@ class FeedSignature:
         means = [math.fsum(numbers) / len(others) for numbers in zip(*others)]
         return [round(number, DECIMALS) for number in runs[0] + means]
 
-    def _signature(self, values: Sequence[Any]) -> List[float]:
-        known, signature = self._last
-        if len(known) != len(values) or any(one is not other for one, other in zip(known, values)):
-            signature = [self._mean(place, value) for place, value in enumerate(values)]
-            self._last = (list(values), signature)
-        return signature
 
-    def _mean(self, place: int, value: Any) -> float:
-        flat = np.asarray(value).reshape(-1)
-        chosen = flat[:: _stride(flat.size)].astype(np.float32)
-        pattern = self._patterns.get((place, chosen.size))
-        if pattern is None:
-            signs = stream(place, "feed signature").randint(0, 2, chosen.size)
-            pattern = self._patterns[place, chosen.size] = (2 * signs - 1).astype(np.float32)
-        return float(np.dot(chosen, pattern)) / chosen.size
-
-
-def _stride(size: int) -> int:
-    """The smallest step that leaves MAX_ELEMENTS of ``size``, and meets every channel and column."""
-    stride = -(-size // MAX_ELEMENTS)
+def _mean(place: int, value: Any) -> float:
+    flat = np.asarray(value).reshape(-1)
+    # The smallest stride that leaves MAX_ELEMENTS, and meets every channel and column.
+    stride = -(-flat.size // MAX_ELEMENTS)
     while stride > 1 and math.gcd(stride, 6) > 1:
         stride += 1
-    return stride
+    chosen = flat[::stride].astype(np.float32)
+    return float(np.dot(chosen, _pattern(place, chosen.size))) / chosen.size
+
+
+@lru_cache(maxsize=None)
+def _pattern(place: int, size: int) -> Any:
+    signs = stream(place, "feed signature").randint(0, 2, size)
+    return (2 * signs - 1).astype(np.float32)

@@ -14,7 +14,8 @@ from PIL import Image
 
 from dualgan.dataset_folder import list_images, picture_names
 from dualgan.errors import warn
-from dualgan.pictures import DECODER, MAX_PIXELS, open_picture
+from dualgan.options import TrainOptions
+from dualgan.pictures import DECODER, open_picture
 from dualgan.run_folder import whole_file
 
 MODES = {1: "L", 3: "RGB"}
@@ -30,36 +31,22 @@ def resized(picture: Image.Image, size: int, channels: int) -> Any:
     return np.asarray(picture, np.uint8).reshape(size, size, channels)
 
 
-def decoded_images(
-    dataset: Path,
-    split: str,
-    domain: str,
-    size: int,
-    channels: int,
-    digest: str,
-    cache: Path,
-    max_pixels: int = MAX_PIXELS,
-) -> Tuple[Any, List[str]]:
-    """All images of one split and domain: a read-only uint8 array [N, size, size, channels], and their names.
-
-    The array is kept in ``cache`` under the dataset's digest. Of runs that start at once one makes it.
-    """
-    paths = list_images(dataset, split, domain)
+def decoded_images(options: TrainOptions, split: str, domain: str, digest: str, cache: Path) -> Tuple[Any, List[str]]:
+    """All images of one split and domain: a read-only uint8 array [N, S, S, C], and their names."""
+    paths, size = list_images(Path(options.data_dir), split, domain), options.image_size
+    channels = options.A_channels if domain == "A" else options.B_channels
     file = cache / f"{digest[:32]}-{split}-{domain}-{size}px-{MODES[channels]}-{FILTER}-{DECODER}.npy"
     shape = (len(paths), size, size, channels)
     if not _is_whole(file, shape):
         with _alone(file):
             if not _is_whole(file, shape):
-                _write(file, paths, size, channels, max_pixels)
+                _write(file, paths, shape, options.max_pixels)
     return np.load(str(file), mmap_mode="r"), picture_names(paths)
 
 
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Keep other processes from making ``file``; the lock ends with its holder, even one that is killed.
-
-    Where the file system has no locks each process makes the file, and puts its own in place whole.
-    """
+    """Keep other processes from making ``file``; on a file system without locks each makes it, and whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(str(file.with_suffix(".lock")), "w") as lock:
         with contextlib.suppress(OSError):
@@ -78,15 +65,15 @@ def _is_whole(file: Path, shape: Tuple[int, ...]) -> bool:
     return bool(images.shape == shape and images.dtype == np.uint8)
 
 
-def _write(file: Path, paths: List[Path], size: int, channels: int, max_pixels: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), size, size, channels)}
+def _write(file: Path, paths: List[Path], shape: Tuple[int, ...], max_pixels: int) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     scaled = 0
     with whole_file(file) as output:
         np.lib.format.write_array_header_1_0(output, header)
         for path in paths:
             picture = open_picture(path, max_pixels)
             scaled += "bits" in picture.info
-            output.write(resized(picture, size, channels).tobytes())
+            output.write(resized(picture, *shape[2:]).tobytes())
     if scaled:
         deep = f"{scaled} of {len(paths)} images are grey of more than 8 bits"
         warn(f"{paths[0].parent}: {deep}; they were scaled to 8 by their format's range")

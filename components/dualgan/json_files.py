@@ -1,7 +1,6 @@
 """JSON from outside: bounded in size, depth and numbers, so that what is read can be counted with, shown and stored.
 
-Every fault of a content is a DamagedFile, one line that begins with a label such as the file's path. A file that cannot
-be opened is an OSError, as ever.
+Every fault of a content is a DamagedFile, one line that begins with a label such as the file's path.
 """
 
 import json
@@ -23,16 +22,7 @@ class DamagedFile(BadInput, ValueError):
 
 
 def read_json(path: Union[str, Path], max_bytes: int = MAX_BYTES) -> Dict[str, Any]:
-    """Read a JSON object from a file.
-
-    Args:
-        path: A regular file; a pipe or a device is refused.
-        max_bytes: How large it may be.
-
-    Raises:
-        DamagedFile: It holds anything else; see parse_json.
-        OSError: It cannot be read.
-    """
+    """Read a JSON object from a regular file. Raises DamagedFile for anything else (see parse_json), OSError."""
     return parse_object(read_bounded(path, max_bytes), str(path), max_bytes)
 
 
@@ -67,19 +57,10 @@ def parse_object(content: Union[str, bytes], label: str, max_bytes: int = MAX_BY
 
 
 def parse_json(content: Union[str, bytes], label: str, max_bytes: int = MAX_BYTES) -> Any:
-    """Parse JSON in UTF-8.
+    """Parse JSON in UTF-8: a value at most MAX_DEPTH deep, of whole numbers of 64 bits and strings that can be encoded.
 
-    Args:
-        content: The text, or its bytes.
-        label: What messages call it, such as the file's path.
-        max_bytes: How large it may be.
-
-    Returns:
-        A value at most MAX_DEPTH deep, whose whole numbers fit into 64 bits and whose strings can be encoded. Floats
-        may be infinite or NaN: see whole_number and finite_number.
-
-    Raises:
-        DamagedFile: It is none.
+    Floats may be infinite or NaN: see whole_number and finite_number. Raises DamagedFile, whose message begins with
+    ``label``, for anything else.
     """
     try:
         raw = content.encode("utf-8") if isinstance(content, str) else content
@@ -97,10 +78,9 @@ def parse_json(content: Union[str, bytes], label: str, max_bytes: int = MAX_BYTE
 
 
 def _whole_number_of(digits: str) -> int:
-    number = int(digits) if len(digits) <= _MAX_DIGITS else MAX_WHOLE_NUMBER + 1
-    if abs(number) > MAX_WHOLE_NUMBER:
+    if len(digits) > _MAX_DIGITS or abs(int(digits)) > MAX_WHOLE_NUMBER:
         raise ValueError(f"the number {digits[:_MAX_DIGITS]}... does not fit into 64 bits")
-    return number
+    return int(digits)
 
 
 def _check(content: Any) -> None:
@@ -120,17 +100,12 @@ def _check(content: Any) -> None:
 def whole_number(value: Any, label: str, minimum: int = 0, maximum: int = MAX_WHOLE_NUMBER) -> int:
     """Return ``value``, a whole number in [minimum, maximum]. Raises DamagedFile for anything else, True included."""
     if type(value) is not int or not minimum <= value <= maximum:
-        raise DamagedFile(f"{label}: {_shown(value)} is no whole number from {minimum} to {maximum}")
+        raise DamagedFile(f"{label}: {ascii(value)[:60]} is no whole number from {minimum} to {maximum}")
     return value
 
 
 def finite_number(value: Any, label: str, minimum: float = -1e300, maximum: float = 1e300) -> float:
     """Return ``value``, a finite number in [minimum, maximum]. Raises DamagedFile for anything else, NaN included."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value <= maximum:
-        raise DamagedFile(f"{label}: {_shown(value)} is no number from {minimum:g} to {maximum:g}")
+        raise DamagedFile(f"{label}: {ascii(value)[:60]} is no number from {minimum:g} to {maximum:g}")
     return float(value)
-
-
-def _shown(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else text[:60] + "..."

@@ -1,6 +1,6 @@
 """The layers of the networks, as functions of tensors (float32, NHWC)."""
 
-from typing import Any, List
+from typing import Any
 
 import numpy as np
 
@@ -73,9 +73,3 @@ def linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
 def dropout(x: Tensor, mask: Tensor, rate: float) -> Tensor:
     """Drop what ``mask`` (0 or 1, the shape of x) leaves out and keep the expectation."""
     return x * (tf.cast(mask, x.dtype) * (1.0 / (1.0 - rate)))
-
-
-def split_flat(flat: Tensor, shapes: List[List[int]]) -> List[Tensor]:
-    """Cut [N, sum of sizes] into tensors [N] + shape, one for each of ``shapes``."""
-    sizes = [int(np.prod(shape)) for shape in shapes]
-    return [tf.reshape(part, [-1] + shape) for part, shape in zip(tf.split(flat, sizes, axis=1), shapes)]

@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, NamedTuple
 
+from dualgan.options import TrainOptions
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -19,13 +20,6 @@ class Translations(NamedTuple):
     real_B: Tensor
     B2A: Tensor
     B2A2B: Tensor
-
-
-class LossOptions(NamedTuple):
-    GAN_type: str
-    loss_metric: str
-    lambda_A: float
-    lambda_B: float
 
 
 def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
@@ -50,28 +44,24 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     return tf.reduce_mean(tf.square(slope - 1.0))
 
 
-def critic_loss(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, GAN_type: str) -> Dict[str, Tensor]:
-    """The terms "fake" and "real" of one critic's loss, scalars."""
-    judged_fake, judged_real = critic(fake), critic(real)
-    if GAN_type == "classic":
-        return {"fake": cross_entropy(judged_fake, 0.0), "real": cross_entropy(judged_real, 1.0)}
-    return {"fake": tf.reduce_mean(judged_fake), "real": -tf.reduce_mean(judged_real)}
-
-
 def critic_losses(
     critic_of_A_g: Callable[[Tensor], Tensor],
     critic_of_B_g: Callable[[Tensor], Tensor],
     images: Translations,
     epsilon_A: Tensor,
     epsilon_B: Tensor,
-    options: LossOptions,
+    options: TrainOptions,
 ) -> Dict[str, Tensor]:
     """Every term of the critics' loss; "d_loss" is what they minimise. "Ad", "Bd" leave the gradient penalty out."""
-    in_B = critic_loss(critic_of_A_g, images.real_B, images.A2B, options.GAN_type)
-    in_A = critic_loss(critic_of_B_g, images.real_A, images.B2A, options.GAN_type)
-    terms = {"Ad_fake": in_B["fake"], "Ad_real": in_B["real"], "Bd_fake": in_A["fake"], "Bd_real": in_A["real"]}
-    terms["Ad_loss"] = terms["Ad_fake"] + terms["Ad_real"]
-    terms["Bd_loss"] = terms["Bd_fake"] + terms["Bd_real"]
+    terms: Dict[str, Tensor] = {}
+    of_A_g, of_B_g = ("Ad", critic_of_A_g, images.real_B, images.A2B), ("Bd", critic_of_B_g, images.real_A, images.B2A)
+    for name, critic, real, fake in (of_A_g, of_B_g):
+        judged_fake, judged_real = critic(fake), critic(real)
+        if options.GAN_type == "classic":
+            of_fake, of_real = cross_entropy(judged_fake, 0.0), cross_entropy(judged_real, 1.0)
+        else:
+            of_fake, of_real = tf.reduce_mean(judged_fake), -tf.reduce_mean(judged_real)
+        terms.update({name + "_fake": of_fake, name + "_real": of_real, name + "_loss": of_fake + of_real})
     terms["d_loss"] = terms["Ad_loss"] + terms["Bd_loss"]
     if options.GAN_type == "wgan-gp":
         terms["gradient_penalty"] = gradient_penalty(
@@ -89,7 +79,7 @@ def generator_losses(
     critic_of_A_g: Callable[[Tensor], Tensor],
     critic_of_B_g: Callable[[Tensor], Tensor],
     images: Translations,
-    options: LossOptions,
+    options: TrainOptions,
 ) -> Dict[str, Tensor]:
     """Every term of the generators' loss; "g_loss" is what they minimise.
 

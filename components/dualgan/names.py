@@ -11,29 +11,22 @@ MAX_DATASET_NAME_BYTES = 100
 _ALLOWED_SIGNS = frozenset(" .,+@()=-_")
 # Letters, marks that belong to letters, and numbers.
 _ALLOWED_CATEGORIES = "LMN"
-_DIGEST_CHARACTERS = 8
 
 
 def shortened(name: str, max_bytes: int, suffix: str = "") -> str:
     """Return ``name + suffix`` if it fits, else the head of ``name``, eight digits of its SHA-256, and ``suffix``.
 
-    Names that differ stay different, and the same name gives the same result everywhere.
-
-    Args:
-        name: Any text.
-        max_bytes: How many bytes of UTF-8 the result may have; at least those of "-", eight digits and ``suffix``.
-        suffix: What the result must end with, such as ".png".
+    Names that differ stay different, and the same name gives the same result everywhere. max_bytes: of UTF-8, room for
+    at least "-", the digits and ``suffix``.
     """
     whole = name + suffix
-    if len(whole.encode("utf-8", "surrogatepass")) <= max_bytes:
-        return whole
-    return _with_digest(name, name, max_bytes, suffix)
+    fits = len(whole.encode("utf-8", "surrogatepass")) <= max_bytes
+    return whole if fits else _with_digest(name, name, max_bytes, suffix)
 
 
 def _with_digest(head: str, text: str, max_bytes: int, suffix: str = "") -> str:
     """Return ``head``, cut so that all fits, then eight digits of the SHA-256 of ``text``, and ``suffix``."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARACTERS]
-    tail = f"-{digest}{suffix}"
+    tail = f"-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}{suffix}"
     kept = head.encode("utf-8", "surrogatepass")[: max_bytes - len(tail.encode("utf-8"))]
     return kept.decode("utf-8", "ignore") + tail
 
@@ -45,12 +38,9 @@ def plain_name(text: str) -> str:
     text's SHA-256 stand at the end, as in "it-s-24ceef1c" for "it's". The name of a name is itself, of "" "dataset".
     """
     text = unicodedata.normalize("NFC", text) or "dataset"
-    marked = "".join(character if _is_allowed(character) else "\n" for character in text)
+    allowed = [sign in _ALLOWED_SIGNS or unicodedata.category(sign)[0] in _ALLOWED_CATEGORIES for sign in text]
+    marked = "".join(sign if is_allowed else "\n" for sign, is_allowed in zip(text, allowed))
     plain = re.sub(r"^\W+|\n+", "-", marked).strip("- ")
     if plain == text:
         return shortened(text, MAX_DATASET_NAME_BYTES)
     return _with_digest(plain or "dataset", text, MAX_DATASET_NAME_BYTES)
-
-
-def _is_allowed(character: str) -> bool:
-    return character in _ALLOWED_SIGNS or unicodedata.category(character)[0] in _ALLOWED_CATEGORIES

@@ -17,18 +17,9 @@ Weights = Dict[str, Tensor]
 GENERATOR_WIDTHS = (1, 2, 4, 8)
 CRITIC_WIDTHS = (1, 2, 4, 8, 8)
 DROPPED_DECODER_LAYERS = 3
+# The graph's collection of (layer, output), in the order of computation.
+LAYERS = "layers"
 WEIGHT_STDDEV = 0.02
-
-
-class Shape(NamedTuple):
-    """The size of a pair of networks: the side of an image in pixels, channels, and filters of the first layer."""
-
-    image_size: int
-    A_channels: int
-    B_channels: int
-    gcn: int
-    dcn: int
-    disc_type: str
 
 
 class VariableSpec(NamedTuple):
@@ -83,8 +74,7 @@ def generator_variables(prefix: str, image_size: int, inputs: int, outputs: int,
 
 def dropout_shapes(image_size: int, gcn: int) -> List[List[int]]:
     """[H, W, C] of the decoder layers that dropout acts on."""
-    filters = encoder_filters(image_size, gcn)
-    skips = list(reversed(filters[:-1]))[:DROPPED_DECODER_LAYERS]
+    skips = encoder_filters(image_size, gcn)[-2::-1][:DROPPED_DECODER_LAYERS]
     return [[2**layer, 2**layer, skip] for layer, skip in enumerate(skips, 1)]
 
 
@@ -93,12 +83,17 @@ def dropout_size(image_size: int, gcn: int) -> int:
     return sum(height * width * filters for height, width, filters in dropout_shapes(image_size, gcn))
 
 
+def _noted(layer: str, features: Tensor) -> Tensor:
+    tf.add_to_collection(LAYERS, (layer, features))
+    return features
+
+
 def _apply_filter(weights: Weights, kernel: Callable[[Tensor, Tensor], Tensor], features: Tensor, name: str) -> Tensor:
-    return tf.nn.bias_add(kernel(features, weights[name + "/w"]), weights[name + "/biases"])
+    return _noted(name, tf.nn.bias_add(kernel(features, weights[name + "/w"]), weights[name + "/biases"]))
 
 
 def _normalise(weights: Weights, features: Tensor, name: str) -> Tensor:
-    return layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"])
+    return _noted(name, layers.instance_norm(features, weights[name + "/scale"], weights[name + "/center"]))
 
 
 def generator(
@@ -115,17 +110,15 @@ def generator(
     """
     convolved = partial(_apply_filter, weights, kernels.convolution)
     deconvolved = partial(_apply_filter, weights, kernels.deconvolution)
-    normalised = partial(_normalise, weights)
     levels = depth(x.shape.as_list()[1])
     encoded = [convolved(x, prefix + "_e1_conv")]
     for layer in range(2, levels + 1):
-        rectified = layers.leaky_relu(encoded[-1])
-        features = convolved(rectified, f"{prefix}_e{layer}_conv")
-        encoded.append(normalised(features, f"{prefix}_bn_e{layer}"))
+        features = convolved(layers.leaky_relu(encoded[-1]), f"{prefix}_e{layer}_conv")
+        encoded.append(_normalise(weights, features, f"{prefix}_bn_e{layer}"))
     decoded = encoded.pop()
     for layer in range(1, levels):
         features = deconvolved(tf.nn.relu(decoded), f"{prefix}_d{layer}")
-        features = normalised(features, f"{prefix}_bn_d{layer}")
+        features = _normalise(weights, features, f"{prefix}_bn_d{layer}")
         if masks is not None and layer <= len(masks):
             features = layers.dropout(features, masks[layer - 1], rate)
         decoded = tf.concat([features, encoded.pop()], 3)
@@ -147,13 +140,10 @@ def critic_layers(image_size: int) -> int:
 
 def critic_variables(prefix: str, image_size: int, inputs: int, dcn: int, disc_type: str) -> List[VariableSpec]:
     """The variables of critic ``prefix`` ("A_d" or "B_d") of images with ``inputs`` channels."""
-    specs = []
-    width = inputs
-    count = critic_layers(image_size)
+    specs, width, count = [], inputs, critic_layers(image_size)
     for layer in range(count):
         wider = dcn * CRITIC_WIDTHS[layer]
-        name = f"{prefix}_{_CRITIC_CONVOLUTIONS[layer]}"
-        specs += _convolution(name, 3 if layer else 5, width, wider)
+        specs += _convolution(f"{prefix}_{_CRITIC_CONVOLUTIONS[layer]}", 3 if layer else 5, width, wider)
         if layer:
             specs += _norm(f"{prefix}_{_CRITIC_NORMS[layer]}", wider)
         width = wider
@@ -177,28 +167,21 @@ def critic(x: Tensor, weights: Weights, prefix: str, disc_type: str, kernels: Ke
     if disc_type == "patchgan":
         return convolved(features, prefix + "_h4")
     name = prefix + "_d_h3_lin"
-    return layers.linear(features, weights[name + "/Matrix"], weights[name + "/bias"])
+    return _noted(name, layers.linear(features, weights[name + "/Matrix"], weights[name + "/bias"]))
 
 
-def generators_variables(shape: Shape) -> List[VariableSpec]:
+def generators_variables(options: TrainOptions) -> List[VariableSpec]:
     """The variables of both generators. A_g translates A to B, B_g B to A."""
-    size, A, B, gcn = shape.image_size, shape.A_channels, shape.B_channels, shape.gcn
+    size, A, B, gcn = options.image_size, options.A_channels, options.B_channels, options.gcn
     return generator_variables("A_g", size, A, B, gcn) + generator_variables("B_g", size, B, A, gcn)
 
 
-def all_variables(shape: Shape) -> List[VariableSpec]:
+def all_variables(options: TrainOptions) -> List[VariableSpec]:
     """The variables of both generators, then of both critics. A_d judges domain B, B_d domain A."""
-    return (
-        generators_variables(shape)
-        + critic_variables("A_d", shape.image_size, shape.B_channels, shape.dcn, shape.disc_type)
-        + critic_variables("B_d", shape.image_size, shape.A_channels, shape.dcn, shape.disc_type)
-    )
+    size, A, B, dcn, kind = options.image_size, options.A_channels, options.B_channels, options.dcn, options.disc_type
+    critics = critic_variables("A_d", size, B, dcn, kind) + critic_variables("B_d", size, A, dcn, kind)
+    return generators_variables(options) + critics
 
 
 def is_critic_variable(name: str) -> bool:
     return name.startswith(("A_d_", "B_d_"))
-
-
-def network_shape(options: TrainOptions) -> Shape:
-    """Return what fixes the networks of a run."""
-    return Shape(*(getattr(options, name) for name in Shape._fields))

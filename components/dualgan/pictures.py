@@ -21,16 +21,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, Tuple, Union
 
-from PIL import (
-    BmpImagePlugin,
-    Image,
-    ImageCms,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-    features,
-)
+from PIL import BmpImagePlugin, Image, ImageCms, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, features
+from PIL.WebPImagePlugin import WebPImageFile
 
 from dualgan.environment import PILLOW, require_libraries
 from dualgan.errors import BadInput, DualGANError, first_line
@@ -49,22 +41,15 @@ FORMATS: Dict[str, Tuple[bytes, str, Callable[[BinaryIO], Any]]] = {
     "JPEG": (rb"\xff\xd8\xff", "jpg", JpegImagePlugin.JpegImageFile),
     "PNG": (rb"\x89PNG\r\n\x1a\n", "zlib", PngImagePlugin.PngImageFile),
     "BMP": (rb"BM", "", BmpImagePlugin.BmpImageFile),
-    "WebP": (rb"RIFF....WEBP", "webp", WebPImagePlugin.WebPImageFile),
+    "WebP": (rb"RIFF....WEBP", "webp", WebPImageFile),
     "TIFF": (rb"II\*\0|MM\0\*", "", TiffImagePlugin.TiffImageFile),
 }
 # Markers of a JPEG that may stand in a scan's data without ending it (stuffed bytes, restarts) are not met.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _SOI, _EOI, _SOS = b"\xd8", b"\xd9", b"\xda"
 _ORIENTATION = 0x0112
-_TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
+# What undoes each orientation, from 2 on.
+_TURNS = ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"]
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, (1,)
 # A table of all values of so many bits is small; more bits say nothing that 8 could hold.
@@ -87,10 +72,6 @@ def open_picture(source: Source, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return a picture in mode RGB, decoded whole, as this module's docstring says.
 
     ``info["bits"]`` of the result is there if its grey has been scaled, and says from how many bits.
-
-    Args:
-        source: The path of a regular file, or a binary file that can be sought in.
-        max_pixels: Width times height.
 
     Raises:
         BadPicture: The file is missing, no regular file, none of FORMATS, damaged, or beyond a limit.
@@ -140,8 +121,14 @@ def _decoding(source: Source, max_pixels: int) -> Iterator[Any]:
     require_libraries([PILLOW])
     name = source if isinstance(source, (str, Path)) else getattr(source, "name", "picture")
     try:
-        with _opened(source) as file:
-            yield _header(file, max_pixels)
+        if not isinstance(source, (str, Path)):
+            yield _header(source, max_pixels)
+        # Asked before it is opened: opening a fifo would wait for its writer.
+        elif not stat.S_ISREG(os.stat(str(source)).st_mode):
+            raise ValueError("not a regular file")
+        else:
+            with open(str(source), "rb") as file:
+                yield _header(file, max_pixels)
     except DualGANError:
         raise
     except MemoryError:
@@ -157,39 +144,27 @@ def _decoding(source: Source, max_pixels: int) -> Iterator[Any]:
         raise BadPicture(name, first_line(error)) from None
 
 
-@contextlib.contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
-    if not isinstance(source, (str, Path)):
-        yield source
-        return
-    # Asked before it is opened: opening a fifo would wait for its writer.
-    if not stat.S_ISREG(os.stat(str(source)).st_mode):
-        raise ValueError("not a regular file")
-    with open(str(source), "rb") as file:
-        yield file
-
-
 def _header(file: BinaryIO, max_pixels: int) -> Any:
     """The Pillow image of ``file``, whose pixels are not read yet."""
     start = file.read(12)
     file.seek(0)
     if not start:
         raise ValueError("empty file")
-    for name, (signature, feature, reader) in FORMATS.items():
-        if not re.match(signature, start, re.DOTALL):
-            continue
-        if feature and not features.check(feature):
-            raise DualGANError(f"this Pillow was built without {name}; install Pillow from its wheel")
-        image = reader(_bounded_jpeg(file) if name == "JPEG" else file)
-        # A run of a few bytes may claim any number of pixels, which Pillow counts out one by one.
-        if any(tile[0] == "bmp_rle" for tile in image.tile):
-            raise ValueError("a BMP with run-length compression")
-        width, height = image.size
-        if width * height > max_pixels:
-            fault = "a decompression bomb, unless --max-pixels is too low"
-            raise ValueError(f"{width}x{height} pixels, more than {max_pixels}: {fault}")
-        return image
-    raise ValueError(f"none of {', '.join(FORMATS)}")
+    found = [name for name, (signature, _, _) in FORMATS.items() if re.match(signature, start, re.DOTALL)]
+    if not found:
+        raise ValueError(f"none of {', '.join(FORMATS)}")
+    _, feature, reader = FORMATS[found[0]]
+    if feature and not features.check(feature):
+        raise DualGANError(f"this Pillow was built without {found[0]}; install Pillow from its wheel")
+    image = reader(_bounded_jpeg(file) if found[0] == "JPEG" else file)
+    # A run of a few bytes may claim any number of pixels, which Pillow counts out one by one.
+    if any(tile[0] == "bmp_rle" for tile in image.tile):
+        raise ValueError("a BMP with run-length compression")
+    width, height = image.size
+    if width * height > max_pixels:
+        fault = "a decompression bomb, unless --max-pixels is too low"
+        raise ValueError(f"{width}x{height} pixels, more than {max_pixels}: {fault}")
+    return image
 
 
 def _bounded_jpeg(file: BinaryIO) -> BinaryIO:
@@ -197,22 +172,15 @@ def _bounded_jpeg(file: BinaryIO) -> BinaryIO:
     content = file.read(MAX_JPEG_BYTES + 1)
     if len(content) > MAX_JPEG_BYTES:
         raise ValueError(f"a JPEG of more than {MAX_JPEG_BYTES} bytes")
-    if _scans(content) > MAX_SCANS:
-        raise ValueError(f"a JPEG of more than {MAX_SCANS} scans")
-    return io.BytesIO(content)
-
-
-def _scans(jpeg: bytes) -> int:
-    """How many scans a JPEG has before its end, at most one more than MAX_SCANS."""
-    scans, position = 0, 2
-    while scans <= MAX_SCANS:
-        marker = _MARKER.search(jpeg, position)
-        if marker is None or marker.group(1) in (_SOI, _EOI):
-            break
+    scans, marker = 0, _MARKER.search(content, 2)
+    while marker is not None and marker.group(1) not in (_SOI, _EOI):
         scans += marker.group(1) == _SOS
+        if scans > MAX_SCANS:
+            raise ValueError(f"a JPEG of more than {MAX_SCANS} scans")
         # The two bytes of a length count themselves.
-        position = marker.end() + max(2, int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big"))
-    return scans
+        length = int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+        marker = _MARKER.search(content, marker.end() + max(2, length))
+    return io.BytesIO(content)
 
 
 def _bits_of(image: Any) -> int:
@@ -251,10 +219,11 @@ def _in_srgb(image: Image.Image, profile: Any) -> Image.Image:
         # A damaged profile, or one of another kind of colour than the picture's, is passed over, as browsers do.
         with contextlib.suppress(ImageCms.PyCMSError, ValueError):
             opened = ImageCms.getOpenProfile(io.BytesIO(profile))
-            mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(opened.profile.xcolor_space.strip(), "")
-            is_grey, is_cmyk = image.mode in ("1", "L", "LA", "La"), image.mode == "CMYK"
-            fits = is_grey if mode == "L" else is_cmyk if mode == "CMYK" else mode == "RGB" and not is_cmyk
-            if fits and "sRGB" not in ImageCms.getProfileDescription(opened):
+            mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(opened.profile.xcolor_space.strip())
+            of_picture = {"1": "L", "L": "L", "LA": "L", "La": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
+            # Colours of a grey picture's profile may be RGB's as well.
+            fits = mode == of_picture or (mode == "RGB" and of_picture == "L")
+            if mode and fits and "sRGB" not in ImageCms.getProfileDescription(opened):
                 srgb = ImageCms.createProfile("sRGB")
                 converted = ImageCms.profileToProfile(image.convert(mode), opened, srgb, outputMode="RGB")
                 assert converted is not None
@@ -271,5 +240,5 @@ def _upright(picture: Image.Image, image: Any) -> Image.Image:
     # Damaged data say nothing, as in browsers; reading them raises errors of many kinds.
     with contextlib.suppress(Exception):
         exif.load(image.info["exif"])
-    turn = _TURNS.get(exif.get(_ORIENTATION, 1))
+    turn = dict(enumerate(_TURNS, 2)).get(exif.get(_ORIENTATION, 1))
     return picture if turn is None else picture.transpose(Image.Transpose[turn])

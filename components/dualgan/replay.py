@@ -10,15 +10,16 @@ import numpy as np
 from dualgan.devices import open_recorded_device
 from dualgan.errors import BadInput
 from dualgan.losses import GRADIENT_PENALTY_WEIGHT
-from dualgan.networks import Shape, all_variables, depth, network_shape
+from dualgan.networks import all_variables, depth
 from dualgan.options import DEVICE_OPTIONS, LEG_OPTIONS, TrainOptions, recorded_options, require_same, validated
 from dualgan.replay_bounds import FILES, checks, default_bounds, worst_checks
 from dualgan.run_folder import NETWORKS, RunFolder, write_json
 from dualgan.step import Losses
-from dualgan.subsample import TINY, error_of
-from dualgan.taps import Probe, Prober, Subsamples, UnforcedRun, is_normalised_away, open_prober
-from dualgan.trace import LATE, Origin, Trace, load_trace, origin_of
+from dualgan.taps import Probe, Subsample, Subsamples, is_normalised_away, open_prober
+from dualgan.trace import LATE, load_trace, origin_of
 
+# Denominators of errors: tensors of zeros are equal.
+TINY = 1e-20
 # A gradient that is next to zero has no relative error worth the name: it is taken of this share of its network's root
 # mean square. Pictures of networks that are not trained are next to zero, too.
 NOISE_SHARE = 1e-3
@@ -27,38 +28,51 @@ MIN_PICTURE = 1e-2
 MAX_ERROR = 1e30
 
 
-def probe_errors(actual: Probe, expected: Probe, shape: Shape, drawn: bool) -> Dict[str, Any]:
+def tensor_error(actual: Subsample, recorded: Subsample, size: int, floor: float) -> Dict[str, float]:
+    """Return the distance of a tensor of ``size`` elements from the recorded one; infinite if one is not finite.
+
+    cosine, relative_l2, max_abs (in the tensor's unit): of its elements; norm: the relative error of the norm; floor:
+    the least root mean square that relative errors are taken of.
+    """
+    one, other = (np.asarray(values.elements, np.float64) for values in (actual, recorded))
+    if not (np.isfinite(one).all() and np.isfinite(other).all() and np.isfinite([actual.norm, recorded.norm]).all()):
+        return dict.fromkeys(("cosine", "relative_l2", "max_abs", "norm"), MAX_ERROR)
+    difference = one - other
+    sizes = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    errors = {
+        "cosine": float(one @ other) / (sizes[0] * sizes[1]) if min(sizes) > TINY else float(sizes[0] == sizes[1]),
+        "relative_l2": float(np.linalg.norm(difference)) / max(sizes[1], floor * float(np.sqrt(other.size)), TINY),
+        "max_abs": float(np.max(np.abs(difference))),
+        "norm": abs(actual.norm - recorded.norm) / max(recorded.norm, floor * float(np.sqrt(size)), TINY),
+    }
+    return {name: _finite(value) for name, value in errors.items()}
+
+
+def probe_errors(actual: Probe, expected: Probe, options: TrainOptions, drawn: bool) -> Dict[str, Any]:
     """The errors of one step from equal weights. drawn: whether its state is a drawn one, as late in a training."""
     sizes = {
         spec.name: int(np.prod(spec.shape))
-        for spec in all_variables(shape)
-        if not is_normalised_away(spec.name, depth(shape.image_size))
+        for spec in all_variables(options)
+        if not is_normalised_away(spec.name, depth(options.image_size))
     }
+
+    def errors(kind: str, names: Sequence[str], floors: Mapping[str, float]) -> List[Dict[str, Any]]:
+        one, other = getattr(actual, kind), getattr(expected, kind)
+        found = [tensor_error(one[name], other[name], sizes.get(name, 1), floors.get(name, 0.0)) for name in names]
+        return [dict(error, name=name) for name, error in zip(names, found)]
+
+    picture_floors = {name: 1.0 if name.startswith(FILES) else MIN_PICTURE for name in expected.pictures}
+    norms = [_norms(probe.updates, sizes) for probe in (actual, expected)]
     return {
         "step": expected.step,
         "drawn": drawn,
-        "pictures": _errors(actual.pictures, expected.pictures, {}, _picture_floors(expected.pictures)),
-        "layers": _errors(actual.layers, expected.layers, {}, {}),
-        "gradients": _errors(actual.gradients, expected.gradients, sizes, _floors(expected.gradients, sizes)),
-        "updates": _errors(actual.updates, expected.updates, sizes, _floors(expected.updates, sizes)),
-        "update_sizes": size_factors(_norms(actual.updates, sizes), _norms(expected.updates, sizes)),
+        "pictures": errors("pictures", list(expected.pictures), picture_floors),
+        "layers": errors("layers", list(expected.layers), {}),
+        "gradients": errors("gradients", list(sizes), _floors(expected.gradients, sizes)),
+        "updates": errors("updates", list(sizes), _floors(expected.updates, sizes)),
+        "update_sizes": size_factors(*norms),
         "terms": term_errors(actual.terms, expected.terms),
     }
-
-
-def _errors(
-    actual: Subsamples, expected: Subsamples, sizes: Mapping[str, int], floors: Mapping[str, float]
-) -> List[Dict[str, Any]]:
-    """By name; sizes: of the tensors that count, all if it is empty."""
-    found = []
-    for name in sizes or expected:
-        error = error_of(actual[name], expected[name], sizes.get(name, 1), floors.get(name, 0.0))
-        found.append(dict({key: _finite(value) for key, value in error._asdict().items()}, name=name))
-    return found
-
-
-def _picture_floors(pictures: Subsamples) -> Dict[str, float]:
-    return {name: 1.0 if name.startswith(FILES) else MIN_PICTURE for name in pictures}
 
 
 def _floors(expected: Subsamples, sizes: Mapping[str, int]) -> Dict[str, float]:
@@ -99,16 +113,6 @@ def term_errors(actual: Losses, expected: Losses) -> Dict[str, float]:
     sizes["d_loss"] = max(sizes["d_loss"], sizes["Ad_loss"] + sizes["Bd_loss"])
     sizes["d_loss"] += GRADIENT_PENALTY_WEIGHT * sizes.get("gradient_penalty", 0.0)
     return {name: _finite(abs(actual[name] - value) / max(sizes[name], TINY)) for name, value in expected.items()}
-
-
-def unforced_run_errors(actual: UnforcedRun, expected: UnforcedRun) -> Dict[str, Any]:
-    """Of steps one after the other (UnforcedRun), by loss and by network."""
-    terms = [term_errors(one, other) for one, other in zip(actual.terms, expected.terms)]
-    factors = [size_factors(one, other) for one, other in zip(actual.update_norms, expected.update_norms)]
-    return {
-        kind: {name: [errors[name] for errors in steps] for name in steps[0]}
-        for kind, steps in (("terms", terms), ("update_sizes", factors))
-    }
 
 
 def _finite(value: float) -> float:
@@ -159,35 +163,41 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
     Raises BadInput for a damaged trace, one of other options than the leg's run, or a device that is not there.
     """
     recorded = load_trace(file)
-    options = _leg_options(recorded, leg, file)
-    device = open_recorded_device(options)
-    with open_prober(options, device) as (prober, session):
-        _check_fits(recorded, prober, file)
-        prober.load_state(session, recorded.starts[0].state(recorded.options))
-        unforced = prober.run_unforced(session, recorded.first_step, recorded.batches)
-        probes = [_errors_of_probe(recorded, number, prober, session) for number in range(len(recorded.probes))]
+    device = open_recorded_device(_leg_options(recorded.options, leg, file))
+    probes = []
+    with open_prober(device.options, device) as (prober, session):
+        stored = {name for number in range(len(recorded.probes)) for name in recorded.stored(number)}
+        unknown = sorted(stored.union(recorded.layers).difference(prober.names))
+        if unknown:
+            raise BadInput(f"{file}: a trace of another version: there is no {unknown[0]} here")
+        prober.load_state(session, recorded.state(0))
+        actual, expected = prober.run_unforced(session, recorded.first_step, recorded.batches), recorded.unforced_run
+        for number, wanted in enumerate(recorded.probes):
+            batch = recorded.batches[wanted.step - recorded.first_step]
+            probe = prober.probe(session, wanted.step, batch, recorded.state(number), recorded.pairs)
+            drawn = recorded.probed[number][1] == LATE
+            probes.append(probe_errors(probe, wanted, recorded.options, drawn))
+    unforced = {
+        "terms": list(map(term_errors, actual.terms, expected.terms)),
+        "update_sizes": list(map(size_factors, actual.update_norms, expected.update_norms)),
+    }
     content = {
         "schema_version": SCHEMA_VERSION,
-        "reference": dict(recorded.origin._asdict()),
-        "candidate": dict(origin_of(device, prober.one_run)._asdict()),
+        "reference": recorded.origin,
+        "candidate": origin_of(device, prober),
         "options": recorded.options.as_dict(),
         "dataset_digest": recorded.dataset_digest,
         "first_step": recorded.first_step,
-        "steps": len(recorded.batches),
+        "steps": recorded.steps,
         "probes": probes,
-        "free_run": unforced_run_errors(unforced, recorded.unforced_run),
+        "free_run": {
+            kind: {name: [errors[name] for errors in by_step] for name in by_step[0]}
+            for kind, by_step in unforced.items()
+        },
     }
     violations = [check for check in checks(content, default_bounds(content)) if not check.holds]
     content["departures"] = [dict(violation._asdict()) for violation in violations]
     return content
-
-
-def _errors_of_probe(recorded: Trace, number: int, prober: Prober, session: Any) -> Dict[str, Any]:
-    """The errors of one probe."""
-    expected, start = recorded.probes[number], recorded.starts[number]
-    batch = recorded.batches[expected.step - recorded.first_step]
-    probe = prober.probe(session, expected.step, batch, start.state(recorded.options), recorded.pairs)
-    return probe_errors(probe, expected, network_shape(recorded.options), drawn=start.kind == LATE)
 
 
 def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], None]) -> int:
@@ -196,36 +206,24 @@ def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], Non
     output.parent.mkdir(parents=True, exist_ok=True)
     write_json(output, content)
     for side in ("reference", "candidate"):
-        origin = Origin(**content[side])
-        on = "{kind} ({name})".format(**origin.device)
-        say(f"{side:<10} TensorFlow {origin.tensorflow} on {on}, {origin.step_mode}")
+        on = "{kind} ({name})".format(**content[side]["device"])
+        say("{:<10} TensorFlow {tensorflow} on {}, {step_mode}".format(side, on, **content[side]))
     say("")
     if content["departures"]:
         say(ADVICE)
     return 1 if print_checks(content, say) else 0
 
 
-def _leg_options(recorded: Trace, leg: Leg, file: Path) -> TrainOptions:
-    options = recorded.options
+def _leg_options(options: TrainOptions, leg: Leg, file: Path) -> TrainOptions:
+    def with_those_of(other: TrainOptions, names: Sequence[str]) -> TrainOptions:
+        return dataclasses.replace(options, **{name: getattr(other, name) for name in names})
+
     if leg.run_dir is not None:
         run = recorded_options(RunFolder(Path(leg.run_dir)))
         # The seed's part, weights and batches, is in the trace.
-        options = _with(options, run, (*LEG_OPTIONS, "seed"))
+        options = with_those_of(run, (*LEG_OPTIONS, "seed"))
         require_same(options, run, f"{file}: a trace of other options than {leg.run_dir}", "record one with the same")
     if leg.given.get("device", options.device) != options.device:
         # What was set for one device means nothing on another.
-        options = _with(options, TrainOptions(), DEVICE_OPTIONS)
+        options = with_those_of(TrainOptions(), DEVICE_OPTIONS)
     return validated(dataclasses.replace(options, **leg.given))
-
-
-def _with(options: TrainOptions, other: TrainOptions, names: Sequence[str]) -> TrainOptions:
-    return dataclasses.replace(options, **{name: getattr(other, name) for name in names})
-
-
-def _check_fits(recorded: Trace, prober: Prober, file: Path) -> None:
-    given = {name for start in recorded.starts for name in start.stored}
-    for probe in recorded.probes:
-        given |= set(probe.layers)
-    unknown = sorted(given.difference(prober.names))
-    if unknown:
-        raise BadInput(f"{file}: a trace of another version: there is no {unknown[0]} here")

@@ -1,7 +1,7 @@
 """The bounds of steps that are done again, and the check of errors against them. Needs no TensorFlow."""
 
 import statistics
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from dualgan.run_folder import RECONSTRUCTION_METRICS
 
@@ -67,8 +67,9 @@ WEIGHTS = ("/w", "/Matrix")
 # The other losses of steps one after the other tell of chaos, not of the leg.
 STEADY_TERMS = RECONSTRUCTION_METRICS
 FILES = "file/"
-
-Error = Tuple[str, float]
+INFINITE = float("inf")
+# The kind of a check, its name, its error and its bound.
+Unplaced = Tuple[str, str, float, float]
 
 
 class Check(NamedTuple):
@@ -91,6 +92,12 @@ class Check(NamedTuple):
         """Whether the error is within the bound; a NaN is not."""
         return self.error <= self.bound
 
+    @property
+    def distance(self) -> float:
+        """How near the error is to the bound: 0 if there is none, 1 at the bound. Factors are from 1 up."""
+        least = 1.0 if self.what in ("update size", "free-running update") else 0.0
+        return (self.error - least) / (self.bound - least)
+
 
 def rounds_products(content: Dict[str, Any]) -> bool:
     """Whether the device that did the steps again says of itself that it rounds the factors of products."""
@@ -103,9 +110,11 @@ def default_bounds(content: Dict[str, Any]) -> ReplayBounds:
 
 def checks(content: Dict[str, Any], bounds: ReplayBounds) -> Iterator[Check]:
     """Yield all that is measured in the content of a replay.json, causes before what follows from them."""
+    late = {name[len("late_") :]: bound for name, bound in bounds._asdict().items() if name.startswith("late_")}
+    of_drawn = bounds._replace(gradient=INFINITE, small_gradient=INFINITE, **late)
     classic = content["options"].get("GAN_type") == "classic"
     for probe in content["probes"]:
-        for what, name, error, bound in _probe_checks(probe, _of_state(bounds, probe["drawn"]), classic):
+        for what, name, error, bound in _probe_checks(probe, of_drawn if probe["drawn"] else bounds, classic):
             yield Check(what, name, probe["step"], error, bound, probe["drawn"])
     free = content.get("free_run", {})
     for index in range(content["steps"] if free else 0):
@@ -116,16 +125,7 @@ def checks(content: Dict[str, Any], bounds: ReplayBounds) -> Iterator[Check]:
             yield Check("free-running update", name, step, factors[index], bounds.free_update)
 
 
-def _of_state(bounds: ReplayBounds, drawn: bool) -> ReplayBounds:
-    if not drawn:
-        return bounds
-    late = {name[len("late_") :]: bound for name, bound in bounds._asdict().items() if name.startswith("late_")}
-    return bounds._replace(gradient=float("inf"), small_gradient=float("inf"), **late)
-
-
-def _probe_checks(
-    probe: Dict[str, Any], bounds: ReplayBounds, classic: bool
-) -> Iterator[Tuple[str, str, float, float]]:
+def _probe_checks(probe: Dict[str, Any], bounds: ReplayBounds, classic: bool) -> Iterator[Unplaced]:
     layers, gradients, updates, pictures = (
         [(item["name"], max(item["relative_l2"], item["norm"])) for item in probe[kind]]
         for kind in ("layers", "gradients", "updates", "pictures")
@@ -146,20 +146,20 @@ def _probe_checks(
         for name in networks:
             yield "update size", name, probe["update_sizes"][name], 1 + twice * (bounds.update_size - 1)
         if twice > 1:
-            room = {"median": min(0.9, twice * bounds.median), "gradient": float("inf"), "small_gradient": float("inf")}
-            bounds = bounds._replace(**room)
+            median = min(0.9, twice * bounds.median)
+            bounds = bounds._replace(median=median, gradient=INFINITE, small_gradient=INFINITE)
         yield from _tensor_checks("update", networks, updates, bounds)
     for name, error in probe["terms"].items():
         yield "term", name, error, bounds.term
 
 
 def _tensor_checks(
-    what: str, networks: Tuple[str, str], errors: Iterable[Error], bounds: ReplayBounds
-) -> Iterator[Tuple[str, str, float, float]]:
+    what: str, networks: Tuple[str, str], errors: Iterable[Tuple[str, float]], bounds: ReplayBounds
+) -> Iterator[Unplaced]:
     own = [error for error in errors if error[0].startswith(networks)]
     for name, error in own:
         bound = bounds.gradient if name.endswith(WEIGHTS) else bounds.small_gradient
-        if bound < float("inf"):
+        if bound < INFINITE:
             yield what, name, error, bound
     yield "median " + what, " and ".join(networks), statistics.median([error for _, error in own]), bounds.median
 
@@ -168,13 +168,7 @@ def worst_checks(found: Iterable[Check]) -> List[Check]:
     """Of each kind and state the check that is nearest to its bound, or farthest out of it."""
     worst: Dict[Tuple[str, bool], Check] = {}
     for check in found:
-        known: Optional[Check] = worst.get((check.what, check.drawn))
-        if known is None or not _distance(check) <= _distance(known):
+        known = worst.get((check.what, check.drawn))
+        if known is None or not check.distance <= known.distance:
             worst[check.what, check.drawn] = check
     return list(worst.values())
-
-
-def _distance(check: Check) -> float:
-    # Factors are from 1 up.
-    least = 1.0 if check.what in ("update size", "free-running update") else 0.0
-    return (check.error - least) / (check.bound - least)

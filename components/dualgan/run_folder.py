@@ -10,7 +10,7 @@
 An event of a training step is ``{"step", "time", "seconds", "epoch", "metrics": {name: float}, "feed": [float],
 "update_norms": {network: float}}``: ``time`` is seconds since 1970 at the step's end, ``seconds`` what the step took,
 ``feed`` the signature of what it was fed (dualgan.feed), ``update_norms`` how far it moved each network's weights
-(dualgan.subsample). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and data.
+(dualgan.step). Its metrics and norms depend on options, data and arithmetic alone, its feed on seed and data.
 Any other event has a ``"type"`` (see EVENT_TYPES) beside ``step`` and ``time``; a ``timing`` event has metrics as well.
 """
 
@@ -25,7 +25,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from dualgan.errors import BadInput, warn
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
@@ -73,10 +73,9 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainers out of the folder, which is made if it is missing.
+        """Keep other trainers out of the folder, which is made if it is missing, until this process ends.
 
-        The lock ends with the process that has it, whatever ends that. Where the file system has no locks, a line on
-        standard error says so. Raises BadInput if another trainer has it.
+        A file system without locks is told on standard error. Raises BadInput if another trainer has the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with self.lock.open("a+", encoding="utf-8") as file:
@@ -84,10 +83,8 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                holder = file.read(MAX_HOLDER).strip() or "unknown"
-                raise BadInput(
-                    f"{self.path}: another trainer works in it ({holder}); wait for it, or name another --run_dir"
-                ) from None
+                holder = f"another trainer works in it ({file.read(MAX_HOLDER).strip() or 'unknown'})"
+                raise BadInput(f"{self.path}: {holder}; wait for it, or name another --run_dir") from None
             except OSError as error:
                 warn(f"{self.path}: no lock can be had there ({error.strerror}); let no second trainer work in it")
             file.truncate(0)
@@ -132,42 +129,65 @@ def read_samples(folder: Path) -> List[Sample]:
     return sorted(found, key=lambda sample: (sample.image, SAMPLE_KINDS.index(sample.kind)))
 
 
-def read_events(path: Union[str, Path]) -> Iterator[Event]:
-    """The events of a file in order. A last line that is still being written is left out.
+class Mark(NamedTuple):
+    """How far a file of events was read: the bytes and lines before, and the last of these lines."""
 
-    Raises DamagedFile, naming file and line, for a line that is no event (see checked_event).
+    position: int = 0
+    number: int = 0
+    line: bytes = b""
+
+
+def events_after(path: Union[str, Path], mark: Mark) -> Iterator[Tuple[Event, Mark]]:
+    """Yield the whole lines after ``mark``, each with the mark behind it; all lines if the file was rewritten.
+
+    A last line that is still being written is left out. Raises DamagedFile, naming file and line, for a line that is no
+    event (see checked_event).
     """
     with open(str(path), "rb") as file:
-        number = 0
-        while True:
-            line = file.readline(MAX_EVENT_BYTES)
+        file.seek(mark.position - len(mark.line))
+        position, number = mark[:2] if file.read(len(mark.line)) == mark.line else (0, 0)
+        file.seek(position)
+        for line in iter(lambda: file.readline(MAX_EVENT_BYTES), b""):
             number += 1
+            label = f"{path}:{number}"
             if not line.endswith(b"\n"):
                 if len(line) == MAX_EVENT_BYTES:
-                    raise DamagedFile(f"{path}:{number}: an event longer than {MAX_EVENT_BYTES} bytes")
+                    raise DamagedFile(f"{label}: an event longer than {MAX_EVENT_BYTES} bytes")
                 return
-            yield checked_event(parse_object(line, f"{path}:{number}"), f"{path}:{number}")
+            position += len(line)
+            yield checked_event(parse_object(line, label), label), Mark(position, number, line)
+
+
+def read_events(path: Union[str, Path]) -> Iterator[Event]:
+    """Yield all events of a file in order, as events_after does."""
+    return (event for event, _ in events_after(path, Mark()))
+
+
+_NUMBERS = (
+    ("metrics", dict, "set of numbers by name"),
+    ("update_norms", dict, "set of numbers by name"),
+    ("feed", list, "list of numbers"),
+)
 
 
 def checked_event(event: Event, label: str) -> Event:
     """Return ``event`` if it has a step and everything in it that this module's docstring names is of its type.
 
-    Losses and norms may be infinite or NaN: a training may go on with them. Raises DamagedFile, whose message begins
-    with ``label``.
+    Losses and norms may be infinite or NaN: a training may go on with them. Else raises DamagedFile.
     """
     whole_number(event.get("step"), f"{label}: step", 0, MAX_STEP)
+    whole_number(event.get("epoch", 0), f"{label}: epoch", 0, MAX_STEP)
     finite_number(event.get("time", 0), f"{label}: time", 0, MAX_TIME)
     finite_number(event.get("seconds", 0), f"{label}: seconds", 0)
-    whole_number(event.get("epoch", 0), f"{label}: epoch", 0, MAX_STEP)
     if not isinstance(event.get("type", ""), str):
         raise DamagedFile(f"{label}: type is no text")
-    for name in ("metrics", "update_norms"):
-        values = event.get(name, {})
-        if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
-            raise DamagedFile(f"{label}: {name} is no set of numbers by name")
-    feed = event.get("feed", [])
-    if not isinstance(feed, list) or not all(type(value) in (int, float) for value in feed):
-        raise DamagedFile(f"{label}: feed is no list of numbers")
+    for name, kind in (("metrics", dict), ("update_norms", dict), ("feed", list)):
+        found = event.get(name, kind())
+        values = found.values() if isinstance(found, dict) else found
+        if not isinstance(found, kind) or not all(type(value) in (int, float) for value in values):
+            raise DamagedFile(
+                f"{label}: {name} is no {'list of numbers' if kind is list else 'set of numbers by name'}"
+            )
     return event
 
 
@@ -178,12 +198,11 @@ def is_training_step(event: Event) -> bool:
 def min_loss(events: Iterable[Event]) -> Optional[float]:
     """The number that the references publish as "min loss": the lowest A_loss of a single training step.
 
-    A_loss is the mean reconstruction error |A2B2A - real_A| of one batch, images in [-1, 1]. As the minimum of noisy
-    single batches it flatters; the mean over the last steps (``final_loss``) is the better measure. NaN is skipped.
+    As the minimum of noisy single batches it flatters; the mean over the last steps (``final_loss``) is the better
+    measure. NaN is skipped.
     """
     values = [event["metrics"].get("A_loss", math.nan) for event in events if is_training_step(event)]
-    finite = [value for value in values if math.isfinite(value)]
-    return min(finite) if finite else None
+    return min(filter(math.isfinite, values), default=None)
 
 
 def write_json(path: Union[str, Path], content: Any) -> None:
@@ -236,23 +255,17 @@ class EventLog:
             tail = file.read()
         self._file.truncate(whole - len(tail) + tail.rfind(b"\n") + 1)
 
-    def training_step(self, step: int, **content: Any) -> None:
-        self._write(dict({"step": step, "time": time.time()}, **content))
-
-    def event(self, kind: str, step: int, **content: Any) -> None:
-        """Append an event of ``kind``, one of EVENT_TYPES."""
-        self._write(dict({"type": kind, "step": step, "time": time.time()}, **content))
-
-    def _write(self, event: Event) -> None:
-        self._file.write(_line_of(event))
+    def write(self, step: int, **content: Any) -> None:
+        """Append a training step, or an event whose ``type`` is one of EVENT_TYPES."""
+        self._file.write((json.dumps({"step": step, "time": time.time(), **content}) + "\n").encode("utf-8"))
         self._file.flush()
 
     def cut_after(self, step: int) -> None:
         """Drop the events later than ``step``: a run that goes on from a checkpoint does those steps again."""
-        remaining = [event for event in read_events(self._path) if event["step"] <= step]
-        self.close()
+        remaining = [mark.line for event, mark in events_after(self._path, Mark()) if event["step"] <= step]
+        self._file.close()
         with whole_file(self._path) as file:
-            file.writelines(map(_line_of, remaining))
+            file.writelines(remaining)
         self._file = self._path.open("ab")
 
     def flush_to_disk(self) -> None:
@@ -260,7 +273,3 @@ class EventLog:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _line_of(event: Event) -> bytes:
-    return (json.dumps(event) + "\n").encode("utf-8")

@@ -2,22 +2,22 @@
 
 import dataclasses
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from dualgan import networks
-from dualgan.checkpoints import PREFIX, Checkpoint, Checkpoints, saved_checkpoints
+from dualgan.checkpoints import Checkpoints, newest_values
 from dualgan.dataset_folder import DOMAINS, list_images
 from dualgan.devices import Device, open_recorded_device
-from dualgan.errors import OF_CONTENT, BadInput, first_line
-from dualgan.feed import domain_images, open_dataset
-from dualgan.image_cache import MODES
+from dualgan.errors import BadInput
+from dualgan.feed import open_dataset
+from dualgan.image_cache import MODES, decoded_images
 from dualgan.losses import Translations
 from dualgan.names import shortened
-from dualgan.networks import Shape, network_shape
 from dualgan.options import TrainOptions, recorded_options
 from dualgan.pictures import open_picture
 from dualgan.replay_bounds import FILES
@@ -66,7 +66,7 @@ def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -
     images, names = {}, {}
     for domain in DOMAINS:
         split = "val" if list_images(Path(options.data_dir), "val", domain) else "train"
-        images[domain], names[domain] = domain_images(options, split, domain, digest, cache)
+        images[domain], names[domain] = decoded_images(options, split, domain, digest, cache)
     longer = max(DOMAINS, key=lambda domain: len(names[domain]))
     total = min(count or len(names[longer]), len(names[longer]))
     pairs = min(total, *map(len, names.values()))
@@ -78,14 +78,8 @@ def sample_inputs(options: TrainOptions, digest: str, cache: Path, count: int) -
         while name in taken:
             name = shortened(name, MAX_IMAGE_NAME_BYTES, "-" + longer)
         taken.add(name)
-        alone = dict(blanks, **{longer: images[longer][index]})
-        inputs.append(SampleInput(name, alone["A"], alone["B"], (longer,)))
+        inputs.append(SampleInput(name, **{**blanks, longer: images[longer][index]}, domains=(longer,)))
     return inputs
-
-
-def sample_pairs(options: TrainOptions, digest: str, cache: Path, count: int) -> List[SampleInput]:
-    """As sample_inputs, but only those of which there are both images."""
-    return [item for item in sample_inputs(options, digest, cache, count) if len(item.domains) == len(DOMAINS)]
 
 
 def to_picture(image: Any) -> Image.Image:
@@ -94,7 +88,12 @@ def to_picture(image: Any) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def draw(folder: Path, inputs: List[SampleInput], sample: Callable[[Any, Any], Translations]) -> None:
+def normalised(pixels: Any) -> Any:
+    """float32 in [-1, 1] of uint8."""
+    return np.asarray(pixels, np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def draw(folder: Path, inputs: Pairs, sample: Callable[[Any, Any], Translations]) -> None:
     """Make ``folder`` with three pictures of each image, whole or not at all; what was there is replaced."""
     with whole_folder(folder) as unfinished:
         for item in inputs:
@@ -114,12 +113,17 @@ def sample(
 ) -> Dict[str, int]:
     """Draw ``count`` validation images of each domain (0: all) with the newest checkpoint of ``run_dir``.
 
-    Returns how many images were drawn of each domain.
+    Returns how many images were drawn of each domain. Raises BadInput if ``output`` holds anything but sample pictures:
+    drawing replaces the folder.
     """
     if count < 0:
         raise BadInput(f"--count {count}: must be 0 or more")
     folder, output = RunFolder(Path(run_dir)), Path(output)
-    _check_replaceable(output)
+    if output.exists() and not output.is_dir():
+        raise BadInput(f"{output}: not a folder; name an empty or new one")
+    others = set(output.glob("*")) - {sample.path for sample in read_samples(output)}
+    if others:
+        raise BadInput(f"{output}: holds {others.pop().name}, no sample; name an empty or new folder")
     options = recorded_options(folder)
     options = dataclasses.replace(
         options, data_dir=str(data_dir or options.data_dir), cache_dir=str(cache_dir or options.cache_dir)
@@ -127,10 +131,9 @@ def sample(
     dataset, cache = open_dataset(options)
     device = open_recorded_device(options, device_name)
     inputs = sample_inputs(options, dataset.digest, cache, count)
-    shape = network_shape(options)
     with tf.Graph().as_default() as graph:
-        variables = create_variables(networks.generators_variables(shape), device.use_resource)
-        drawing = SampleGraph(shape, list(variables.values()), device.kernels())
+        variables = create_variables(networks.generators_variables(options), device.use_resource)
+        drawing = SampleGraph(options, list(variables.values()), device.kernels())
         checkpoints = Checkpoints(folder.checkpoints, options.keep_checkpoints)
         graph.finalize()
         with device.open_session() as session:
@@ -141,15 +144,10 @@ def sample(
     return {domain: sum(domain in item.domains for item in inputs) for domain in DOMAINS}
 
 
-def _check_replaceable(output: Path) -> None:
-    """Raise BadInput if ``output`` holds anything but sample pictures: drawing replaces the folder."""
-    if output.is_dir():
-        samples = {sample.path for sample in read_samples(output)}
-        others = [path for path in output.iterdir() if path not in samples]
-        if others:
-            raise BadInput(f"{output}: holds {others[0].name}, no sample; name an empty or new folder")
-    elif output.exists():
-        raise BadInput(f"{output}: not a folder; name an empty or new one")
+def require_empty(output: Path) -> None:
+    """Raise BadInput if ``output`` is there and no empty folder."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise BadInput(f"{output}: not empty; name an empty or new folder")
 
 
 def export(run_dir: Path, output: Path) -> int:
@@ -160,45 +158,10 @@ def export(run_dir: Path, output: Path) -> int:
     """
     folder, output = RunFolder(Path(run_dir)), Path(output)
     options = recorded_options(folder)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise BadInput(f"{output}: not empty; name an empty or new folder")
-    shape = network_shape(options)
-    checkpoint, weights = generator_weights(folder, shape)
-    with whole_folder(output) as unfinished:
-        for direction, prefix in GENERATORS.items():
-            graph = frozen_generator(shape, weights, prefix)
-            (unfinished / f"{direction}.pb").write_bytes(graph.SerializeToString())
-        write_json(unfinished / SIGNATURE, signature(options, checkpoint, read_json(folder.options)))
-    return checkpoint.step
-
-
-def generator_weights(folder: RunFolder, shape: Shape) -> Tuple[Checkpoint, Dict[str, Any]]:
-    """The newest checkpoint of a run, and both generators' weights in it. Raises BadInput if there is none."""
-    found = saved_checkpoints(folder.checkpoints)
-    if not found:
-        raise BadInput(f"{folder.checkpoints}: no checkpoint; train first")
-    try:
-        reader = tf.train.load_checkpoint(str(found[-1].path / PREFIX))
-        return found[-1], {spec.name: reader.get_tensor(spec.name) for spec in networks.generators_variables(shape)}
-    except (tf.errors.OpError, RuntimeError, *OF_CONTENT) as error:
-        raise BadInput(f"{found[-1].path}: a damaged checkpoint ({first_line(error)[:200]})") from None
-
-
-def frozen_generator(shape: Shape, weights: Mapping[str, Any], prefix: str) -> Any:
-    """A GraphDef of generator ``prefix`` ("A_g" or "B_g") whose ``weights`` are constants, without dropout."""
-    names = [spec.name for spec in networks.generators_variables(shape) if spec.name.startswith(prefix + "_")]
-    side, channels = shape.image_size, shape.A_channels if prefix == "A_g" else shape.B_channels
-    with tf.Graph().as_default() as graph:
-        constants = {name: tf.constant(weights[name], name=name) for name in names}
-        image = tf.placeholder(tf.float32, [1, side, side, channels], INPUT)
-        tf.identity(networks.generator(image, constants, prefix), OUTPUT)
-        return graph.as_graph_def()
-
-
-def signature(options: TrainOptions, checkpoint: Checkpoint, record: Dict[str, Any]) -> Dict[str, Any]:
-    """Describe the graphs for whoever calls them."""
+    require_empty(output)
     side = options.image_size
-    return {
+    step, weights = generator_weights(folder, options)
+    signature = {
         "input": {"name": INPUT, "dtype": "float32", "layout": "NHWC", "batch": 1, "height": side, "width": side},
         "output": {"name": OUTPUT, "dtype": "float32", "layout": "NHWC", "range": [-1, 1]},
         "graphs": {
@@ -208,53 +171,76 @@ def signature(options: TrainOptions, checkpoint: Checkpoint, record: Dict[str, A
         "channel_order": "RGB",
         "preprocessing": "resize to height x width (Pillow, bilinear), then x / 127.5 - 1",
         "postprocessing": "round((y + 1) * 127.5), clipped to 0..255",
-        "step": checkpoint.step,
-        "dataset": record.get("dataset"),
+        "step": step,
+        "dataset": read_json(folder.options).get("dataset"),
     }
+    with whole_folder(output) as unfinished:
+        for direction in GENERATORS:
+            graph = frozen_generator(options, weights, direction)
+            (unfinished / f"{direction}.pb").write_bytes(graph.SerializeToString())
+        write_json(unfinished / SIGNATURE, signature)
+    return step
+
+
+def generator_weights(folder: RunFolder, options: TrainOptions) -> Tuple[int, Dict[str, Any]]:
+    """Return the step of a run's newest checkpoint, and both generators' weights in it. Raises BadInput."""
+    names = {spec.name for spec in networks.generators_variables(options)}
+    step, weights = newest_values(folder.checkpoints, names)
+    if len(weights) < len(names):
+        raise BadInput(f"{folder.checkpoints}: a damaged checkpoint (it lacks {min(names.difference(weights))})")
+    return step, weights
+
+
+def frozen_generator(options: TrainOptions, weights: Mapping[str, Any], direction: str) -> Any:
+    """A GraphDef of the generator of ``direction`` whose ``weights`` are constants, without dropout."""
+    prefix = GENERATORS[direction]
+    names = [spec.name for spec in networks.generators_variables(options) if spec.name.startswith(prefix + "_")]
+    side, channels = options.image_size, options.A_channels if direction == "A2B" else options.B_channels
+    with tf.Graph().as_default() as graph:
+        constants = {name: tf.constant(weights[name], name=name) for name in names}
+        image = tf.placeholder(tf.float32, [1, side, side, channels], INPUT)
+        tf.identity(networks.generator(image, constants, prefix), OUTPUT)
+        return graph.as_graph_def()
+
+
+@contextmanager
+def running(definition: Any, device: Device) -> Iterator[Callable[[Any], Any]]:
+    """Yield a frozen generator as a function of uint8 pixels [S, S, C] that gives float32 [S, S, C] in [-1, 1]."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        graph.finalize()
+        with device.open_session() as session:
+            run = session.make_callable(f"{OUTPUT}:0", feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
+            yield lambda pixels: run(normalised(pixels)[np.newaxis])[0]
 
 
 def drawing(graph: StepGraph, device: Device) -> Callable[[Any, Mapping[str, Any], Pairs], Pictures]:
-    """Return a function of session, weights and pairs of images that draws with these weights on every path."""
-    return lambda session, weights, pairs: dict(
-        _sampled(graph, session, pairs), **_exported(graph, device, weights, pairs)
-    )
+    """Return a function of session, weights and pairs of images that draws with these weights on every path.
 
+    Those are floats as `sample` has them, what is read back from the files that it writes, and the exported graphs.
+    """
+    options = graph.options
 
-def _sampled(graph: StepGraph, session: Any, pairs: Pairs) -> Pictures:
-    """Draw as `sample` does: floats, and what is read back from the files that are written of them."""
-    sample = graph.sample_callable(session)
-    found: Pictures = {}
-    images = iter(pairs)
+    def drawn(session: Any, weights: Mapping[str, Any], pairs: Pairs) -> Pictures:
+        sample = graph.drawing.sample_callable(session)
+        found: Pictures = {}
+        images = iter(pairs)
 
-    def noted(A: Any, B: Any) -> Translations:
-        translations = sample(A, B)
-        name = next(images).name
-        found.update({f"drawn/{name}/{kind}": getattr(translations, kind)[0] for kind in TRANSLATED})
-        return translations
+        def noted(A: Any, B: Any) -> Translations:
+            translations, name = sample(A, B), next(images).name
+            found.update({f"drawn/{name}/{kind}": getattr(translations, kind)[0] for kind in TRANSLATED})
+            return translations
 
-    with tempfile.TemporaryDirectory() as temporary:
-        draw(Path(temporary) / "pictures", list(pairs), noted)
-        shape = graph.options.shape
-        for picture in read_samples(Path(temporary) / "pictures"):
-            mode = MODES[shape.A_channels if picture.kind.endswith("A") else shape.B_channels]
-            pixels = np.asarray(open_picture(picture.path).convert(mode))
-            found[f"{FILES}{picture.image}/{picture.kind}"] = normalised(pixels)
-    return found
-
-
-def _exported(graph: StepGraph, device: Device, weights: Mapping[str, Any], pairs: Pairs) -> Pictures:
-    found: Pictures = {}
-    for kind, prefix in GENERATORS.items():
-        definition = frozen_generator(graph.options.shape, weights, prefix)
-        with tf.Graph().as_default():
-            tf.import_graph_def(definition, name="")
-            with device.open_session() as session:
+        with tempfile.TemporaryDirectory() as temporary:
+            draw(Path(temporary) / "pictures", pairs, noted)
+            for picture in read_samples(Path(temporary) / "pictures"):
+                mode = MODES[options.A_channels if picture.kind.endswith("A") else options.B_channels]
+                pixels = np.asarray(open_picture(picture.path).convert(mode))
+                found[f"{FILES}{picture.image}/{picture.kind}"] = normalised(pixels)
+        for direction in GENERATORS:
+            with running(frozen_generator(options, weights, direction), device) as translated:
                 for pair in pairs:
-                    image = normalised(getattr(pair, kind[0])[np.newaxis])
-                    (found[f"exported/{pair.name}/{kind}"],) = session.run(f"{OUTPUT}:0", {f"{INPUT}:0": image})
-    return found
+                    found[f"exported/{pair.name}/{direction}"] = translated(getattr(pair, direction[0]))
+        return found
 
-
-def normalised(pixels: Any) -> Any:
-    """float32 in [-1, 1] of uint8."""
-    return np.asarray(pixels, np.float32) / np.float32(127.5) - np.float32(1)
+    return drawn

@@ -3,12 +3,16 @@
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from dualgan import layers, losses, networks
+import numpy as np
+
+from dualgan import losses, networks
 from dualgan.devices import Device
+from dualgan.feed import Batch
 from dualgan.layers import Kernels
-from dualgan.losses import LossOptions, Translations
-from dualgan.networks import Shape, VariableSpec, Weights, network_shape
+from dualgan.losses import Translations
+from dualgan.networks import VariableSpec, Weights
 from dualgan.options import TrainOptions
+from dualgan.run_folder import NETWORKS
 from dualgan.tensorflow_v1 import tf
 
 Tensor = Any
@@ -47,11 +51,11 @@ def translate(
     real_B: Tensor,
     weights: Weights,
     kernels: Kernels,
-    masks: Optional[Sequence[Optional[List[Tensor]]]] = None,
+    masks: Optional[Sequence[List[Tensor]]] = None,
     dropout_rate: float = 0.0,
 ) -> Translations:
     """Both domains there and back. masks: what each of the four passes keeps; None, and no dropout, when drawing."""
-    of_A2B, of_B2A, of_A2B2A, of_B2A2B = masks or [None] * 4
+    of_A2B, of_B2A, of_A2B2A, of_B2A2B = masks or (None, None, None, None)
     A2B = networks.generator(real_A, weights, "A_g", of_A2B, dropout_rate, kernels)
     B2A = networks.generator(real_B, weights, "B_g", of_B2A, dropout_rate, kernels)
     A2B2A = networks.generator(A2B, weights, "B_g", of_A2B2A, dropout_rate, kernels)
@@ -62,56 +66,17 @@ def translate(
 class SampleGraph:
     """Placeholders of a pair of images, and what the generators make of it, in the current default graph."""
 
-    def __init__(self, shape: Shape, generators: Sequence[Any], kernels: Kernels) -> None:
+    def __init__(self, options: TrainOptions, generators: Sequence[Any], kernels: Kernels) -> None:
         """generators: the variables of both."""
-        side = shape.image_size
-        self._A = tf.placeholder(tf.uint8, [1, side, side, shape.A_channels], "img_A")
-        self._B = tf.placeholder(tf.uint8, [1, side, side, shape.B_channels], "img_B")
+        side = options.image_size
+        self._A = tf.placeholder(tf.uint8, [1, side, side, options.A_channels], "img_A")
+        self._B = tf.placeholder(tf.uint8, [1, side, side, options.B_channels], "img_B")
         self._samples = translate(normalised(self._A), normalised(self._B), values_of(generators), kernels)
 
     def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
         """A function of two uint8 images [1, S, S, C] that gives float32 translations, without dropout."""
         run = session.make_callable(tuple(self._samples), feed_list=[self._A, self._B])
         return lambda A, B: Translations(*run(A, B))
-
-
-class StepOptions(NamedTuple):
-    """The options of a step's graph. ``one_run``: critics and generators update in one session.run."""
-
-    shape: Shape
-    losses: LossOptions
-    batch_size: int
-    lr: float
-    rmsprop_decay: float
-    n_critic: int
-    clip_value: float
-    dropout_rate: float
-    one_run: bool
-
-
-def step_options(options: TrainOptions, device: Device) -> StepOptions:
-    """Return what the graph of a run's steps depends on, on ``device``."""
-    one_run = device.one_run if options.step_mode == "auto" else options.step_mode == "one-run"
-    losses_of_run = LossOptions(*(getattr(options, name) for name in LossOptions._fields))
-    rest = {name: value for name, value in options.as_dict().items() if name in StepOptions._fields}
-    return StepOptions(shape=network_shape(options), losses=losses_of_run, one_run=one_run, **rest)
-
-
-class Feeds(NamedTuple):
-    """Placeholders of a step.
-
-    A, B: uint8 [N, S, S, C]; epsilon_A, epsilon_B: float32 [N, 1, 1, 1]; dropout: uint8 [4, N, M], what the four
-    generator passes keep, or None.
-    """
-
-    A: Tensor
-    B: Tensor
-    epsilon_A: Tensor
-    epsilon_B: Tensor
-    dropout: Optional[Tensor]
-
-    def tensors(self) -> List[Tensor]:
-        return [tensor for tensor in self if tensor is not None]
 
 
 class Phase(NamedTuple):
@@ -132,46 +97,50 @@ def updates_generators(GAN_type: str, n_critic: int, step: int) -> bool:
 class StepGraph:
     """Variables, placeholders and operations of the training step, in the current default graph."""
 
-    def __init__(self, options: StepOptions, device: Device) -> None:
+    def __init__(self, options: TrainOptions, device: Device) -> None:
         self.options = options
+        # Whether critics and generators update in one session.run.
+        self.one_run = device.one_run if options.step_mode == "auto" else options.step_mode == "one-run"
         self._device = device
         self._kernels = device.kernels()
-        self.variables = create_variables(networks.all_variables(options.shape), device.use_resource)
+        self.variables = create_variables(networks.all_variables(options), device.use_resource)
         self._critics = [v for name, v in self.variables.items() if networks.is_critic_variable(name)]
         self._generators = [v for name, v in self.variables.items() if not networks.is_critic_variable(name)]
+        # Of each variable, as the optimiser gets it at first.
+        self.gradients: Dict[str, Tensor] = {}
         self.feeds = self._placeholders()
         self._build_updates()
-        self._drawing = SampleGraph(options.shape, self._generators, self._kernels)
+        self.drawing = SampleGraph(options, self._generators, self._kernels)
 
-    def _placeholders(self) -> Feeds:
-        shape, batch = self.options.shape, self.options.batch_size
-        side = shape.image_size
-        dropout = None
-        if self.options.dropout_rate:
-            size = networks.dropout_size(side, shape.gcn)
+    def _placeholders(self) -> Batch:
+        options, dropout = self.options, None
+        side, batch = options.image_size, options.batch_size
+        if options.dropout_rate:
+            size = networks.dropout_size(side, options.gcn)
             dropout = tf.placeholder(tf.uint8, [4, batch, size], "dropout")
-        return Feeds(
-            tf.placeholder(tf.uint8, [batch, side, side, shape.A_channels], "A"),
-            tf.placeholder(tf.uint8, [batch, side, side, shape.B_channels], "B"),
+        return Batch(
+            tf.placeholder(tf.uint8, [batch, side, side, options.A_channels], "A"),
+            tf.placeholder(tf.uint8, [batch, side, side, options.B_channels], "B"),
             tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_A"),
             tf.placeholder(tf.float32, [batch, 1, 1, 1], "epsilon_B"),
             dropout,
         )
 
-    def _masks(self) -> List[Optional[List[Tensor]]]:
-        if self.feeds.dropout is None:
-            return [None] * 4
-        shape = self.options.shape
-        shapes = networks.dropout_shapes(shape.image_size, shape.gcn)
-        return [layers.split_flat(flat, shapes) for flat in tf.unstack(self.feeds.dropout)]
-
     def _translate(self, weights: Weights) -> Translations:
         real_A, real_B = normalised(self.feeds.A), normalised(self.feeds.B)
-        return translate(real_A, real_B, weights, self._kernels, self._masks(), self.options.dropout_rate)
+        masks = None
+        if self.feeds.dropout is not None:
+            shapes = networks.dropout_shapes(self.options.image_size, self.options.gcn)
+            sizes = [int(np.prod(shape)) for shape in shapes]
+            masks = [
+                [tf.reshape(part, [-1] + shape) for part, shape in zip(tf.split(flat, sizes, axis=1), shapes)]
+                for flat in tf.unstack(self.feeds.dropout)
+            ]
+        return translate(real_A, real_B, weights, self._kernels, masks, self.options.dropout_rate)
 
     def _critics_of(self, weights: Weights) -> Tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """The critics of A_g and of B_g, as functions of images."""
-        rest: Dict[str, Any] = {"disc_type": self.options.shape.disc_type, "kernels": self._kernels}
+        rest: Dict[str, Any] = {"disc_type": self.options.disc_type, "kernels": self._kernels}
         of_A_g, of_B_g = (partial(networks.critic, weights=weights, prefix=name, **rest) for name in ("A_d", "B_d"))
         return of_A_g, of_B_g
 
@@ -192,27 +161,26 @@ class StepGraph:
         """
         values = [weights[variable.op.name] for variable in variables]
         gradients = self._device.gradients(optimizer, loss, values)
+        for variable, gradient in zip(variables, gradients):
+            self.gradients.setdefault(variable.op.name, gradient)
         # A reference variable is not copied when it is read: the gradients of the layers below need it as well.
         first = list(terms.values()) + ([] if self._device.use_resource else gradients)
         with tf.control_dependencies(first):
             return optimizer.apply_gradients(list(zip(gradients, variables)))
 
     def _critic_phase(self, images: Translations) -> Phase:
-        weights = values_of(self._critics)
+        weights, limit = values_of(self._critics), self.options.clip_value
         critics, epsilons = self._critics_of(weights), (self.feeds.epsilon_A, self.feeds.epsilon_B)
-        terms = losses.critic_losses(*critics, images, *epsilons, self.options.losses)
+        terms = losses.critic_losses(*critics, images, *epsilons, self.options)
         update = self._apply(self._optimizer("RMSProp_d"), terms, terms["d_loss"], weights, self._critics)
-        if self.options.losses.GAN_type == "wgan":
-            update = self._clip(after=update)
+        if self.options.GAN_type == "wgan":
+            values = values_of(self._critics, [update])
+            clipped = [v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics]
+            update = tf.group(*clipped)
         return Phase((update,), terms)
 
-    def _clip(self, after: Any) -> Any:
-        limit = self.options.clip_value
-        values = values_of(self._critics, [after])
-        return tf.group(*[v.assign(tf.clip_by_value(values[v.op.name], -limit, limit)) for v in self._critics])
-
     def _generator_phase(self, images: Translations, weights: Weights, critics: Weights, optimizer: Any) -> Phase:
-        terms = losses.generator_losses(*self._critics_of(critics), images, self.options.losses)
+        terms = losses.generator_losses(*self._critics_of(critics), images, self.options)
         return Phase((self._apply(optimizer, terms, terms["g_loss"], weights, self._generators),), terms)
 
     def _build_updates(self) -> None:
@@ -221,41 +189,36 @@ class StepGraph:
         In one run, control dependencies keep that order, and both use the same translations: the critics' update does
         not change the generators.
         """
-        one_run = self.options.one_run
+        one_run = self.one_run
         weights = values_of(self._generators)
         images = self._translate(weights)
         self._critics_phase = self._critic_phase(images)
         critics = values_of(self._critics, self._critics_phase.operations if one_run else ())
         optimizer = self._optimizer("RMSProp_g")
         self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
-        if one_run and self.options.losses.GAN_type == "classic":
+        if one_run and self.options.GAN_type == "classic":
             weights = values_of(self._generators, self._generators_phase.operations)
             images = self._translate(weights)
             self._generators_phase = self._generator_phase(images, weights, critics, optimizer)
-
-    @property
-    def critics_update(self) -> Any:
-        """The operation that updates the critics; with two runs a step, all of the first."""
-        return self._critics_phase.operations[0]
 
     def phases(self, generators_too: bool) -> List[Phase]:
         """Return what a step does in one session.run after the other; the same value for what it does twice."""
         critics, generators = self._critics_phase, self._generators_phase
         if not generators_too:
             generators = generators._replace(operations=())
-        if self.options.one_run:
+        if self.one_run:
             return [Phase(critics.operations + generators.operations, dict(critics.terms, **generators.terms))]
-        twice = generators_too and self.options.losses.GAN_type == "classic"
+        twice = generators_too and self.options.GAN_type == "classic"
         return [critics] + [generators] * (CLASSIC_GENERATOR_UPDATES if twice else 1)
 
     def step_callable(self, session: Any) -> Callable[[int, Sequence[Any]], Losses]:
-        """A function that does training step ``step`` (1 is the first) on values for ``feeds.tensors()``.
+        """A function that does training step ``step`` (1 is the first) on values for ``feeds.values()``.
 
         It returns the critics' losses before their update and the generators' as they were with the updated critics,
         before the last update of the generators.
         """
-        feeds = self.feeds.tensors()
-        GAN_type, n_critic = self.options.losses.GAN_type, self.options.n_critic
+        feeds = self.feeds.values()
+        GAN_type, n_critic = self.options.GAN_type, self.options.n_critic
         compiled: Dict[Tuple[Any, ...], Callable[..., Any]] = {}
 
         def callable_of(phase: Phase) -> Callable[..., Any]:
@@ -272,6 +235,46 @@ class StepGraph:
 
         return do_step
 
-    def sample_callable(self, session: Any) -> Callable[[Any, Any], Translations]:
-        """As SampleGraph's."""
-        return self._drawing.sample_callable(session)
+
+NORM_ELEMENTS = 32
+
+
+def spread(size: int, count: int) -> Any:
+    """int64 [min(size, count)]: places at even distances among ``size``, from the first to the last."""
+    count = min(size, count)
+    return np.arange(count) * (size - 1) // max(1, count - 1)
+
+
+class UpdateNorms:
+    """How far each step moves each network's weights. Create it before the graph is finalized.
+
+    The norm of a network's update is estimated from NORM_ELEMENTS elements of each variable: reading all weights of the
+    reference's networks at each step would take a tenth of the step.
+    """
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._elements: List[Tensor] = []
+        self._shares: List[Any] = []
+        for network in NETWORKS:
+            elements, shares = [], []
+            for variable in (variable for name, variable in variables.items() if name.startswith(network + "_")):
+                size = variable.shape.num_elements()
+                chosen = spread(size, NORM_ELEMENTS)
+                flat = tf.reshape(variable.read_value(), [-1])
+                elements.append(tf.gather(flat, chosen.astype(np.int32)))
+                shares.append(np.full(len(chosen), size / len(chosen)))
+            self._elements.append(tf.concat(elements, 0))
+            self._shares.append(np.concatenate(shares))
+
+    def start(self, session: Any) -> None:
+        """Note the present weights: the first update is what is added to them."""
+        self._read: Callable[[], List[Any]] = session.make_callable(self._elements)
+        self._last = self._read()
+
+    def take(self) -> Dict[str, float]:
+        """The norm of what was added to each network since the last call; 0 if it stood still."""
+        last, self._last = self._last, self._read()
+        return {
+            network: float(np.sqrt(np.sum(share * np.square(new.astype(np.float64) - old))))
+            for network, share, new, old in zip(NETWORKS, self._shares, self._last, last)
+        }

@@ -13,19 +13,6 @@ WARM_UP_STEPS = 5
 FINAL_SHARE = 10
 
 
-def steady_seconds(events: Sequence[Event]) -> List[float]:
-    """Seconds of each training step but the first few after every start of a process."""
-    seconds, skipped = [], 0
-    for event in events:
-        if event.get("type") in ("started", "resumed"):
-            skipped = 0
-        elif is_training_step(event):
-            skipped += 1
-            if skipped > WARM_UP_STEPS:
-                seconds.append(event.get("seconds", math.nan))
-    return seconds
-
-
 def timing(seconds: Sequence[float], batch_size: int) -> Dict[str, Optional[float]]:
     """sec_per_step (median) and its 95th percentile in seconds; images of both domains a second. None if unknown."""
     if not seconds or math.isnan(sum(seconds)):
@@ -35,35 +22,35 @@ def timing(seconds: Sequence[float], batch_size: int) -> Dict[str, Optional[floa
     return dict(zip(TIMING_METRICS, (median, percentile_95, 2 * batch_size / median)))
 
 
-def final_loss(steps: Sequence[Event]) -> Dict[str, Any]:
-    """Means of the reconstruction losses over the last tenth of the steps, at least 10 of them."""
-    window = list(steps[-max(10, len(steps) // FINAL_SHARE) :])
-    losses: Dict[str, Any] = {"window": len(window)}
-    for name in RECONSTRUCTION_METRICS:
-        mean = sum(event["metrics"].get(name, math.nan) for event in window) / len(window) if window else math.nan
-        losses[name] = mean if math.isfinite(mean) else None
-    return losses
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def summarise(
     events: Sequence[Event], status: str, reason: Optional[str], batch_size: int, times: Dict[str, float]
 ) -> Dict[str, Any]:
     """Return what summary.json says of the run itself. times: seconds of this process by what they went into."""
     steps = [event for event in events if is_training_step(event)]
+    # Means over the last tenth of the steps, at least 10 of them.
+    window = steps[-max(10, len(steps) // FINAL_SHARE) :]
+    final: Dict[str, Any] = {"window": len(window)}
+    for name in RECONSTRUCTION_METRICS:
+        mean = sum(event["metrics"].get(name, math.nan) for event in window) / max(1, len(window))
+        final[name] = mean if window and math.isfinite(mean) else None
+    seconds: List[float] = []
+    skipped = 0
+    for event in events:
+        if event.get("type") in ("started", "resumed"):
+            skipped = 0
+        elif is_training_step(event):
+            skipped += 1
+            if skipped > WARM_UP_STEPS:
+                seconds.append(event.get("seconds", math.nan))
+    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "status": status,
         "reason": reason,
         "steps": steps[-1]["step"] if steps else 0,
-        "epochs": steps[-1]["epoch"] + 1 if steps else 0,
+        "epochs": steps[-1].get("epoch", 0) + 1 if steps else 0,
         "min_loss": min_loss(steps),
-        "final_loss": final_loss(steps),
+        "final_loss": final,
         "time": times,
-        "peak_memory_bytes": peak_memory_bytes(),
-        **timing(steady_seconds(events), batch_size),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        **timing(seconds, batch_size),
     }

@@ -6,32 +6,38 @@ A picture is squeezed to the model's size as the training images were, translate
 import base64
 import html
 import io
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TextIO, Tuple
+from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import quote
 
-import numpy as np
 from PIL import Image
 
 from dualgan.dataset_folder import IMAGE_ENDINGS, images_in, left_out_reasons, picture_names
 from dualgan.devices import Device, open_device, open_recorded_device
 from dualgan.errors import BadInput, warn
 from dualgan.image_cache import resized
-from dualgan.networks import network_shape
 from dualgan.options import recorded_options
 from dualgan.pictures import MAX_PIXELS, BadPicture, open_picture
 from dualgan.run_folder import RunFolder, whole_folder
-from dualgan.sampling import GENERATORS, INPUT, OUTPUT, frozen_generator, generator_weights, normalised, to_picture
+from dualgan.sampling import (
+    GENERATORS,
+    INPUT,
+    OUTPUT,
+    frozen_generator,
+    generator_weights,
+    require_empty,
+    running,
+    to_picture,
+)
 from dualgan.tensorflow_v1 import tf
 
 SHEET = "sheet.html"
 THUMBNAIL_SIDE = 256
 SHEET_START = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font-family: sans-serif; margin: 2em }} td, th {{ padding: 0.3em 1em }}
-th {{ text-align: left; max-width: 16em; overflow-wrap: anywhere }}
-</style></head><body><h1>{title}</h1>
+<html lang="en"><head><meta charset="utf-8"><title>Translated pictures</title><style>
+body { font-family: sans-serif; margin: 2em } td, th { padding: 0.3em 1em }
+th { text-align: left; max-width: 16em; overflow-wrap: anywhere }
+</style></head><body><h1>Translated pictures</h1>
 <table><tr><th>picture</th><th>as it is</th><th>translated</th></tr>
 """
 
@@ -57,22 +63,16 @@ def generator_of_run(run_dir: Path, direction: str, device_name: Optional[str] =
     """The generator of a run's newest checkpoint. Raises BadInput if there is none."""
     folder = RunFolder(run_dir)
     options = recorded_options(folder)
-    shape = network_shape(options)
-    graph = frozen_generator(shape, generator_weights(folder, shape)[1], GENERATORS[direction])
-    channels = shape.A_channels if direction == "A2B" else shape.B_channels
+    graph = frozen_generator(options, generator_weights(folder, options)[1], direction)
+    channels = options.A_channels if direction == "A2B" else options.B_channels
     device = open_recorded_device(options, device_name)
-    return Generator(graph, shape.image_size, channels, device, options.max_pixels)
+    return Generator(graph, options.image_size, channels, device, options.max_pixels)
 
 
 def exported_generator(file: Path, direction: Optional[str] = None, device_name: Optional[str] = None) -> Generator:
-    """The generator of a graph that `export` has written.
+    """The generator of a graph that `export` has written: ``file``, or that of ``direction`` in the folder ``file``.
 
-    Args:
-        file: Such a graph, or the folder of both.
-        direction: Which of the folder's; of a single graph it is what the file's name says.
-
-    Raises:
-        BadInput: The file is missing or no such graph, or of the other direction.
+    Raises BadInput if the file is missing or no such graph, or of the other direction.
     """
     if file.is_dir():
         if direction is None:
@@ -112,8 +112,7 @@ def find_pictures(inputs: Iterable[Path]) -> Tuple[List[Path], str]:
         if not found:
             raise BadInput(f"{path}: no image in it ({', '.join(IMAGE_ENDINGS)}); folders in it are not looked into")
         pictures += found
-        taken = set(found)
-        others = [other for other in path.iterdir() if other not in taken and not other.name.startswith(".")]
+        others = [other for other in set(path.iterdir()).difference(found) if not other.name.startswith(".")]
         rest += [(other.name,) for other in others if not other.is_dir()]
         folders += sum(other.is_dir() for other in others)
     of_folders = f"{folders} folder{'s' if folders > 1 else ''}, not looked into" if folders else ""
@@ -129,70 +128,46 @@ def translate(
 ) -> Outcome:
     """Make the folder ``output`` with the translation of each picture under its name, and SHEET, an HTML page of all.
 
-    Pictures that cannot be read are passed over and named in the result.
+    Pictures that cannot be read, or have more than ``max_pixels``, are passed over and named in the result. Raises
+    BadInput if there is no picture to translate, or if ``output`` is not empty.
 
     Args:
-        generator: Of one direction; no other domain is needed.
+        generator: Of one direction.
         inputs: Files and flat folders.
-        output: A new or an empty folder.
         own_size: Bring each translation back to its picture's own size; else it has the model's.
-        max_pixels: A larger picture is passed over; by default as the generator has it.
-
-    Raises:
-        BadInput: There is no picture to translate, or ``output`` is not empty.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise BadInput(f"{output}: not empty; name an empty or new folder")
+    require_empty(output)
     files, rest = find_pictures(inputs)
     if rest:
         warn(f"not taken: {rest}")
     problems = []
-    with whole_folder(output) as unfinished, _translator(generator) as translated:
+    with whole_folder(output) as unfinished, running(generator.graph, generator.device) as translated:
         with open(str(unfinished / SHEET), "w", encoding="utf-8") as sheet:
-            sheet.write(SHEET_START.format(title="Translated pictures"))
+            sheet.write(SHEET_START)
             for file, name in zip(files, picture_names(files)):
                 try:
                     picture = open_picture(file, max_pixels or generator.max_pixels)
                 except BadPicture as error:
                     problems.append(str(error))
                     continue
-                translation = translated(picture)
+                translation = to_picture(translated(resized(picture, generator.size, generator.channels)))
                 if own_size:
                     translation = translation.resize(picture.size, Image.Resampling.BICUBIC)
                 translation.save(str(unfinished / f"{name}.png"))
-                _add_row(sheet, f"{name}.png", picture, translation)
+                link = quote(f"{name}.png", errors="surrogateescape")
+                shown = html.escape(f"{name}.png".encode("utf-8", "replace").decode("utf-8"))
+                sheet.write(f'<tr><th><a href="{link}">{shown}</a></th>{_cell(picture)}{_cell(translation)}</tr>\n')
             sheet.write("</table></body></html>\n")
         if len(problems) == len(files):
             raise BadInput(f"none of {len(files)} pictures can be read: {problems[0]}")
     return Outcome(len(files) - len(problems), problems)
 
 
-@contextmanager
-def _translator(generator: Generator) -> Iterator[Callable[[Image.Image], Image.Image]]:
-    """Yield a function that translates an RGB picture, at the model's size."""
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(generator.graph, name="")
-        graph.finalize()
-        with generator.device.open_session() as session:
-            run = session.make_callable(f"{OUTPUT}:0", feed_list=[graph.get_tensor_by_name(f"{INPUT}:0")])
-
-            def translated(picture: Image.Image) -> Image.Image:
-                pixels = resized(picture, generator.size, generator.channels)
-                return to_picture(run(normalised(pixels)[np.newaxis])[0])
-
-            yield translated
-
-
-def _add_row(sheet: TextIO, name: str, picture: Image.Image, translation: Image.Image) -> None:
-    link = quote(name, errors="surrogateescape")
-    shown = html.escape(name.encode("utf-8", "replace").decode("utf-8"))
-    sheet.write(f'<tr><th><a href="{link}">{shown}</a></th><td>{_tag(picture)}</td><td>{_tag(translation)}</td></tr>\n')
-
-
-def _tag(picture: Image.Image) -> str:
-    """An ``<img>`` that carries a small JPEG of ``picture``."""
+def _cell(picture: Image.Image) -> str:
+    """A cell of the sheet's table with a small JPEG of ``picture``."""
     small = picture.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=90)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode("ascii")}">'
+    content = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<td><img alt="" src="data:image/jpeg;base64,{content}"></td>'

@@ -13,8 +13,8 @@ import numpy as np
 
 from dualgan import layers, losses, networks
 from dualgan.image_cache import resized
-from dualgan.losses import LossOptions, Translations
-from dualgan.networks import Shape
+from dualgan.losses import Translations
+from dualgan.options import TrainOptions
 from dualgan.pictures import open_picture
 from dualgan.step import translate
 from dualgan.tensorflow_v1 import tf
@@ -36,33 +36,33 @@ AS_WRITTEN: Dict[str, Any] = {"instance_norm": instance_norm, "leaky_relu": leak
 class ReferenceLoop:
     """One training step after the other on the images of two lists of files."""
 
-    def __init__(self, shape: Shape, options: LossOptions, lr: float, files: Dict[str, List[Path]]) -> None:
-        self._side = shape.image_size
+    def __init__(self, options: TrainOptions, files: Dict[str, List[Path]]) -> None:
+        self._side = options.image_size
         self._files = files
         self.feeds = {
             domain: tf.placeholder(tf.float32, [1, self._side, self._side, 3], "real_" + domain) for domain in "AB"
         }
         self.variables = {
             spec.name: tf.get_variable(spec.name, spec.shape, tf.float32, tf.zeros_initializer())
-            for spec in networks.all_variables(shape)
+            for spec in networks.all_variables(options)
         }
         weights = {name: tf.convert_to_tensor(variable) for name, variable in self.variables.items()}
         with mock.patch.multiple(layers, **AS_WRITTEN):
-            self._build(shape, options, lr, weights)
+            self._build(options, weights)
 
-    def _build(self, shape: Shape, options: LossOptions, lr: float, weights: Dict[str, Any]) -> None:
+    def _build(self, options: TrainOptions, weights: Dict[str, Any]) -> None:
         images = translate(self.feeds["A"], self.feeds["B"], weights, layers.PLAIN)
 
         def critic(prefix: str) -> Callable[[Any], Any]:
-            return lambda image: networks.critic(image, weights, prefix, shape.disc_type)
+            return lambda image: networks.critic(image, weights, prefix, options.disc_type)
 
         critics = _critic_losses(critic("A_d"), critic("B_d"), images)
         generators = losses.generator_losses(critic("A_d"), critic("B_d"), images, options)
         self.d_loss, self.g_loss = critics["d_loss"], generators["g_loss"]
         self._critic_terms = [critics[name] for name in ("Ad_fake", "Ad_real", "Bd_fake", "Bd_real")]
         self._generator_terms = [generators[name] for name in ("Ag_loss", "Bg_loss", "A_loss", "B_loss")]
-        self._d_update = self._minimise(lr, self.d_loss, critics=True)
-        self._g_update = self._minimise(lr, self.g_loss, critics=False)
+        self._d_update = self._minimise(options.lr, self.d_loss, critics=True)
+        self._g_update = self._minimise(options.lr, self.g_loss, critics=False)
 
     def _minimise(self, lr: float, loss: Any, critics: bool) -> Any:
         chosen = [v for name, v in self.variables.items() if networks.is_critic_variable(name) == critics]

@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict
 
+from dualgan.checkpoints import initial_value
 from dualgan.dataset_folder import checked_description, list_images
 from dualgan.devices import Device, open_device
 from dualgan.feed import Prefetch, TrainingData, training_data
-from dualgan.networks import all_variables, network_shape
+from dualgan.networks import all_variables
 from dualgan.options import TrainOptions
-from dualgan.step import StepGraph, load_variables, step_options
+from dualgan.step import StepGraph, load_variables
 from dualgan.tensorflow_v1 import tf
-from dualgan.weights import initial_value
 from tests.bench.flops import flops_per_step
 from tests.bench.matmul_rate import matmul_rate
 from tests.bench.reference_loop import ReferenceLoop
@@ -34,7 +34,7 @@ def say(**measurement: Any) -> None:
 def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[[int], None]:
     """A function that does ``steps`` steps as the trainer does them."""
     with tf.Graph().as_default():
-        graph = StepGraph(step_options(options, device), device)
+        graph = StepGraph(options, device)
         initializer = tf.global_variables_initializer()
         tf.get_default_graph().finalize()
         session = tf.Session(graph=tf.get_default_graph(), config=device.session_config())
@@ -42,7 +42,7 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
         load_variables(
             session,
             graph.variables,
-            {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))},
+            {spec.name: initial_value(spec, SEED) for spec in all_variables(options)},
         )
         step = graph.step_callable(session)
         say(kind="flops", gcn=options.gcn, flops=flops_per_step(graph))
@@ -60,13 +60,13 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
 def reference(options: TrainOptions, dataset: Path) -> Callable[[int], None]:
     files = {domain: list_images(dataset, "train", domain) for domain in "AB"}
     with tf.Graph().as_default():
-        loop = ReferenceLoop(network_shape(options), step_options(options, Device(options)).losses, options.lr, files)
+        loop = ReferenceLoop(options, files)
         initializer = tf.global_variables_initializer()
         session = tf.Session(
             graph=tf.get_default_graph(), config=tf.ConfigProto(intra_op_parallelism_threads=options.threads)
         )
         session.run(initializer)
-        weights = {spec.name: initial_value(spec, SEED) for spec in all_variables(network_shape(options))}
+        weights = {spec.name: initial_value(spec, SEED) for spec in all_variables(options)}
         initializers = [loop.variables[name].initializer for name in weights]
         session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, weights.values())})
     done = [0]

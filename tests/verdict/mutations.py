@@ -18,8 +18,9 @@ from dualgan.devices import Device
 from dualgan.devices.cpu import CpuKernels
 from dualgan.feed import Batch, TrainingData
 from dualgan.losses import Translations
-from dualgan.step import SampleGraph, StepGraph, StepOptions
-from dualgan.taps import variable_of
+from dualgan.options import TrainOptions
+from dualgan.step import SampleGraph, StepGraph
+from dualgan.taps import operations_behind
 from dualgan.tensorflow_v1 import tf
 
 Mutation = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -33,11 +34,11 @@ MAX_GRADIENT = 1e-4
 CRITICS, GENERATORS = 1, 2
 
 
-def _options(change: Callable[[StepOptions], StepOptions]) -> Mutation:
+def _options(change: Callable[[TrainOptions], TrainOptions]) -> Mutation:
     """A leg whose steps are built from other options than it records."""
     original = StepGraph.__init__
 
-    def init(self: StepGraph, options: StepOptions, device: Any) -> None:
+    def init(self: StepGraph, options: TrainOptions, device: Any) -> None:
         original(self, change(options), device)
 
     return lambda: mock.patch.object(StepGraph, "__init__", init)
@@ -65,7 +66,7 @@ def _rounded_layer(kind: Any) -> Mutation:
     original = CpuKernels.deconvolution
 
     def deconvolution(self: CpuKernels, x: Any, w: Any) -> Any:
-        if variable_of(w, {LOW_PRECISION_WEIGHT}) is None:
+        if not any(op.name == LOW_PRECISION_WEIGHT for op in operations_behind([w], control_too=False)):
             return original(self, x, w)
         short = [tf.cast(tf.cast(tensor, kind), tf.float32) for tensor in (x, w)]
         return tf.cast(tf.cast(original(self, *short), kind), tf.float32)
@@ -137,7 +138,7 @@ def _one_run(place: int, wrap: Callable[[Any, Any, Sequence[Any]], Callable[...,
     def step_callable(self: StepGraph, session: Any) -> Callable[[int, Sequence[Any]], dict[str, float]]:
         return original(self, _Runs(session, place, wrap))
 
-    two_runs = _options(lambda options: options._replace(one_run=False))
+    two_runs = _options(lambda options: replace(options, step_mode="two-run"))
     with two_runs(), mock.patch.object(StepGraph, "step_callable", step_callable):
         yield
 
@@ -207,18 +208,14 @@ def _drawn(change: Callable[[Any], Any]) -> Mutation:
     return lambda: mock.patch.object(SampleGraph, "sample_callable", sample_callable)
 
 
-def _scaled_lambda(options: StepOptions) -> StepOptions:
-    return options._replace(losses=options.losses._replace(lambda_A=0.8 * options.losses.lambda_A))
-
-
 MUTATIONS: Mapping[str, Mutation] = {
     "epsilon of the normalisation x1000": _epsilon_times_1000,
-    "learning rate x1.3": _options(lambda options: options._replace(lr=1.3 * options.lr)),
+    "learning rate x1.3": _options(lambda options: replace(options, lr=1.3 * options.lr)),
     "critics see shuffled pairs": lambda: _one_run(CRITICS, _fed_shuffled_pairs),
     "a generator layer in float16": _rounded_layer(tf.float16),
     "a generator layer in bfloat16": _rounded_layer(tf.bfloat16),
     "gradient penalty dropped": lambda: mock.patch.object(losses, "GRADIENT_PENALTY_WEIGHT", 0.0),
-    "lambda_A x0.8": _options(_scaled_lambda),
+    "lambda_A x0.8": _options(lambda options: replace(options, lambda_A=0.8 * options.lambda_A)),
     "BGR for RGB in the feed": _batches(_swapped_channels),
     "a decoder skip missing": lambda: mock.patch.object(networks, "tf", _TensorFlow(side=8)),
     "flips on one side only": _batches(_flipped_on_one_side),
@@ -234,7 +231,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "gradients clipped": _clipped_gradients,
     "tanh in float16": lambda: mock.patch.object(networks, "tf", _Short("tanh", tf.float16)),
     "inverse roots in bfloat16": lambda: mock.patch.object(layers, "tf", _Short("rsqrt", tf.bfloat16)),
-    "RMSProp decay 0.99": _options(lambda options: options._replace(rmsprop_decay=0.99)),
+    "RMSProp decay 0.99": _options(lambda options: replace(options, rmsprop_decay=0.99)),
     "2% of batches repeated": _batches(_repeated),
 }
 
@@ -252,11 +249,11 @@ class _Scheduled:
         return value if isinstance(value, tf.Tensor) else tf.constant(value, *rest)
 
 
-def _scheduled(change: Callable[[StepOptions, Any], StepOptions], factor: Callable[[int], float]) -> Mutation:
+def _scheduled(change: Callable[[TrainOptions, Any], TrainOptions], factor: Callable[[int], float]) -> Mutation:
     """A leg one of whose options is multiplied by ``factor`` of the step while it trains."""
     original, original_callable = StepGraph.__init__, StepGraph.step_callable
 
-    def init(self: StepGraph, options: StepOptions, device: Any) -> None:
+    def init(self: StepGraph, options: TrainOptions, device: Any) -> None:
         self.factor = tf.Variable(1.0, trainable=False, name="factor", use_resource=True)  # type: ignore[attr-defined]
         original(self, change(options, self.factor.value()), device)  # type: ignore[attr-defined]
 
@@ -281,8 +278,8 @@ def _scheduled(change: Callable[[StepOptions, Any], StepOptions], factor: Callab
     return context
 
 
-def _drifting_lambda(options: StepOptions, factor: Any) -> StepOptions:
-    return options._replace(losses=options.losses._replace(lambda_A=factor * options.losses.lambda_A))
+def _drifting_lambda(options: TrainOptions, factor: Any) -> TrainOptions:
+    return replace(options, lambda_A=factor * options.lambda_A)
 
 
 @contextlib.contextmanager
@@ -305,7 +302,7 @@ LATE_MUTATIONS: Mapping[str, Mutation] = {
         _drifting_lambda, lambda number: 1 - 0.5 * min(1.0, max(0, number - 600) / 600)
     ),
     "learning rate halved from step 401 on": _scheduled(
-        lambda options, factor: options._replace(lr=factor * options.lr), lambda number: 0.5 if number > 400 else 1.0
+        lambda options, factor: replace(options, lr=factor * options.lr), lambda number: 0.5 if number > 400 else 1.0
     ),
     "generators not updated from step 601 on": lambda: _one_run(GENERATORS, _updating_if(lambda call: call <= 600)),
     "a tenth of A's pictures lacking": _lacking_pictures,

@@ -36,13 +36,10 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
     assert not np.array_equal(again.epsilon_A, data(seed=4).batch(13).epsilon_A)
 
 
-def test_flips_mirror_half_of_the_images() -> None:
+def test_flips_mirror_half_of_the_images_and_dropout_drops_its_share() -> None:
     mirrored = [bool(data(flip=True).batch(step).B[0, 0, 0, 0] >= 30) for step in range(1, 201)]
     assert 70 < sum(mirrored) < 130
     assert not any(data().batch(step).B[0, 0, 0, 0] >= 30 for step in range(1, 21))
-
-
-def test_dropout_drops_its_share() -> None:
     kept = data(dropout_rate=0.25, image_size=32).batch(1).dropout
     assert kept is not None and abs(kept.mean() - 0.75) < 0.02
 
@@ -99,26 +96,17 @@ def picture(request: pytest.FixtureRequest) -> NDArray[np.uint8]:
     return np.stack(channels, axis=-1)[np.newaxis].astype(np.uint8)
 
 
-def test_equal_images_have_equal_signatures(runs: Runs, picture: NDArray[np.uint8]) -> None:
-    assert runs.step(picture) == runs.step(picture.copy(), picture)
-
-
-def test_a_decoder_that_rounds_otherwise_is_within_the_bound(runs: Runs, picture: NDArray[np.uint8]) -> None:
+def test_signatures_tell_other_images_from_other_rounding(runs: Runs, picture: NDArray[np.uint8]) -> None:
+    honest = runs.step(picture)
+    assert honest == runs.step(picture.copy(), picture)
     noise = np.random.default_rng(0).integers(-1, 2, picture.shape)
     rounded = np.clip(picture.astype(int) + noise, 0, 255).astype(np.uint8)
-    assert largest_difference(runs.step(picture), runs.step(rounded)) < BOUND
-
-
-def test_mirrored_images_and_swapped_channels_are_outside(runs: Runs, picture: NDArray[np.uint8]) -> None:
-    honest = runs.step(picture)
+    assert largest_difference(honest, runs.step(rounded)) < BOUND
     assert largest_difference(honest, runs.step(picture[:, :, ::-1])) > BOUND
     assert largest_difference(honest, runs.step(picture[..., ::-1])) > BOUND
-
-
-def test_critics_that_are_fed_otherwise_than_generators_show(runs: Runs, picture: NDArray[np.uint8]) -> None:
-    one, other = runs.step(picture), runs.step(255 - picture)
-    both = runs.step(picture, 255 - picture)
-    assert both == one[:1] + other[1:]
+    # Critics that are fed otherwise than generators.
+    other = runs.step(255 - picture)
+    assert runs.step(picture, 255 - picture) == honest[:1] + other[1:]
 
 
 def largest_difference(one: list[float], other: list[float]) -> float:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dualgan.dataset_folder import content_digest, list_images
 from dualgan.image_cache import decoded_images
+from dualgan.options import TrainOptions
 from dualgan.pictures import DECODER, BadPicture
 from tests.components.dualgan.trainer import Trainer
 
@@ -34,7 +35,8 @@ def watched(path, max_pixels):
 image_cache.open_picture = watched
 if part == "ask":
     (cache / "other").touch()
-images, names = image_cache.decoded_images(dataset, "train", "A", 32, 3, digest, cache)
+options = image_cache.TrainOptions(data_dir=str(dataset), image_size=32)
+images, names = image_cache.decoded_images(options, "train", "A", digest, cache)
 print(json.dumps([list(images.shape), hashlib.sha256(images.tobytes()).hexdigest(), names]))
 """
 
@@ -66,7 +68,8 @@ def test_of_two_runs_that_start_at_once_one_decodes_and_both_see_the_same(
 
 
 def prepared(dataset: Path, cache: Path, size: int = 32) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    images, _ = decoded_images(dataset, "train", "A", size, 3, content_digest(dataset), cache)
+    options = TrainOptions(data_dir=str(dataset), image_size=size)
+    images, _ = decoded_images(options, "train", "A", content_digest(dataset), cache)
     assert isinstance(images, np.memmap) and not images.flags.writeable
     return images
 
@@ -109,14 +112,15 @@ def test_deep_grey_is_scaled_and_said_once(tmp_path: Path, capsys: pytest.Captur
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     Image.fromarray(ramp).save(place / "deep.png")
     Image.new("RGB", (40, 48)).save(place / "plain.png")
-    images, names = decoded_images(tmp_path, "train", "A", 256, 1, "digest", tmp_path / "cache")
+    options = TrainOptions(data_dir=str(tmp_path), A_channels=1)
+    images, names = decoded_images(options, "train", "A", "digest", tmp_path / "cache")
     assert names == ["deep", "plain"]
     np.testing.assert_allclose(images[0, ..., 0], ramp / 257, atol=0.51)
     assert "train/A: 1 of 2 images are grey of more than 8 bits; they were scaled to 8" in capsys.readouterr().err
-    decoded_images(tmp_path, "train", "A", 256, 1, "digest", tmp_path / "cache")
+    decoded_images(options, "train", "A", "digest", tmp_path / "cache")
     assert capsys.readouterr().err == ""
 
 
 def test_an_image_beyond_the_limit_of_pixels_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(BadPicture, match="40x48 pixels, more than 1919"):
-        decoded_images(dataset, "train", "A", 32, 3, "digest", tmp_path, max_pixels=1919)
+        decoded_images(TrainOptions(data_dir=str(dataset), max_pixels=1919), "train", "A", "digest", tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, exit_code_of, printable
 from dualgan.json_files import DamagedFile, parse_object, read_json
-from dualgan.run_folder import read_events
+from dualgan.run_folder import Mark, events_after, read_events
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,6 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 GOOD = {"step": 1, "time": 1.0, "seconds": 0.1, "epoch": 0, "metrics": {"A_loss": 0.5}}
-
-
 WRONG: dict[str, list[object]] = {
     "step": [None, "1", 1.5, -1, True, 10**12, float("inf"), [1]],
     "time": ["now", -1, 1e300, float("nan"), None],
@@ -75,6 +73,19 @@ def test_losses_that_are_not_finite_and_a_line_that_is_being_written_are_no_faul
     nan = {**GOOD, "metrics": {"A_loss": float("nan")}}
     file.write_text(json.dumps(GOOD) + "\n" + json.dumps(nan) + "\n" + '{"step": 3, "ti')
     assert [event["step"] for event in read_events(file)] == [1, 1]
+
+
+def test_events_are_followed_from_a_mark_and_read_anew_if_they_were_rewritten(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    lines = [json.dumps({**GOOD, "step": step}) + "\n" for step in range(1, 5)]
+    file.write_text("".join(lines[:2]) + lines[2][:5])
+    *_, (_, mark) = events_after(file, Mark())
+    assert (mark.number, mark.line.decode()) == (2, lines[1]) and not list(events_after(file, mark))
+    file.write_text("".join(lines))
+    assert [event["step"] for event, _ in events_after(file, mark)] == [3, 4]
+    file.write_text("".join(lines[2:]))
+    assert [event["step"] for event, _ in events_after(file, mark)] == [3, 4]
+    assert [found.number for _, found in events_after(file, mark)] == [1, 2]
 
 
 def test_what_a_terminal_would_obey_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from dualgan.devices.cpu import Cpu
-from dualgan.losses import LossOptions
-from dualgan.networks import Shape, is_critic_variable
+from dualgan.networks import is_critic_variable
 from dualgan.options import GAN_TYPES, TrainOptions
 from dualgan.run_folder import LOSS_METRICS, NETWORKS, read_events
-from dualgan.step import StepGraph, StepOptions
+from dualgan.step import StepGraph
 from dualgan.taps import operations_behind
 from dualgan.tensorflow_v1 import tf
 from tests.components.dualgan.trainer import losses_of
@@ -59,14 +58,11 @@ class WithReferenceVariables(Cpu):
 def test_an_update_waits_for_every_loss_that_is_fetched_beside_it(
     GAN_type: str, one_run: bool, device: type[Cpu]
 ) -> None:
-    options = StepOptions(
-        Shape(32, 3, 3, 2, 2, "globalgan"),
-        *(LossOptions(GAN_type, "L1", 1000.0, 1000.0), 1, 5e-5, 0.9, 1, 0.01, 0.0),
-        one_run=one_run,
-    )
+    step_mode = "one-run" if one_run else "two-run"
+    options = TrainOptions(image_size=32, gcn=2, dcn=2, GAN_type=GAN_type, step_mode=step_mode)
     with tf.Graph().as_default() as graph:
-        for phase in StepGraph(options, device(TrainOptions())).phases(True):
-            needed = set(operations_behind(phase.operations))
+        for phase in StepGraph(options, device(options)).phases(True):
+            needed = operations_behind(phase.operations)
             updates = [op for op in graph.get_operations() if op in needed and op.type.endswith("ApplyRMSProp")]
             # The last one of each variable: classic has two of the generators in one run.
             last = {update.inputs[0].op.name: update for update in updates}

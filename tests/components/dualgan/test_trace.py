@@ -15,7 +15,7 @@ from components.train.runtimes import RUNTIMES, is_set_up, python_of, trainer_en
 from dualgan.cli import main
 from dualgan.replay_bounds import FLOAT32
 from dualgan.run_folder import read_json, write_json
-from tests.components.dualgan.array_files import changed, overwritten_header, truncated
+from tests.components.dualgan.array_files import Change, changed, overwritten_header, truncated
 from tests.components.dualgan.trainer import SMALL, Trainer
 
 STEPS = 4
@@ -122,13 +122,8 @@ def test_a_trace_of_a_trained_run_starts_at_its_checkpoint(
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def claiming_a_huge_shape(trace: Path, target: Path) -> Path:
-    return overwritten_header(trace, target, "pair/A.npy", (10**9, 32, 32, 3))
-
-
-def as_a_fifo(_: Path, target: Path) -> Path:
-    os.mkfifo(target)
-    return target
+def with_meta(**wrong: Any) -> Change:
+    return lambda _, meta: meta.update(wrong)
 
 
 def without_a_weight(arrays: dict[str, Any], _: dict[str, Any]) -> None:
@@ -143,47 +138,45 @@ def of_huge_networks(_: dict[str, Any], meta: dict[str, Any]) -> None:
     meta["options"]["gcn"] = 4096
 
 
+CHANGES: list[tuple[Change, str]] = [
+    (of_huge_networks, "has shape (151,), not (1025,)"),
+    (without_a_weight, "it lacks state/1/A_g_e1_conv/w"),
+    (with_scalars, "a damaged trace"),
+    (with_meta(schema_version=99), "schema version 99"),
+    (with_meta(steps=10**9), "steps: 1000000000 is no whole number from 1 to 4"),
+    (with_meta(steps=1e999), "steps: inf is no whole number"),
+    (with_meta(first_step="1"), "first_step: '1' is no whole number"),
+    (with_meta(probes=5), "a damaged trace"),
+    (with_meta(pairs=["../../escaped", "b"]), "'../../escaped' is no name of an image"),
+    (with_meta(origin=[]), "a damaged trace"),
+    (with_meta(options=[1]), "a damaged trace"),
+    (with_meta(options={"gcn": 10**9}), "--gcn 1000000000: must be in [1, 4096]"),
+    (with_meta(options={"image_size": "large"}), "image_size: 'large' is not of type int"),
+]
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
         (truncated, "not a trace, or a damaged one"),
         (
-            claiming_a_huge_shape,
+            lambda trace, target: overwritten_header(trace, target, "pair/A.npy", (10**9, 32, 32, 3)),
             "of shape (1000000000, 32, 32, 3) does not fit",
         ),
-        (lambda trace, target: changed(trace, target, of_huge_networks), "lacks A_g_e1_conv/"),
-        (
-            lambda trace, target: changed(trace, target, lambda _, meta: meta.update(schema_version=99)),
-            "schema version 99",
-        ),
-        (lambda trace, target: changed(trace, target, without_a_weight), "step 4 lacks A_g_e1_conv/w"),
-        (lambda trace, target: changed(trace, target, with_scalars), "a damaged trace"),
-        *(
-            (lambda trace, target, wrong=wrong: changed(trace, target, lambda _, meta: meta.update(wrong)), complaint)
-            for wrong, complaint in (
-                ({"steps": 10**9}, "steps: 1000000000 is no whole number from 1 to 4"),
-                ({"steps": 1e999}, "steps: inf is no whole number"),
-                ({"first_step": "1"}, "first_step: '1' is no whole number"),
-                ({"probes": 5}, "a damaged trace"),
-                ({"pairs": ["../../escaped", "b"]}, "'../../escaped' is no name of an image"),
-                ({"origin": []}, "a damaged trace"),
-                ({"options": [1]}, "a damaged trace"),
-                ({"options": {"gcn": 10**9}}, "--gcn 1000000000: must be in [1, 4096]"),
-                ({"options": {"image_size": "large"}}, "image_size: 'large' is not of type int"),
-            )
-        ),
-        (as_a_fifo, "not a regular file"),
-        (lambda trace, target: target, "no such file"),
+        (lambda trace, target: os.mkfifo(target), "not a regular file"),
+        (lambda trace, target: None, "no such file"),
+        *((lambda trace, target, way=way: changed(trace, target, way), complaint) for way, complaint in CHANGES),
     ],
 )
 def test_a_file_that_is_no_whole_trace_is_refused_in_a_line(
     traces: Mapping[str, Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    broken: Callable[[Path, Path], Path],
+    broken: Callable[[Path, Path], object],
     complaint: str,
 ) -> None:
-    trace = broken(traces["tf2"], tmp_path / "broken.npz")
+    trace = tmp_path / "broken.npz"
+    broken(traces["tf2"], trace)
     assert main(["replay", str(trace), "--output", str(tmp_path / "replay.json")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {trace}: ") and complaint in line

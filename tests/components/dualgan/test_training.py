@@ -27,8 +27,6 @@ from dualgan.training import train as train_here
 from tests.components.dualgan.trainer import SMALL, Trainer, checkpoint_bytes, event_types, losses_of
 
 STEPS = 14
-
-
 ITS_OPTIONS = ("--max_steps", str(STEPS), "--save_freq", "5", "--sample_images", "2")
 
 
@@ -59,10 +57,8 @@ def test_a_run_leaves_a_complete_run_folder(finished: RunFolder) -> None:
     assert options["environment"]["device"]["kind"] == "cpu"
     assert len(options["dataset"]["digest"]) == 64
 
-    samples = read_samples(finished.samples_of(STEPS))
-    assert [(sample.image, sample.kind) for sample in samples] == [
-        (image, kind) for image in ("0", "1") for kind in SAMPLE_KINDS
-    ]
+    samples = [sample[:2] for sample in read_samples(finished.samples_of(STEPS))]
+    assert samples == [(image, kind) for image in ("0", "1") for kind in SAMPLE_KINDS]
 
     summary = read_json(finished.summary)
     assert summary["status"] == "finished" and summary["steps"] == STEPS
@@ -77,27 +73,12 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(finished: RunFolder, tr
     assert finished.events.read_bytes() == before
 
 
-@pytest.mark.stress
-def test_a_run_that_is_killed_ends_bit_identical_to_one_that_was_not(
-    trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "killed"
-    for enough in (1, 7):
-        process = trainer.start(*endless(dataset, run, save_freq=5))
-        wait_for_step(run, enough)
-        process.kill()
-        process.wait()
-    assert not RunFolder(run).summary.exists()
-    assert_ends_like_an_uninterrupted_run(run, trainer, train, dataset)
-    assert "resumed" in event_types(run)
-
-
 def test_a_termination_signal_saves_and_the_same_command_goes_on(
     trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "stopped"
     process = trainer.start(*endless(dataset, run, save_freq=0))
-    wait_for_step(run, 2)
+    wait_until(last_step, run, 2)
     # A second one does not keep it from writing its end.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
         process.send_signal(number)
@@ -208,7 +189,7 @@ def test_twenty_kills_at_random_moments_lose_and_double_nothing(
         if random.random() < 0.2:
             time.sleep(random.uniform(0, 4))
         else:
-            wait_for_events(run, known + random.randint(1, 4))
+            wait_until(number_of_events, run, known + random.randint(1, 4))
             time.sleep(random.uniform(0, 0.02))
         process.kill()
         process.wait()
@@ -220,7 +201,7 @@ def test_memory_does_not_grow_with_the_steps(trainer: Trainer, dataset: Path, tm
     process = trainer.start(*endless(dataset, tmp_path / "run", save_freq=0))
     resident = []
     for step in (50, 700, 1400, 2100):
-        wait_for_step(tmp_path / "run", step)
+        wait_until(last_step, tmp_path / "run", step)
         resident.append(psutil.Process(process.pid).memory_info().rss)
     process.kill()
     process.wait()
@@ -276,16 +257,12 @@ def number_of_events(run: Path) -> int:
     return events.read_bytes().count(b"\n") if events.is_file() else 0
 
 
-def wait_for_events(run: Path, number: int) -> None:
-    wait_for(lambda: number_of_events(run) >= number)
+def last_step(run: Path) -> int:
+    return max([step for step, _, _ in losses_of(run)], default=0) if RunFolder(run).events.is_file() else 0
 
 
-def wait_for_step(run: Path, step: int) -> None:
-    wait_for(lambda: RunFolder(run).events.is_file() and any(number >= step for number, _, _ in losses_of(run)))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_until(number: Callable[[Path], int], run: Path, least: int) -> None:
     deadline = time.monotonic() + 180
-    while not condition():
+    while number(run) < least:
         assert time.monotonic() < deadline, "not within three minutes"
         time.sleep(0.005)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,15 @@ import numpy as np
 import pytest
 
 from dualgan import networks
-from dualgan.checkpoints import PREFIX
+from dualgan.checkpoints import PREFIX, checkpoint_prefix, checkpoint_weights
 from dualgan.errors import BadInput
-from dualgan.networks import Shape
-from dualgan.options import from_dict
+from dualgan.options import TrainOptions, from_dict
 from dualgan.run_folder import RunFolder
 from dualgan.tensorflow_v1 import tf
 from dualgan.training import train as train_here
-from dualgan.weights import checkpoint_prefix, checkpoint_weights
 from tests.components.dualgan.trainer import checkpoint_bytes
 
-SHAPE = Shape(32, 3, 3, 2, 2, "globalgan")
+SHAPE = TrainOptions(image_size=32, gcn=2, dcn=2)
 SIZES = {"image_size": 32, "gcn": 2, "dcn": 2, "sample_images": 1, "threads": 1}
 
 
@@ -46,6 +45,8 @@ def translate_and_judge(weights: dict[str, Any], image: Any) -> tuple[Any, Any]:
 
 def test_on_rgb_it_does_what_the_original_does_on_bgr(original: tuple[str, dict[str, Any]]) -> None:
     prefix, values = original
+    for place in (Path(prefix).parent, f"{prefix}.index", f"{prefix}.meta"):
+        assert checkpoint_prefix(str(place)) == prefix
     image = np.random.default_rng(1).uniform(-1, 1, (1, 32, 32, 3)).astype("f4")
     bgr_translated, bgr_judged = translate_and_judge(values, np.ascontiguousarray(image[..., ::-1]))
     translated, judged = translate_and_judge(checkpoint_weights(prefix, SHAPE), image)
@@ -90,12 +91,6 @@ def test_a_run_of_this_software_is_fine_tuned_from_just_the_weights_it_has(
         np.testing.assert_allclose(tuned.get_tensor(name), expected.get_tensor(name), atol=1e-6)
 
 
-def test_a_folder_of_the_original_means_its_newest_checkpoint(original: tuple[str, dict[str, Any]]) -> None:
-    prefix, _ = original
-    for place in (Path(prefix).parent, f"{prefix}.index", f"{prefix}.meta"):
-        assert checkpoint_prefix(str(place)) == prefix
-
-
 def test_training_starts_from_it(
     tmp_path: Path, original: tuple[str, dict[str, Any]], train: Callable[..., Any]
 ) -> None:
@@ -106,7 +101,7 @@ def test_training_starts_from_it(
 
 def test_a_checkpoint_of_another_size_is_refused_by_the_variable_s_name(original: tuple[str, dict[str, Any]]) -> None:
     with pytest.raises(BadInput, match=r"A_g_e1_conv/w has shape \[5, 5, 3, 2\], not \[5, 5, 3, 4\]"):
-        checkpoint_weights(original[0], SHAPE._replace(gcn=4))
+        checkpoint_weights(original[0], replace(SHAPE, gcn=4))
     with pytest.raises(BadInput, match="no TensorFlow checkpoint"):
         checkpoint_weights("/nowhere/model", SHAPE)
 
