@@ -138,15 +138,24 @@ def read_events(path: Union[str, Path]) -> Iterator[Event]:
     Raises DamagedFile, naming file and line, for a line that is no event (see checked_event).
     """
     with open(str(path), "rb") as file:
-        number = 0
-        while True:
-            line = file.readline(MAX_EVENT_BYTES)
-            number += 1
-            if not line.endswith(b"\n"):
-                if len(line) == MAX_EVENT_BYTES:
-                    raise DamagedFile(f"{path}:{number}: an event longer than {MAX_EVENT_BYTES} bytes")
-                return
-            yield checked_event(parse_object(line, f"{path}:{number}"), f"{path}:{number}")
+        yield from new_events(file)
+
+
+def new_events(file: IO[bytes], lines_before: int = 0) -> Iterator[Event]:
+    """The events from where ``file`` stands on, ``lines_before`` lines behind its beginning; then it stands after them.
+
+    Raises DamagedFile as read_events does.
+    """
+    number = lines_before
+    while True:
+        begin, number = file.tell(), number + 1
+        line = file.readline(MAX_EVENT_BYTES)
+        if not line.endswith(b"\n"):
+            if len(line) == MAX_EVENT_BYTES:
+                raise DamagedFile(f"{file.name}:{number}: an event longer than {MAX_EVENT_BYTES} bytes")
+            file.seek(begin)
+            return
+        yield checked_event(parse_object(line, f"{file.name}:{number}"), f"{file.name}:{number}")
 
 
 def checked_event(event: Event, label: str) -> Event:

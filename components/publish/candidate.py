@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.compare.records import Options, Summary, read_options, read_summary
 from components.compare.result import Comparison
-from components.tracking.names import readable_key
+from components.tracking.runs import readable_key
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder
 

@@ -25,12 +25,12 @@ from components.publish.registry import (
     standing_of,
 )
 from components.tracking.comparison_view import CANDIDATE, log_comparison
-from components.tracking.links import model_url, run_url, ui_address
 from components.tracking.placement import Placement, read_placement
 from components.tracking.reasons import artifact_address, patiently
 from components.tracking.runs import PipelineRun, open_experiment, pipeline_runs
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
+from components.tracking.ui import model_url, run_url, ui_address
 from components.train.code_version import code_digest
 from components.train.leg import LegSettings
 from dualgan.errors import DualGANError

@@ -15,9 +15,8 @@ from mlflow.tracking import MlflowClient
 
 from components.publish.package import save_package
 from components.publish.promotion import LOSSES, Standing
-from components.tracking.names import equals
-from components.tracking.runs import version_with_alias
-from components.tracking.sync import DATASET_DIGEST_LENGTH
+from components.tracking.entities import DATASET_DIGEST_LENGTH
+from components.tracking.runs import equals, version_with_alias
 
 STEP_TAG = "step"
 # Metrics of the leg's run that say how good the model is; the curves stay with the run.

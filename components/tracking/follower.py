@@ -8,21 +8,18 @@ has ended, else it was the follower's parent that went away.
 
 import argparse
 import contextlib
-import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
+from components.common.background import in_background
 from components.common.processes import Terminated
 from components.tracking.placement import Placement, read_placement, write_placement
-from components.tracking.reasons import how_to_send, reason_of
+from components.tracking.reasons import explain, how_to_send
 from components.tracking.store import TRACKING_VARIABLE, WORKING_TREE, leave_out_data_libraries, resolve_tracking_uri
-
-logger = logging.getLogger(__name__)
 
 INTERVAL = 5.0
 PATIENCE = 60.0
@@ -62,13 +59,13 @@ def follow_in_background(
     write_placement(run_folder, placement)
     command = [sys.executable, "-W", "ignore", "-m", "components.tracking.follower", str(run_folder)]
     command += ["--interval", str(interval), "--patience", str(patience), "--title", title]
-    # The file beside the run folder holds no address with a password; the environment does.
     paths = [str(WORKING_TREE), str(WORKING_TREE / "components"), os.environ.get("PYTHONPATH", "")]
-    variables = {
+    # The file beside the run folder holds no address with a password; the environment does.
+    environment = {
+        **os.environ,
         TRACKING_VARIABLE: resolve_tracking_uri(placement.tracking_uri).reveal(),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-    environment = {**os.environ, **variables}
     # A session of its own: Ctrl-C stops the trainer, and the follower sends what that wrote last.
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, text=True, start_new_session=True)
     last_words = ENDED
@@ -90,88 +87,77 @@ def follow_in_background(
 def _end(process: "subprocess.Popen[str]", last_words: str, seconds: float) -> int:
     """Let the process end in ``seconds``, or else kill it; return its exit code."""
     try:
-        # It may be gone already.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(f"{last_words}\n", timeout=seconds)
-    except BaseException as error:
+    finally:
         process.kill()
-        process.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
     return process.wait()
 
 
 class LiveTracking:
-    """Within ``with``, what the trainer writes goes to MLflow every ``interval`` seconds, from a thread.
+    """Sends what the trainer writes to MLflow every ``interval`` seconds, until ``follow`` is told that it ended.
 
-    It also writes the file beside the run folder that a later sync reads. On leaving, one last sync gets ``patience``
-    seconds; the training process must have ended, unless ``trainer_ended`` was made False. Afterwards ``complete``
-    says whether MLflow has everything, and ``failures`` how many syncs failed; ``report`` gets every reason once, and
-    at the end what is missing.
+    Attributes:
+        trainer_ended: Whether the training process has ended by then.
+        complete: Whether MLflow has everything.
+        failures: How many syncs failed.
     """
 
-    def __init__(
-        self,
-        run_folder: Path,
-        placement: Placement,
-        interval: float = INTERVAL,
-        patience: float = PATIENCE,
-        report: Callable[[str], None] = logger.warning,
-    ) -> None:
+    def __init__(self, run_folder: Path, placement: Placement, interval: float, report: Callable[[str], None]) -> None:
         # Here, since two threads that import MLflow at once get in each other's way.
         from components.tracking.sync import RunFolderSync
 
-        self._run_folder = run_folder
-        self._placement = placement.with_environment()
-        self._sync = RunFolderSync(run_folder, self._placement)
+        self._sync = RunFolderSync(run_folder, placement)
         self._interval = interval
-        self._patience = patience
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="live tracking", daemon=True)
         self._report = report
         self._reasons: set[str] = set()
-        self._last_sync_succeeded = False
         self.trainer_ended = True
-        self.failures = 0
         self.complete = False
+        self.failures = 0
 
     @property
     def run_id(self) -> str | None:
         """The MLflow run, None while nothing has reached it."""
         return self._sync.run_id
 
-    def __enter__(self) -> "LiveTracking":
-        write_placement(self._run_folder, self._placement)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join(self._patience)
-        self.complete = self._last_sync_succeeded and not self._thread.is_alive()
-        if not self.complete:
-            self._report(
-                f"MLflow lacks a part of this run (failed attempts: {self.failures}); {how_to_send(self._run_folder)}"
-            )
-
-    def _follow(self) -> None:
-        while not self._ended.wait(self._interval):
+    def follow(self, ended: threading.Event) -> None:
+        while not ended.wait(self._interval):
             self._attempt(ended=False)
-        self._last_sync_succeeded = self._attempt(ended=self.trainer_ended)
+        self.complete = self._attempt(ended=self.trainer_ended)
 
     def _attempt(self, ended: bool) -> bool:
         try:
             self._sync.step(ended=ended)
         except Exception as error:
             self.failures += 1
-            reason = reason_of(error, self._sync.tracking_uri)
+            reason = explain(error, self._sync.tracking_uri)
             if reason not in self._reasons:
                 self._reasons.add(reason)
                 self._report(f"MLflow tracking: {reason}; training goes on")
             return False
         return True
+
+
+@contextlib.contextmanager
+def live_tracking(
+    run_folder: Path,
+    placement: Placement,
+    report: Callable[[str], None],
+    interval: float = INTERVAL,
+    patience: float = PATIENCE,
+) -> Iterator[LiveTracking]:
+    """Within ``with``, what the trainer writes goes to MLflow, from a thread; one last sync gets ``patience`` seconds.
+
+    It also writes the file beside the run folder that a later sync reads. ``report`` gets every reason once, and at
+    the end what is missing.
+    """
+    placement = placement.with_environment()
+    write_placement(run_folder, placement)
+    tracking = LiveTracking(run_folder, placement, interval, report)
+    with in_background("live tracking", tracking.follow, patience):
+        yield tracking
+    if not tracking.complete:
+        report(f"MLflow lacks a part of this run (failed attempts: {tracking.failures}); {how_to_send(run_folder)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,22 +172,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.nice(NICENESS)
 
     from components.common.console import print_status
+    from components.tracking.system_metrics import recording
 
     def report(text: str) -> None:
         print_status(f"{chosen.title}: {text}")
 
-    placement = read_placement(chosen.run_folder).with_environment()
-    with LiveTracking(chosen.run_folder, placement, chosen.interval, chosen.patience, report) as tracking:
-        tracking.trainer_ended = _until_input_ends(chosen.run_folder)
+    run_folder: Path = chosen.run_folder
+    following = live_tracking(run_folder, read_placement(run_folder), report, chosen.interval, chosen.patience)
+    with following as tracking, recording(run_folder):
+        tracking.trainer_ended = sys.stdin.readline().strip() == ENDED
     return 0 if tracking.complete else EXIT_INCOMPLETE
-
-
-def _until_input_ends(run_folder: Path) -> bool:
-    """Wait, recording system metrics; return whether the training process has ended."""
-    from components.tracking.system_metrics import recording
-
-    with recording(run_folder):
-        return sys.stdin.readline().strip() == ENDED
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from components.tracking.comparison_view import has_view
-from components.tracking.links import comparison_url
 from components.tracking.runs import find_experiment, leg_runs, version_with_alias
 from components.tracking.store import connect
+from components.tracking.ui import comparison_url
 from tests.components.tracking.conftest import database
 from tests.components.tracking.login_server import LoginServer, login_server, variables
 from tests.components.tracking.observed import history, images

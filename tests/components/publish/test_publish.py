@@ -239,7 +239,7 @@ def reference_run(trained: Path, folder: Path, seed: int) -> Path:
     write_json(RunFolder(run).options, {**options, "options": {**options["options"], "seed": seed}})
     write_placement(run, Placement(pipeline_run_id="p1", leg="gpu", role="reference", runtime="tf1"))
     take_along(run)
-    placement_file(run).unlink()
+    neighbour(run, TARGET).unlink()
     return run
 
 

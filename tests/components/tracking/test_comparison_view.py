@@ -10,7 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking.comparison_view import has_view, log_comparison, publish_view
-from components.tracking.links import comparison_url, view_url
+from components.tracking.ui import comparison_url, view_url
 from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun, find_experiment
 from components.tracking.sync import RunFolderSync

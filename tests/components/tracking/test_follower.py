@@ -13,7 +13,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follower import NICENESS, LiveTracking, follow_in_background
+from components.tracking.follower import NICENESS, live_tracking, follow_in_background
 from components.tracking.placement import Placement, placement_file
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
@@ -62,7 +62,7 @@ def test_losses_images_and_system_metrics_of_a_training_arrive_without_the_data_
     run = only_leg(client, "background")
     assert len(history(client, run, "loss/A_loss")) == 20
     assert len(images(client, run)) == 12
-    samples = len(system_metrics_file(folder).read_text().splitlines())
+    samples = len(neighbour(folder, SYSTEM_METRICS).read_text().splitlines())
     assert len(history(client, run, "system/cpu_utilization_percentage")) == samples >= 1
     assert run.info.status == "FINISHED"
 
@@ -112,7 +112,7 @@ def test_an_address_with_a_password_reaches_the_follower_and_no_file(tmp_path: P
         assert follower is not None and follower.environ()["MLFLOW_TRACKING_URI"] == uri
         assert not any("secret@" in argument for argument in follower.cmdline())
 
-    assert "secret@" not in placement_file(folder).read_text()
+    assert "secret@" not in neighbour(folder, TARGET).read_text()
 
 
 PARENT = """
@@ -175,7 +175,7 @@ def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwar
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
     folder = tmp_path / "run"
-    with LiveTracking(folder, place(server, "live"), interval=0.1) as tracking:
+    with live_tracking(folder, place(server, "live"), interval=0.1) as tracking:
         begin(folder)
         for last in (5, 10, 15):
             train(folder, last - 4, last)
@@ -198,7 +198,7 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
     folder = tmp_path / "run"
     with (
         Guard(server) as guard,
-        LiveTracking(folder, place(guard.address, "outage"), interval=0.1) as tracking,
+        live_tracking(folder, place(guard.address, "outage"), interval=0.1) as tracking,
     ):
         guard.refusal = AWAY
         begin(folder)
@@ -227,7 +227,7 @@ def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        with LiveTracking(folder, place(uri, "silent"), interval=60, patience=0.5) as tracking:
+        with live_tracking(folder, place(uri, "silent"), interval=60, patience=0.5) as tracking:
             pass
         assert time.monotonic() - began < 3
     assert not tracking.complete
@@ -238,7 +238,7 @@ def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
 ) -> None:
     injected = client.create_run(client.create_experiment("of-the-platform")).info.run_id
     for leg in ("gpu", "npu"):
-        with LiveTracking(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), interval=0.1):
+        with live_tracking(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), interval=0.1):
             finished_run(tmp_path / leg)
         # From here on, as KFP's MLflow plugin does for one task and not for another.
         monkeypatch.setenv("MLFLOW_RUN_ID", injected)

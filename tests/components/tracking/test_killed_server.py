@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.follower import LiveTracking
+from components.tracking.follower import live_tracking
 from components.tracking.placement import Placement
 from components.tracking.store import connect
 from components.tracking.system_metrics import recorded, system_metrics_file
@@ -48,12 +48,12 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
     chance = random.Random(seed)
     folder = begin(tmp_path / "run")
     killed = threading.Event()
-    system_file = system_metrics_file(folder)
+    system_file = neighbour(folder, SYSTEM_METRICS)
     with KillableServer(store) as server:
         writer = threading.Thread(target=write_run, args=(folder, killed), daemon=True)
         place = Placement(server.address, pipeline_run_id="killed", leg="cpu")
         with (
-            LiveTracking(folder, place, interval=0.01, report=lambda reason: None) as tracking,
+            live_tracking(folder, place, interval=0.01, report=lambda reason: None) as tracking,
             recorded(system_file, [lambda: {"load": chance.random()}], interval=0.05),
         ):
             writer.start()

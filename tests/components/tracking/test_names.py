@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.publish.candidate import model_name
 from components.tracking.images import MAX_IMAGE_BYTES, image_key
-from components.tracking.names import readable_key
+from components.tracking.runs import readable_key
 from dualgan.names import MAX_FILE_NAME_BYTES
 from dualgan.run_folder import SAMPLE_KINDS, Sample
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follower import LiveTracking
+from components.tracking.follower import live_tracking
 from components.tracking.placement import Placement
 from dualgan.run_folder import RunFolder
 from parity.cli import main
@@ -40,7 +40,7 @@ def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_
     said: list[str] = []
     with Guard(server) as guard:
         place = Placement(guard.address, pipeline_run_id=name, leg="cpu")
-        with LiveTracking(folder, place, interval=0.02, report=said.append) as tracking:
+        with live_tracking(folder, place, interval=0.02, report=said.append) as tracking:
             train(folder, 1, 10)
             wait_for(lambda: tracking.run_id, "the run did not reach MLflow")
             guard.refusal = refusal
@@ -69,7 +69,7 @@ def test_an_experiment_that_is_deleted_while_training_is_said_once_with_the_way_
     folder = begin(tmp_path / "run")
     said: list[str] = []
     place = Placement(server, experiment="deleted-meanwhile", pipeline_run_id="deleted-meanwhile", leg="cpu")
-    with LiveTracking(folder, place, interval=0.02, report=said.append) as tracking:
+    with live_tracking(folder, place, interval=0.02, report=said.append) as tracking:
         train(folder, 1, 10)
         wait_for(lambda: tracking.run_id, "the run did not reach MLflow")
         experiment_id = client.get_experiment_by_name("deleted-meanwhile").experiment_id

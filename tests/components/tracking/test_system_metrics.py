@@ -95,7 +95,7 @@ def test_a_sync_sends_every_sample_once_where_the_page_of_system_metrics_looks_f
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
     folder = finished_run(tmp_path / "run")
-    file = system_metrics_file(folder)
+    file = neighbour(folder, SYSTEM_METRICS)
     record(file, 3)
     placement = Placement(server, pipeline_run_id="system", leg="cpu")
     RunFolderSync(folder, placement).step()
