@@ -15,8 +15,8 @@ from components.tracking.runs import find_experiment, leg_runs, version_with_ali
 from components.tracking.store import connect
 from components.tracking.ui import comparison_url
 from tests.components.tracking.conftest import database
-from tests.components.tracking.login_server import LoginServer, login_server, variables
 from tests.components.tracking.observed import history, images
+from tests.components.tracking.servers import LoginServer, login_server, variables
 from tests.pipelines.kfp_server import running_kfp
 
 __all__ = ["database"]

@@ -1,8 +1,6 @@
 """What is not there is told from what is not allowed, by a server with basic auth as by one without."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -11,19 +9,11 @@ from mlflow.tracking import MlflowClient
 from components.tracking.reasons import explain
 from components.tracking.runs import find_experiment, find_run, open_experiment, version_with_alias
 from components.tracking.store import connect
-from tests.components.tracking.login_server import Login, LoginServer, login_server, variables
+from tests.components.tracking.servers import Login, LoginServer, variables
 
 pytestmark = pytest.mark.system
 
 TASKS, STRANGER = "tasks", "stranger"
-
-
-@pytest.fixture(scope="module")
-def with_login(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[LoginServer]:
-    store = tmp_path_factory.mktemp("with-login")
-    shutil.copy(database, store)
-    with login_server(store) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +71,14 @@ def test_what_is_not_allowed_is_said_to_be(with_login: LoginServer, log_in: Call
     assert version_with_alias(client, "nobodys", "champion") is None
 
 
-def test_a_login_that_is_wrong_is_said_to_be(with_login: LoginServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "look", [lambda client: version_with_alias(client, "x", "y"), lambda client: find_run(client, "0")]
+)
+def test_a_login_that_is_wrong_is_said_to_be(
+    with_login: LoginServer, monkeypatch: pytest.MonkeyPatch, look: Callable[[MlflowClient], object]
+) -> None:
     for variable, value in variables(("tasks", "not-their-password")).items():
         monkeypatch.setenv(variable, value)
-    client = connect(with_login.address)
-    with pytest.raises(MlflowException) as model:
-        version_with_alias(client, "shapes", "champion")
-    with pytest.raises(MlflowException) as run:
-        find_run(client, "0" * 32)
-    for caught in (model, run):
-        assert "login refused" in explain(caught.value, with_login.address)
+    with pytest.raises(MlflowException) as caught:
+        look(connect(with_login.address))
+    assert "login refused" in explain(caught.value, with_login.address)

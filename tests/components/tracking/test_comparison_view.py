@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.comparison_view import has_view, log_comparison, publish_view
-from components.tracking.ui import comparison_url, view_url
+from components.tracking.comparison_view import has_view, log_comparison, publish_view, view_key
 from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun, find_experiment
 from components.tracking.sync import RunFolderSync
+from components.tracking.ui import comparison_url, view_url
 from dualgan.errors import BadInput
 from tests.components.tracking.folders import finished_run
-from tests.components.tracking.observed import parents
+from tests.components.tracking.observed import legs, parents
 
 COMPARISON: dict[str, Any] = {
     "schema_version": 2,
@@ -71,6 +71,25 @@ def test_the_pipeline_run_carries_verdicts_numbers_and_reports(
     }
     files = [file.path for file in client.list_artifacts(run.info.run_id)]
     assert sorted(files) == ["comparison.json", "npu_A2B.jpg", "report.html", "report.md"]
+
+
+def test_each_of_two_candidates_has_its_own_comparison_and_the_run_has_the_worse_verdict(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    for name, role in (("gpu", "reference"), ("npu", "candidate"), ("npu/2", "candidate")):
+        place = Placement(server, pipeline_run_id="two-candidates", leg=name, role=role)  # type: ignore[arg-type]
+        RunFolderSync(finished_run(tmp_path / name), place).step()
+    for name, verdict in (("npu", "fail"), ("npu/2", "pass")):
+        content = {**COMPARISON, "candidates": [name], "verdict": verdict}
+        log_comparison(client, PipelineRun("shapes", "two-candidates"), comparison_folder(tmp_path / verdict, content))
+
+    (run,) = parents(client, "two-candidates")
+    assert (run.data.tags["verdict"], run.data.tags["candidate.npu/2"]) == ("fail", "pass")
+    folders = [file.path for file in client.list_artifacts(run.info.run_id)]
+    assert len(folders) == 2 and folders[0] == "npu" and folders[1].startswith("npu_2-")
+    for folder, verdict in zip(folders, ("fail", "pass"), strict=True):
+        stored = client.download_artifacts(run.info.run_id, f"{folder}/comparison.json", str(tmp_path))
+        assert json.loads(Path(stored).read_text())["verdict"] == verdict
     assert run.info.status == "FINISHED"
 
 
@@ -87,16 +106,9 @@ def test_a_folder_without_a_comparison_is_refused_before_anything_is_logged(
 
 
 CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=30000",
-    "--window-size=1900,1700",
-    "--dump-dom",
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--dump-dom"),
+    *("--virtual-time-budget=30000", "--window-size=1900,1700"),
 )
 
 
@@ -130,10 +142,9 @@ def test_the_comparison_page_shows_the_legs_of_one_pipeline_run_and_no_other(
 ) -> None:
     text = page_text(comparison_url(server, two_pipeline_runs, "page"), tmp_path / "profile", last=">loss<")
 
-    assert "page-gpu seed 3" in text
-    assert "page-npu seed 3" in text
+    for shown in ("page-gpu seed 3", "page-npu seed 3", ">loss<"):
+        assert shown in text
     assert "stranger" not in text
-    assert ">loss<" in text
 
 
 @pytest.mark.system("chromium")
@@ -141,15 +152,12 @@ def test_the_saved_view_opens_with_the_curves_and_the_images_of_both_legs(
     tmp_path: Path, server: str, client: MlflowClient, two_pipeline_runs: str
 ) -> None:
     assert not has_view(client, two_pipeline_runs, "page")
-    key = publish_view(client, two_pipeline_runs, "page")
+    publish_view(client, two_pipeline_runs, "page", legs(client, "page", "page"))
     assert has_view(client, two_pipeline_runs, "page")
 
-    text = page_text(view_url(server, two_pipeline_runs, key), tmp_path / "profile", last="A2B/猫_-")
+    url = view_url(server, two_pipeline_runs, view_key("page"))
+    text = page_text(url, tmp_path / "profile", last="A2B/猫_-")
 
-    assert "Legs of page" in text
-    assert "page-gpu seed 3" in text
-    assert "page-npu seed 3" in text
+    for shown in ("Legs of page", "page-gpu seed 3", "page-npu seed 3", ">Curves<", ">Images<", "A2B/猫_-"):
+        assert shown in text
     assert "stranger" not in text
-    assert ">Curves<" in text
-    assert ">Images<" in text
-    assert "A2B/猫_-" in text

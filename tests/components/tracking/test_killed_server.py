@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from components.tracking.follower import live_tracking
-from components.tracking.placement import Placement
+from components.tracking.placement import SYSTEM_METRICS, Placement, neighbour
 from components.tracking.store import connect
-from components.tracking.system_metrics import recorded, system_metrics_file
+from components.tracking.system_metrics import recorded
 from dualgan.run_folder import RunFolder, read_events
 from parity.cli import main
 from tests.components.tracking.folders import begin, finish, sample, train
-from tests.components.tracking.killable_server import KillableServer
 from tests.components.tracking.observed import Point, history, images, only_leg
+from tests.components.tracking.servers import KillableServer
 
 KILLS = 10
 STEPS = 500
@@ -41,11 +41,8 @@ def points_in(file: Path, name: str) -> list[Point]:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("seed", [0])
-def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
-    tmp_path: Path, store: Path, seed: int
-) -> None:
-    chance = random.Random(seed)
+def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(tmp_path: Path, store: Path) -> None:
+    chance = random.Random(0)
     folder = begin(tmp_path / "run")
     killed = threading.Event()
     system_file = neighbour(folder, SYSTEM_METRICS)
@@ -53,7 +50,7 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
         writer = threading.Thread(target=write_run, args=(folder, killed), daemon=True)
         place = Placement(server.address, pipeline_run_id="killed", leg="cpu")
         with (
-            live_tracking(folder, place, interval=0.01, report=lambda reason: None) as tracking,
+            live_tracking(folder, place, lambda reason: None, interval=0.01) as tracking,
             recorded(system_file, [lambda: {"load": chance.random()}], interval=0.05),
         ):
             writer.start()
