@@ -87,14 +87,8 @@ def log_comparison(client: MlflowClient, pipeline: PipelineRun, folder: Path) ->
     """Log the output folder of a comparison to the pipeline's run, and end that run.
 
     It gets ``parity/{axis}/{name}`` metrics, tags ``verdict`` and ``verdict.{axis}``, the reports and named images as
-    artifacts, and the saved view that compares the legs. A repeat replaces what was there.
-
-    Returns:
-        The run's id.
-
-    Raises:
-        BadInput: The folder has no readable comparison.json.
-        MlflowException: The server cannot be reached, or refuses.
+    artifacts, and the saved view that compares the legs. A repeat replaces what was there. Returns the run's id; raises
+    BadInput if the folder has no readable comparison.json.
     """
     comparison = _read(folder / "comparison.json")
     experiment_id = open_experiment(client, pipeline.experiment)

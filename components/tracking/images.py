@@ -51,21 +51,10 @@ def key_and_step(place: str) -> tuple[str, int]:
 def send_step_images(
     client: MlflowClient, run_id: str, folder: Path, step: int, timestamp: int, stored: dict[str, tuple[str, int]]
 ) -> int:
-    """Send the pictures of the first IMAGES_IN_GRID images that ``stored`` lacks or has with another size.
+    """Send the pictures of the first IMAGES_IN_GRID images in a sample folder; return how many.
 
-    Args:
-        client: Of MLflow.
-        run_id: The run that gets them.
-        folder: The sample folder.
-        step: Its step.
-        timestamp: In milliseconds since 1970.
-        stored: What the run has; what is sent is added.
-
-    Returns:
-        How many.
-
-    Raises:
-        BadPicture: A picture cannot be read.
+    Only those that ``stored`` lacks or has with another size; what is sent is added to it. ``timestamp`` is in
+    milliseconds since 1970. Raises BadPicture if a picture cannot be read.
     """
     samples, sent = read_samples(folder), 0
     images = sorted({sample.image for sample in samples})[:IMAGES_IN_GRID]

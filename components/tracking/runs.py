@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from components.common.address import Address
 from components.tracking.store import NOT_MLFLOWS, artifact_location
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import DualGANError
 from dualgan.names import shortened
 
 if TYPE_CHECKING:
@@ -40,10 +40,6 @@ class PipelineRun:
     experiment: str
     pipeline_run_id: str
 
-    def __post_init__(self) -> None:
-        _require_text("experiment", self.experiment)
-        _require_text("pipeline run id", self.pipeline_run_id)
-
 
 @dataclass(frozen=True)
 class LegRun:
@@ -55,18 +51,10 @@ class LegRun:
     seed: int
     runtime: str | None = None
 
-    def __post_init__(self) -> None:
-        _require_text("leg", self.leg)
-
     @property
     def identity(self) -> dict[str, str]:
         """The tags by which the run is found."""
         return {"leg": self.leg, "seed": str(self.seed), "pipeline_run_id": self.pipeline.pipeline_run_id}
-
-
-def _require_text(what: str, value: str) -> None:
-    if not value.strip():
-        raise BadInput(f"{what} {value!r}: it must be text")
 
 
 def readable_key(name: str, max_bytes: int, plain: str = "_.- ") -> str:

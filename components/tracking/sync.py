@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -73,17 +73,6 @@ class Sent:
         return f"{self.params} params, {self.metrics} metric points, {self.images} images and {self.files} files"
 
 
-@dataclass
-class _Server:
-    """What the server has of a run."""
-
-    run: Run
-    leg: LegRun
-    status: str
-    last_steps: dict[str, int]
-    images: dict[str, tuple[str, int]]
-
-
 class RunFolderSync:
     """Brings one MLflow run level with one run folder.
 
@@ -92,7 +81,13 @@ class RunFolderSync:
         placement: Where it belongs in MLflow.
         on_progress: Gets the bytes read of its events.
         dead_is: Status of a run whose training process is gone and left no summary.
+
+    Attributes:
+        run_id: The MLflow run, None as long as nothing was found to send.
+        leg_run: The leg's run that the folder belongs to, known from then on.
     """
+
+    leg_run: LegRun
 
     def __init__(
         self,
@@ -106,29 +101,22 @@ class RunFolderSync:
         self._on_progress = on_progress
         self._dead_is = dead_is
         self.tracking_uri = resolve_tracking_uri(placement.tracking_uri)
+        self.run_id: str | None = None
         self._client: MlflowClient = None
-        self._server: _Server | None = None
-        self._options: dict[str, Any] | None = None
+        self._options: dict[str, Any] = {}
         self._events, self._system_events = EventTail(), EventTail()
         self._last_event: Event = {}
         # The time of each sample, in milliseconds since 1970, by its step.
         self._sampled: dict[int, int] = {}
-
-    @property
-    def run_id(self) -> str | None:
-        """The MLflow run, None before the first step that found something to send."""
-        return str(self._server.run.info.run_id) if self._server else None
-
-    @property
-    def leg_run(self) -> LegRun:
-        """The leg's run that the folder belongs to. Raises BadInput if neither placement nor options.json tells."""
-        return leg_run(self._placement, read_json(self._folder.options), self._folder.path)
+        # What the server has: the run, the last step of each metric, names and sizes of images.
+        self._experiment_id, self._status = "", RUNNING
+        self._last_steps: dict[str, int] = {}
+        self._images: dict[str, tuple[str, int]] = {}
 
     def step(self, ended: bool = False) -> Sent:
         """Send what MLflow does not have yet; nothing before the trainer has written options.json and an event.
 
-        Args:
-            ended: The training process is gone.
+        ``ended``: the training process is gone.
 
         Raises:
             BadInput: The folder holds what no trainer wrote.
@@ -138,7 +126,7 @@ class RunFolderSync:
         try:
             return self._send_all(ended)
         except BaseException as error:
-            known, self._server = self._server, None
+            known, self.run_id = self.run_id, None
             if isinstance(error, DamagedFile):
                 raise BadInput(f"{error}; it was not written by the trainer") from None
             if known is None or GONE not in str(error):
@@ -148,74 +136,69 @@ class RunFolderSync:
 
     def end_pipeline_run(self) -> int:
         """End as KILLED what is open of the pipeline run, which nobody works on any more; return how many runs."""
-        if self._server is None:
-            return 0
-        pipeline = self._server.leg.pipeline
-        return end_open_runs(self._client, self._server.run.info.experiment_id, pipeline.pipeline_run_id)
+        return end_open_runs(self._client, self._experiment_id, self.leg_run.pipeline.pipeline_run_id)
 
     def _send_all(self, ended: bool) -> Sent:
         sent = Sent()
         if not self._folder.options.is_file() or not self._folder.events.is_file():
             return sent
         options = read_json(self._folder.options)
-        if self._server is None or options != self._options:
+        if self.run_id is None or options != self._options:
             first_event = next(read_events(self._folder.events), None)
             if first_event is None:
                 return sent
-            self._server = self._connect(options, milliseconds(first_event))
-            self._options = options
-            sent.params = self._send_description(self._server, options)
-        server = self._server
-        training = new_points(self._observed(), server.last_steps, training_key)
+            sent.params = self._connect(options, milliseconds(first_event))
+        training = new_points(self._observed(), self._last_steps, training_key)
         samples = self._system_events.new_events(find(self._folder.path, SYSTEM_METRICS))
-        system = new_points(samples, server.last_steps, "system/{}".format)
-        sent.metrics = self._send_points(server, training) + self._send_points(server, system)
-        summary, was_open = self._summary(), server.status == RUNNING
-        self._send_pictures(server, sent, complete=ended or summary is not None)
+        system = new_points(samples, self._last_steps, "system/{}".format)
+        sent.metrics = self._send_points(training) + self._send_points(system)
+        summary, was_open = self._summary(), self._status == RUNNING
+        self._send_pictures(sent, complete=ended or summary is not None)
         if summary is not None:
             points = summary_points(summary, _steps(summary), milliseconds(self._last_event))
-            new = [point for point in points if point.step > server.last_steps.get(point.key, -1)]
-            server.last_steps.update((point.key, point.step) for point in new)
-            sent.metrics += self._send_points(server, iter(new))
-            self._set_status(server, RUN_STATUS.get(str(summary.get("status")), FAILED))
+            new = [point for point in points if point.step > self._last_steps.get(point.key, -1)]
+            self._last_steps.update((point.key, point.step) for point in new)
+            sent.metrics += self._send_points(iter(new))
+            self._set_status(RUN_STATUS.get(str(summary.get("status")), FAILED))
         elif ended or sent.metrics:
             # With new points, an interrupted training goes on.
-            self._set_status(server, self._dead_is if ended else RUNNING)
-        sent.ended = int(was_open and server.status != RUNNING)
+            self._set_status(self._dead_is if ended else RUNNING)
+        sent.ended = int(was_open and self._status != RUNNING)
         return sent
 
-    def _connect(self, options: Mapping[str, Any], start_time: int) -> _Server:
-        """Ask the server what it has, and read the files from their beginning: it may have lost some meanwhile."""
-        self._client = self._client or connect(self.tracking_uri)
-        self._events.rewind()
-        self._system_events.rewind()
-        leg = leg_run(self._placement, options, self._folder.path)
-        run = open_leg_run(self._client, leg, start_time)
-        images = stored_images(self._client, run.info.run_id)
-        tags = environment_tags(options, leg.runtime)
-        set_missing_tags(self._client, run, tags | ({LOGGED_IMAGES_TAG: "True"} if images else {}))
-        run = self._client.get_run(run.info.run_id)
-        # The protocol message is the one public place where a run's last metrics have their steps.
-        last_steps = {metric.key: int(metric.step) for metric in run.data.to_proto().metrics}
-        return _Server(run, leg, run.info.status, last_steps, images)
+    def _connect(self, options: dict[str, Any], start_time: int) -> int:
+        """Ask the server what it has and describe the run; return how many params were sent.
 
-    def _send_description(self, server: _Server, options: Mapping[str, Any]) -> int:
-        run_id, known = server.run.info.run_id, server.run.data.params
-        params = params_of(options)
+        The files are read from their beginning again: the server may have lost something meanwhile.
+        """
+        self._client = self._client or connect(self.tracking_uri)
+        self.leg_run = leg_run(self._placement, options, self._folder.path)
+        run_id = open_leg_run(self._client, self.leg_run, start_time).info.run_id
+        run = self._client.get_run(run_id)
+        self._experiment_id = run.info.experiment_id
+        self._images = stored_images(self._client, run_id)
+        params, known = params_of(options), run.data.params
+        # MLflow never changes a parameter: what a resumed training changed is a tag.
+        changed = {f"resumed.{name}": value for name, value in params.items() if known.get(name, value) != value}
+        pictures = {LOGGED_IMAGES_TAG: "True"} if self._images else {}
+        set_missing_tags(self._client, run, environment_tags(options, self.leg_run.runtime) | changed | pictures)
         new = [Param(name, value) for name, value in params.items() if name not in known]
         if new:
             self._client.log_batch(run_id, params=new)
-        # MLflow never changes a parameter: what a resumed training changed is a tag.
-        changed = {f"resumed.{name}": value for name, value in params.items() if known.get(name, value) != value}
-        set_missing_tags(self._client, server.run, changed)
         dataset = dataset_of(options)
-        if dataset and not server.run.inputs.dataset_inputs:
+        if dataset and not run.inputs.dataset_inputs:
             inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
             try:
                 self._client.log_inputs(run_id, inputs)
             except MlflowException:
                 # Legs that log the same dataset in the same moment collide in the store; by now it is there.
                 self._client.log_inputs(run_id, inputs)
+        self._status = run.info.status
+        # The protocol message is the one public place where a run's last metrics have their steps.
+        self._last_steps = {metric.key: int(metric.step) for metric in run.data.to_proto().metrics}
+        self._events.rewind()
+        self._system_events.rewind()
+        self._options, self.run_id = options, str(run_id)
         return len(new)
 
     def _observed(self) -> Iterator[Event]:
@@ -225,47 +208,45 @@ class RunFolderSync:
                 self._sampled.setdefault(event["step"], milliseconds(event))
             yield event
 
-    def _send_points(self, server: _Server, points: Iterator[Metric]) -> int:
+    def _send_points(self, points: Iterator[Metric]) -> int:
         sent = 0
         while batch := list(itertools.islice(points, METRICS_PER_BATCH)):
-            self._client.log_batch(server.run.info.run_id, metrics=batch)
+            self._client.log_batch(self.run_id, metrics=batch)
             sent += len(batch)
             self._on_progress(self._events.position)
         return sent
 
-    def _send_pictures(self, server: _Server, sent: Sent, complete: bool) -> None:
-        run_id, leg = server.run.info.run_id, server.leg
-        found = {step_of(folder.name): folder for folder in self._folder.samples.glob("step-*")}
-        folders = sorted((step, folder) for step, folder in found.items() if step is not None)
+    def _send_pictures(self, sent: Sent, complete: bool) -> None:
+        run_id = str(self.run_id)
+        folders = sorted((step_of(folder.name) or 0, folder) for folder in self._folder.samples.glob("step-*"))
         for step, folder in folders:
             # The trainer writes the event after the pictures.
             if complete or step in self._sampled:
                 timestamp = self._sampled.get(step, int(folder.stat().st_mtime * 1000))
-                sent.images += send_step_images(self._client, run_id, folder, step, timestamp, server.images)
+                sent.images += send_step_images(self._client, run_id, folder, step, timestamp, self._images)
         if sent.images:
             self._client.set_tag(run_id, LOGGED_IMAGES_TAG, "True")
         if folders and complete:
-            title = f"DualGAN samples of leg {leg.leg}, seed {leg.seed}"
+            title = f"DualGAN samples of leg {self.leg_run.leg}, seed {self.leg_run.seed}"
             sent.files = send_final_artifacts(self._client, run_id, folders[-1][1], title)
 
-    def _set_status(self, server: _Server, status: str) -> None:
-        if server.status == status:
+    def _set_status(self, status: str) -> None:
+        if self._status == status:
             return
-        run_id, experiment_id = server.run.info.run_id, server.run.info.experiment_id
-        pipeline_run_id = server.leg.pipeline.pipeline_run_id
+        experiment_id, pipeline_run_id = self._experiment_id, self.leg_run.pipeline.pipeline_run_id
         if status == RUNNING:
             for parent in pipeline_runs(self._client, experiment_id, pipeline_run_id):
                 if parent.info.status == KILLED:
                     self._client.update_run(parent.info.run_id, status=RUNNING)
-            self._client.update_run(run_id, status=RUNNING)
+            self._client.update_run(self.run_id, status=RUNNING)
         else:
             end = milliseconds(self._last_event)
-            self._client.set_terminated(run_id, status, end)
+            self._client.set_terminated(self.run_id, status, end)
             parent = settle_parent(self._client, experiment_id, pipeline_run_id)
             # A training that is no part of a pipeline has nobody else to end its parent.
             if parent and not self._placement.pipeline_run_id:
                 self._client.set_terminated(parent.info.run_id, status, end)
-        server.status = status
+        self._status = status
 
     def _summary(self) -> dict[str, Any] | None:
         """Return summary.json; None if it is missing or older than a training that was resumed."""
@@ -292,17 +273,8 @@ def is_abandoned(run_folder: Path) -> bool:
 def end_interrupted(folder: Path) -> int:
     """Send what is left of trainings whose pipeline or trainer is gone, and end what it left open in MLflow as KILLED.
 
-    Repeated, it finds nothing to do. The caller knows that no process works on the folder any more.
-
-    Args:
-        folder: A run folder, or any folder above, such as that of a pipeline's run.
-
-    Returns:
-        How many runs of MLflow were ended, parent runs of pipelines included.
-
-    Raises:
-        BadInput: A run folder holds what no trainer wrote.
-        MlflowException: As MLflow's client raises it.
+    Repeated, it finds nothing to do. The caller knows that no process works on the folder any more: a run folder, or
+    any folder above, such as that of a pipeline's run. Returns how many runs were ended, parent runs included.
     """
     ended, syncs = 0, {}
     for options in sorted(folder.rglob("options.json")):
@@ -311,7 +283,8 @@ def end_interrupted(folder: Path) -> int:
         if run.events.is_file() and find(run.path, TARGET).is_file():
             sync = RunFolderSync(run.path, read_placement(run.path).with_environment(), dead_is=KILLED)
             ended += sync.step(ended=True).ended
-            syncs[sync.tracking_uri, sync.leg_run.pipeline] = sync
+            if sync.run_id:
+                syncs[sync.tracking_uri, sync.leg_run.pipeline] = sync
     return ended + sum(sync.end_pipeline_run() for sync in syncs.values())
 
 

@@ -35,15 +35,10 @@ FLAT_ORDER_KEY = "tags.`mlflow.runName`"
 
 @contextlib.contextmanager
 def serve(store: Path, port: int | None = None) -> Iterator[str]:
-    """Serve ``store`` on the loopback interface: yield the address, and stop all of the server on leaving.
+    """Serve a local store's folder on the loopback interface: yield the address, and stop all of the server on leaving.
 
-    Args:
-        store: The folder of a local store.
-        port: By default 5000, or a free one if that is taken.
-
-    Raises:
-        BadInput: The store or the port cannot be used.
-        DualGANError: The server does not start; the message has the last line of its log.
+    The port is by default 5000, or a free one if that is taken. Raises BadInput if store or port cannot be used, and
+    DualGANError, with the last line of its log, if the server does not start.
     """
     if not (store / "mlflow.db").is_file():
         raise BadInput(f"{store}: nothing tracked yet; `make run` first")

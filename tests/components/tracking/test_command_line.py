@@ -15,9 +15,8 @@ import requests
 from components.tracking.runs import find_experiment
 from components.tracking.store import connect, store_uri
 from dualgan.errors import DualGANError
-from dualgan.run_folder import RunFolder
 from parity.cli import main
-from tests.components.tracking.folders import begin, finished_run, train
+from tests.components.tracking.folders import begin, finished_run
 from tests.components.tracking.observed import legs
 from tests.services import free_port
 
@@ -70,45 +69,36 @@ def test_sync_without_flags_takes_the_dataset_and_the_device_from_the_folder_and
     assert found == [("cpu", "candidate"), ("gpu", "reference")]
 
 
-@pytest.mark.parametrize("missing", ["all", "options.json", "events.jsonl"])
-def test_a_folder_that_is_no_run_folder_is_refused_in_one_line(
-    tmp_path: Path, run: Callable[..., Result], store: Path, missing: str
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("options.json", None, "{folder}: no run folder, options.json is missing; "),
+        ("events.jsonl", None, "{folder}: no run folder, events.jsonl is missing; "),
+        ("options.json", "{", "{folder}/options.json: not JSON "),
+        ("events.jsonl", "no event\n", "{folder}/events.jsonl:1: not JSON "),
+    ],
+)
+def test_a_folder_that_no_trainer_wrote_is_refused_in_one_line(
+    tmp_path: Path, run: Callable[..., Result], store: Path, name: str, content: str | None, said: str
 ) -> None:
-    if missing != "all":
-        begin(tmp_path / "run")
-        (tmp_path / "run" / missing).unlink()
-
-    result = run("sync", tmp_path / "run", "--tracking-uri", store_uri(store))
-
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {tmp_path / 'run'}: no run folder, ")
-    assert connect(store_uri(store)).search_runs(["0"]) == []
-
-
-def test_a_server_that_does_not_answer_is_said_in_one_line(tmp_path: Path, run: Callable[..., Result]) -> None:
     folder = begin(tmp_path / "run")
-    train(folder, 1, 2)
-    uri = f"http://127.0.0.1:{free_port()}"
-
-    result = run("sync", folder, "--tracking-uri", uri)
-
-    assert result.returncode == 1
-    assert result.stderr == (
-        f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI\n"
-    )
-
-
-def test_options_that_are_no_json_are_named(tmp_path: Path, run: Callable[..., Result], store: Path) -> None:
-    folder = begin(tmp_path / "run")
-    train(folder, 1, 2)
-    RunFolder(folder).options.write_text("{")
+    (folder / name).unlink()
+    if content:
+        (folder / name).write_text(content)
 
     result = run("sync", folder, "--tracking-uri", store_uri(store))
 
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "options.json: not JSON" in line and "not written by the trainer" in line
+    assert line.startswith(f"error: {said.format(folder=folder)}")
+    assert connect(store_uri(store)).search_runs(["0"]) == []
+
+
+def test_a_server_that_does_not_answer_is_said_in_one_line(tmp_path: Path, run: Callable[..., Result]) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    result = run("sync", begin(tmp_path / "run"), "--tracking-uri", uri)
+    reason = f"{uri}: no answer (Connection refused); start the server or correct the tracking URI"
+    assert (result.returncode, result.stderr) == (1, f"error: {reason}\n")
 
 
 def test_ui_without_anything_tracked_or_with_a_port_that_is_taken_says_what_to_do(

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follower import NICENESS, follow_in_background, live_tracking
+from components.tracking.follower import NICENESS, follow_in_background
 from components.tracking.placement import SYSTEM_METRICS, TARGET, Placement, neighbour
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
 from parity.cli import main
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
-from tests.components.tracking.observed import history, images, legs, only_leg
+from tests.components.tracking.observed import following, history, images, legs, only_leg
 from tests.components.tracking.servers import AWAY, NO_HOST, NO_LOGIN, Guard, Refusal
 from tests.services import free_port
 
@@ -146,9 +146,9 @@ def test_the_data_libraries_are_not_needed_to_follow() -> None:
     assert not loaded & {"numpy", "pandas", "pyarrow", "scipy", "tensorflow", "kfp"}
 
 
-def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int) -> None:
+def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int, experiment: str = "shapes") -> None:
     def is_there() -> bool:
-        found = legs(client, pipeline_run_id)
+        found = legs(client, pipeline_run_id, experiment)
         return bool(found) and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]
 
     wait_for(is_there, f"step {step} of {pipeline_run_id} did not reach MLflow")
@@ -158,7 +158,7 @@ def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwar
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
     folder = tmp_path / "run"
-    with live_tracking(folder, place(server, "live"), said, interval=0.1) as tracking:
+    with following(folder, place(server, "live"), said) as complete:
         begin(folder)
         for last in (5, 10, 15):
             train(folder, last - 4, last)
@@ -168,7 +168,7 @@ def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwar
         finish(folder, 15)
 
     run = only_leg(client, "live")
-    assert (tracking.complete, tracking.failures, tracking.run_id) == (True, 0, run.info.run_id)
+    assert complete == [True]
     assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
     assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
     assert len(images(client, run)) == 12
@@ -181,7 +181,7 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
     folder, reports = tmp_path / "run", list[str]()
     with (
         Guard(server) as guard,
-        live_tracking(folder, place(guard.address, "outage"), reports.append, interval=0.1) as tracking,
+        following(folder, place(guard.address, "outage"), reports.append) as complete,
     ):
         guard.refusal = AWAY
         begin(folder)
@@ -191,13 +191,13 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
             wait_until_tracked(client, "outage", first - 1)
             guard.refusal = AWAY
             train(folder, first, first + 4)
-            seen = tracking.failures
-            wait_for(lambda seen=seen: tracking.failures > seen, "no attempt failed")  # type: ignore[misc]
+            seen = guard.refused
+            wait_for(lambda seen=seen: guard.refused > seen, "no attempt failed")  # type: ignore[misc]
         sample(folder, 20)
         finish(folder, 20)
         guard.refusal = None
 
-    assert tracking.complete
+    assert complete == [True]
     run = only_leg(client, "outage")
     for metric in ("A_loss", "B_loss", "d_loss"):
         assert [point[0] for point in history(client, run, f"loss/{metric}")] == list(range(1, 21))
@@ -205,14 +205,14 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
 
 
 def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:
-    folder = finished_run(tmp_path / "run")
+    folder, reports = finished_run(tmp_path / "run"), list[str]()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
-        with live_tracking(folder, place(uri, "silent"), lambda _: None, interval=60, patience=0.5) as tracking:
-            pass
-        assert time.monotonic() - began < 3
-    assert not tracking.complete
+        with follow_in_background(folder, place(uri, "silent"), "train", reports.append, interval=60, patience=5):
+            began = time.monotonic()
+        assert time.monotonic() - began < 10
+    (report,) = reports
+    assert "ended early (exit code -9)" in report and f"parity sync {folder}" in report
 
 
 def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
@@ -220,7 +220,7 @@ def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
 ) -> None:
     injected = client.create_run(client.create_experiment("of-the-platform")).info.run_id
     for leg in ("gpu", "npu"):
-        with live_tracking(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), said, interval=0.1):
+        with following(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), said):
             finished_run(tmp_path / leg)
         # From here on, as KFP's MLflow plugin does for one task and not for another.
         monkeypatch.setenv("MLFLOW_RUN_ID", injected)
@@ -245,20 +245,20 @@ def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_
     name = f"refused-{refusal.status}-{len(refusal.body)}"
     folder, reports = begin(tmp_path / "run"), list[str]()
     with Guard(server) as guard:
-        with live_tracking(folder, place(guard.address, name), reports.append, interval=0.02) as tracking:
+        with following(folder, place(guard.address, name), reports.append, interval=0.02) as complete:
             train(folder, 1, 10)
-            wait_for(lambda: tracking.run_id, "the run did not reach MLflow")
+            wait_until_tracked(client, name, 10)
             guard.refusal = refusal
             train(folder, 11, 20)
-            wait_for(lambda: tracking.failures >= 3, "no attempt failed")
+            wait_for(lambda: guard.refused >= 3, "no attempt failed")
             sample(folder, 20)
             finish(folder, 20)
 
         reason, end = reports
         assert reason.startswith(f"MLflow tracking: {guard.address}: ") and reason.endswith("; training goes on")
         assert advice in reason and "\n" not in reason
-        assert f"(failed attempts: {tracking.failures})" in end and f"parity sync {folder}" in end
-        assert not tracking.complete
+        assert "(failed attempts: " in end and f"parity sync {folder}" in end
+        assert complete == [False]
 
         guard.refusal = None
         assert main(["sync", str(folder)]) == 0
@@ -273,13 +273,14 @@ def test_an_experiment_that_is_deleted_while_training_is_said_once_with_the_way_
 ) -> None:
     folder, reports = begin(tmp_path / "run"), list[str]()
     deleted = Placement(server, experiment="deleted-meanwhile", pipeline_run_id="deleted-meanwhile", leg="cpu")
-    with live_tracking(folder, deleted, reports.append, interval=0.02) as tracking:
+    with following(folder, deleted, reports.append, interval=0.02):
         train(folder, 1, 10)
-        wait_for(lambda: tracking.run_id, "the run did not reach MLflow")
+        wait_until_tracked(client, "deleted-meanwhile", 10, "deleted-meanwhile")
         experiment_id = client.get_experiment_by_name("deleted-meanwhile").experiment_id
         client.delete_experiment(experiment_id)
         train(folder, 11, 20)
-        wait_for(lambda: tracking.failures >= 3, "no attempt failed")
+        wait_for(lambda: reports, "no attempt failed")
+        time.sleep(0.5)
         finish(folder, 20)
 
     reason, _ = reports

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.follower import live_tracking
 from components.tracking.placement import SYSTEM_METRICS, Placement, neighbour
 from components.tracking.store import connect
 from components.tracking.system_metrics import recorded
 from dualgan.run_folder import RunFolder, read_events
 from parity.cli import main
 from tests.components.tracking.folders import begin, finish, sample, train
-from tests.components.tracking.observed import Point, history, images, only_leg
+from tests.components.tracking.observed import Point, following, history, images, only_leg
 from tests.components.tracking.servers import KillableServer
 
 KILLS = 10
@@ -44,13 +43,13 @@ def points_in(file: Path, name: str) -> list[Point]:
 def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(tmp_path: Path, store: Path) -> None:
     chance = random.Random(0)
     folder = begin(tmp_path / "run")
-    killed = threading.Event()
+    killed, said = threading.Event(), list[str]()
     system_file = neighbour(folder, SYSTEM_METRICS)
     with KillableServer(store) as server:
         writer = threading.Thread(target=write_run, args=(folder, killed), daemon=True)
         place = Placement(server.address, pipeline_run_id="killed", leg="cpu")
         with (
-            live_tracking(folder, place, lambda reason: None, interval=0.01) as tracking,
+            following(folder, place, said.append, interval=0.01),
             recorded(system_file, [lambda: {"load": chance.random()}], interval=0.05),
         ):
             writer.start()
@@ -63,7 +62,7 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(tmp_pat
             writer.join(SECONDS)
         assert main(["sync", str(folder)]) == 0
 
-        assert tracking.failures
+        assert said
         client = connect(server.address)
         run = only_leg(client, "killed")
         for metric in ("A_loss", "B_loss", "d_loss"):

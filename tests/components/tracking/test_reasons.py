@@ -11,12 +11,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking import reasons
-from components.tracking.follower import live_tracking
 from components.tracking.placement import Placement
 from components.tracking.reasons import artifact_address, explain, how_to_send, patiently
 from components.tracking.store import connect
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.folders import finished_run
+from tests.components.tracking.observed import following
 from tests.components.tracking.servers import NO_HOST, NO_LOGIN, Guard, KillableServer, Refusal
 from tests.services import free_port
 
@@ -100,7 +100,7 @@ def test_live_tracking_that_sent_not_all_names_it(tmp_path: Path, monkeypatch: p
     said: list[str] = []
     folder = finished_run(tmp_path / "bucket" / "records")
     place = Placement(f"http://127.0.0.1:{free_port()}", pipeline_run_id="away", leg="npu")
-    with live_tracking(folder, place, said.append, interval=60):
+    with following(folder, place, said.append, interval=60):
         pass
     assert said[-1].endswith("; the pipeline's last task sends it, from s3://bucket/records")
     assert not [line for line in said if str(tmp_path) in line]
