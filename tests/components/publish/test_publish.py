@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,6 @@ from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
 from tests.components.publish.conftest import worsen, write_comparison
 from tests.components.tracking.observed import history, images, legs, only_leg, parents
-from tests.components.tracking.servers import KillableServer
 from tests.services import free_port
 
 NAME = "dualgan-shapes"
@@ -226,20 +224,3 @@ def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_
     assert {one.data.tags[PARENT_TAG] for one in runs} == {parent.info.run_id}
     assert len(client.get_metric_history(parent.info.run_id, "parity/training/min_loss_ratio")) == 1
     assert json.loads(client.get_experiment(experiment).tags[view])["state"] != before
-
-
-@pytest.mark.system()
-def test_a_server_that_comes_back_while_the_end_waits_gets_all(
-    run: Path, comparison: Path, store: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reasons, "FIRST_PAUSE", 0.05)
-    server = KillableServer(store)
-    place = Placement(server.address, pipeline_run_id="p1")
-    back = threading.Timer(1.0, server.start)
-    back.start()
-    try:
-        published = publish_run(run, comparison, place, leg=LegSettings("npu", "tf2", "cpu", "candidate"), hours=1.0)
-    finally:
-        back.join()
-        server.kill()
-    assert (published.version, published.aliases) == ("1", ("challenger", "champion"))

@@ -56,19 +56,34 @@ def wait_until_ended(process: psutil.Process) -> None:
     wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the follower did not end")
 
 
-def test_losses_images_and_system_metrics_of_a_training_arrive(
+def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int, experiment: str = "shapes") -> None:
+    def is_there() -> bool:
+        found = legs(client, pipeline_run_id, experiment)
+        return bool(found) and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]
+
+    wait_for(is_there, f"step {step} of {pipeline_run_id} did not reach MLflow")
+
+
+def test_what_a_training_writes_arrives_while_it_runs_and_is_there_once_afterwards(
     tmp_path: Path, server: str, client: MlflowClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
     with follow_in_background(folder, place(server, "background"), "train cpu-tf2", said, interval=0.1):
         follower = follower_of(folder, os.getpid())
-        finished_run(folder)
-        wait_for(lambda: follower.nice() == NICENESS, "the follower runs at the training's priority")
+        begin(folder)
+        for last in (5, 10, 15):
+            train(folder, last - 4, last)
+            wait_until_tracked(client, "background", last)
+        assert follower.nice() == NICENESS
+        append(folder, timing(15))
+        sample(folder, 15)
+        finish(folder, 15)
 
     assert not follower.is_running()
     assert capfd.readouterr().out == ""
     run = only_leg(client, "background")
-    assert len(history(client, run, "loss/A_loss")) == 20
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
+    assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
     assert len(images(client, run)) == 12
     samples = len(neighbour(folder, SYSTEM_METRICS).read_text().splitlines())
     assert len(history(client, run, "system/cpu_utilization_percentage")) == samples >= 1
@@ -144,35 +159,6 @@ def test_the_data_libraries_are_not_needed_to_follow() -> None:
     loaded = set(json.loads(answer.stdout))
     assert "mlflow" in loaded
     assert not loaded & {"numpy", "pandas", "pyarrow", "scipy", "tensorflow", "kfp"}
-
-
-def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int, experiment: str = "shapes") -> None:
-    def is_there() -> bool:
-        found = legs(client, pipeline_run_id, experiment)
-        return bool(found) and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]
-
-    wait_for(is_there, f"step {step} of {pipeline_run_id} did not reach MLflow")
-
-
-def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwards(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    folder = tmp_path / "run"
-    with following(folder, place(server, "live"), said) as complete:
-        begin(folder)
-        for last in (5, 10, 15):
-            train(folder, last - 4, last)
-            wait_until_tracked(client, "live", last)
-        append(folder, timing(15))
-        sample(folder, 15)
-        finish(folder, 15)
-
-    run = only_leg(client, "live")
-    assert complete == [True]
-    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
-    assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
-    assert len(images(client, run)) == 12
-    assert run.info.status == "FINISHED"
 
 
 def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(

@@ -11,12 +11,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking import reasons
-from components.tracking.placement import Placement
 from components.tracking.reasons import artifact_address, explain, how_to_send, patiently
 from components.tracking.store import connect
 from dualgan.errors import BadInput, DualGANError
-from tests.components.tracking.folders import finished_run
-from tests.components.tracking.observed import following
 from tests.components.tracking.servers import NO_HOST, NO_LOGIN, Guard, KillableServer, Refusal
 from tests.services import free_port
 
@@ -93,17 +90,6 @@ def test_what_lies_in_a_pod_has_the_address_of_its_artifact(path: str, address: 
     assert (address or f"parity sync {path}`") in how_to_send(Path(path))
     # A folder of a pod is gone with it.
     assert address is None or path not in how_to_send(Path(path))
-
-
-def test_live_tracking_that_sent_not_all_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.tracking.reasons.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
-    said: list[str] = []
-    folder = finished_run(tmp_path / "bucket" / "records")
-    place = Placement(f"http://127.0.0.1:{free_port()}", pipeline_run_id="away", leg="npu")
-    with following(folder, place, said.append, interval=60):
-        pass
-    assert said[-1].endswith("; the pipeline's last task sends it, from s3://bucket/records")
-    assert not [line for line in said if str(tmp_path) in line]
 
 
 A_MOMENT = 0.5 / 3600
