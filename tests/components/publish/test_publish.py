@@ -3,14 +3,16 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from components.publish.publish import publish as publish_run
+from components.publish.component import publish as publish_task
 from components.publish.registry import Graphs, logged_model_id
 from components.tracking import reasons
 from components.tracking.comparison_view import VIEW_TAG_PREFIX, log_comparison, view_key
@@ -201,7 +203,6 @@ def reference_run(trained: Path, folder: Path, seed: int) -> Path:
 def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_renewed(
     tmp_path: Path, run: Path, comparison: Path, store: Path, client: MlflowClient, publish: Publish
 ) -> None:
-    place = Placement(store_uri(store), pipeline_run_id="p1")
     # Away since the first training began, but for the moment in which the comparison was logged.
     log_comparison(client, PipelineRun("shapes", "p1"), comparison)
     experiment = find_experiment(client, "shapes")
@@ -209,8 +210,25 @@ def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_
     before = json.loads(client.get_experiment(experiment).tags[view])["state"]
     others = [reference_run(run, tmp_path / f"reference-{seed}" / "records", seed) for seed in (0, 1)]
 
+    def artifact(path: Path) -> Any:
+        return SimpleNamespace(path=str(path), metadata={})
+
+    registered = artifact(tmp_path / "registered")
     for _ in range(2):
-        publish_run(run, comparison, place, leg=LegSettings("npu", "tf2", "cpu", "candidate"), others=others)
+        publish_task(
+            leg=asdict(LegSettings("npu", "tf2", "cpu", "candidate")),
+            model=artifact(run),
+            comparison=artifact(comparison),
+            pipeline_run_id="p1",
+            tracking_uri=store_uri(store),
+            experiment="",
+            registered=registered,
+            candidate_records_1=artifact(run),
+            reference_records_1=artifact(others[0]),
+            reference_records_2=artifact(others[1]),
+            hours=0.0,
+        )
+    assert registered.metadata["version"] == read_json(Path(registered.path))["version"] == "1"
 
     runs = legs(client, "p1")
     found = {(one.data.tags["leg"], one.data.tags["seed"]): one for one in runs}
