@@ -17,7 +17,6 @@ from typing import Any
 
 from mlflow.entities import Metric, Run
 from mlflow.tracking import MlflowClient
-from pydantic import BaseModel, ValidationError
 
 from components.tracking.entities import as_number
 from components.tracking.images import key_and_step, stored_images
@@ -35,7 +34,6 @@ from components.tracking.runs import (
 )
 from components.tracking.store import connect, store_uri
 from components.tracking.ui import FLAT_ORDER_KEY, comparison_url, view_url
-from dualgan.errors import BadInput
 from dualgan.json_files import read_json
 from dualgan.run_folder import SAMPLE_KINDS
 
@@ -69,28 +67,13 @@ _LINE_CHART = {
 }
 
 
-class _Axis(BaseModel):
-    verdict: str | None = None
-    reason: str | None = None
-    numbers: dict[str, dict[str, Any]] | None = None
-
-
-class _Comparison(BaseModel):
-    """What MLflow gets of comparison.json."""
-
-    verdict: str
-    axes: dict[str, _Axis]
-    candidates: list[str] = []
-
-
 def log_comparison(client: MlflowClient, pipeline: PipelineRun, folder: Path) -> str:
-    """Log the output folder of a comparison to the pipeline's run, and end that run.
+    """Log the output folder of a comparison, which was read or written before, to the pipeline's run; end that run.
 
     It gets ``parity/{axis}/{name}`` metrics, tags ``verdict`` and ``verdict.{axis}``, the reports and named images as
-    artifacts, and the saved view that compares the legs. A repeat replaces what was there. Returns the run's id; raises
-    BadInput if the folder has no readable comparison.json.
+    artifacts, and the saved view that compares the legs. A repeat replaces what was there. Returns the run's id.
     """
-    comparison = _read(folder / "comparison.json")
+    comparison = read_json(folder / "comparison.json")
     experiment_id = open_experiment(client, pipeline.experiment)
     parent = settle_parent(client, experiment_id, pipeline.pipeline_run_id)
     parent = parent or open_pipeline_run(client, pipeline, experiment_id)
@@ -112,32 +95,21 @@ def log_comparison(client: MlflowClient, pipeline: PipelineRun, folder: Path) ->
     return run_id
 
 
-def _read(file: Path) -> _Comparison:
-    try:
-        return _Comparison.model_validate(read_json(file))
-    except ValidationError as error:
-        reason = f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    raise BadInput(f"{file}: no comparison ({reason}); it must be the output folder of a comparison")
-
-
-def _artifact_folder(comparison: _Comparison, legs: Sequence[Run]) -> str | None:
+def _artifact_folder(comparison: Mapping[str, Any], legs: Sequence[Run]) -> str | None:
     """Return a folder for each candidate that has a comparison of its own.
 
     None, the artifact root, if all candidates are in this one: MLflow's page of common artifacts shows nothing that
     lies deeper.
     """
     candidates = {run.data.tags["leg"] for run in legs if run.data.tags.get("role") == "candidate"}
-    if not comparison.candidates or candidates <= set(comparison.candidates):
-        return None
-    return readable_key(" ".join(comparison.candidates), MAX_FOLDER_BYTES)
+    own = comparison.get("candidates", [])
+    return readable_key(" ".join(own), MAX_FOLDER_BYTES) if own and candidates - set(own) else None
 
 
-def _metrics(comparison: _Comparison, timestamp: int) -> Iterator[Metric]:
+def _metrics(comparison: Mapping[str, Any], timestamp: int) -> Iterator[Metric]:
     """Yield one metric a number; the candidate's name is in it only if there are several."""
-    for axis_name, axis in comparison.axes.items():
-        candidates = axis.numbers or {}
+    for axis_name, axis in comparison["axes"].items():
+        candidates = axis.get("numbers") or {}
         for candidate, values in candidates.items():
             prefix = f"parity/{candidate}" if len(candidates) > 1 else "parity"
             for name, value in values.items():
@@ -146,17 +118,17 @@ def _metrics(comparison: _Comparison, timestamp: int) -> Iterator[Metric]:
                     yield Metric(f"{prefix}/{axis_name}/{name}", number, timestamp, 0)
 
 
-def _tags(comparison: _Comparison, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _tags(comparison: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield tags; ``known`` are the run's: of several comparisons, each of a candidate, the worst verdict decides."""
-    for name, axis in comparison.axes.items():
-        yield f"verdict.{name}", str(axis.verdict)
-        if axis.reason:
-            yield f"verdict.{name}.reason", axis.reason[:TAG_LENGTH]
-    own = {f"{CANDIDATE}{name}": comparison.verdict for name in comparison.candidates}
+    for name, axis in comparison["axes"].items():
+        yield f"verdict.{name}", axis["verdict"]
+        if axis.get("reason"):
+            yield f"verdict.{name}.reason", axis["reason"][:TAG_LENGTH]
+    whole = comparison["verdict"]
+    own = {f"{CANDIDATE}{name}": whole for name in comparison.get("candidates", [])}
     yield from own.items()
     others = [verdict for name, verdict in known.items() if name.startswith(CANDIDATE) and name not in own]
-    found = {comparison.verdict, *others}
-    yield "verdict", next((verdict for verdict in WORST_FIRST if verdict in found), comparison.verdict)
+    yield "verdict", next((verdict for verdict in WORST_FIRST if verdict in (whole, *others)), whole)
 
 
 def newest_comparison(store: Path, address: str) -> str | None:

@@ -110,16 +110,11 @@ def leg_run(placement: Placement, options: Mapping[str, Any], run_folder: Path) 
     """
     experiment = placement.experiment or part_of(options, "dataset").get("name")
     leg = placement.leg or part_of(part_of(options, "environment"), "device").get("kind")
-    seed = part_of(options, "options").get("seed") or 0
-    faults = {
-        "no dataset name; give --experiment": not experiment,
-        "no device kind; give --leg": not leg,
-        f"seed {seed!r} is no whole number": not isinstance(seed, int),
-    }
-    for fault, is_so in faults.items():
-        if is_so:
-            raise BadInput(f"{RunFolder(run_folder).options}: {fault}")
+    if not experiment or not leg:
+        missing = "no dataset name; give --experiment" if not experiment else "no device kind; give --leg"
+        raise BadInput(f"{RunFolder(run_folder).options}: {missing}")
     pipeline = PipelineRun(str(experiment), placement.pipeline_run_id or _own_pipeline_run_id(run_folder))
+    seed = part_of(options, "options").get("seed") or 0
     return LegRun(pipeline, str(leg), placement.role or "candidate", seed, placement.runtime)
 
 
