@@ -103,7 +103,8 @@ def _artifact_folder(comparison: Mapping[str, Any], legs: Sequence[Run]) -> str 
     """
     candidates = {run.data.tags["leg"] for run in legs if run.data.tags.get("role") == "candidate"}
     own = comparison.get("candidates", [])
-    return readable_key(" ".join(own), MAX_FOLDER_BYTES) if own and candidates - set(own) else None
+    others = candidates - {*own, comparison.get("reference")}
+    return readable_key(" ".join(own), MAX_FOLDER_BYTES) if own and others else None
 
 
 def _metrics(comparison: Mapping[str, Any], timestamp: int) -> Iterator[Metric]:

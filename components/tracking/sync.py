@@ -48,7 +48,6 @@ from dualgan.run_folder import Event, RunFolder, read_events, step_of
 
 # Limit of MLflow's REST API, per request.
 METRICS_PER_BATCH = 1000
-MAX_STEPS = 2**53
 # What the trainer holds while it works in a run folder; its text ends with the machine's name.
 MAX_HOLDER = 1000
 # In MLflow's words.
@@ -290,4 +289,4 @@ def end_interrupted(folder: Path) -> int:
 
 def _steps(summary: Mapping[str, Any]) -> int:
     steps = summary.get("steps")
-    return steps if isinstance(steps, int) and 0 <= steps < MAX_STEPS else 0
+    return steps if isinstance(steps, int) else 0
