@@ -38,25 +38,18 @@ def client(request: pytest.FixtureRequest, log_in: Callable[[str], None]) -> Mlf
     return connect(found.address if isinstance(found, LoginServer) else found)
 
 
-def test_a_model_without_the_alias_has_no_such_version_and_neither_has_one_that_is_not_there(
-    client: MlflowClient,
-) -> None:
-    assert version_with_alias(client, "shapes", "champion") is None
-    client.create_registered_model("shapes")
-    run = client.create_run(open_experiment(client, "models"))
-    made = client.create_model_version("shapes", f"{run.info.artifact_uri}/model", run.info.run_id)
-    assert version_with_alias(client, "shapes", "champion") is None
-    client.set_registered_model_alias("shapes", "champion", made.version)
-    found = version_with_alias(client, "shapes", "champion")
-    assert found and str(found.version) == str(made.version)
-
-
-def test_a_run_and_an_experiment_that_are_not_there_are_not_found(client: MlflowClient) -> None:
+def test_what_is_not_there_is_not_found_and_what_is_there_is(client: MlflowClient) -> None:
     assert find_experiment(client, "looked-for") is None
     assert find_run(client, "0" * 32) is None
-    run_id = client.create_run(open_experiment(client, "looked-for")).info.run_id
-    found = find_run(client, run_id)
-    assert found and found.info.run_id == run_id
+    assert version_with_alias(client, "shapes", "champion") is None
+    client.create_registered_model("shapes")
+    run = client.create_run(open_experiment(client, "looked-for")).info
+    made = client.create_model_version("shapes", f"{run.artifact_uri}/model", run.run_id)
+    assert version_with_alias(client, "shapes", "champion") is None
+    client.set_registered_model_alias("shapes", "champion", made.version)
+    run_found, version = find_run(client, run.run_id), version_with_alias(client, "shapes", "champion")
+    assert run_found and run_found.info.run_id == run.run_id
+    assert version and str(version.version) == str(made.version)
 
 
 def test_what_is_not_allowed_is_said_to_be(with_login: LoginServer, log_in: Callable[[str], None]) -> None:

@@ -112,39 +112,26 @@ def page_text(url: str, profile: Path, last: str) -> str:
     return text
 
 
-@pytest.fixture
-def two_pipeline_runs(tmp_path: Path, server: str, client: MlflowClient) -> str:
-    """Legs page-gpu and page-npu of pipeline run page, stranger of another; returns the experiment."""
+@pytest.mark.system("chromium")
+def test_the_pages_show_curves_and_images_of_the_legs_of_one_pipeline_run_and_no_other(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
     for pipeline_run_id, leg in (("page", "page-gpu"), ("page", "page-npu"), ("not-page", "stranger")):
         placement = Placement(server, pipeline_run_id=pipeline_run_id, leg=leg, experiment="page")
         RunFolderSync(finished_run(tmp_path / leg, name="猫'"), placement).step()
-    experiment_id = find_experiment(client, "page")
-    assert experiment_id
-    return experiment_id
+    experiment_id = str(find_experiment(client, "page"))
+    assert not has_view(client, experiment_id, "page")
+    publish_view(client, experiment_id, "page", legs(client, "page", "page"))
+    assert has_view(client, experiment_id, "page")
 
-
-@pytest.mark.system("chromium")
-def test_the_comparison_page_shows_the_legs_of_one_pipeline_run_and_no_other(
-    tmp_path: Path, server: str, two_pipeline_runs: str
-) -> None:
-    text = page_text(comparison_url(server, two_pipeline_runs, "page"), tmp_path / "profile", last=">loss<")
-
-    for shown in ("page-gpu seed 3", "page-npu seed 3", ">loss<"):
-        assert shown in text
-    assert "stranger" not in text
-
-
-@pytest.mark.system("chromium")
-def test_the_saved_view_opens_with_the_curves_and_the_images_of_both_legs(
-    tmp_path: Path, server: str, client: MlflowClient, two_pipeline_runs: str
-) -> None:
-    assert not has_view(client, two_pipeline_runs, "page")
-    publish_view(client, two_pipeline_runs, "page", legs(client, "page", "page"))
-    assert has_view(client, two_pipeline_runs, "page")
-
-    url = view_url(server, two_pipeline_runs, view_key("page"))
-    text = page_text(url, tmp_path / "profile", last="A2B/猫_-")
-
-    for shown in ("Legs of page", "page-gpu seed 3", "page-npu seed 3", ">Curves<", ">Images<", "A2B/猫_-"):
-        assert shown in text
-    assert "stranger" not in text
+    both = ("page-gpu seed 3", "page-npu seed 3")
+    for url, shown in (
+        (comparison_url(server, experiment_id, "page"), (*both, ">loss<")),
+        (
+            view_url(server, experiment_id, view_key("page")),
+            (*both, "Legs of page", ">Curves<", ">Images<", "A2B/猫_-"),
+        ),
+    ):
+        text = page_text(url, tmp_path / "profile", last=shown[-1])
+        assert [words for words in shown if words not in text] == []
+        assert "stranger" not in text

@@ -41,13 +41,6 @@ def test_a_folder_that_was_handed_on_has_its_place_and_its_system_metrics(
     assert [point[2] for point in history(client, run, "system/load")] == [0.0, 0.1, 0.2]
 
 
-def test_a_training_without_neighbours_takes_none_along(tmp_path: Path) -> None:
-    folder = finished_run(tmp_path / "run")
-    before = sorted(folder.rglob("*"))
-    take_along(folder)
-    assert sorted(folder.rglob("*")) == before and read_placement(folder) == Placement()
-
-
 @pytest.mark.parametrize(
     ("uri", "kept"),
     [
