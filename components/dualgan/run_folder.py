@@ -25,7 +25,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Union
+from typing import IO, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from dualgan.errors import BadInput, warn
 from dualgan.json_files import DamagedFile, finite_number, parse_object, whole_number
@@ -132,30 +132,38 @@ def read_samples(folder: Path) -> List[Sample]:
     return sorted(found, key=lambda sample: (sample.image, SAMPLE_KINDS.index(sample.kind)))
 
 
-def read_events(path: Union[str, Path]) -> Iterator[Event]:
-    """The events of a file in order. A last line that is still being written is left out.
+class Mark(NamedTuple):
+    """How far a file of events was read: the bytes and lines before, and the last of these lines."""
 
-    Raises DamagedFile, naming file and line, for a line that is no event (see checked_event).
+    position: int = 0
+    number: int = 0
+    line: bytes = b""
+
+
+def events_after(path: Union[str, Path], mark: Mark) -> Iterator[Tuple[Event, Mark]]:
+    """Yield the whole lines after ``mark``, each with the mark behind it; all lines if the file was rewritten.
+
+    A last line that is still being written is left out. Raises DamagedFile, naming file and line, for a line that is no
+    event (see checked_event).
     """
     with open(str(path), "rb") as file:
-        yield from new_events(file)
+        file.seek(mark.position - len(mark.line))
+        position, number = mark[:2] if file.read(len(mark.line)) == mark.line else (0, 0)
+        file.seek(position)
+        for line in iter(lambda: file.readline(MAX_EVENT_BYTES), b""):
+            number += 1
+            label = f"{path}:{number}"
+            if not line.endswith(b"\n"):
+                if len(line) == MAX_EVENT_BYTES:
+                    raise DamagedFile(f"{label}: an event longer than {MAX_EVENT_BYTES} bytes")
+                return
+            position += len(line)
+            yield checked_event(parse_object(line, label), label), Mark(position, number, line)
 
 
-def new_events(file: IO[bytes], lines_before: int = 0) -> Iterator[Event]:
-    """The events from where ``file`` stands on, ``lines_before`` lines behind its beginning; then it stands after them.
-
-    Raises DamagedFile as read_events does.
-    """
-    number = lines_before
-    while True:
-        begin, number = file.tell(), number + 1
-        line = file.readline(MAX_EVENT_BYTES)
-        if not line.endswith(b"\n"):
-            if len(line) == MAX_EVENT_BYTES:
-                raise DamagedFile(f"{file.name}:{number}: an event longer than {MAX_EVENT_BYTES} bytes")
-            file.seek(begin)
-            return
-        yield checked_event(parse_object(line, f"{file.name}:{number}"), f"{file.name}:{number}")
+def read_events(path: Union[str, Path]) -> Iterator[Event]:
+    """Yield all events of a file in order, as events_after does."""
+    return (event for event, _ in events_after(path, Mark()))
 
 
 def checked_event(event: Event, label: str) -> Event:
@@ -254,6 +262,11 @@ class EventLog:
 
     def _write(self, event: Event) -> None:
         self._file.write(_line_of(event))
+        self._file.flush()
+
+    def write(self, step: int, **content: Any) -> None:
+        """Append a training step, or an event whose ``type`` is one of EVENT_TYPES."""
+        self._file.write((json.dumps({"step": step, "time": time.time(), **content}) + "\n").encode("utf-8"))
         self._file.flush()
 
     def cut_after(self, step: int) -> None:

@@ -1,58 +1,18 @@
-"""What the files of a run folder say, as MLflow's entities: metric points, params, tags and a dataset.
-
-Events are read while the trainer appends to them or rewrites their end.
-"""
+"""What the files of a run folder say, as MLflow's entities: metric points, params, tags and a dataset."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mlflow.entities import Dataset, Metric
 
 from components.tracking.runs import TAG_LENGTH, part_of
-from dualgan.run_folder import TIMING_METRICS, Event, new_events
+from dualgan.run_folder import TIMING_METRICS, Event
 
 # Limits of MLflow's REST API.
 PARAM_LENGTH = 6000
 DATASET_DIGEST_LENGTH = 36
 SUMMARY_NUMBERS = ("min_loss", "sec_per_step", "sec_per_step_p95", "images_per_sec", "peak_memory_bytes")
-
-
-class EventTail:
-    """Reads what was appended to a file of events since the last time, or all of it if another took its place."""
-
-    def __init__(self) -> None:
-        self._file: IO[bytes] | None = None
-        self._lines = 0
-
-    @property
-    def position(self) -> int:
-        """How many bytes of the file were read."""
-        return self._file.tell() if self._file else 0
-
-    def new_events(self, path: Path) -> Iterator[Event]:
-        """Yield the new events of ``path``; none if it is missing. Raises DamagedFile for a line that is no event."""
-        if not path.is_file():
-            return
-        if self._file is None or not _is_same(self._file, path):
-            self.rewind()
-            self._file = path.open("rb")
-        for event in new_events(self._file, self._lines):
-            self._lines += 1
-            yield event
-
-    def rewind(self) -> None:
-        """Make the next events those from the file's beginning."""
-        if self._file:
-            self._file.close()
-        self._file, self._lines = None, 0
-
-
-def _is_same(file: IO[bytes], path: Path) -> bool:
-    now = path.stat()
-    return os.path.samestat(os.fstat(file.fileno()), now) and now.st_size >= file.tell()
 
 
 def milliseconds(event: Event) -> int:

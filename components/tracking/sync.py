@@ -18,7 +18,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from components.tracking.entities import (
-    EventTail,
     dataset_of,
     environment_tags,
     milliseconds,
@@ -44,7 +43,7 @@ from components.tracking.runs import (
 from components.tracking.store import connect, resolve_tracking_uri
 from dualgan.errors import BadInput
 from dualgan.json_files import DamagedFile, open_regular, read_json
-from dualgan.run_folder import Event, RunFolder, read_events, step_of
+from dualgan.run_folder import Event, Mark, RunFolder, events_after, read_events, step_of
 
 # Limit of MLflow's REST API, per request.
 METRICS_PER_BATCH = 1000
@@ -103,7 +102,7 @@ class RunFolderSync:
         self.run_id: str | None = None
         self._client: MlflowClient = None
         self._options: dict[str, Any] = {}
-        self._events, self._system_events = EventTail(), EventTail()
+        self._mark, self._system_mark = Mark(), Mark()
         self._last_event: Event = {}
         # The time of each sample, in milliseconds since 1970, by its step.
         self._sampled: dict[int, int] = {}
@@ -148,8 +147,7 @@ class RunFolderSync:
                 return sent
             sent.params = self._connect(options, milliseconds(first_event))
         training = new_points(self._observed(), self._last_steps, training_key)
-        samples = self._system_events.new_events(find(self._folder.path, SYSTEM_METRICS))
-        system = new_points(samples, self._last_steps, "system/{}".format)
+        system = new_points(self._samples(), self._last_steps, "system/{}".format)
         sent.metrics = self._send_points(training) + self._send_points(system)
         summary, was_open = self._summary(), self._status == RUNNING
         self._send_pictures(sent, complete=ended or summary is not None)
@@ -195,24 +193,30 @@ class RunFolderSync:
         self._status = run.info.status
         # The protocol message is the one public place where a run's last metrics have their steps.
         self._last_steps = {metric.key: int(metric.step) for metric in run.data.to_proto().metrics}
-        self._events.rewind()
-        self._system_events.rewind()
+        self._mark = self._system_mark = Mark()
         self._options, self.run_id = options, str(run_id)
         return len(new)
 
     def _observed(self) -> Iterator[Event]:
-        for event in self._events.new_events(self._folder.events):
-            self._last_event = event
+        for event, mark in events_after(self._folder.events, self._mark):
+            self._mark, self._last_event = mark, event
             if event.get("type") == "sample":
                 self._sampled.setdefault(event["step"], milliseconds(event))
             yield event
+
+    def _samples(self) -> Iterator[Event]:
+        file = find(self._folder.path, SYSTEM_METRICS)
+        if file.is_file():
+            for event, mark in events_after(file, self._system_mark):
+                self._system_mark = mark
+                yield event
 
     def _send_points(self, points: Iterator[Metric]) -> int:
         sent = 0
         while batch := list(itertools.islice(points, METRICS_PER_BATCH)):
             self._client.log_batch(self.run_id, metrics=batch)
             sent += len(batch)
-            self._on_progress(self._events.position)
+            self._on_progress(self._mark.position)
         return sent
 
     def _send_pictures(self, sent: Sent, complete: bool) -> None:

@@ -91,7 +91,7 @@ def _record(file: Path, measured: Sequence[Source], interval: float, ended: thre
             # Shares of time are of the time between two samples.
             is_last = ended.wait(min(1.0, interval))
             while True:
-                log.event("system", step, metrics=_sample(measured, failed))
+                log.write(step, type="system", metrics=_sample(measured, failed))
                 step += 1
                 if is_last:
                     return
