@@ -205,7 +205,8 @@ def sync(
 
     from components.tracking.placement import Placement, read_placement
     from components.tracking.reasons import explain
-    from components.tracking.sync import KILLED, RunFolderSync, is_abandoned
+    from components.tracking.runs import KILLED
+    from components.tracking.sync import RunFolderSync, is_abandoned
 
     given = Placement(**asdict(options), role=role)
     placement = given.completed(read_placement(folder.path)).with_environment()
@@ -241,8 +242,9 @@ def ui(
     port: Annotated[int | None, typer.Option(help="Default: 5000, or a free one if that is taken.")] = None,
 ) -> int:
     """Serve the local MLflow store and print the address of the comparison page."""
+    from components.tracking.comparison_view import newest_comparison
     from components.tracking.store import local_store
-    from components.tracking.ui import newest_comparison, serve
+    from components.tracking.ui import serve
     from pipelines.local_run import LOCAL, end_abandoned
 
     chosen = store or local_store()

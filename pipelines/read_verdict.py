@@ -6,10 +6,10 @@ from typing import Any
 
 from components.common.address import Address
 from components.compare.verdict import LoggedVerdict, Verdict, verdict_in_log, worst
-from components.tracking.links import comparison_url, ui_address
 from components.tracking.reasons import explain
 from components.tracking.runs import pipeline_runs
 from components.tracking.store import connect
+from components.tracking.ui import comparison_url, ui_address
 from dualgan.errors import DualGANError
 from pipelines.kfp_api import KfpApi
 from pipelines.package import Package

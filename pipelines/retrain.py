@@ -13,8 +13,7 @@ from typing import Any
 from mlflow.entities.model_registry import ModelVersion
 
 from components.dataset.sources import LocalFolder, S3Location, parse_source
-from components.publish.candidate import model_name
-from components.publish.promotion import CHAMPION
+from components.publish.candidate import CHAMPION, model_name
 from components.tracking.reasons import explain
 from components.tracking.runs import version_with_alias
 from components.tracking.store import connect

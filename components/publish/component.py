@@ -48,21 +48,17 @@ def publish(
     from components.train.leg import leg_settings
     from dualgan.run_folder import write_json
 
-    others = [
-        candidate_records_2, candidate_records_3, candidate_records_4, candidate_records_5, candidate_records_6,
-        candidate_records_7, candidate_records_8, candidate_records_9, candidate_records_10,
-        reference_records_1, reference_records_2, reference_records_3, reference_records_4, reference_records_5,
-        reference_records_6, reference_records_7, reference_records_8, reference_records_9, reference_records_10,
-    ]  # fmt: skip
+    records = {name: value for name, value in locals().items() if "_records_" in name and value}
+    first, *others = [Path(one.path) for one in records.values()]
     place = Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id)
     published = publish(
-        Path(candidate_records_1.path),
+        first,
         Path(comparison.path),
         place,
         model=Path(model.path),
         leg=leg_settings(leg),
         tags=tags,
-        others=[Path(records.path) for records in others if records],
+        others=others,
         hours=hours,
     )
     write_json(Path(registered.path), published.to_json())

@@ -11,30 +11,41 @@ from mlflow.tracking import MlflowClient
 
 from components.common.console import print_status
 from components.compare.verdict import join
-from components.publish.candidate import Candidate, checked_name, model_name, read_candidate
-from components.publish.package import export_graphs
-from components.publish.promotion import CHALLENGER, CHAMPION, LOSSES, Promotion, Standing, decide
+from components.publish.candidate import (
+    CHALLENGER,
+    CHAMPION,
+    Candidate,
+    Promotion,
+    Standing,
+    checked_name,
+    decide,
+    model_name,
+    read_candidate,
+)
 from components.publish.registry import (
-    PARITY_PREFIX,
     STEP_TAG,
-    SUMMARY_PREFIX,
-    Entry,
+    Graphs,
+    export_graphs,
     find_version,
     link_metrics,
+    logged_model_id,
     register,
-    standing_of,
 )
 from components.tracking.comparison_view import CANDIDATE, log_comparison
-from components.tracking.links import model_url, run_url, ui_address
 from components.tracking.placement import Placement, read_placement
 from components.tracking.reasons import artifact_address, patiently
-from components.tracking.runs import PipelineRun, open_experiment, pipeline_runs
+from components.tracking.runs import PipelineRun, open_experiment, pipeline_runs, version_with_alias
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
+from components.tracking.ui import model_url, run_url, ui_address
 from components.train.leg import LegSettings
 from components.train.runtimes import code_digest
 from dualgan.errors import DualGANError
-from dualgan.json_files import read_json
+
+# Metrics of the leg's run that say how good the model is, the curves stay with the run; and of the comparison.
+SUMMARY_PREFIX, PARITY_PREFIX = "summary/", "parity/"
+# Of the leg's run, for its model.
+RUN_TAGS = ("pipeline_run_id", "seed", "device", "runtime", "tensorflow", "git_commit", "cuda", "cann")
 
 
 @dataclass(frozen=True)
@@ -65,14 +76,11 @@ def publish(
     others: Sequence[Path] = (),
     hours: float = 0.0,
 ) -> Published:
-    """Register the candidate whose run folder is ``run``, judged by the comparison folder ``comparison``.
-
-    Whatever MLflow lacks of the run, of the others and of the comparison is sent first. Published again, a candidate
-    keeps its version.
+    """Send what MLflow lacks, and register a candidate; published again, it keeps its version.
 
     Args:
         run: The candidate's run folder, with or without its checkpoints.
-        comparison: The output folder of the comparison.
+        comparison: The output folder of the comparison that judged it.
         placement: Where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
             MLFLOW_TRACKING_URI, and from options.json.
         model: The folder of the checkpoints, if a pipeline keeps them apart from the rest of the run folder.
@@ -82,12 +90,9 @@ def publish(
         others: Run folders of the other seeds and of the reference, which belong to the same pipeline run.
         hours: How long to wait for an MLflow that is away.
 
-    Returns:
-        The version, and which aliases it has.
-
     Raises:
-        BadInput: The run or the comparison is not what it should be, said in one line.
-        DualGANError: MLflow refuses, or stayed away, said in one line.
+        BadInput: The run or the comparison is not what it should be.
+        DualGANError: MLflow refuses, or stayed away.
     """
     place = (placement or Placement()).completed(read_placement(run)).with_environment()
     candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
@@ -96,8 +101,7 @@ def publish(
     kind = candidate.options.environment.device.kind
     exporting = leg or LegSettings(candidate.leg, place.runtime or "tf2", kind, place.role or "candidate")
     with tempfile.TemporaryDirectory() as folder:
-        graphs = Path(folder) / "graphs"
-        export_graphs(exporting, model or run, graphs)
+        graphs = export_graphs(exporting, model or run, Path(folder) / "graphs")
         try:
             published = patiently(
                 lambda: _publish(candidate, place, graphs, registered, tags or {}, others),
@@ -116,9 +120,9 @@ def publish(
 def _publish(
     candidate: Candidate,
     place: Placement,
-    graphs: Path,
+    graphs: Graphs,
     name: str,
-    recipe: Mapping[str, str],
+    more_tags: Mapping[str, str],
     others: Sequence[Path],
 ) -> Published:
     sync = RunFolderSync(candidate.run, place)
@@ -126,40 +130,37 @@ def _publish(
     for folder in others:
         # Of the same pipeline run, but the leg is its own.
         own = read_placement(folder)
-        beside = replace(place, leg=own.leg, role=own.role, runtime=own.runtime)
-        sent |= _send(RunFolderSync(folder, beside))
-    client = connect(sync.tracking_uri)
+        sent |= _send(RunFolderSync(folder, replace(place, leg=own.leg, role=own.role, runtime=own.runtime)))
+    client, ui = connect(sync.tracking_uri), ui_address(sync.tracking_uri)
     run = client.get_run(sync.run_id)
     parent = _comparison_run(client, candidate, sync.leg_run.pipeline, renew=sent)
-    signature = read_json(graphs / "signature.json")
-    step = int(signature["step"])
-    entry = Entry(
-        name=name,
-        tags={**recipe, **_tags(candidate, run, parent), "code_digest": code_digest(), STEP_TAG: str(step)},
-        params={name: str(value) for name, value in run.data.params.items()},
-        dataset_name=candidate.options.dataset.name,
-        dataset_digest=candidate.options.dataset.digest,
-        description=_description(candidate, ui_address(sync.tracking_uri), run, parent),
-    )
-    version = find_version(client, name, run.info.run_id, step)
+    tags = {
+        **more_tags,
+        **{tag: run.data.tags[tag] for tag in RUN_TAGS if tag in run.data.tags},
+        **candidate.tags(),
+        "comparison_run_id": str(parent.info.run_id),
+        "code_digest": code_digest(),
+        STEP_TAG: str(graphs.step),
+    }
+    version = find_version(client, name, run.info.run_id, graphs.step)
     if version is None:
-        version = register(client, entry, run, graphs, signature)
-    for key, value in entry.tags.items():
-        if version.tags.get(key) != value:
-            client.set_model_version_tag(name, version.version, key, value)
-    link_metrics(client, version, entry, run, SUMMARY_PREFIX)
-    link_metrics(client, version, entry, parent, PARITY_PREFIX)
-    promotion = _set_aliases(client, candidate, name, str(version.version))
-    aliases = tuple(sorted(client.get_model_version(name, version.version).aliases))
-    ui = ui_address(sync.tracking_uri)
+        version = register(client, name, run, graphs, tags, _description(candidate, ui, run, parent))
+    number, model_id, dataset = str(version.version), logged_model_id(version), run.inputs.dataset_inputs[0].dataset
+    for tag, value in tags.items():
+        if version.tags.get(tag) != value:
+            client.set_model_version_tag(name, number, tag, value)
+    link_metrics(client, model_id, run, SUMMARY_PREFIX, dataset)
+    link_metrics(client, model_id, parent, PARITY_PREFIX, dataset)
+    promotion = _set_aliases(client, name, Standing.of(number, tags), candidate.comparison.bounds.max_loss_ratio)
+    aliases = tuple(sorted(client.get_model_version(name, number).aliases))
     return Published(
         name=name,
-        version=str(version.version),
+        version=number,
         aliases=aliases,
         reason=f"{'champion' if promotion.champion else 'not made champion'}: {promotion.reason}",
         uri=f"models:/{name}@{CHAMPION if CHAMPION in aliases else CHALLENGER}",
         tracking_uri=str(sync.tracking_uri),
-        page=model_url(ui, name, str(version.version)) if ui else None,
+        page=model_url(ui, name, number) if ui else None,
     )
 
 
@@ -178,25 +179,9 @@ def _comparison_run(client: MlflowClient, candidate: Candidate, pipeline: Pipeli
     """
     experiment_id = open_experiment(client, pipeline.experiment)
     for run in pipeline_runs(client, experiment_id, pipeline.pipeline_run_id):
-        if run.data.tags.get(f"{CANDIDATE}{candidate.leg}") == candidate.verdict and not renew:
+        if run.data.tags.get(f"{CANDIDATE}{candidate.leg}") == candidate.comparison.verdict and not renew:
             return run
-    return client.get_run(log_comparison(client, pipeline, candidate.comparison))
-
-
-def _tags(candidate: Candidate, run: Run, parent: Run) -> dict[str, str]:
-    """Return what makes a version findable, and what the next candidate is held against."""
-    from_run = ("pipeline_run_id", "seed", "device", "runtime", "tensorflow", "git_commit", "cuda", "cann")
-    return {
-        **{name: run.data.tags[name] for name in from_run if name in run.data.tags},
-        "leg": candidate.leg,
-        "reference": candidate.reference,
-        "dataset": candidate.options.dataset.name,
-        "dataset_digest": candidate.options.dataset.digest,
-        "image_size": str(candidate.image_size),
-        "verdict": candidate.verdict,
-        "comparison_run_id": str(parent.info.run_id),
-        **{name: repr(candidate.losses[name]) for name in LOSSES if name in candidate.losses},
-    }
+    return client.get_run(log_comparison(client, pipeline, candidate.folder))
 
 
 def _description(candidate: Candidate, ui: str | None, run: Run, parent: Run) -> str:
@@ -207,14 +192,15 @@ def _description(candidate: Candidate, ui: str | None, run: Run, parent: Run) ->
     )
     return (
         f"DualGAN generators A2B and B2A of leg {candidate.leg}, trained on {candidate.options.dataset.name}.\n\n"
-        f"**{candidate.verdict}**: {candidate.reason}\n\nEvidence: {evidence}"
+        f"**{candidate.comparison.verdict}**: {candidate.comparison.reason}\n\nEvidence: {evidence}"
     )
 
 
-def _set_aliases(client: MlflowClient, candidate: Candidate, name: str, version: str) -> Promotion:
-    client.set_registered_model_alias(name, CHALLENGER, version)
-    own = Standing(version, candidate.verdict, candidate.options.dataset.digest, candidate.image_size, candidate.losses)
-    promotion = decide(own, standing_of(client, name, CHAMPION), candidate.max_loss_ratio)
+def _set_aliases(client: MlflowClient, name: str, own: Standing, max_loss_ratio: float) -> Promotion:
+    client.set_registered_model_alias(name, CHALLENGER, own.version)
+    before = version_with_alias(client, name, CHAMPION)
+    champion = Standing.of(str(before.version), before.tags) if before else None
+    promotion = decide(own, champion, max_loss_ratio)
     if promotion.champion:
-        client.set_registered_model_alias(name, CHAMPION, version)
+        client.set_registered_model_alias(name, CHAMPION, own.version)
     return promotion

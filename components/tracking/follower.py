@@ -8,26 +8,20 @@ has ended, else it was the follower's parent that went away.
 
 import argparse
 import contextlib
-import logging
 import os
+import select
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from components.common.processes import Terminated
 from components.tracking.placement import Placement, read_placement, write_placement
-from components.tracking.reasons import how_to_send, reason_of
+from components.tracking.reasons import explain, how_to_send
 from components.tracking.store import TRACKING_VARIABLE, WORKING_TREE, leave_out_data_libraries, resolve_tracking_uri
 
-logger = logging.getLogger(__name__)
-
 INTERVAL = 5.0
-PATIENCE = 60.0
-# Beyond the patience with MLflow: for starting, and for the last system metrics.
-SECONDS_TO_END = 30.0
+PATIENCE = 90.0
 ENDED = "ended"
 # sysexits' EX_TEMPFAIL; 1 and 2 are Python's own.
 EXIT_INCOMPLETE = 75
@@ -45,30 +39,26 @@ def follow_in_background(
 ) -> Iterator[None]:
     """Within ``with``, what the trainer writes goes to MLflow; on leaving, the training process must have ended.
 
-    What goes wrong is said on standard output.
+    What goes wrong is said on standard output, ``report`` gets what the follower did not live to say.
 
     Args:
         run_folder: What the trainer writes.
-        placement: Where it belongs in MLflow.
+        placement: Where it belongs in MLflow; it is kept beside the run folder.
         title: Begins every line that is said.
-        report: Gets what the follower itself did not live to say.
         interval: Seconds between two syncs.
-        patience: Seconds that MLflow gets at the end for what is still missing.
-
-    Raises:
-        OSError: The file beside the run folder cannot be written.
+        patience: Seconds that the follower gets at the end, for what MLflow still lacks.
     """
     placement = placement.with_environment()
     write_placement(run_folder, placement)
     command = [sys.executable, "-W", "ignore", "-m", "components.tracking.follower", str(run_folder)]
-    command += ["--interval", str(interval), "--patience", str(patience), "--title", title]
-    # The file beside the run folder holds no address with a password; the environment does.
+    command += ["--interval", str(interval), "--title", title]
     paths = [str(WORKING_TREE), str(WORKING_TREE / "components"), os.environ.get("PYTHONPATH", "")]
-    variables = {
+    # The file beside the run folder holds no address with a password; the environment does.
+    environment = {
+        **os.environ,
         TRACKING_VARIABLE: resolve_tracking_uri(placement.tracking_uri).reveal(),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-    environment = {**os.environ, **variables}
     # A session of its own: Ctrl-C stops the trainer, and the follower sends what that wrote last.
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, text=True, start_new_session=True)
     last_words = ENDED
@@ -79,7 +69,12 @@ def follow_in_background(
         last_words = ""
         raise
     finally:
-        exit_code = _end(process, last_words, patience + SECONDS_TO_END)
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(f"{last_words}\n", timeout=patience)
+        finally:
+            process.kill()
+        exit_code = process.wait()
         if exit_code not in (0, EXIT_INCOMPLETE):
             report(
                 f"{title}: live tracking ended early (exit code {exit_code}); MLflow may lack a part of this run; "
@@ -87,91 +82,32 @@ def follow_in_background(
             )
 
 
-def _end(process: "subprocess.Popen[str]", last_words: str, seconds: float) -> int:
-    """Let the process end in ``seconds``, or else kill it; return its exit code."""
-    try:
-        # It may be gone already.
-        with contextlib.suppress(BrokenPipeError):
-            process.communicate(f"{last_words}\n", timeout=seconds)
-    except BaseException as error:
-        process.kill()
-        process.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-    return process.wait()
+def follow(run_folder: Path, wait: Callable[[], str | None], report: Callable[[str], None]) -> bool:
+    """Send what the trainer writes to MLflow, again and again; return whether MLflow has everything at the end.
 
-
-class LiveTracking:
-    """Within ``with``, what the trainer writes goes to MLflow every ``interval`` seconds, from a thread.
-
-    It also writes the file beside the run folder that a later sync reads. On leaving, one last sync gets ``patience``
-    seconds; the training process must have ended, unless ``trainer_ended`` was made False. Afterwards ``complete``
-    says whether MLflow has everything, and ``failures`` how many syncs failed; ``report`` gets every reason once, and
-    at the end what is missing.
+    Args:
+        run_folder: What the trainer writes; the file beside it says where it belongs.
+        wait: Returns None when it is time to send what is new, last words at the end: ENDED if the trainer has ended.
+        report: Gets every reason why MLflow gets nothing once, and at the end whether something is missing.
     """
+    from components.tracking.sync import RunFolderSync
 
-    def __init__(
-        self,
-        run_folder: Path,
-        placement: Placement,
-        interval: float = INTERVAL,
-        patience: float = PATIENCE,
-        report: Callable[[str], None] = logger.warning,
-    ) -> None:
-        # Here, since two threads that import MLflow at once get in each other's way.
-        from components.tracking.sync import RunFolderSync
-
-        self._run_folder = run_folder
-        self._placement = placement.with_environment()
-        self._sync = RunFolderSync(run_folder, self._placement)
-        self._interval = interval
-        self._patience = patience
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="live tracking", daemon=True)
-        self._report = report
-        self._reasons: set[str] = set()
-        self._last_sync_succeeded = False
-        self.trainer_ended = True
-        self.failures = 0
-        self.complete = False
-
-    @property
-    def run_id(self) -> str | None:
-        """The MLflow run, None while nothing has reached it."""
-        return self._sync.run_id
-
-    def __enter__(self) -> "LiveTracking":
-        write_placement(self._run_folder, self._placement)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join(self._patience)
-        self.complete = self._last_sync_succeeded and not self._thread.is_alive()
-        if not self.complete:
-            self._report(
-                f"MLflow lacks a part of this run (failed attempts: {self.failures}); {how_to_send(self._run_folder)}"
-            )
-
-    def _follow(self) -> None:
-        while not self._ended.wait(self._interval):
-            self._attempt(ended=False)
-        self._last_sync_succeeded = self._attempt(ended=self.trainer_ended)
-
-    def _attempt(self, ended: bool) -> bool:
+    sync = RunFolderSync(run_folder, read_placement(run_folder).with_environment())
+    failures, reasons, last_words = 0, set[str](), None
+    while last_words is None:
+        last_words = wait()
         try:
-            self._sync.step(ended=ended)
+            sync.step(ended=last_words == ENDED)
+            complete = True
         except Exception as error:
-            self.failures += 1
-            reason = reason_of(error, self._sync.tracking_uri)
-            if reason not in self._reasons:
-                self._reasons.add(reason)
-                self._report(f"MLflow tracking: {reason}; training goes on")
-            return False
-        return True
+            complete, failures = False, failures + 1
+            reason = explain(error, sync.tracking_uri)
+            if reason not in reasons:
+                reasons.add(reason)
+                report(f"MLflow tracking: {reason}; training goes on")
+    if not complete:
+        report(f"MLflow lacks a part of this run (failed attempts: {failures}); {how_to_send(run_folder)}")
+    return complete
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -179,29 +115,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m components.tracking.follower", description=__doc__)
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--interval", type=float, required=True, help="seconds between two syncs")
-    parser.add_argument("--patience", type=float, required=True, help="seconds for the last sync")
     parser.add_argument("--title", required=True, help="begins every line")
     chosen = parser.parse_args(arguments)
     # If cores are few, it takes what the training leaves.
     os.nice(NICENESS)
 
     from components.common.console import print_status
-
-    def report(text: str) -> None:
-        print_status(f"{chosen.title}: {text}")
-
-    placement = read_placement(chosen.run_folder).with_environment()
-    with LiveTracking(chosen.run_folder, placement, chosen.interval, chosen.patience, report) as tracking:
-        tracking.trainer_ended = _until_input_ends(chosen.run_folder)
-    return 0 if tracking.complete else EXIT_INCOMPLETE
-
-
-def _until_input_ends(run_folder: Path) -> bool:
-    """Wait, recording system metrics; return whether the training process has ended."""
     from components.tracking.system_metrics import recording
 
-    with recording(run_folder):
-        return sys.stdin.readline().strip() == ENDED
+    with contextlib.ExitStack() as until_the_end:
+        until_the_end.enter_context(recording(chosen.run_folder))
+
+        def wait() -> str | None:
+            if not select.select([sys.stdin], [], [], chosen.interval)[0]:
+                return None
+            # What it measures last is sent with the rest.
+            until_the_end.close()
+            return sys.stdin.readline().strip()
+
+        complete = follow(chosen.run_folder, wait, lambda text: print_status(f"{chosen.title}: {text}"))
+    return 0 if complete else EXIT_INCOMPLETE
 
 
 if __name__ == "__main__":

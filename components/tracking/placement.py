@@ -8,9 +8,11 @@ on and not its neighbours, so at the end copies go into it.
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from components.common.address import Address
 from components.tracking.runs import LegRun, PipelineRun, Role, part_of
@@ -45,6 +47,8 @@ def take_along(run_folder: Path) -> None:
 class Placement:
     """What is known of a run folder's place; None is filled in from options.json (see leg_run)."""
 
+    __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
     tracking_uri: Address | str | None = field(default=None, repr=False)
     experiment: str | None = None
     pipeline_run_id: str | None = None
@@ -65,20 +69,13 @@ class Placement:
         return replace(self, tracking_uri=resolve_tracking_uri(self.tracking_uri))
 
 
-def placement_file(run_folder: Path) -> Path:
-    """Return the file beside a run folder that says where it belongs."""
-    return neighbour(run_folder, TARGET)
-
-
 def write_placement(run_folder: Path, placement: Placement) -> None:
     """Write the file beside ``run_folder``, without the login of the tracking URI, which the environment has."""
     content = {name: value for name, value in vars(placement).items() if value is not None}
-    if placement.tracking_uri:
-        uri = Address(placement.tracking_uri).without_login
-        content["tracking_uri"] = str(uri)
-        if uri.has_secret:
-            del content["tracking_uri"]
-    file = placement_file(run_folder)
+    if uri := content.pop("tracking_uri", None):
+        address = Address(uri).without_login
+        content |= {} if address.has_secret else {"tracking_uri": str(address)}
+    file = neighbour(run_folder, TARGET)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, content)
 
@@ -92,45 +89,33 @@ def read_placement(run_folder: Path) -> Placement:
     file = find(run_folder, TARGET)
     if not file.is_file():
         return Placement()
-    advice = "delete it and give the flags of sync"
     try:
-        content = read_json(file)
-    except ValueError as error:
-        raise BadInput(f"{error}; {advice}") from None
-    known = {entry.name for entry in fields(Placement)}
-    wrong = sorted(name for name, value in content.items() if name not in known or not isinstance(value, str))
-    if wrong:
-        raise BadInput(f"{file}: entry {wrong[0]!r} is unknown or no text; {advice}")
-    return Placement(**content)
+        return TypeAdapter(Placement).validate_python(read_json(file))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        reason = f"{file}: entry {fault['loc'][0]!r}: {fault['msg']}"
+    except BadInput as error:
+        reason = str(error)
+    raise BadInput(f"{reason}; delete it and give the flags of sync")
 
 
 def leg_run(placement: Placement, options: Mapping[str, Any], run_folder: Path) -> LegRun:
     """Return the leg's run that a folder belongs to, from its placement and its options.json.
 
-    What the placement leaves open: the experiment is the dataset's name, the leg is the kind of the
-    device, the role is candidate, and the pipeline run is one of this training alone, the same at every
-    call.
+    What the placement leaves open: the experiment is the dataset's name, the leg is the kind of the device, the role
+    is candidate, and the pipeline run is one of this training alone, the same at every call.
 
     Raises:
         BadInput: Neither names the experiment or the leg.
     """
-    device = part_of(part_of(options, "environment"), "device")
     experiment = placement.experiment or part_of(options, "dataset").get("name")
-    leg = placement.leg or device.get("kind")
+    leg = placement.leg or part_of(part_of(options, "environment"), "device").get("kind")
     if not experiment or not leg:
-        missing = "dataset name" if not experiment else "device kind"
-        flag = "--experiment" if not experiment else "--leg"
-        raise BadInput(f"{RunFolder(run_folder).options}: no {missing}; give {flag}")
+        missing = "no dataset name; give --experiment" if not experiment else "no device kind; give --leg"
+        raise BadInput(f"{RunFolder(run_folder).options}: {missing}")
+    pipeline = PipelineRun(str(experiment), placement.pipeline_run_id or _own_pipeline_run_id(run_folder))
     seed = part_of(options, "options").get("seed") or 0
-    if not isinstance(seed, int):
-        raise BadInput(f"{RunFolder(run_folder).options}: seed {seed!r} is no whole number")
-    return LegRun(
-        pipeline=PipelineRun(str(experiment), placement.pipeline_run_id or _own_pipeline_run_id(run_folder)),
-        leg=str(leg),
-        role=placement.role or "candidate",
-        seed=seed,
-        runtime=placement.runtime,
-    )
+    return LegRun(pipeline, str(leg), placement.role or "candidate", seed, placement.runtime)
 
 
 def _own_pipeline_run_id(run_folder: Path) -> str:

@@ -12,6 +12,8 @@ from components.common.address import Address
 from components.tracking.store import NOT_MLFLOWS
 from dualgan.errors import DualGANError, without_logins
 
+LATE = re.compile(r"no whole answer within \d+ s|Read timed out")
+NO_CONNECTION = re.compile("Max retries exceeded|Connection aborted|Connection refused")
 CONNECTION_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(Connection refused)|(timed out)|(certificate verify failed)")
 # Which call it was differs from attempt to attempt; what the server said does not.
 ANSWER = re.compile(r"API request to endpoint '?\S+ failed with (error code \d+) != 200\. Response body: '(.*?)'?$")
@@ -19,27 +21,33 @@ NO_ANSWER = re.compile(rf"API request to \S+ failed with exception ({NOT_MLFLOWS
 ARTIFACT_ANSWER = re.compile(r"(\d{3} (?:Client|Server) Error): .*?(?:\. Response text: (.*))?$", re.DOTALL)
 SERVER_MESSAGE = re.compile(r'"message": ?"((?:[^"\\]|\\.)*)"')
 MAX_REASON = 500
-LOGIN_ADVICE = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a valid MLFLOW_TRACKING_TOKEN"
+
+LOGIN = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a valid MLFLOW_TRACKING_TOKEN"
 SERVER_OR_FILE = "give http://HOST:PORT of a server, or sqlite:////PATH/mlflow.db"
-HALF_MADE = "an interrupted upgrade left its tables half-made: put back a copy, or name a new store and sync again"
 CHECKSUMS = (
     "start the server with AWS_REQUEST_CHECKSUM_CALCULATION=when_required and "
     "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required if its S3 refuses checksums, and see the server's log"
 )
-# By what the message says, the first that fits.
+# By what an answer says, the first that fits: what is said, in which {} is MLflow's own reason.
 ADVICE = {
-    NOT_MLFLOWS: "correct the tracking URI",
-    "error code 404": "no MLflow server answers there: correct the tracking URI",
-    "unsupported URI": SERVER_OR_FILE,
-    "filesystem tracking backend": SERVER_OR_FILE,
-    "No such file or directory": "correct the tracking URI, or make its folder",
-    r"duplicate column name|table \S+ already exists": HALF_MADE,
-    "database or disk is full": "free some space",
-    r"sqlite3\.": "name a file that is a store of MLflow, or a new one, in a folder that can be written",
+    "error code 401|401 Client Error|Unauthorized": f"login refused: {{}}; {LOGIN}",
+    "Invalid Host header": "{}; start the server with --allowed-hosts naming this host with and without its port",
+    "error code 403|403 Client Error|PERMISSION_DENIED": "not allowed: {}; ask for write access to the experiment and "
+    f"the model, or {LOGIN}",
+    NOT_MLFLOWS: "{}; correct the tracking URI",
+    "error code 404": "{}; no MLflow server answers there: correct the tracking URI",
+    "unsupported URI|filesystem tracking backend": f"{{}}; {SERVER_OR_FILE}",
+    "No such file or directory": "{}; correct the tracking URI, or make its folder",
+    r"duplicate column name|table \S+ already exists": "{}; an interrupted upgrade left its tables half-made: put back "
+    "a copy, or name a new store and sync again",
+    "database or disk is full": "{}; free some space",
+    r"sqlite3\.": "{}; name a file that is a store of MLflow, or a new one, in a folder that can be written",
     # SQLAlchemy's default for postgresql:// is another driver than the one that is installed.
-    "No module named 'psycopg'": "name the driver: postgresql+psycopg2://",
-    r"5\d\d Server Error.*mlflow-artifacts/artifacts": CHECKSUMS,
-    r"error code (?:429|5\d\d)|429 Client Error|5\d\d Server Error": "the server is there: see its log, or try later",
+    "No module named 'psycopg'": "{}; name the driver: postgresql+psycopg2://",
+    r"5\d\d Server Error.*mlflow-artifacts/artifacts": f"{{}}; {CHECKSUMS}",
+    r"error code (?:429|5\d\d)|429 Client Error|5\d\d Server Error": "{}; the server is there: see its log, or try "
+    "later",
+    "": "{}",
 }
 
 # What a server says while it, its database, its object store or the network on the way is down for a while.
@@ -63,39 +71,33 @@ def may_pass(error: BaseException) -> bool:
     return not isinstance(error, DualGANError) and bool(PASSING.search(text)) and not LASTING.search(text)
 
 
-def reason_of(error: BaseException, tracking_uri: Address | str) -> str:
-    """Return the line of our own error, else ``explain``."""
-    return str(error) if isinstance(error, DualGANError) else explain(error, tracking_uri)
-
-
 def explain(error: BaseException, tracking_uri: Address | str) -> str:
-    """Return one line: which server, its own reason, what to do. The same trouble gives the same line every time."""
+    """Return one line: which server, its own reason, what to do. The same trouble gives the same line every time.
+
+    That of an error of our own is its text.
+    """
+    if isinstance(error, DualGANError):
+        return str(error)
     text = without_logins(str(error).strip()) or type(error).__name__
-    return f"{Address(tracking_uri)}: {_reason_and_advice(text)}"
+    if late := LATE.search(text):
+        said = f"no answer ({late[0]}); see the server's log, or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds a try"
+    elif NO_CONNECTION.search(text):
+        found = CONNECTION_REASON.search(text)
+        reason = next(filter(None, found.groups())).strip() if found else "connection failed"
+        said = f"no answer ({reason}); start the server or correct the tracking URI"
+    else:
+        said = next(said for words, said in ADVICE.items() if re.search(words, text)).format(_reason_in(text))
+    return f"{Address(tracking_uri)}: {said}"
 
 
-def _reason_and_advice(text: str) -> str:
-    found = ARTIFACT_ANSWER.search(text)
-    first_line = ANSWER.sub(r"\1: \2", NO_ANSWER.sub(r"\1", text.splitlines()[0]))
-    if found:
+def _reason_in(text: str) -> str:
+    """Return what the server itself said, in an error's text."""
+    reason = ANSWER.sub(r"\1: \2", NO_ANSWER.sub(r"\1", text.splitlines()[0]))
+    if found := ARTIFACT_ANSWER.search(text):
         message = SERVER_MESSAGE.search(found[2] or "")
-        said = message[1] if message else re.sub(r"<[^>]*>|\s+", " ", found[2] or "").strip()
-        first_line = f"{found[1]}: {said}" if said else found[1]
-    first_line = first_line if len(first_line) <= MAX_REASON else f"{first_line[:MAX_REASON]}..."
-    if late := re.search(r"no whole answer within \d+ s|Read timed out", text):
-        return f"no answer ({late[0]}); see the server's log, or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds a try"
-    if re.search(r"Max retries exceeded|Connection aborted|Connection refused", text):
-        known = CONNECTION_REASON.search(text)
-        reason = next((group for group in known.groups() if group), "") if known else ""
-        return f"no answer ({reason.strip() or 'connection failed'}); start the server or correct the tracking URI"
-    if "error code 401" in text or "401 Client Error" in text or "Unauthorized" in text:
-        return f"login refused: {first_line}; {LOGIN_ADVICE}"
-    if "Invalid Host header" in text:
-        return f"{first_line}; start the server with --allowed-hosts naming this host with and without its port"
-    if "error code 403" in text or "403 Client Error" in text or "PERMISSION_DENIED" in text:
-        return f"not allowed: {first_line}; ask for write access to the experiment and the model, or {LOGIN_ADVICE}"
-    advice = next((advice for words, advice in ADVICE.items() if re.search(words, text)), None)
-    return f"{first_line}; {advice}" if advice else first_line
+        answer = message[1] if message else re.sub(r"<[^>]*>|\s+", " ", found[2] or "").strip()
+        reason = f"{found[1]}: {answer}" if answer else found[1]
+    return reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."
 
 
 def artifact_address(path: Path) -> str | None:
@@ -117,18 +119,13 @@ def how_to_send(run_folder: Path) -> str:
 def patiently(
     work: Callable[[], Result], tracking_uri: Address | str, hours: float, say: Callable[[str], None]
 ) -> Result:
-    """Do ``work``, again and from its beginning as long as MLflow is away.
-
-    That may be hours, since what MLflow gets may be the fruit of days.
+    """Do ``work``, again and from its beginning as long as MLflow is away: what it gets may be the fruit of days.
 
     Args:
         work: What to do with MLflow. It must be as good done twice as once.
         tracking_uri: The server's address, for what is said.
         hours: How long to go on trying; 0 tries once.
         say: Gets each reason for waiting once, and that the waiting is over.
-
-    Returns:
-        What ``work`` returns.
 
     Raises:
         DualGANError: MLflow refuses what no waiting mends (a login, a permission, an address), or it stayed away.

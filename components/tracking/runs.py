@@ -6,14 +6,17 @@ on and off, and lets MLflow's exception through for the latter.
 """
 
 import contextlib
+import hashlib
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.common.address import Address
-from components.tracking.names import equals
 from components.tracking.store import NOT_MLFLOWS, artifact_location
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import DualGANError
+from dualgan.names import shortened
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,6 +28,9 @@ PARENT_TAG = "mlflow.parentRunId"
 # Limit of MLflow's REST API.
 TAG_LENGTH = 8000
 NOT_THERE, NOT_ALLOWED = "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
+# MLflow's filters know no escaped quotes.
+_UNQUOTABLE = re.compile("['\"`\\\\\n\r]")
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,6 @@ class PipelineRun:
 
     experiment: str
     pipeline_run_id: str
-
-    def __post_init__(self) -> None:
-        _require_text("experiment", self.experiment)
-        _require_text("pipeline run id", self.pipeline_run_id)
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,33 @@ class LegRun:
     seed: int
     runtime: str | None = None
 
-    def __post_init__(self) -> None:
-        _require_text("leg", self.leg)
-        if self.role not in ("reference", "candidate"):
-            raise BadInput(f"role {self.role!r}: it is reference or candidate")
-
     @property
-    def tags(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
         """The tags by which the run is found."""
-        return {
-            "leg": self.leg,
-            "seed": str(self.seed),
-            "role": self.role,
-            "pipeline_run_id": self.pipeline.pipeline_run_id,
-        }
+        return {"leg": self.leg, "seed": str(self.seed), "pipeline_run_id": self.pipeline.pipeline_run_id}
 
 
-def _require_text(what: str, value: str) -> None:
-    if not value.strip():
-        raise BadInput(f"{what} {value!r}: it must be text")
+def readable_key(name: str, max_bytes: int, plain: str = "_.- ") -> str:
+    """Return a key that no other name has, and that is the name itself if that can be.
+
+    Letters, their marks and digits of every script stay, and what is ``plain``. Any other character becomes "_", and
+    then a digest of the name follows, as it does if the name has more than ``max_bytes`` in UTF-8.
+    """
+    key = "".join(sign if sign in plain or unicodedata.category(sign)[0] in "LMN" else "_" for sign in name)
+    if key == name:
+        return shortened(name, max_bytes)
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return shortened(key, max_bytes - len(digest) - 1) + f"-{digest}"
+
+
+def equals(field: str, value: str) -> str:
+    """Return the condition of an MLflow filter that ``field`` is ``value``.
+
+    What cannot stand in a filter is a wildcard there: so it may find a value that differs in such a character, and
+    who needs to be sure looks at what was found.
+    """
+    pattern = _UNQUOTABLE.sub("_", value)
+    return f"{field} = '{value}'" if pattern == value else f"{field} LIKE '{pattern}'"
 
 
 def find_experiment(client: "MlflowClient", name: str) -> str | None:
@@ -88,19 +98,17 @@ def find_experiment(client: "MlflowClient", name: str) -> str | None:
 
 def open_experiment(client: "MlflowClient", name: str) -> str:
     """Return the id of an experiment, created if it is missing."""
-    found = find_experiment(client, name)
-    if found is not None:
-        return found
     from mlflow.exceptions import MlflowException
 
+    if found := find_experiment(client, name):
+        return found
     try:
         return str(client.create_experiment(name, artifact_location=artifact_location(client.tracking_uri)))
     except MlflowException:
         # Another leg may have created it in between.
-        found = find_experiment(client, name)
-        if found is None:
-            raise
-        return found
+        if found := find_experiment(client, name):
+            return found
+        raise
 
 
 def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
@@ -144,11 +152,8 @@ def pipeline_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: s
 
 def leg_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "list[Run]":
     """Return the runs of all legs and seeds of a pipeline run, the oldest first."""
-    return [
-        run
-        for run in _runs_with(client, experiment_id, {"pipeline_run_id": pipeline_run_id})
-        if run.data.tags.get("leg")
-    ]
+    runs = _runs_with(client, experiment_id, {"pipeline_run_id": pipeline_run_id})
+    return [run for run in runs if run.data.tags.get("leg")]
 
 
 def leg_filter(pipeline_run_id: str) -> str:
@@ -164,17 +169,13 @@ def _runs_with(client: "MlflowClient", experiment_id: str, tags: Mapping[str, st
 
 
 def open_pipeline_run(client: "MlflowClient", pipeline: PipelineRun, experiment_id: str) -> "Run":
-    """Return the parent run, created if it is missing.
-
-    Legs in parallel pods may each create one: see settle_parent.
-    """
-    identifier = pipeline.pipeline_run_id
+    """Return the parent run, created if it is missing. Legs in parallel may each create one: see settle_parent."""
+    tags = {"role": "pipeline", "pipeline_run_id": pipeline.pipeline_run_id}
 
     def create() -> "Run":
-        tags = {"role": "pipeline", "pipeline_run_id": identifier}
-        return client.create_run(experiment_id, tags=tags, run_name=f"pipeline run {identifier}")
+        return client.create_run(experiment_id, tags=tags, run_name=f"pipeline run {pipeline.pipeline_run_id}")
 
-    return _oldest_or_new(client, lambda: pipeline_runs(client, experiment_id, identifier), create)
+    return _oldest_or_new(client, experiment_id, tags, create)
 
 
 def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "Run":
@@ -184,35 +185,46 @@ def open_leg_run(client: "MlflowClient", leg_run: LegRun, start_time: int) -> "R
     """
     experiment_id = open_experiment(client, leg_run.pipeline.experiment)
     parent = open_pipeline_run(client, leg_run.pipeline, experiment_id)
-    identity = {name: value for name, value in leg_run.tags.items() if name != "role"}
 
     def create() -> "Run":
         # A pipeline run that was interrupted goes on.
-        if parent.info.status != "RUNNING":
-            client.update_run(parent.info.run_id, status="RUNNING")
-        return client.create_run(
-            experiment_id,
-            start_time=start_time,
-            tags={**leg_run.tags, PARENT_TAG: parent.info.run_id},
-            run_name=f"{leg_run.leg} seed {leg_run.seed}",
-        )
+        if parent.info.status != RUNNING:
+            client.update_run(parent.info.run_id, status=RUNNING)
+        tags = {**leg_run.identity, "role": leg_run.role, PARENT_TAG: parent.info.run_id}
+        name = f"{leg_run.leg} seed {leg_run.seed}"
+        return client.create_run(experiment_id, start_time=start_time, tags=tags, run_name=name)
 
-    return _oldest_or_new(client, lambda: _runs_with(client, experiment_id, identity), create)
+    return _oldest_or_new(client, experiment_id, leg_run.identity, create)
+
+
+def _oldest_or_new(
+    client: "MlflowClient", experiment_id: str, tags: Mapping[str, str], create: "Callable[[], Run]"
+) -> "Run":
+    """Return the oldest run with ``tags``, created if there is none.
+
+    Others that hold nothing go: of a parallel start, or of a request that was sent twice, its first answer being lost.
+    """
+    found = _runs_with(client, experiment_id, tags)
+    if not found:
+        created = create()
+        found = _runs_with(client, experiment_id, tags) or [created]
+    for run in found[1:]:
+        if not run.data.metrics:
+            _delete(client, run)
+    return found[0]
 
 
 def settle_parent(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> "Run | None":
     """Leave one parent run, the oldest, with all legs below it; return it, None if there is no parent run.
 
-    Two legs that start in the same moment can each miss the other's parent run, so whoever finishes looks
-    again.
+    Two legs that start in the same moment can each miss the other's parent run, so whoever finishes looks again.
     """
     parents = pipeline_runs(client, experiment_id, pipeline_run_id)
     if not parents:
         return None
     kept, *extra = parents
     for leg in leg_runs(client, experiment_id, pipeline_run_id):
-        if leg.data.tags.get(PARENT_TAG) != kept.info.run_id:
-            client.set_tag(leg.info.run_id, PARENT_TAG, kept.info.run_id)
+        set_missing_tags(client, leg, {PARENT_TAG: kept.info.run_id})
     for run in extra:
         _delete(client, run)
     return kept
@@ -220,27 +232,11 @@ def settle_parent(client: "MlflowClient", experiment_id: str, pipeline_run_id: s
 
 def end_open_runs(client: "MlflowClient", experiment_id: str, pipeline_run_id: str) -> int:
     """End as KILLED what is open of a pipeline run whose process is gone: its legs and itself; return how many."""
-    runs = [
-        *leg_runs(client, experiment_id, pipeline_run_id),
-        *pipeline_runs(client, experiment_id, pipeline_run_id),
-    ]
-    left_open = [run.info.run_id for run in runs if run.info.status in ("RUNNING", "SCHEDULED")]
+    runs = _runs_with(client, experiment_id, {"pipeline_run_id": pipeline_run_id})
+    left_open = [run.info.run_id for run in runs if run.info.status == RUNNING]
     for run_id in left_open:
-        client.set_terminated(run_id, "KILLED")
+        client.set_terminated(run_id, KILLED)
     return len(left_open)
-
-
-def _oldest_or_new(client: "MlflowClient", find: "Callable[[], list[Run]]", create: "Callable[[], Run]") -> "Run":
-    """Return the oldest run that there is. Others that hold nothing go: of a parallel start, or of a request whose
-    answer was lost, so that it was sent twice."""
-    found = find()
-    if not found:
-        created = create()
-        found = find() or [created]
-    for run in found[1:]:
-        if not run.data.metrics:
-            _delete(client, run)
-    return found[0]
 
 
 def _delete(client: "MlflowClient", run: "Run") -> None:
@@ -262,25 +258,3 @@ def part_of(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the object ``name`` in what was read from a file, an empty one if there is none."""
     found = content.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def environment_tags(options: Mapping[str, Any], runtime: str | None) -> dict[str, str]:
-    """Return what ran a leg and on which data, from its options.json; what is unknown is left out."""
-    environment, dataset = part_of(options, "environment"), part_of(options, "dataset")
-    device = part_of(environment, "device")
-    commit = environment.get("git_commit")
-    found = {
-        "device": device.get("kind"),
-        "device_name": device.get("name"),
-        "runtime": runtime,
-        "tensorflow": environment.get("tensorflow"),
-        "cuda": device.get("cuda"),
-        "cann": device.get("cann"),
-        "driver": device.get("driver"),
-        "python": environment.get("python"),
-        "git_commit": commit,
-        "mlflow.source.git.commit": commit,
-        "dataset": dataset.get("name"),
-        "dataset_digest": dataset.get("digest"),
-    }
-    return {name: str(value)[:TAG_LENGTH] for name, value in found.items() if value is not None}

@@ -6,21 +6,18 @@ MLflow by the same sync as the losses: an outage loses none.
 """
 
 import contextlib
-import json
 import logging
 import os
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from components.common.threads import in_background
 from components.tracking.placement import SYSTEM_METRICS, neighbour
 from dualgan import npu_smi
+from dualgan.run_folder import EventLog, read_events
 
 logger = logging.getLogger(__name__)
 
@@ -28,33 +25,25 @@ logger = logging.getLogger(__name__)
 INTERVAL = 10.0
 INTERVAL_VARIABLE = "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
 SWITCH = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
-EVENT_TYPE = "system"
 SECONDS_TO_END = 15.0
 
 Source = Callable[[], dict[str, float]]
 
 
-def system_metrics_file(run_folder: Path) -> Path:
-    """Return the file beside a run folder that the samples go into."""
-    return neighbour(run_folder, SYSTEM_METRICS)
-
-
-def is_switched_on() -> bool:
-    """Return whether MLflow's own variable does not switch them off."""
-    return os.environ.get(SWITCH, "true").lower() not in ("false", "0")
-
-
-def sampling_interval() -> float:
-    """Return the seconds between two samples: those of MLflow's variable if it holds a number above zero."""
+def recording(run_folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which system metrics are recorded beside ``run_folder``, unless they are switched off."""
+    if os.environ.get(SWITCH, "true").lower() in ("false", "0"):
+        return contextlib.nullcontext()
     try:
-        seconds = float(os.environ.get(INTERVAL_VARIABLE) or INTERVAL)
+        interval = float(os.environ.get(INTERVAL_VARIABLE) or INTERVAL)
     except ValueError:
-        return INTERVAL
-    return seconds if seconds > 0 else INTERVAL
+        interval = INTERVAL
+    return recorded(neighbour(run_folder, SYSTEM_METRICS), sources(), interval if interval > 0 else INTERVAL)
 
 
 def sources() -> list[Source]:
     """Return what can be measured on this machine."""
+    import psutil
     from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
     from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
@@ -69,9 +58,7 @@ def sources() -> list[Source]:
             found.append(_of_monitor(accelerator()))
         except Exception as error:
             logger.debug("no metrics of %s: %s", accelerator.__name__, error)
-    if shutil.which("npu-smi"):
-        found.append(npu_smi.metrics)
-    return found
+    return [*found, npu_smi.metrics] if shutil.which("npu-smi") else found
 
 
 def _of_monitor(monitor: Any) -> Source:
@@ -84,52 +71,33 @@ def _of_monitor(monitor: Any) -> Source:
     return sample
 
 
-def recording(run_folder: Path) -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which system metrics are recorded beside ``run_folder``, unless they are switched off."""
-    measured = sources() if is_switched_on() else []
-    if not measured:
-        return contextlib.nullcontext()
-    return recorded(system_metrics_file(run_folder), measured, sampling_interval())
+def recorded(
+    file: Path, measured: Sequence[Source], interval: float = INTERVAL
+) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which a sample of all ``measured`` goes into ``file`` every ``interval`` seconds.
 
-
-@contextlib.contextmanager
-def recorded(file: Path, measured: Sequence[Source], interval: float = INTERVAL) -> Iterator[None]:
-    """Within ``with``, a line with a sample of all ``measured`` goes into ``file`` every ``interval`` seconds.
-
-    The first comes after a second at most, the last on leaving. A line is an event as of events.jsonl, of type
-    "system"; its step is the number of samples before it, and goes on where the file ends. Nothing is raised: a source
-    that fails is left out of that sample, and a file that cannot be written ends the recording.
+    The first comes after a second at most, the last on leaving. An event is of type "system"; its step is the number
+    of samples before it, and goes on where the file ends. Nothing is raised: a source that fails is left out of that
+    sample, and a file that cannot be written ends the recording.
     """
-    with in_background("system metrics", lambda ended: _record(file, measured, interval, ended), SECONDS_TO_END):
-        yield
+    return in_background("system metrics", lambda ended: _record(file, measured, interval, ended), SECONDS_TO_END)
 
 
 def _record(file: Path, measured: Sequence[Source], interval: float, ended: threading.Event) -> None:
     failed: set[str] = set()
     try:
-        step = _repaired_length(file)
-        with file.open("a", encoding="utf-8") as output:
+        with contextlib.closing(EventLog(file)) as log:
+            step = sum(1 for _ in read_events(file))
             # Shares of time are of the time between two samples.
             is_last = ended.wait(min(1.0, interval))
             while True:
-                event = {"type": EVENT_TYPE, "step": step, "time": time.time(), "metrics": _sample(measured, failed)}
-                output.write(json.dumps(event) + "\n")
-                output.flush()
+                log.write(step, type="system", metrics=_sample(measured, failed))
                 step += 1
                 if is_last:
                     return
                 is_last = ended.wait(interval)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         logger.warning("%s: no more system metrics: %s", file, error)
-
-
-def _repaired_length(file: Path) -> int:
-    """Return the number of lines in the file, without a last one that a killed process left unfinished."""
-    if not file.is_file():
-        return 0
-    content = file.read_bytes()
-    os.truncate(file, content.rfind(b"\n") + 1)
-    return content.count(b"\n")
 
 
 def _sample(measured: Sequence[Source], failed: set[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Serve the local store with few processes, and say which page compares the newest pipeline run's legs."""
+"""MLflow's user interface: serve the local store with few processes; addresses of its pages."""
 
 import contextlib
 import os
@@ -7,16 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
-from mlflow.tracking import MlflowClient
-
-from components.tracking.comparison_view import has_view, view_key
-from components.tracking.links import comparison_url, view_url
-from components.tracking.store import connect, set_up, store_uri
+from components.common.address import Address
+from components.tracking.runs import leg_filter
+from components.tracking.store import set_up, store_uri
 from dualgan.errors import BadInput, DualGANError
 
 HOST = "127.0.0.1"
@@ -29,99 +27,94 @@ ALLOWED_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 # Four workers and eight job processes take 2.5 GiB; one user needs none of them.
 SERVER_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
+# Without it MLflow opens its page for language models.
+WORKFLOW = {"workflowType": "machine_learning"}
+# Sorted by time, the default, the page folds the legs into their pipeline run and draws only that.
+FLAT_ORDER_KEY = "tags.`mlflow.runName`"
+
 
 @contextlib.contextmanager
 def serve(store: Path, port: int | None = None) -> Iterator[str]:
-    """Serve ``store`` on the loopback interface: yield the address, and stop all of the server on leaving.
+    """Serve a local store's folder on the loopback interface: yield the address, and stop all of the server on leaving.
 
-    Args:
-        store: The folder of a local store.
-        port: By default 5000, or a free one if that is taken.
-
-    Raises:
-        BadInput: The store or the port cannot be used.
-        DualGANError: The server does not start; the message has the last line of its log.
+    The port is by default 5000, or a free one if that is taken. Raises BadInput if store or port cannot be used, and
+    DualGANError, with the last line of its log, if the server does not start.
     """
     if not (store / "mlflow.db").is_file():
         raise BadInput(f"{store}: nothing tracked yet; `make run` first")
-    address = f"http://{HOST}:{_choose_port(port)}"
+    chosen = _choose_port(port)
+    address = f"http://{HOST}:{chosen}"
     set_up(store / "mlflow.db")
-    log = store / "server.log"
+    artifacts, log = store.resolve() / "artifacts", store / "server.log"
+    # An experiment made through this server stays usable without it: its artifacts have file URIs too.
+    options = {
+        "--workers": "1",
+        "--host": HOST,
+        "--port": str(chosen),
+        "--allowed-hosts": ALLOWED_HOSTS,
+        "--default-artifact-root": artifacts.as_uri(),
+        "--backend-store-uri": store_uri(store),
+        "--artifacts-destination": str(artifacts),
+    }
+    command = [sys.executable, "-m", "mlflow", "server", *(part for option in options.items() for part in option)]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            _command(store, address),
-            env={**os.environ, **SERVER_ENVIRONMENT},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        environment = {**os.environ, **SERVER_ENVIRONMENT}
+        # A process group of its own, with its workers.
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         _wait_until_it_answers(process, address, log)
         yield address
     finally:
-        _stop(process)
-
-
-def newest_comparison(store: Path, address: str) -> str | None:
-    """Return the page that compares the legs of the newest pipeline run in ``store``, None if there is none."""
-    client = connect(store_uri(store))
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(
-        experiments, "tags.role = 'pipeline'", order_by=["attributes.start_time DESC"], max_results=1
-    )
-    return _page(client, address, runs[0].info.experiment_id, runs[0].data.tags["pipeline_run_id"]) if runs else None
-
-
-def _page(client: MlflowClient, address: str, experiment_id: str, pipeline_run_id: str) -> str:
-    if has_view(client, experiment_id, pipeline_run_id):
-        return view_url(address, experiment_id, view_key(pipeline_run_id))
-    return comparison_url(address, experiment_id, pipeline_run_id)
-
-
-def _command(store: Path, address: str) -> list[str]:
-    port = address.rpartition(":")[2]
-    artifacts = store.resolve() / "artifacts"
-    return [
-        *(sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST, "--port", port),
-        *("--allowed-hosts", ALLOWED_HOSTS),
-        # An experiment made through this server stays usable without it: its artifacts have file URIs too.
-        *("--default-artifact-root", artifacts.as_uri()),
-        *(
-            "--backend-store-uri",
-            store_uri(store),
-            "--artifacts-destination",
-            str(artifacts),
-        ),
-    ]
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, kind)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_TO_STOP)
 
 
 def _choose_port(port: int | None) -> int:
     for wanted in [port] if port is not None else [DEFAULT_PORT, 0]:
-        with socket.socket() as probe:
+        with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind((HOST, wanted))
-                return int(probe.getsockname()[1])
+            probe.bind((HOST, wanted))
+            return int(probe.getsockname()[1])
     raise BadInput(f"port {port} of {HOST} is taken; choose another --port or leave it out")
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while process.poll() is None and time.monotonic() < deadline:
-        with (
-            contextlib.suppress(urllib.error.URLError, OSError),
-            urllib.request.urlopen(f"{address}/health", timeout=5),
-        ):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
             return
         time.sleep(0.2)
     lines = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
     raise DualGANError(f"the MLflow server did not start: {lines[-1]} (all of it: {log})")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and its workers: they are a process group of their own."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, kind)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS_TO_STOP)
+def ui_address(tracking_uri: Address | str) -> str | None:
+    """Return the address of the server's user interface, None if the URI is no server's."""
+    address = Address(tracking_uri)
+    return str(address).rstrip("/") if address.is_http else None
+
+
+def comparison_url(ui: str, experiment_id: str, pipeline_run_id: str) -> str:
+    """Return the page with the charts and images of all legs of one pipeline run."""
+    order = {"orderByKey": FLAT_ORDER_KEY, "orderByAsc": "true"}
+    parameters = {**WORKFLOW, "compareRunsMode": "CHART", "searchFilter": leg_filter(pipeline_run_id), **order}
+    return f"{ui}/#/experiments/{experiment_id}/runs?{urlencode(parameters, quote_via=quote)}"
+
+
+def view_url(ui: str, experiment_id: str, view_key: str) -> str:
+    """Return the page of an experiment's saved view (see comparison_view)."""
+    parameters = {"viewStateShareKey": view_key, **WORKFLOW, "compareRunsMode": "CHART"}
+    return f"{ui}/#/experiments/{experiment_id}/runs?{urlencode(parameters)}"
+
+
+def run_url(ui: str, experiment_id: str, run_id: str) -> str:
+    """Return the page of a run."""
+    return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}?{urlencode(WORKFLOW)}"
+
+
+def model_url(ui: str, name: str, version: str) -> str:
+    """Return the page of a version of a registered model."""
+    return f"{ui}/#/models/{quote(name, safe='')}/versions/{version}"

@@ -17,8 +17,8 @@ from components.tracking.store import connect
 from components.train.runtimes import is_set_up
 from dualgan.run_folder import LOSS_METRICS
 from tests.components.tracking.conftest import database, store
-from tests.components.tracking.killable_server import KillableServer
 from tests.components.tracking.observed import history, images
+from tests.components.tracking.servers import KillableServer
 
 __all__ = ["database", "store"]
 

@@ -1,25 +1,24 @@
 """The whole job with an MLflow that asks for a login: retrain, run, publish, promote, by one who is no admin."""
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import requests
 
 from components.tracking.comparison_view import has_view
-from components.tracking.links import comparison_url
 from components.tracking.runs import find_experiment, leg_runs, version_with_alias
 from components.tracking.store import connect
-from tests.components.tracking.conftest import database
-from tests.components.tracking.login_server import LoginServer, login_server, variables
+from components.tracking.ui import comparison_url
+from tests.components.tracking.conftest import database, with_login
 from tests.components.tracking.observed import history, images
+from tests.components.tracking.servers import LoginServer, variables
 from tests.pipelines.kfp_server import running_kfp
 
-__all__ = ["database"]
+__all__ = ["database", "with_login"]
 
 pytestmark = [pytest.mark.system(), pytest.mark.timeout(1500)]
 STEPS = 30
@@ -41,17 +40,9 @@ bounds: {max_loss_ratio: 10, gross_loss_ratio: 10, max_reconstruction_ratio: 10,
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[LoginServer]:
-    store = tmp_path_factory.mktemp("with-login")
-    shutil.copy(database, store)
-    with login_server(store) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def login(server: LoginServer) -> Mapping[str, str]:
+def login(with_login: LoginServer) -> Mapping[str, str]:
     """The variables of a task's pod."""
-    return {**variables(server.new_account("tasks")), "MLFLOW_TRACKING_URI": server.address}
+    return {**variables(with_login.new_account("tasks")), "MLFLOW_TRACKING_URI": with_login.address}
 
 
 def pipelines(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -92,11 +83,11 @@ def published(login: Mapping[str, str], profile: Path, tmp_path_factory: pytest.
 
 
 def test_from_the_first_retrain_to_the_champion_and_the_page_that_compares(
-    server: LoginServer, login: Mapping[str, str], published: Path, monkeypatch: pytest.MonkeyPatch
+    with_login: LoginServer, login: Mapping[str, str], published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in login.items():
         monkeypatch.setenv(name, value)
-    client = connect(server.address)
+    client = connect(with_login.address)
     champion = version_with_alias(client, "dualgan-synthetic", "champion")
     assert champion and champion.tags["verdict"] == "pass"
     experiment = find_experiment(client, "synthetic")
@@ -110,20 +101,19 @@ def test_from_the_first_retrain_to_the_champion_and_the_page_that_compares(
         assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, STEPS + 1))
         assert images(client, run)
     assert has_view(client, experiment, pipeline_run_id)
-    page = comparison_url(server.address, experiment, pipeline_run_id)
-    assert requests.get(
-        page, auth=(login["MLFLOW_TRACKING_USERNAME"], login["MLFLOW_TRACKING_PASSWORD"]), timeout=60
-    ).ok
+    page = comparison_url(with_login.address, experiment, pipeline_run_id)
+    account = (login["MLFLOW_TRACKING_USERNAME"], login["MLFLOW_TRACKING_PASSWORD"])
+    assert requests.get(page, auth=account, timeout=60).ok
 
 
 def test_an_account_that_may_not_change_the_model_is_told_so_at_once(
-    server: LoginServer, login: Mapping[str, str], published: Path
+    with_login: LoginServer, login: Mapping[str, str], published: Path
 ) -> None:
     (records,) = published.glob("runs/*/*/train-tuned-seed-0/records")
-    command = [sys.executable, "-m", "components.publish", str(records), str(published / "latest")]
+    command = [sys.executable, "-m", "parity", "publish", str(records), str(published / "latest")]
     command += ["--model", str(records.with_name("model")), "--hours", "1"]
-    others = {**os.environ, **login, **variables(server.new_account("others"))}
+    others = {**os.environ, **login, **variables(with_login.new_account("others"))}
     answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=others)
     assert answer.returncode == 1 and "waiting for MLflow" not in answer.stdout
     (line,) = answer.stderr.splitlines()
-    assert line.startswith(f"error: {server.address}: not allowed: ") and "write access" in line
+    assert line.startswith(f"error: {with_login.address}: not allowed: ") and "write access" in line

@@ -13,7 +13,7 @@ from components.preflight.preflight import Requirements, find_faults, require_no
 from components.tracking.store import connect
 from components.train.runtimes import COMMIT_VARIABLE
 from dualgan.errors import BadInput, DualGANError
-from tests.components.tracking.killable_server import KillableServer
+from tests.components.tracking.servers import KillableServer
 from tests.services import S3_KEYS, free_port, s3_client, s3_service
 
 

@@ -1,17 +1,15 @@
 """A leg that was really trained, for a moment, its comparison, and a store to publish it into."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.publish.package import export_graphs
+from components.publish.registry import Graphs, export_graphs
 from components.train.leg import LegSettings
 from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import RunFolder, read_json, write_json
@@ -44,11 +42,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(trained: Path) -> Path:
+def exported(trained: Path) -> Graphs:
     """The graphs of the trained run, as they are exported when it is published."""
-    graphs = trained.with_name("graphs")
-    export_graphs(LegSettings("npu", "tf2", "cpu", "candidate"), trained, graphs)
-    return graphs
+    return export_graphs(LegSettings("npu", "tf2", "cpu", "candidate"), trained, trained.with_name("graphs"))
 
 
 @pytest.fixture
@@ -111,9 +107,3 @@ def worsen(run: Path, factor: float) -> Path:
     started["time"] += factor
     events.write_text(json.dumps(started) + "\n" + "".join(others))
     return run
-
-
-def environment_with_programs(**variables: str) -> dict[str, str]:
-    """The environment with this Python's programs on PATH: MLflow starts its model server by name."""
-    programs = Path(sys.prefix) / "bin"
-    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", **variables}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.publish.promotion import Standing, decide
+from components.publish.candidate import Standing, decide
 
 LOSSES = {"min_loss": 0.02, "final_A_loss": 0.05, "final_B_loss": 0.06}
 CHAMPION = Standing("3", "pass", "a" * 64, 256, LOSSES)
@@ -12,8 +12,9 @@ CANDIDATE = replace(CHAMPION, version="4")
 BOUND = 1.15
 
 
-def test_the_first_that_passes_is_the_champion() -> None:
+def test_the_first_that_passes_is_the_champion_and_stays_it_if_it_is_published_again() -> None:
     assert decide(CANDIDATE, None, BOUND).champion
+    assert decide(CHAMPION, CHAMPION, BOUND).champion
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive", "not_measured", ""])
@@ -44,7 +45,3 @@ def test_a_candidate_with_any_loss_above_the_bound_is_worse(loss: str, factor: f
 def test_what_cannot_be_compared_is_said_and_left_to_a_person(changes: dict[str, object], named: str) -> None:
     decision = decide(replace(CANDIDATE, **changes), CHAMPION, BOUND)  # type: ignore[arg-type]
     assert not decision.champion and named in decision.reason
-
-
-def test_a_champion_that_is_published_again_stays_it() -> None:
-    assert decide(CHAMPION, CHAMPION, BOUND).champion

@@ -2,20 +2,21 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
-from mlflow.entities import LoggedModel, Metric
+from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from components.publish.publish import publish as publish_run
-from components.publish.registry import logged_model_id
+from components.publish.component import publish as publish_task
+from components.publish.registry import Graphs, logged_model_id
 from components.tracking import reasons
 from components.tracking.comparison_view import VIEW_TAG_PREFIX, log_comparison, view_key
-from components.tracking.placement import Placement, placement_file, take_along, write_placement
+from components.tracking.placement import TARGET, Placement, neighbour, take_along, write_placement
 from components.tracking.runs import PARENT_TAG, PipelineRun, find_experiment
 from components.tracking.store import connect, store_uri
 from components.train.leg import LegSettings
@@ -23,7 +24,6 @@ from components.train.train import split_off_model
 from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
 from tests.components.publish.conftest import worsen, write_comparison
-from tests.components.tracking.killable_server import KillableServer
 from tests.components.tracking.observed import history, images, legs, only_leg, parents
 from tests.services import free_port
 
@@ -34,6 +34,7 @@ class Result(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
+    exported: list[Path]
 
 
 Publish = Callable[..., Result]
@@ -41,18 +42,20 @@ Publish = Callable[..., Result]
 
 @pytest.fixture
 def publish(
-    store: Path, exported: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Path, exported: Graphs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Publish:
     """The command line within this process, into ``store``; the export, which takes seconds, was done once."""
+    asked: list[Path] = []
 
-    def take_exported(leg: LegSettings, run: Path, output: Path) -> None:
-        shutil.copytree(exported, output)
+    def take_exported(leg: LegSettings, run: Path, output: Path) -> Graphs:
+        asked.append(run)
+        return exported
 
     monkeypatch.setattr("components.publish.publish.export_graphs", take_exported)
 
     def publish(*arguments: str | Path, uri: str = store_uri(store)) -> Result:
         returncode = main(["publish", *map(str, arguments), "--tracking-uri", uri])
-        return Result(returncode, *capsys.readouterr())
+        return Result(returncode, *capsys.readouterr(), asked)
 
     return publish
 
@@ -62,28 +65,26 @@ def client(store: Path) -> MlflowClient:
     return connect(store_uri(store))
 
 
-def model_of(client: MlflowClient, alias: str) -> LoggedModel:
-    return client.get_logged_model(logged_model_id(client.get_model_version_by_alias(NAME, alias)))
-
-
 def aliases(client: MlflowClient) -> dict[str, str]:
     return {alias: str(version) for alias, version in client.get_registered_model(NAME).aliases.items()}
 
 
-def test_a_candidate_that_passed_is_challenger_and_the_first_champion_with_its_evidence(
+def test_a_candidate_that_passed_is_challenger_and_the_first_champion_with_its_evidence_and_twice_the_same(
     run: Path, comparison: Path, publish: Publish, client: MlflowClient
 ) -> None:
-    answer = publish(run, comparison, "--pipeline-run-id", "p1")
+    answer, again = (publish(run, comparison, "--pipeline-run-id", "p1") for _ in range(2))
 
-    assert answer.returncode == 0, answer.stderr
+    assert (answer.returncode, again.returncode) == (0, 0), answer.stderr + again.stderr
     assert f"{NAME} version 1 is challenger and champion" in answer.stdout
-    version = client.get_model_version_by_alias(NAME, "champion")
+    assert "it is the champion already" in again.stdout
     assert aliases(client) == {"challenger": "1", "champion": "1"}
+    version = client.get_model_version_by_alias(NAME, "champion")
     leg = only_leg(client, "p1")
     summary = read_json(RunFolder(run).summary)
+    digest = read_json(RunFolder(run).options)["dataset"]["digest"]
     expected = {
         "dataset": "shapes",
-        "dataset_digest": read_json(RunFolder(run).options)["dataset"]["digest"],
+        "dataset_digest": digest,
         "leg": "npu",
         "reference": "gpu",
         "verdict": "pass",
@@ -93,41 +94,21 @@ def test_a_candidate_that_passed_is_challenger_and_the_first_champion_with_its_e
         "comparison_run_id": leg.data.tags[PARENT_TAG],
     }
     assert expected.items() <= version.tags.items()
-    assert version.run_id == leg.info.run_id
+    assert version.run_id == leg.info.run_id and leg.info.status == "FINISHED"
     assert "npu was held against gpu." in version.description
-
-
-def test_the_model_shows_the_metrics_of_its_run_and_of_its_comparison_and_the_run_has_them_once(
-    run: Path, comparison: Path, publish: Publish, client: MlflowClient
-) -> None:
-    for _ in range(2):
-        assert publish(run, comparison, "--pipeline-run-id", "p1").returncode == 0
-
-    model = model_of(client, "challenger")
+    # The model shows the metrics of its run and of its comparison; the run has them once.
+    model = client.get_logged_model(logged_model_id(version))
     metrics: dict[str, Metric] = {metric.key: metric for metric in model.metrics}
-    digest = read_json(RunFolder(run).options)["dataset"]["digest"]
     assert metrics["parity/training/min_loss_ratio"].value == 1.01
-    assert metrics["summary/min_loss"].value == read_json(RunFolder(run).summary)["min_loss"]
-    assert metrics["summary/min_loss"].dataset_digest == digest[:36]
-    assert metrics["summary/min_loss"].run_id == only_leg(client, "p1").info.run_id
-    assert len(client.get_metric_history(only_leg(client, "p1").info.run_id, "summary/min_loss")) == 1
-    assert model.params["image_size"] == "32"
-    assert model.source_run_id == only_leg(client, "p1").info.run_id
-    assert only_leg(client, "p1").info.status == "FINISHED"
-
-
-def test_published_twice_it_is_one_version(run: Path, comparison: Path, publish: Publish, client: MlflowClient) -> None:
-    first, second = (publish(run, comparison) for _ in range(2))
-
-    assert (first.returncode, second.returncode) == (0, 0)
-    assert [str(version.version) for version in client.search_model_versions(f"name = '{NAME}'")] == ["1"]
-    assert "it is the champion already" in second.stdout
+    lowest = metrics["summary/min_loss"]
+    assert (lowest.value, lowest.dataset_digest, lowest.run_id) == (summary["min_loss"], digest[:36], leg.info.run_id)
+    assert len(client.get_metric_history(leg.info.run_id, "summary/min_loss")) == 1
+    assert (model.params["image_size"], model.source_run_id) == ("32", leg.info.run_id)
 
 
 @pytest.mark.parametrize(("factor", "champion"), [(1.1, "2"), (1.3, "1")])
 def test_the_champion_changes_only_for_one_that_is_not_worse(
     tmp_path: Path,
-    trained: Path,
     run: Path,
     comparison: Path,
     publish: Publish,
@@ -147,70 +128,47 @@ def test_the_champion_changes_only_for_one_that_is_not_worse(
 def test_a_candidate_whose_comparison_failed_is_challenger_only(
     tmp_path: Path, run: Path, publish: Publish, client: MlflowClient
 ) -> None:
-    answer = publish(run, write_comparison(tmp_path / "failed", run, "fail"))
+    # A pipeline keeps the checkpoints apart.
+    split_off_model(run, tmp_path / "model")
+    answer = publish(run, write_comparison(tmp_path / "failed", run, "fail"), "--model", tmp_path / "model")
 
     assert answer.returncode == 0, answer.stderr
+    assert answer.exported == [tmp_path / "model"] and not RunFolder(run).checkpoints.exists()
     assert "not made champion: the comparison's verdict is fail" in answer.stdout
     assert aliases(client) == {"challenger": "1"}
 
 
-def test_the_checkpoints_may_be_apart_from_the_records(
-    tmp_path: Path, run: Path, comparison: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch, exported: Path
-) -> None:
-    asked = []
-
-    def take_exported(leg: LegSettings, model: Path, output: Path) -> None:
-        asked.append(model)
-        shutil.copytree(exported, output)
-
-    monkeypatch.setattr("components.publish.publish.export_graphs", take_exported)
-    split_off_model(run, tmp_path / "model")
-    answer = publish(run, comparison, "--model", tmp_path / "model")
-    assert answer.returncode == 0, answer.stderr
-    assert asked == [tmp_path / "model"] and not RunFolder(run).checkpoints.exists()
-
-
-def break_summary(run: Path, comparison: Path) -> None:
-    write_json(RunFolder(run).summary, {**read_json(RunFolder(run).summary), "status": "failed"})
-
-
-def break_losses(run: Path, comparison: Path) -> None:
-    write_json(RunFolder(run).summary, {**read_json(RunFolder(run).summary), "min_loss": 0.5})
-
-
-def remove_options(run: Path, comparison: Path) -> None:
-    RunFolder(run).options.unlink()
-
-
-def remove_comparison(run: Path, comparison: Path) -> None:
-    (comparison / "comparison.json").unlink()
-
-
-def break_comparison(run: Path, comparison: Path) -> None:
-    (comparison / "comparison.json").write_text('{"verdict": "pass"}')
-
-
 @pytest.mark.parametrize(
-    ("damage", "returncode", "named"),
+    ("summary", "removed", "content", "flags", "returncode", "named"),
     [
-        (break_summary, 1, "did not finish (failed)"),
-        (break_losses, 2, "give the run folder that was compared"),
-        (remove_options, 2, "options.json"),
-        (remove_comparison, 2, "comparison.json"),
-        (break_comparison, 2, "no comparison"),
+        ({"status": "failed"}, None, None, [], 1, "did not finish (failed)"),
+        ({"min_loss": 0.5}, None, None, [], 2, "give the run folder that was compared"),
+        ({}, "candidate/options.json", None, [], 2, "options.json"),
+        ({}, "comparison/comparison.json", None, [], 2, "comparison.json"),
+        ({}, None, '{"verdict": "pass"}', [], 2, "no comparison"),
+        ({}, None, None, ["--leg", "tpu"], 2, "--leg tpu: not among its candidates, npu"),
+        ({}, None, None, ["--name", "a/b"], 2, "model name 'a/b'"),
     ],
 )
 def test_what_cannot_be_published_is_one_line_and_nothing_is_registered(
+    tmp_path: Path,
     run: Path,
     comparison: Path,
     publish: Publish,
     client: MlflowClient,
-    damage: Callable[[Path, Path], None],
+    summary: dict[str, Any],
+    removed: str | None,
+    content: str | None,
+    flags: list[str],
     returncode: int,
     named: str,
 ) -> None:
-    damage(run, comparison)
-    answer = publish(run, comparison)
+    write_json(RunFolder(run).summary, {**read_json(RunFolder(run).summary), **summary})
+    if removed:
+        (tmp_path / removed).unlink()
+    if content:
+        (comparison / "comparison.json").write_text(content)
+    answer = publish(run, comparison, *flags)
 
     assert answer.returncode == returncode
     (line,) = answer.stderr.splitlines()
@@ -218,18 +176,17 @@ def test_what_cannot_be_published_is_one_line_and_nothing_is_registered(
     assert client.search_registered_models() == []
 
 
-def test_a_leg_or_a_name_that_cannot_be_is_refused(run: Path, comparison: Path, publish: Publish) -> None:
-    assert "--leg tpu: not among its candidates, npu" in publish(run, comparison, "--leg", "tpu").stderr
-    assert "model name 'a/b'" in publish(run, comparison, "--name", "a/b").stderr
-
-
-def test_a_server_that_is_down_is_one_line(run: Path, comparison: Path, publish: Publish) -> None:
+@pytest.mark.parametrize("in_pod", [False, True])
+def test_a_server_that_is_down_is_one_line_with_the_address_that_a_pod_s_comparison_has(
+    tmp_path: Path, run: Path, comparison: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch, in_pod: bool
+) -> None:
+    if in_pod:
+        monkeypatch.setattr(reasons, "ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
     uri = f"http://127.0.0.1:{free_port()}"
     answer = publish(run, comparison, uri=uri)
     assert answer.returncode == 1
-    assert answer.stderr == (
-        f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI\n"
-    )
+    reason = f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI"
+    assert answer.stderr == reason + ("; the comparison is kept at s3://comparison\n" if in_pod else "\n")
 
 
 def reference_run(trained: Path, folder: Path, seed: int) -> Path:
@@ -239,25 +196,39 @@ def reference_run(trained: Path, folder: Path, seed: int) -> Path:
     write_json(RunFolder(run).options, {**options, "options": {**options["options"], "seed": seed}})
     write_placement(run, Placement(pipeline_run_id="p1", leg="gpu", role="reference", runtime="tf1"))
     take_along(run)
-    placement_file(run).unlink()
+    neighbour(run, TARGET).unlink()
     return run
 
 
 def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_renewed(
     tmp_path: Path, run: Path, comparison: Path, store: Path, client: MlflowClient, publish: Publish
 ) -> None:
-    place = Placement(store_uri(store), pipeline_run_id="p1")
     # Away since the first training began, but for the moment in which the comparison was logged.
     log_comparison(client, PipelineRun("shapes", "p1"), comparison)
     experiment = find_experiment(client, "shapes")
-    assert experiment
     view = VIEW_TAG_PREFIX + view_key("p1")
     before = json.loads(client.get_experiment(experiment).tags[view])["state"]
     others = [reference_run(run, tmp_path / f"reference-{seed}" / "records", seed) for seed in (0, 1)]
-    settings = LegSettings("npu", "tf2", "cpu", "candidate")
 
+    def artifact(path: Path) -> Any:
+        return SimpleNamespace(path=str(path), metadata={})
+
+    registered = artifact(tmp_path / "registered")
     for _ in range(2):
-        publish_run(run, comparison, place, leg=settings, others=others)
+        publish_task(
+            leg=asdict(LegSettings("npu", "tf2", "cpu", "candidate")),
+            model=artifact(run),
+            comparison=artifact(comparison),
+            pipeline_run_id="p1",
+            tracking_uri=store_uri(store),
+            experiment="",
+            registered=registered,
+            candidate_records_1=artifact(run),
+            reference_records_1=artifact(others[0]),
+            reference_records_2=artifact(others[1]),
+            hours=0.0,
+        )
+    assert registered.metadata["version"] == read_json(Path(registered.path))["version"] == "1"
 
     runs = legs(client, "p1")
     found = {(one.data.tags["leg"], one.data.tags["seed"]): one for one in runs}
@@ -271,30 +242,3 @@ def test_whatever_is_missing_of_any_leg_and_seed_is_sent_and_the_view_of_all_is_
     assert {one.data.tags[PARENT_TAG] for one in runs} == {parent.info.run_id}
     assert len(client.get_metric_history(parent.info.run_id, "parity/training/min_loss_ratio")) == 1
     assert json.loads(client.get_experiment(experiment).tags[view])["state"] != before
-
-
-@pytest.mark.system()
-def test_a_server_that_comes_back_while_the_end_waits_gets_all(
-    run: Path, comparison: Path, store: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reasons, "FIRST_PAUSE", 0.05)
-    server = KillableServer(store)
-    place = Placement(server.address, pipeline_run_id="p1")
-    back = threading.Timer(1.0, server.start)
-    back.start()
-    try:
-        published = publish_run(run, comparison, place, leg=LegSettings("npu", "tf2", "cpu", "candidate"), hours=1.0)
-    finally:
-        back.join()
-        server.kill()
-    assert (published.version, published.aliases) == ("1", ("challenger", "champion"))
-
-
-def test_in_a_pod_the_comparison_of_a_model_that_was_not_registered_has_an_address(
-    tmp_path: Path, run: Path, comparison: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("components.tracking.reasons.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
-    uri = f"http://127.0.0.1:{free_port()}"
-    answer = publish(run, comparison, uri=uri)
-    assert answer.returncode == 1
-    assert answer.stderr.endswith("; the comparison is kept at s3://comparison\n")

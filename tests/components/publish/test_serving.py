@@ -2,29 +2,23 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from PIL import Image
 
 from components.publish.publish import publish
 from components.tracking.placement import Placement
 from components.tracking.store import store_uri
 from dualgan.run_folder import RunFolder, read_samples
-from tests.components.publish.conftest import environment_with_programs, write_comparison
-from tests.components.tracking.conftest import answers
+from tests.components.publish.conftest import write_comparison
+from tests.components.tracking.servers import running
 from tests.services import free_port
-
-SECONDS_TO_START = 180.0
 
 
 @pytest.fixture
@@ -35,38 +29,26 @@ def address(tmp_path: Path, trained: Path, store: Path) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", published.uri, "--port", str(port), "--host", "127.0.0.1"]
-    log = tmp_path / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=environment_with_programs(MLFLOW_TRACKING_URI=uri),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not answers(f"http://127.0.0.1:{port}/ping"):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
-            time.sleep(0.2)
+    # MLflow starts its model server by name.
+    programs = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": programs, "MLFLOW_TRACKING_URI": uri}
+    with running(command, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log", environment):
         yield f"http://127.0.0.1:{port}/invocations"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+
+
+def ask(address: str, content: Any) -> requests.Response:
+    body = content if isinstance(content, str) else json.dumps(content)
+    return requests.post(address, body, headers={"Content-Type": "application/json"}, timeout=120)
 
 
 def post(address: str, content: Any) -> Any:
-    body = content if isinstance(content, str) else json.dumps(content)
-    request = urllib.request.Request(address, body.encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return np.asarray(json.loads(answer.read())["predictions"])
+    return np.asarray(ask(address, content).json()["predictions"])
 
 
 def refusal(address: str, content: Any) -> str:
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        post(address, content)
-    assert refused.value.code == 400
-    return refused.value.read().decode()
+    answer = ask(address, content)
+    assert answer.status_code == 400
+    return answer.text
 
 
 @pytest.mark.system

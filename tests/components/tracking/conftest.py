@@ -1,7 +1,5 @@
 import os
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from components.tracking.store import connect, store_uri
 from components.tracking.ui import serve
+from tests.components.tracking.servers import LoginServer, login_server
 from tests.services import free_port
 
 
@@ -65,9 +64,10 @@ def direct_client(shared_store: Path) -> MlflowClient:
     return connect(store_uri(shared_store))
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
+@pytest.fixture(scope="session")
+def with_login(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[LoginServer]:
+    """A real MLflow server with accounts."""
+    store = tmp_path_factory.mktemp("with-login")
+    shutil.copy(database, store)
+    with login_server(store) as found:
+        yield found

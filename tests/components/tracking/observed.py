@@ -1,10 +1,16 @@
-"""What a user finds in MLflow."""
+"""What a user finds in MLflow, and following a run folder in a thread of the test."""
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from components.common.threads import in_background
+from components.tracking.follower import ENDED, follow
+from components.tracking.placement import Placement, write_placement
 from components.tracking.runs import find_experiment, leg_runs, pipeline_runs
 
 Point = tuple[int, int, float]
@@ -33,3 +39,18 @@ def parents(client: MlflowClient, pipeline_run_id: str, experiment: str = "shape
 def only_leg(client: MlflowClient, pipeline_run_id: str) -> Run:
     (leg,) = legs(client, pipeline_run_id)
     return leg
+
+
+@contextlib.contextmanager
+def following(
+    folder: Path, place: Placement, report: Callable[[str], None], interval: float = 0.1
+) -> Iterator[list[bool]]:
+    """Do within ``with`` what the follower does; afterwards the list says whether MLflow has everything."""
+    write_placement(folder, place)
+    complete: list[bool] = []
+
+    def work(ended: threading.Event) -> None:
+        complete.append(follow(folder, lambda: ENDED if ended.wait(interval) else None, report))
+
+    with in_background("follower", work):
+        yield complete

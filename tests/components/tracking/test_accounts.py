@@ -1,8 +1,6 @@
 """What is not there is told from what is not allowed, by a server with basic auth as by one without."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -11,19 +9,11 @@ from mlflow.tracking import MlflowClient
 from components.tracking.reasons import explain
 from components.tracking.runs import find_experiment, find_run, open_experiment, version_with_alias
 from components.tracking.store import connect
-from tests.components.tracking.login_server import Login, LoginServer, login_server, variables
+from tests.components.tracking.servers import Login, LoginServer, variables
 
 pytestmark = pytest.mark.system
 
 TASKS, STRANGER = "tasks", "stranger"
-
-
-@pytest.fixture(scope="module")
-def with_login(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[LoginServer]:
-    store = tmp_path_factory.mktemp("with-login")
-    shutil.copy(database, store)
-    with login_server(store) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +38,18 @@ def client(request: pytest.FixtureRequest, log_in: Callable[[str], None]) -> Mlf
     return connect(found.address if isinstance(found, LoginServer) else found)
 
 
-def test_a_model_without_the_alias_has_no_such_version_and_neither_has_one_that_is_not_there(
-    client: MlflowClient,
-) -> None:
-    assert version_with_alias(client, "shapes", "champion") is None
-    client.create_registered_model("shapes")
-    run = client.create_run(open_experiment(client, "models"))
-    made = client.create_model_version("shapes", f"{run.info.artifact_uri}/model", run.info.run_id)
-    assert version_with_alias(client, "shapes", "champion") is None
-    client.set_registered_model_alias("shapes", "champion", made.version)
-    found = version_with_alias(client, "shapes", "champion")
-    assert found and str(found.version) == str(made.version)
-
-
-def test_a_run_and_an_experiment_that_are_not_there_are_not_found(client: MlflowClient) -> None:
+def test_what_is_not_there_is_not_found_and_what_is_there_is(client: MlflowClient) -> None:
     assert find_experiment(client, "looked-for") is None
     assert find_run(client, "0" * 32) is None
-    run_id = client.create_run(open_experiment(client, "looked-for")).info.run_id
-    found = find_run(client, run_id)
-    assert found and found.info.run_id == run_id
+    assert version_with_alias(client, "shapes", "champion") is None
+    client.create_registered_model("shapes")
+    run = client.create_run(open_experiment(client, "looked-for")).info
+    made = client.create_model_version("shapes", f"{run.artifact_uri}/model", run.run_id)
+    assert version_with_alias(client, "shapes", "champion") is None
+    client.set_registered_model_alias("shapes", "champion", made.version)
+    run_found, version = find_run(client, run.run_id), version_with_alias(client, "shapes", "champion")
+    assert run_found and run_found.info.run_id == run.run_id
+    assert version and str(version.version) == str(made.version)
 
 
 def test_what_is_not_allowed_is_said_to_be(with_login: LoginServer, log_in: Callable[[str], None]) -> None:
@@ -81,13 +64,14 @@ def test_what_is_not_allowed_is_said_to_be(with_login: LoginServer, log_in: Call
     assert version_with_alias(client, "nobodys", "champion") is None
 
 
-def test_a_login_that_is_wrong_is_said_to_be(with_login: LoginServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "look", [lambda client: version_with_alias(client, "x", "y"), lambda client: find_run(client, "0")]
+)
+def test_a_login_that_is_wrong_is_said_to_be(
+    with_login: LoginServer, monkeypatch: pytest.MonkeyPatch, look: Callable[[MlflowClient], object]
+) -> None:
     for variable, value in variables(("tasks", "not-their-password")).items():
         monkeypatch.setenv(variable, value)
-    client = connect(with_login.address)
-    with pytest.raises(MlflowException) as model:
-        version_with_alias(client, "shapes", "champion")
-    with pytest.raises(MlflowException) as run:
-        find_run(client, "0" * 32)
-    for caught in (model, run):
-        assert "login refused" in explain(caught.value, with_login.address)
+    with pytest.raises(MlflowException) as caught:
+        look(connect(with_login.address))
+    assert "login refused" in explain(caught.value, with_login.address)

@@ -4,25 +4,23 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import pytest
+import requests
 
 from components.tracking.runs import find_experiment
 from components.tracking.store import connect, store_uri
 from dualgan.errors import DualGANError
-from dualgan.run_folder import RunFolder
 from parity.cli import main
-from tests.components.tracking.folders import begin, finished_run, train
+from tests.components.tracking.folders import begin, finished_run
 from tests.components.tracking.observed import legs
 from tests.services import free_port
 
-COMMAND = [sys.executable, "-m", "components.tracking"]
+COMMAND = [sys.executable, "-m", "parity"]
 
 
 class Result(NamedTuple):
@@ -42,11 +40,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     return run
 
 
-def start(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 def test_sync_says_what_it_sent_and_the_second_time_that_it_sent_nothing(
     tmp_path: Path, run: Callable[..., Result], store: Path
 ) -> None:
@@ -60,99 +53,66 @@ def test_sync_says_what_it_sent_and_the_second_time_that_it_sent_nothing(
     assert first.stderr == ""
 
 
-def test_sync_without_flags_takes_the_dataset_and_the_device_from_the_folder(
+def test_sync_without_flags_takes_the_dataset_and_the_device_from_the_folder_and_with_them_what_they_say(
     tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
-    folder = finished_run(tmp_path / "run")
-    for _ in range(2):
-        assert main(["sync", str(folder)]) == 0
+    folder = str(finished_run(tmp_path / "run"))
+    flags = ["--experiment", "faces", "--pipeline-run-id", "p7", "--leg", "gpu", "--role", "reference"]
+    for more in ([], [], flags):
+        assert main(["sync", folder, *more]) == 0
 
     client = connect(store_uri(store))
-    experiment_id = find_experiment(client, "shapes")
-    found = client.search_runs([experiment_id], "tags.leg = 'cpu'")
-    assert [run.data.tags["role"] for run in found] == ["candidate"]
+    (plain,) = client.search_runs([find_experiment(client, "shapes")], "tags.leg != ''")
+    (flagged,) = legs(client, "p7", "faces")
+    found = [(run.data.tags["leg"], run.data.tags["role"]) for run in (plain, flagged)]
+    assert found == [("cpu", "candidate"), ("gpu", "reference")]
 
 
-def test_the_flags_of_sync_say_where_the_folder_belongs(tmp_path: Path, store: Path) -> None:
-    uri = store_uri(store)
-    flags = ["--experiment", "faces", "--pipeline-run-id", "p7", "--leg", "gpu", "--role", "reference"]
-
-    assert main(["sync", str(finished_run(tmp_path / "run")), "--tracking-uri", uri, *flags]) == 0
-
-    (leg,) = legs(connect(uri), "p7", "faces")
-    assert (leg.data.tags["leg"], leg.data.tags["role"]) == ("gpu", "reference")
-
-
-@pytest.mark.parametrize("missing", ["all", "options.json", "events.jsonl"])
-def test_a_folder_that_is_no_run_folder_is_refused_in_one_line(
-    tmp_path: Path, run: Callable[..., Result], store: Path, missing: str
-) -> None:
-    if missing != "all":
-        begin(tmp_path / "run")
-        (tmp_path / "run" / missing).unlink()
-
-    result = run("sync", tmp_path / "run", "--tracking-uri", store_uri(store))
-
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"error: {tmp_path / 'run'}: no run folder, ")
-    assert connect(store_uri(store)).search_runs(["0"]) == []
-
-
-def test_a_server_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
-    folder = begin(tmp_path / "run")
-    train(folder, 1, 2)
-    uri = f"http://127.0.0.1:{free_port()}"
-
-    result = start("sync", folder, "--tracking-uri", uri)
-
-    assert result.returncode == 1
-    assert result.stderr == (
-        f"error: {uri}: no answer (Connection refused); start the server or correct the tracking URI\n"
-    )
-
-
-def test_a_tracking_uri_that_mlflow_does_not_know_is_said_in_one_line(
-    tmp_path: Path, run: Callable[..., Result]
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("options.json", None, "{folder}: no run folder, options.json is missing; "),
+        ("events.jsonl", None, "{folder}: no run folder, events.jsonl is missing; "),
+        ("options.json", "{", "{folder}/options.json: not JSON "),
+        ("events.jsonl", "no event\n", "{folder}/events.jsonl:1: not JSON "),
+    ],
+)
+def test_a_folder_that_no_trainer_wrote_is_refused_in_one_line(
+    tmp_path: Path, run: Callable[..., Result], store: Path, name: str, content: str | None, said: str
 ) -> None:
     folder = begin(tmp_path / "run")
-    train(folder, 1, 2)
-
-    result = run("sync", folder, "--tracking-uri", "htp://mlflow")
-
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: htp://mlflow: ") and line.endswith("or sqlite:////PATH/mlflow.db")
-
-
-def test_options_that_are_no_json_are_named(tmp_path: Path, run: Callable[..., Result], store: Path) -> None:
-    folder = begin(tmp_path / "run")
-    train(folder, 1, 2)
-    RunFolder(folder).options.write_text("{")
+    (folder / name).unlink()
+    if content:
+        (folder / name).write_text(content)
 
     result = run("sync", folder, "--tracking-uri", store_uri(store))
 
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "options.json: not JSON" in line and "not written by the trainer" in line
+    assert line.startswith(f"error: {said.format(folder=folder)}")
+    assert connect(store_uri(store)).search_runs(["0"]) == []
 
 
-def test_ui_without_anything_tracked_says_what_to_do_first(tmp_path: Path, run: Callable[..., Result]) -> None:
+def test_a_server_that_does_not_answer_is_said_in_one_line(tmp_path: Path, run: Callable[..., Result]) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    result = run("sync", begin(tmp_path / "run"), "--tracking-uri", uri)
+    reason = f"{uri}: no answer (Connection refused); start the server or correct the tracking URI"
+    assert (result.returncode, result.stderr) == (1, f"error: {reason}\n")
+
+
+def test_ui_without_anything_tracked_or_with_a_port_that_is_taken_says_what_to_do(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
     result = run("ui", "--store", tmp_path / "empty")
-
     assert result.returncode == 2
     assert result.stderr == f"error: {tmp_path / 'empty'}: nothing tracked yet; `make run` first\n"
 
-
-def test_ui_refuses_a_port_that_is_taken(tmp_path: Path, run: Callable[..., Result]) -> None:
     (tmp_path / "mlflow.db").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run("ui", "--store", tmp_path, "--port", str(port))
-
-    assert result.returncode == 2
-    assert f"port {port} of 127.0.0.1 is taken" in result.stderr
+    assert result.returncode == 2 and f"port {port} of 127.0.0.1 is taken" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -161,13 +121,8 @@ def test_ui_refuses_a_port_that_is_taken(tmp_path: Path, run: Callable[..., Resu
 def test_the_local_server_answers_to_the_names_of_this_machine_and_of_a_tunnel_to_it(
     server: str, host: str, status: int
 ) -> None:
-    request = urllib.request.Request(f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0", headers={"Host": host})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found = answer.status
-    except urllib.error.HTTPError as error:
-        found = error.code
-    assert found == status
+    url = f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    assert requests.get(url, headers={"Host": host}, timeout=60).status_code == status
 
 
 @pytest.mark.system
@@ -187,8 +142,7 @@ def test_ui_prints_the_page_of_the_newest_pipeline_run_and_stops_with_all_its_pr
         assert process.stdout
         page = process.stdout.readline()
         children = psutil.Process(process.pid).children(recursive=True)
-        with urllib.request.urlopen(page.partition("#")[0], timeout=30) as answer:
-            assert answer.status == 200
+        assert requests.get(page.partition("#")[0], timeout=30).ok
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)

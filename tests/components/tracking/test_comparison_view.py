@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.comparison_view import has_view, log_comparison, publish_view
-from components.tracking.links import comparison_url, view_url
+from components.tracking.comparison_view import has_view, log_comparison, publish_view, view_key
 from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun, find_experiment
 from components.tracking.sync import RunFolderSync
-from dualgan.errors import BadInput
+from components.tracking.ui import comparison_url, view_url
 from tests.components.tracking.folders import finished_run
-from tests.components.tracking.observed import parents
+from tests.components.tracking.observed import legs, parents
 
 COMPARISON: dict[str, Any] = {
     "schema_version": 2,
@@ -71,32 +70,32 @@ def test_the_pipeline_run_carries_verdicts_numbers_and_reports(
     }
     files = [file.path for file in client.list_artifacts(run.info.run_id)]
     assert sorted(files) == ["comparison.json", "npu_A2B.jpg", "report.html", "report.md"]
+
+
+def test_each_of_two_candidates_has_its_own_comparison_and_the_run_has_the_worse_verdict(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
+    for name, role in (("gpu", "reference"), ("npu", "candidate"), ("npu/2", "candidate")):
+        place = Placement(server, pipeline_run_id="two-candidates", leg=name, role=role)  # type: ignore[arg-type]
+        RunFolderSync(finished_run(tmp_path / name), place).step()
+    for name, verdict in (("npu", "fail"), ("npu/2", "pass")):
+        content = {**COMPARISON, "candidates": [name], "verdict": verdict}
+        log_comparison(client, PipelineRun("shapes", "two-candidates"), comparison_folder(tmp_path / verdict, content))
+
+    (run,) = parents(client, "two-candidates")
+    assert (run.data.tags["verdict"], run.data.tags["candidate.npu/2"]) == ("fail", "pass")
+    folders = [file.path for file in client.list_artifacts(run.info.run_id)]
+    assert len(folders) == 2 and folders[0] == "npu" and folders[1].startswith("npu_2-")
+    for folder, verdict in zip(folders, ("fail", "pass"), strict=True):
+        stored = client.download_artifacts(run.info.run_id, f"{folder}/comparison.json", str(tmp_path))
+        assert json.loads(Path(stored).read_text())["verdict"] == verdict
     assert run.info.status == "FINISHED"
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", "{}", '{"verdict": "pass"}'])
-def test_a_folder_without_a_comparison_is_refused_before_anything_is_logged(
-    tmp_path: Path, direct_client: MlflowClient, content: str
-) -> None:
-    (tmp_path / "comparison.json").write_text(content)
-
-    with pytest.raises(BadInput, match=r"comparison\.json"):
-        log_comparison(direct_client, PipelineRun("never-made", "x"), tmp_path)
-
-    assert direct_client.get_experiment_by_name("never-made") is None
-
-
 CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=30000",
-    "--window-size=1900,1700",
-    "--dump-dom",
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--dump-dom"),
+    *("--virtual-time-budget=30000", "--window-size=1900,1700"),
 )
 
 
@@ -113,43 +112,26 @@ def page_text(url: str, profile: Path, last: str) -> str:
     return text
 
 
-@pytest.fixture
-def two_pipeline_runs(tmp_path: Path, server: str, client: MlflowClient) -> str:
-    """Legs page-gpu and page-npu of pipeline run page, stranger of another; returns the experiment."""
+@pytest.mark.system("chromium")
+def test_the_pages_show_curves_and_images_of_the_legs_of_one_pipeline_run_and_no_other(
+    tmp_path: Path, server: str, client: MlflowClient
+) -> None:
     for pipeline_run_id, leg in (("page", "page-gpu"), ("page", "page-npu"), ("not-page", "stranger")):
         placement = Placement(server, pipeline_run_id=pipeline_run_id, leg=leg, experiment="page")
         RunFolderSync(finished_run(tmp_path / leg, name="猫'"), placement).step()
-    experiment_id = find_experiment(client, "page")
-    assert experiment_id
-    return experiment_id
+    experiment_id = str(find_experiment(client, "page"))
+    assert not has_view(client, experiment_id, "page")
+    publish_view(client, experiment_id, "page", legs(client, "page", "page"))
+    assert has_view(client, experiment_id, "page")
 
-
-@pytest.mark.system("chromium")
-def test_the_comparison_page_shows_the_legs_of_one_pipeline_run_and_no_other(
-    tmp_path: Path, server: str, two_pipeline_runs: str
-) -> None:
-    text = page_text(comparison_url(server, two_pipeline_runs, "page"), tmp_path / "profile", last=">loss<")
-
-    assert "page-gpu seed 3" in text
-    assert "page-npu seed 3" in text
-    assert "stranger" not in text
-    assert ">loss<" in text
-
-
-@pytest.mark.system("chromium")
-def test_the_saved_view_opens_with_the_curves_and_the_images_of_both_legs(
-    tmp_path: Path, server: str, client: MlflowClient, two_pipeline_runs: str
-) -> None:
-    assert not has_view(client, two_pipeline_runs, "page")
-    key = publish_view(client, two_pipeline_runs, "page")
-    assert has_view(client, two_pipeline_runs, "page")
-
-    text = page_text(view_url(server, two_pipeline_runs, key), tmp_path / "profile", last="A2B/猫_-")
-
-    assert "Legs of page" in text
-    assert "page-gpu seed 3" in text
-    assert "page-npu seed 3" in text
-    assert "stranger" not in text
-    assert ">Curves<" in text
-    assert ">Images<" in text
-    assert "A2B/猫_-" in text
+    both = ("page-gpu seed 3", "page-npu seed 3")
+    for url, shown in (
+        (comparison_url(server, experiment_id, "page"), (*both, ">loss<")),
+        (
+            view_url(server, experiment_id, view_key("page")),
+            (*both, "Legs of page", ">Curves<", ">Images<", "A2B/猫_-"),
+        ),
+    ):
+        text = page_text(url, tmp_path / "profile", last=shown[-1])
+        assert [words for words in shown if words not in text] == []
+        assert "stranger" not in text

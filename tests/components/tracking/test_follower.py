@@ -1,4 +1,4 @@
-"""Following a run folder while the training process writes it: from a process of its own, which runs LiveTracking."""
+"""Following a run folder while the training process writes it, with a server that answers, goes away, or refuses."""
 
 import json
 import os
@@ -7,20 +7,21 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.follower import NICENESS, LiveTracking, follow_in_background
-from components.tracking.placement import Placement, placement_file
+from components.tracking.follower import NICENESS, follow_in_background
+from components.tracking.placement import SYSTEM_METRICS, TARGET, Placement, neighbour
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
-from components.tracking.system_metrics import system_metrics_file
+from parity.cli import main
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
-from tests.components.tracking.guarded import AWAY, Guard
-from tests.components.tracking.observed import history, images, legs, only_leg
+from tests.components.tracking.observed import following, history, images, legs, only_leg
+from tests.components.tracking.servers import AWAY, NO_HOST, NO_LOGIN, Guard, Refusal
 from tests.services import free_port
 
 SECONDS = 120.0
@@ -34,48 +35,59 @@ def said(text: str) -> None:
     raise AssertionError(text)
 
 
-def follower_of(run_folder: Path, parent: int) -> psutil.Process | None:
-    for child in psutil.Process(parent).children(recursive=True):
-        if "components.tracking.follower" in child.cmdline() and str(run_folder) in child.cmdline():
-            return child
-    return None
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def follower_of(run_folder: Path, parent: int) -> psutil.Process:
+    (found,) = [
+        child
+        for child in psutil.Process(parent).children(recursive=True)
+        if "components.tracking.follower" in child.cmdline() and str(run_folder) in child.cmdline()
+    ]
+    return found
 
 
 def wait_until_ended(process: psutil.Process) -> None:
     """Without taking the exit code from the process that waits for it as its parent."""
-    deadline = time.monotonic() + SECONDS
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the follower did not end"
-        time.sleep(0.05)
+    wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the follower did not end")
 
 
-def test_losses_images_and_system_metrics_of_a_training_arrive_without_the_data_libraries(
+def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int, experiment: str = "shapes") -> None:
+    def is_there() -> bool:
+        found = legs(client, pipeline_run_id, experiment)
+        return bool(found) and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]
+
+    wait_for(is_there, f"step {step} of {pipeline_run_id} did not reach MLflow")
+
+
+def test_what_a_training_writes_arrives_while_it_runs_and_is_there_once_afterwards(
     tmp_path: Path, server: str, client: MlflowClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
     with follow_in_background(folder, place(server, "background"), "train cpu-tf2", said, interval=0.1):
         follower = follower_of(folder, os.getpid())
-        finished_run(folder)
+        begin(folder)
+        for last in (5, 10, 15):
+            train(folder, last - 4, last)
+            wait_until_tracked(client, "background", last)
+        assert follower.nice() == NICENESS
+        append(folder, timing(15))
+        sample(folder, 15)
+        finish(folder, 15)
 
-    assert follower is not None and not follower.is_running()
+    assert not follower.is_running()
     assert capfd.readouterr().out == ""
     run = only_leg(client, "background")
-    assert len(history(client, run, "loss/A_loss")) == 20
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
+    assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
     assert len(images(client, run)) == 12
-    samples = len(system_metrics_file(folder).read_text().splitlines())
+    samples = len(neighbour(folder, SYSTEM_METRICS).read_text().splitlines())
     assert len(history(client, run, "system/cpu_utilization_percentage")) == samples >= 1
     assert run.info.status == "FINISHED"
-
-
-def test_the_follower_takes_what_the_training_leaves(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with follow_in_background(folder, place(store_uri(tmp_path), "nice"), "train", lambda text: None):
-        follower = follower_of(folder, os.getpid())
-        assert follower is not None
-        deadline = time.monotonic() + SECONDS
-        while follower.nice() != NICENESS:
-            assert time.monotonic() < deadline, "the follower runs at the training's priority"
-            time.sleep(0.05)
 
 
 def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
@@ -92,10 +104,13 @@ def test_a_server_that_is_down_is_said_once_on_a_line_of_its_own(
 
 
 def test_a_follower_that_is_killed_is_reported_with_the_way_to_make_up_for_it(tmp_path: Path) -> None:
+    uri = f"http://me:secret@127.0.0.1:{free_port()}"
     folder, reports = tmp_path / "run", list[str]()
-    with follow_in_background(folder, place(store_uri(tmp_path), "killed"), "train cpu-tf2", reports.append):
+    with follow_in_background(folder, place(uri, "killed"), "train cpu-tf2", reports.append):
         follower = follower_of(folder, os.getpid())
-        assert follower is not None
+        # An address with a password is in its environment alone.
+        assert follower.environ()["MLFLOW_TRACKING_URI"] == uri
+        assert "secret" not in " ".join(follower.cmdline()) + neighbour(folder, TARGET).read_text()
         follower.kill()
         wait_until_ended(follower)
 
@@ -104,20 +119,8 @@ def test_a_follower_that_is_killed_is_reported_with_the_way_to_make_up_for_it(tm
     assert f"parity sync {folder}" in report
 
 
-def test_an_address_with_a_password_reaches_the_follower_and_no_file(tmp_path: Path) -> None:
-    uri = f"http://me:secret@127.0.0.1:{free_port()}"
-    folder = tmp_path / "run"
-    with follow_in_background(folder, place(uri, "secret"), "train", lambda text: None, interval=60):
-        follower = follower_of(folder, os.getpid())
-        assert follower is not None and follower.environ()["MLFLOW_TRACKING_URI"] == uri
-        assert not any("secret@" in argument for argument in follower.cmdline())
-
-    assert "secret@" not in placement_file(folder).read_text()
-
-
 PARENT = """
 import pathlib, sys, time
-from components.tracking.follower import NICENESS
 from components.tracking.follower import follow_in_background
 from components.tracking.placement import Placement
 with follow_in_background(pathlib.Path(sys.argv[1]), Placement(sys.argv[2], leg="cpu"), "train", print):
@@ -132,7 +135,6 @@ def test_a_follower_ends_with_a_parent_that_is_killed_and_sends_what_there_is(tm
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout and parent.stdout.readline() == "following\n"
     follower = follower_of(folder, parent.pid)
-    assert follower is not None
 
     parent.send_signal(signal.SIGKILL)
     parent.wait(SECONDS)
@@ -143,62 +145,29 @@ def test_a_follower_ends_with_a_parent_that_is_killed_and_sends_what_there_is(tm
     assert [run.info.status for run in runs] == ["FINISHED"]
 
 
-def test_the_data_libraries_are_not_needed_to_follow(tmp_path: Path) -> None:
+def test_the_data_libraries_are_not_needed_to_follow() -> None:
     code = (
         "import json, sys\n"
         "from components.tracking.store import leave_out_data_libraries\n"
         "leave_out_data_libraries()\n"
-        "import components.tracking.follower, components.tracking.system_metrics\n"
+        "import components.tracking.follower, components.tracking.sync, components.tracking.system_metrics\n"
         "components.tracking.system_metrics.sources()\n"
         "print(json.dumps(sorted(name for name, module in sys.modules.items() if module)))"
     )
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True
-    )
-
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
     loaded = set(json.loads(answer.stdout))
     assert "mlflow" in loaded
     assert not loaded & {"numpy", "pandas", "pyarrow", "scipy", "tensorflow", "kfp"}
 
 
-def wait_until_tracked(client: MlflowClient, pipeline_run_id: str, step: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        found = legs(client, pipeline_run_id)
-        if found and [point[0] for point in history(client, found[0], "loss/A_loss")][-1:] == [step]:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"step {step} of {pipeline_run_id} did not reach MLflow")
-
-
-def test_losses_arrive_while_training_runs_and_everything_is_there_once_afterwards(
-    tmp_path: Path, server: str, client: MlflowClient
-) -> None:
-    folder = tmp_path / "run"
-    with LiveTracking(folder, place(server, "live"), interval=0.1) as tracking:
-        begin(folder)
-        for last in (5, 10, 15):
-            train(folder, last - 4, last)
-            wait_until_tracked(client, "live", last)
-        append(folder, timing(15))
-        sample(folder, 15)
-        finish(folder, 15)
-
-    run = only_leg(client, "live")
-    assert (tracking.complete, tracking.failures, tracking.run_id) == (True, 0, run.info.run_id)
-    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 16))
-    assert [point[0] for point in history(client, run, "time/sec_per_step")] == [15]
-    assert len(images(client, run)) == 12
-    assert run.info.status == "FINISHED"
-
-
 def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
-    folder = tmp_path / "run"
+    folder, reports = tmp_path / "run", list[str]()
     with (
         Guard(server) as guard,
-        LiveTracking(folder, place(guard.address, "outage"), interval=0.1) as tracking,
+        following(folder, place(guard.address, "outage"), reports.append) as complete,
     ):
         guard.refusal = AWAY
         begin(folder)
@@ -208,14 +177,13 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
             wait_until_tracked(client, "outage", first - 1)
             guard.refusal = AWAY
             train(folder, first, first + 4)
-            seen = tracking.failures
-            while tracking.failures == seen:
-                time.sleep(0.05)
+            seen = guard.refused
+            wait_for(lambda seen=seen: guard.refused > seen, "no attempt failed")  # type: ignore[misc]
         sample(folder, 20)
         finish(folder, 20)
         guard.refusal = None
 
-    assert tracking.complete
+    assert complete == [True]
     run = only_leg(client, "outage")
     for metric in ("A_loss", "B_loss", "d_loss"):
         assert [point[0] for point in history(client, run, f"loss/{metric}")] == list(range(1, 21))
@@ -223,14 +191,14 @@ def test_a_server_that_goes_away_and_comes_back_misses_and_doubles_nothing(
 
 
 def test_the_last_sync_takes_no_longer_than_it_may(tmp_path: Path) -> None:
-    folder = finished_run(tmp_path / "run")
+    folder, reports = finished_run(tmp_path / "run"), list[str]()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
-        with LiveTracking(folder, place(uri, "silent"), interval=60, patience=0.5) as tracking:
-            pass
-        assert time.monotonic() - began < 3
-    assert not tracking.complete
+        with follow_in_background(folder, place(uri, "silent"), "train", reports.append, interval=60, patience=5):
+            began = time.monotonic()
+        assert time.monotonic() - began < 10
+    (report,) = reports
+    assert "ended early (exit code -9)" in report and f"parity sync {folder}" in report
 
 
 def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
@@ -238,7 +206,7 @@ def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
 ) -> None:
     injected = client.create_run(client.create_experiment("of-the-platform")).info.run_id
     for leg in ("gpu", "npu"):
-        with LiveTracking(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), interval=0.1):
+        with following(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), said):
             finished_run(tmp_path / leg)
         # From here on, as KFP's MLflow plugin does for one task and not for another.
         monkeypatch.setenv("MLFLOW_RUN_ID", injected)
@@ -247,3 +215,67 @@ def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
     assert sorted(run.data.tags["leg"] for run in runs) == ["gpu", "npu"]
     assert len({(run.info.experiment_id, run.data.tags[PARENT_TAG]) for run in runs}) == 1
     assert client.get_run(injected).data.metrics == {}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        (NO_LOGIN, "MLFLOW_TRACKING_TOKEN"),
+        (NO_HOST, "--allowed-hosts"),
+        (Refusal(403, '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'), "write access"),
+    ],
+)
+def test_a_refusal_in_the_middle_is_said_once_then_counted_and_a_sync_completes_the_run(
+    tmp_path: Path, server: str, client: MlflowClient, refusal: Refusal, advice: str
+) -> None:
+    name = f"refused-{refusal.status}-{len(refusal.body)}"
+    folder, reports = begin(tmp_path / "run"), list[str]()
+    with Guard(server) as guard:
+        with following(folder, place(guard.address, name), reports.append, interval=0.02) as complete:
+            train(folder, 1, 10)
+            wait_until_tracked(client, name, 10)
+            guard.refusal = refusal
+            train(folder, 11, 20)
+            wait_for(lambda: guard.refused >= 3, "no attempt failed")
+            sample(folder, 20)
+            finish(folder, 20)
+
+        reason, end = reports
+        assert reason.startswith(f"MLflow tracking: {guard.address}: ") and reason.endswith("; training goes on")
+        assert advice in reason and "\n" not in reason
+        assert "(failed attempts: " in end and f"parity sync {folder}" in end
+        assert complete == [False]
+
+        guard.refusal = None
+        assert main(["sync", str(folder)]) == 0
+    run = only_leg(client, name)
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 21))
+    assert len(images(client, run)) == 12
+    assert run.info.status == "FINISHED"
+
+
+def test_an_experiment_that_is_deleted_while_training_is_said_once_with_the_way_to_restore_it(
+    tmp_path: Path, server: str, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, reports = begin(tmp_path / "run"), list[str]()
+    deleted = Placement(server, experiment="deleted-meanwhile", pipeline_run_id="deleted-meanwhile", leg="cpu")
+    with following(folder, deleted, reports.append, interval=0.02):
+        train(folder, 1, 10)
+        wait_until_tracked(client, "deleted-meanwhile", 10, "deleted-meanwhile")
+        experiment_id = client.get_experiment_by_name("deleted-meanwhile").experiment_id
+        client.delete_experiment(experiment_id)
+        train(folder, 11, 20)
+        wait_for(lambda: reports, "no attempt failed")
+        time.sleep(0.5)
+        finish(folder, 20)
+
+    reason, _ = reports
+    assert f"`mlflow experiments restore --experiment-id {experiment_id}`" in reason
+    assert main(["sync", str(folder)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "restore" in line
+
+    client.restore_experiment(experiment_id)
+    assert main(["sync", str(folder)]) == 0
+    (run,) = client.search_runs([experiment_id], "tags.leg = 'cpu'")
+    assert [point[0] for point in history(client, run, "loss/A_loss")] == list(range(1, 21))

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.follower import LiveTracking
-from components.tracking.placement import Placement
+from components.tracking.placement import SYSTEM_METRICS, Placement, neighbour
 from components.tracking.store import connect
-from components.tracking.system_metrics import recorded, system_metrics_file
+from components.tracking.system_metrics import recorded
 from dualgan.run_folder import RunFolder, read_events
 from parity.cli import main
 from tests.components.tracking.folders import begin, finish, sample, train
-from tests.components.tracking.killable_server import KillableServer
-from tests.components.tracking.observed import Point, history, images, only_leg
+from tests.components.tracking.observed import Point, following, history, images, only_leg
+from tests.components.tracking.servers import KillableServer
 
 KILLS = 10
 STEPS = 500
@@ -41,19 +40,16 @@ def points_in(file: Path, name: str) -> list[Point]:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("seed", [0])
-def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
-    tmp_path: Path, store: Path, seed: int
-) -> None:
-    chance = random.Random(seed)
+def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(tmp_path: Path, store: Path) -> None:
+    chance = random.Random(0)
     folder = begin(tmp_path / "run")
-    killed = threading.Event()
-    system_file = system_metrics_file(folder)
+    killed, said = threading.Event(), list[str]()
+    system_file = neighbour(folder, SYSTEM_METRICS)
     with KillableServer(store) as server:
         writer = threading.Thread(target=write_run, args=(folder, killed), daemon=True)
         place = Placement(server.address, pipeline_run_id="killed", leg="cpu")
         with (
-            LiveTracking(folder, place, interval=0.01, report=lambda reason: None) as tracking,
+            following(folder, place, said.append, interval=0.01),
             recorded(system_file, [lambda: {"load": chance.random()}], interval=0.05),
         ):
             writer.start()
@@ -66,7 +62,7 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(
             writer.join(SECONDS)
         assert main(["sync", str(folder)]) == 0
 
-        assert tracking.failures
+        assert said
         client = connect(server.address)
         run = only_leg(client, "killed")
         for metric in ("A_loss", "B_loss", "d_loss"):

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.placement import Placement, placement_file, read_placement, take_along, write_placement
+from components.tracking.placement import (
+    SYSTEM_METRICS,
+    TARGET,
+    Placement,
+    neighbour,
+    read_placement,
+    take_along,
+    write_placement,
+)
 from components.tracking.sync import RunFolderSync
-from components.tracking.system_metrics import system_metrics_file
 from dualgan.errors import BadInput
 from tests.components.tracking.folders import event_time, finished_run
 from tests.components.tracking.observed import history, only_leg
@@ -22,7 +29,7 @@ def test_a_folder_that_was_handed_on_has_its_place_and_its_system_metrics(
     place = Placement(server, pipeline_run_id="handed-on", leg="gpu", role="reference", runtime="tf1")
     write_placement(trained, place)
     samples = [{"type": "system", "step": n, "time": event_time(n), "metrics": {"load": n / 10}} for n in range(3)]
-    system_metrics_file(trained).write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    neighbour(trained, SYSTEM_METRICS).write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     take_along(trained)
     handed_on = Path(shutil.copytree(trained, tmp_path / "another-pod" / "records"))
 
@@ -32,13 +39,6 @@ def test_a_folder_that_was_handed_on_has_its_place_and_its_system_metrics(
     run = only_leg(client, "handed-on")
     assert (run.data.tags["leg"], run.data.tags["role"]) == ("gpu", "reference")
     assert [point[2] for point in history(client, run, "system/load")] == [0.0, 0.1, 0.2]
-
-
-def test_a_training_without_neighbours_takes_none_along(tmp_path: Path) -> None:
-    folder = finished_run(tmp_path / "run")
-    before = sorted(folder.rglob("*"))
-    take_along(folder)
-    assert sorted(folder.rglob("*")) == before and read_placement(folder) == Placement()
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,14 @@ def test_a_training_without_neighbours_takes_none_along(tmp_path: Path) -> None:
 )
 def test_a_login_is_written_nowhere(tmp_path: Path, uri: str, kept: str | None) -> None:
     write_placement(tmp_path / "run", Placement(uri, leg="gpu"))
-    assert "secret" not in placement_file(tmp_path / "run").read_text()
+    assert "secret" not in neighbour(tmp_path / "run", TARGET).read_text()
     assert read_placement(tmp_path / "run") == Placement(kept, leg="gpu")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"leg": 1}', '{"unknown": "x"}', '{"leg": ' + "[" * 10_000])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"leg": 1}', '{"unknown": "x"}', '{"role": "both"}', '{"leg": ' + "[" * 10_000]
+)
 def test_a_file_that_tracking_did_not_write_is_named(tmp_path: Path, content: str) -> None:
-    placement_file(tmp_path / "run").write_text(content)
+    neighbour(tmp_path / "run", TARGET).write_text(content)
     with pytest.raises(BadInput, match=r"run\.tracking\.json: .*delete it and give the flags of sync"):
         read_placement(tmp_path / "run")

@@ -1,12 +1,6 @@
 """A server with PostgreSQL behind it and S3 for its artifacts, by the forms of its flags that work."""
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,20 +9,12 @@ import pytest
 from components.tracking.comparison_view import log_comparison
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect
-from components.tracking.ui import SERVER_ENVIRONMENT
 from parity.cli import main
-from tests.components.tracking.conftest import answers
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, parents
+from tests.components.tracking.servers import mlflow_server
 from tests.components.tracking.test_comparison_view import comparison_folder
-from tests.services import S3_KEYS, SECONDS, free_port, postgresql_database, s3_client, s3_service
-
-
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """The URI of an empty database."""
-    with postgresql_database() as database:
-        yield database.uri
+from tests.services import S3_KEYS, SECONDS, postgresql_database, s3_client, s3_service
 
 
 @pytest.fixture
@@ -39,25 +25,12 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, postgresql: str, s3: str) -> Iterator[str]:
+def server(tmp_path: Path, s3: str) -> Iterator[str]:
     """An MLflow server; it alone knows the database and the keys of S3."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", postgresql, "--artifacts-destination", "s3://artifacts/mlflow"]
-    variables = {**os.environ, **SERVER_ENVIRONMENT, **S3_KEYS, "MLFLOW_S3_ENDPOINT_URL": s3}
-    log = tmp_path / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, start_new_session=True)
-    try:
-        deadline = time.monotonic() + SECONDS
-        while not answers(f"http://127.0.0.1:{port}/health"):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with postgresql_database() as database:
+        options = ["--backend-store-uri", database.uri, "--artifacts-destination", "s3://artifacts/mlflow"]
+        with mlflow_server(tmp_path, *options, **S3_KEYS, MLFLOW_S3_ENDPOINT_URL=s3) as address:
+            yield address
 
 
 @pytest.mark.system("postgresql")

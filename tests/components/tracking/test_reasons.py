@@ -11,25 +11,26 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking import reasons
-from components.tracking.follower import LiveTracking
-from components.tracking.placement import Placement
 from components.tracking.reasons import artifact_address, explain, how_to_send, patiently
 from components.tracking.store import connect
 from dualgan.errors import BadInput, DualGANError
-from tests.components.tracking.folders import finished_run
-from tests.components.tracking.guarded import NO_HOST, NO_LOGIN, Guard, Refusal
-from tests.components.tracking.killable_server import KillableServer
+from tests.components.tracking.servers import NO_HOST, NO_LOGIN, Guard, KillableServer, Refusal
 from tests.services import free_port
 
 
-def reason(uri: str) -> str:
-    with pytest.raises(Exception) as caught:
-        connect(uri).search_experiments()
-    return explain(caught.value, uri)
-
-
-def test_a_host_name_that_the_server_does_not_allow_is_told_with_the_flag_that_allows_it(
-    server: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        # The server itself, by a name that it does not allow.
+        ("http://mlflow.example:{port}", "Invalid Host header"),
+        ("http://nowhere.invalid:5000", "no answer ("),
+        ("http://127.0.0.1:{port}/elsewhere", "404"),
+        ("http://me:secret@127.0.0.1:1", "no answer (Connection refused)"),
+        ("htp://mlflow", "or sqlite:////PATH/mlflow.db"),
+    ],
+)
+def test_an_address_that_is_wrong_gives_one_line(
+    server: str, monkeypatch: pytest.MonkeyPatch, address: str, said: str
 ) -> None:
     resolve = socket.getaddrinfo
 
@@ -37,31 +38,12 @@ def test_a_host_name_that_the_server_does_not_allow_is_told_with_the_flag_that_a
         return resolve("127.0.0.1" if host == "mlflow.example" else host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve_locally)
-
-    text = reason(server.replace("127.0.0.1", "mlflow.example"))
-
-    assert "Invalid Host header" in text
-    assert "--allowed-hosts" in text
-    assert "\n" not in text
-
-
-def test_a_host_that_does_not_exist_is_told_as_such() -> None:
-    uri = "http://nowhere.invalid:5000"
-    assert reason(uri).startswith(f"{uri}: no answer (")
-
-
-def test_an_address_that_is_no_mlflow_server_gives_one_line(server: str) -> None:
-    text = reason(f"{server}/elsewhere")
-
-    assert text.startswith(f"{server}/elsewhere: ")
-    assert "404" in text
-    assert "\n" not in text
-
-
-def test_a_password_is_in_no_message() -> None:
-    assert "secret" not in reason(f"http://me:secret@127.0.0.1:{free_port()}")
-    error = ValueError("bad answer from http://me:secret@mlflow/api\nmore")
-    assert explain(error, "http://mlflow") == "http://mlflow: bad answer from http://mlflow/api"
+    uri = address.format(port=server.rpartition(":")[2])
+    with pytest.raises(Exception) as caught:
+        connect(uri).search_experiments()
+    line = explain(caught.value, uri)
+    assert line.startswith(f"{uri.replace('me:secret@', '')}: ") and said in line
+    assert "\n" not in line and "secret" not in line
 
 
 ARTIFACT = "500 Server Error: Internal Server Error for url: http://m/api/2.0/mlflow-artifacts/artifacts/1/f.png."
@@ -84,6 +66,7 @@ ARTIFACT = "500 Server Error: Internal Server Error for url: http://m/api/2.0/ml
         ("(sqlite3.OperationalError) database or disk is full", "free some space"),
         ("RESOURCE_ALREADY_EXISTS: Registered Model (name=a) already exists", "already exists"),
         ("API request to endpoint /a failed with error code 500 != 200. Response body: '" + "x" * 10**6, "xxx..."),
+        ("bad answer from http://me:secret@mlflow/api\nmore", "bad answer from http://mlflow/api"),
     ],
 )
 def test_a_message_has_the_server_s_own_reason_and_what_to_do(message: str, said: str) -> None:
@@ -107,17 +90,6 @@ def test_what_lies_in_a_pod_has_the_address_of_its_artifact(path: str, address: 
     assert (address or f"parity sync {path}`") in how_to_send(Path(path))
     # A folder of a pod is gone with it.
     assert address is None or path not in how_to_send(Path(path))
-
-
-def test_live_tracking_that_sent_not_all_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.tracking.reasons.ARTIFACT_FOLDERS", {f"{tmp_path}/": "s3://"})
-    said: list[str] = []
-    folder = finished_run(tmp_path / "bucket" / "records")
-    place = Placement(f"http://127.0.0.1:{free_port()}", pipeline_run_id="away", leg="npu")
-    with LiveTracking(folder, place, interval=60, report=said.append):
-        pass
-    assert said[-1].endswith("; the pipeline's last task sends it, from s3://bucket/records")
-    assert not [line for line in said if str(tmp_path) in line]
 
 
 A_MOMENT = 0.5 / 3600

@@ -15,7 +15,6 @@ from components.tracking.runs import (
 )
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync
-from dualgan.errors import BadInput
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import legs, parents
 
@@ -87,9 +86,3 @@ def test_names_that_no_search_can_quote_are_found_and_told_apart(direct_client: 
 
     assert open_leg_run(direct_client, wanted, start_time=3).info.run_id == first
     assert first in [run.info.run_id for run in legs(direct_client, name, name)]
-
-
-@pytest.mark.parametrize("name", ["", " ", "\n"])
-def test_a_name_without_text_is_refused(name: str) -> None:
-    with pytest.raises(BadInput, match="leg"):
-        LegRun(PipelineRun("shapes", "id"), name, "reference", 0)

@@ -1,3 +1,5 @@
+"""Where tracking goes, logins, new stores that are whole or not there, and servers that keep a client waiting."""
+
 import contextlib
 import http.server
 import multiprocessing
@@ -30,32 +32,13 @@ from tests.components.tracking.observed import history, images, legs
 
 
 def test_the_tracking_uri_is_the_one_asked_for_then_the_variable_then_the_local_store(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert store_uri(local_store(tmp_path)) == f"sqlite:///{tmp_path}/.local/mlflow/mlflow.db"
     assert resolve_tracking_uri() == Address(store_uri(local_store()))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://variable")
     assert resolve_tracking_uri() == Address("http://variable")
     assert resolve_tracking_uri("http://asked-for") == Address("http://asked-for")
-
-
-def test_the_local_store_lies_in_the_ignored_folder_of_the_working_tree(tmp_path: Path) -> None:
-    assert store_uri(local_store(tmp_path)) == f"sqlite:///{tmp_path}/.local/mlflow/mlflow.db"
-
-
-def test_what_was_written_without_a_server_is_served_with_its_images(
-    tmp_path: Path, shared_store: Path, server: str, client: MlflowClient
-) -> None:
-    placement = Placement(store_uri(shared_store), pipeline_run_id="direct", experiment="without-server")
-    sync = RunFolderSync(finished_run(tmp_path / "run"), placement)
-    sync.step()
-
-    run = client.get_run(sync.run_id)
-    assert len(history(client, run, "loss/A_loss")) == 20
-    picture = next(name for name in images(client, run) if name.endswith(".png"))
-    path = quote(f"images/{picture}")
-    address = f"{server}/get-artifact?run_id={run.info.run_id}&path={path}"
-    with urllib.request.urlopen(address, timeout=30) as answer:
-        assert answer.read().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("server_first", [True, False])
@@ -66,17 +49,20 @@ def test_an_experiment_can_be_used_with_the_local_server_and_without_it(
     uris = [store_uri(shared_store), server]
     for number, uri in enumerate(reversed(uris) if server_first else uris):
         placement = Placement(uri, experiment=experiment, pipeline_run_id="both", leg=f"leg-{number}")
+        folder = finished_run(tmp_path / f"run-{number}")
         for _ in range(2):
-            folder = tmp_path / f"run-{number}"
-            RunFolderSync(folder if folder.exists() else finished_run(folder), placement).step()
+            RunFolderSync(folder, placement).step()
 
-    found = legs(client, "both", experiment)
-    assert [len(history(client, run, "loss/A_loss")) for run in found] == [20, 20]
-    assert [len(images(client, run)) for run in found] == [12, 12]
+    for run in legs(client, "both", experiment):
+        assert len(history(client, run, "loss/A_loss")) == 20 and len(images(client, run)) == 12
+        picture = next(name for name in images(client, run) if name.endswith(".png"))
+        address = f"{server}/get-artifact?run_id={run.info.run_id}&path={quote(f'images/{picture}')}"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            assert answer.read().startswith(b"\x89PNG")
 
 
 def test_a_login_goes_into_the_variables_of_mlflow_s_client_and_comes_back_from_them(
-    monkeypatch: pytest.MonkeyPatch,
+    server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "another")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "another")
@@ -90,29 +76,20 @@ def test_a_login_goes_into_the_variables_of_mlflow_s_client_and_comes_back_from_
     assert resolve_tracking_uri().reveal() == database
     assert resolve_tracking_uri("postgresql+psycopg2://db/mlflow").reveal() == database
     assert resolve_tracking_uri("postgresql+psycopg2://other/mlflow").reveal() == "postgresql+psycopg2://other/mlflow"
-
-
-def test_a_client_has_no_login_in_its_address(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        monkeypatch.setenv(name, "")
+    # Nor has a client one in its address.
     client = connect(server.replace("http://", "http://me:secret@"))
-    assert client.search_experiments()
-    assert client.tracking_uri == server
-
-
-def begin_set_up(database: Path) -> None:
-    """The first of MLflow's steps: tables of its first version, which its next ones change."""
-    import sqlalchemy
-    from mlflow.store.tracking.dbmodels.initial_models import Base
-
-    engine = sqlalchemy.create_engine(f"sqlite:///{database}")
-    Base.metadata.create_all(engine)
-    engine.dispose()
+    assert client.search_experiments() and client.tracking_uri == server
 
 
 def test_a_store_whose_set_up_was_interrupted_is_set_up_anew(tmp_path: Path) -> None:
+    import sqlalchemy
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
     database = tmp_path / "mlflow.db"
-    begin_set_up(database)
+    # The first of MLflow's steps: tables of its first version, which its next ones change.
+    engine = sqlalchemy.create_engine(f"sqlite:///{database}")
+    Base.metadata.create_all(engine)
+    engine.dispose()
     with sqlite3.connect(database) as connection:
         connection.execute("ALTER TABLE metrics ADD COLUMN creator VARCHAR(256)")
     (tmp_path / ".mlflow.db.new").write_bytes(b"of a process that was killed")
@@ -170,48 +147,32 @@ def test_a_set_up_that_is_killed_at_any_moment_leaves_a_store_that_can_be_set_up
         assert connect(uri).search_experiments()
 
 
-STRANGE = {
+# By the first part of the path; anything else sends for ever.
+ODD = {
+    "429": (429, b"come back tomorrow"),
+    "503": (503, b"come back tomorrow"),
     "empty": (200, b"{}"),
     "list": (400, b'{"error_code": ["FOO"], "message": "x"}'),
     "escape": (400, b'{"error_code": "FOO\\u001b", "message": "400"}'),
 }
 
 
-class _Late(http.server.BaseHTTPRequestHandler):
-    """Answers with a status that asks to come back tomorrow, with a byte at a time, or as no MLflow does."""
+class _Odd(http.server.BaseHTTPRequestHandler):
+    """Answers with a request to come back tomorrow, a byte at a time, without end, or as no MLflow does."""
 
     def do_GET(self) -> None:
-        if strange := STRANGE.get(self.path.split("/")[1]):
-            status, body = strange
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            return
-        if "endless" in self.path:
-            self.send_response(200)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                while True:
-                    self.wfile.write(bytes(1 << 16))
-            return
-        if "trickle" in self.path:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            for _ in range(200):
-                try:
-                    self.wfile.write(b" ")
-                    self.wfile.flush()
-                except OSError:
-                    return
-                time.sleep(0.1)
-        body = b"come back tomorrow"
-        self.send_response(int(self.path.strip("/")[:3]))
+        kind = self.path.split("/")[1]
+        status, body = ODD.get(kind, (200, b""))
+        self.send_response(status)
         self.send_header("Retry-After", "86400")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) or 1 << 30))
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(OSError):
+            self.wfile.write(body)
+            while not body:
+                self.wfile.write(b" " if kind == "trickle" else bytes(1 << 16))
+                self.wfile.flush()
+                time.sleep(0.1 if kind == "trickle" else 0)
 
     do_POST = do_GET
 
@@ -220,8 +181,8 @@ class _Late(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def late() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Late)
+def odd() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -239,7 +200,7 @@ def late() -> Iterator[str]:
     ],
 )
 def test_no_server_is_waited_for_longer_than_is_said(
-    late: str, path: str, said: str, monkeypatch: pytest.MonkeyPatch
+    odd: str, path: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
@@ -247,20 +208,20 @@ def test_no_server_is_waited_for_longer_than_is_said(
     monkeypatch.setattr(tracking_store, "MAX_ANSWER_BYTES", 1 << 20)
     began = time.monotonic()
     with pytest.raises(Exception) as caught:
-        connect(f"{late}/{path}").search_experiments()
+        connect(f"{odd}/{path}").search_experiments()
     assert time.monotonic() - began < 8
-    line = explain(caught.value, late)
-    assert line.startswith(f"{late}: {said}") and "\n" not in line
+    line = explain(caught.value, odd)
+    assert line.startswith(f"{odd}: {said}") and "\n" not in line
 
 
-def test_an_answer_that_is_json_and_no_experiment_is_not_mlflow_s(late: str) -> None:
-    with pytest.raises(DualGANError, match=f"^{late}/empty: an answer that is not MLflow's"):
-        find_experiment(connect(f"{late}/empty"), "faces")
+def test_an_answer_that_is_json_and_no_experiment_is_not_mlflow_s(odd: str) -> None:
+    with pytest.raises(DualGANError, match=f"^{odd}/empty: an answer that is not MLflow's"):
+        find_experiment(connect(f"{odd}/empty"), "faces")
 
 
-def test_what_a_server_says_reaches_no_terminal_as_it_is(late: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_server_says_reaches_no_terminal_as_it_is(odd: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(Exception, match="400"):
-        connect(f"{late}/escape").search_experiments()
+        connect(f"{odd}/escape").search_experiments()
     assert any("FOO\\x1b" in line for line in caplog.messages) and "\x1b" not in caplog.text
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.tracking.store import connect, store_uri
 from pipelines.doctor.checks import Check
-from tests.components.tracking.login_server import LoginServer, login_server
+from tests.components.tracking.servers import LoginServer, login_server
 from tests.pipelines.doctor.fake_kubernetes import MLFLOW_HEALTH, FakeKubernetes
 from tests.pipelines.doctor.healthy import secret
 from tests.pipelines.kfp_server import running_kfp
