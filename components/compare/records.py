@@ -105,6 +105,7 @@ class Summary(Record):
     sec_per_step_p95: FiniteOrNone = None
     images_per_sec: FiniteOrNone = None
     time: dict[str, FiniteOrNone] | None = None
+    machine: dict[str, FiniteOrNone] | None = None
     peak_memory_bytes: Count | None = None
 
 

@@ -149,26 +149,36 @@ def more_seeds(
 
 
 def bootstrap_ratio(
-    numerators: Sequence[Floats], denominators: Sequence[Floats], significance: float
+    numerators: Sequence[Floats], denominators: Sequence[Floats], significance: float, paired: bool = False
 ) -> tuple[float, float] | None:
     """Return the interval of a ratio of medians over runs, by a bootstrap over runs and over blocks of steps.
 
-    Given are of each run of the two legs the values of its steps, in order. Return None if a run has no steps.
+    Given are of each run of the two legs the values of its steps, in order. ``paired``: runs of one place belong
+    together, as those of a seed that shared a machine, and are drawn together: what slowed both is no difference.
+    Return None if a run has no steps.
     """
     if not all(values.size for values in (*numerators, *denominators)):
         return None
     random = np.random.RandomState(0)
-    drawn = [_drawn_medians(runs, random) for runs in (numerators, denominators)]
-    low, high = np.quantile(drawn[0] / drawn[1], [significance, 1 - significance])
+    above, below = (_drawn_medians(runs, random) for runs in (numerators, denominators))
+    if paired:
+        ratios = _median_of_drawn(above / below, random)
+    else:
+        ratios = _median_of_drawn(above, random) / _median_of_drawn(below, random)
+    low, high = np.quantile(ratios, [significance, 1 - significance])
     return float(low), float(high)
 
 
 def _drawn_medians(runs: Sequence[Floats], random: np.random.RandomState) -> Floats:
-    """Draw runs anew, of each its blocks, and take the median of the runs' medians, DRAWS times."""
+    """Draw the blocks of each run anew and take their median, DRAWS times: [runs, DRAWS]."""
     blocks = [np.array([np.median(part) for part in np.array_split(run, BLOCKS) if part.size]) for run in runs]
-    medians = np.stack([np.median(run[random.randint(0, len(run), (DRAWS, len(run)))], axis=1) for run in blocks])
-    chosen = random.randint(0, len(runs), (len(runs), DRAWS))
-    drawn: Floats = np.median(np.take_along_axis(medians, chosen, axis=0), axis=0)
+    return np.stack([np.median(run[random.randint(0, len(run), (DRAWS, len(run)))], axis=1) for run in blocks])
+
+
+def _median_of_drawn(values: Floats, random: np.random.RandomState) -> Floats:
+    """Draw runs anew and take the median of their ``values`` [runs, DRAWS]."""
+    chosen = random.randint(0, len(values), values.shape)
+    drawn: Floats = np.median(np.take_along_axis(values, chosen, axis=0), axis=0)
     return drawn
 
 

@@ -1,9 +1,12 @@
 """summary.json: what came out of a run, computed from its events."""
 
 import math
+import os
+import re
 import resource
 import statistics
 import sys
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from dualgan.run_folder import RECONSTRUCTION_METRICS, TIMING_METRICS, Event, is_training_step, min_loss
@@ -20,6 +23,15 @@ def timing(seconds: Sequence[float], batch_size: int) -> Dict[str, Optional[floa
     median = statistics.median(seconds)
     percentile_95 = sorted(seconds)[min(len(seconds) - 1, int(0.95 * len(seconds)))]
     return dict(zip(TIMING_METRICS, (median, percentile_95, 2 * batch_size / median)))
+
+
+def machine_state() -> Dict[str, Optional[float]]:
+    """How busy the machine is, on which a speed depends: its load of the last minute, cores, and their MHz (median)."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
+    frequencies = [float(value) for value in re.findall(r"^cpu MHz\s*:\s*([0-9.]+)$", text, re.MULTILINE)]
+    mhz = statistics.median(frequencies) if frequencies else None
+    return {"load_average": os.getloadavg()[0], "cores": os.cpu_count(), "cpu_mhz": mhz}
 
 
 def summarise(
@@ -51,6 +63,7 @@ def summarise(
         "min_loss": min_loss(steps),
         "final_loss": final,
         "time": times,
+        "machine": machine_state(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
         **timing(seconds, batch_size),
     }

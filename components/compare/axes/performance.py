@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from components.compare.bounds import Bounds
 from components.compare.leg import Floats, LegRun
-from components.compare.measure import SPEED, Measured, goal_loss, steps_to_loss
+from components.compare.measure import SPEED, Measured, goal_loss, is_paired, steps_to_loss
 from components.compare.statistics import RatioEstimate, bootstrap_ratio, estimate_ratio, mean, more_seeds
 from components.compare.verdict import AxisResult, Number, Verdict, join, not_measured
 from dualgan.run_folder import read_events
@@ -17,6 +17,10 @@ from dualgan.run_folder import read_events
 POWER = re.compile(r"(gpu|npu)_\d+(_\d+)?_power_usage_watts")
 MIN_POWER_SAMPLES = 2
 ENERGY_NOT_MEASURED = "not_measured"
+# Of summary.json, each a number of performance.
+MACHINE = ("load_average", "cpu_mhz")
+# A machine is busy if its load is more than so many times its cores.
+MAX_LOAD = 1.5
 # The class of a speed whose interval spans two.
 UNDECIDED = "not decided"
 
@@ -46,7 +50,7 @@ def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) 
     assert seconds, "both were measured"
     if reference.leg and candidate.leg:
         old, new = ([steady_seconds(run) for run in leg.runs] for leg in (reference.leg, candidate.leg))
-        interval = bootstrap_ratio(old, new, bounds.significance)
+        interval = bootstrap_ratio(old, new, bounds.significance, is_paired(reference, candidate))
         interval = interval and (min(interval[0], speed), max(interval[1], speed))
     else:
         speed, interval = seconds.ratio, seconds.interval
@@ -60,6 +64,7 @@ def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) 
         "modelzoo_class": level,
         "sec_per_step_reference": medians[0],
         "sec_per_step_candidate": medians[1],
+        **_machine_states(reference, candidate),
         **_to_the_result(reference, candidate),
     }
     shown = f", {low:.2f} to {high:.2f}" if interval else ""
@@ -68,6 +73,7 @@ def judge_performance(reference: Measured, candidate: Measured, bounds: Bounds) 
         f"({medians[1]:.4g} against {medians[0]:.4g} s a step): ModelZoo class {level}"
         f"{f', {classes[0]} to {classes[1]}' if level == UNDECIDED else ''}"
     )
+    reason += _busy(sides)
     mixed = [products for side in sides if (products := _different_products(side))]
     if mixed:
         return AxisResult(Verdict.INCONCLUSIVE, f"{reason}; yet {join(mixed)}: speeds of one product decide.", numbers)
@@ -82,6 +88,27 @@ def _different_products(side: Measured) -> str | None:
     """Say which devices a leg's seeds had if they are not all of one product, None if they are."""
     names = sorted({run.options.environment.device.name for run in side.leg.runs}) if side.leg else []
     return f"{side.name}'s seeds ran on different devices ({join(names)})" if len(names) > 1 else None
+
+
+def _machine_states(reference: Measured, candidate: Measured) -> dict[str, Number]:
+    """Return the mean load and frequency of the machines at the ends of the runs; informational."""
+    numbers: dict[str, Number] = {}
+    for side, found in (("reference", reference), ("candidate", candidate)):
+        machines = [(run.summary and run.summary.machine) or {} for run in (found.leg.runs if found.leg else ())]
+        numbers |= {f"{name}_{side}": mean([machine.get(name) for machine in machines]) for name in MACHINE if machines}
+    return numbers
+
+
+def _busy(sides: Sequence[Measured]) -> str:
+    """Say whose machines had more to do than they have cores, "" if none had."""
+    busy = []
+    for side in sides:
+        machines = [(run.summary and run.summary.machine) or {} for run in (side.leg.runs if side.leg else ())]
+        loads = [(one.get("load_average") or 0.0, one.get("cores") or 0.0) for one in machines]
+        load, cores = max(loads, key=lambda one: one[0] / one[1] if one[1] else 0.0, default=(0.0, 0.0))
+        if cores and load > MAX_LOAD * cores:
+            busy.append(f"{side.name}'s (load {load:.1f} on {cores:.0f} cores)")
+    return f"; machines were busy, so seconds are noisy: {join(busy)}" if busy else ""
 
 
 def modelzoo_class(speed_ratio: float, bounds: Bounds) -> str:

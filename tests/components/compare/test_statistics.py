@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.compare.statistics import RatioEstimate, estimate_ratio, further_seeds
+from components.compare.statistics import RatioEstimate, bootstrap_ratio, estimate_ratio, further_seeds
 
 
 def test_the_interval_of_pairs_is_students() -> None:
@@ -75,3 +75,13 @@ def test_so_many_seeds_as_are_said_to_decide_do_so_in_four_of_five_cases(
 
 def test_a_ratio_next_to_a_limit_is_not_decided_by_any_number_of_seeds() -> None:
     assert further_seeds(RatioEstimate(1.149, (3, 3), (1.0, 1.3), 0.05, paired=True), LIMITS, 0.05) is None
+
+
+def test_what_slowed_both_runs_of_a_pair_is_no_difference() -> None:
+    # One of three machines is three times as slow; the second leg takes a tenth longer on each.
+    slow = [np.full(200, seconds) for seconds in (0.1, 0.1, 0.3)]
+    slower = [1.1 * seconds for seconds in slow]
+    low, high = bootstrap_ratio(slower, slow, 0.05, paired=True) or (0, 0)
+    assert low == pytest.approx(1.1) and high == pytest.approx(1.1)
+    low, high = bootstrap_ratio(slower, slow, 0.05) or (0, 0)
+    assert low < 0.5 and high > 3

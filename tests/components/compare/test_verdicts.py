@@ -234,6 +234,13 @@ def test_a_speed_that_is_not_sure_to_be_above_the_bound_is_inconclusive(of_seeds
     )
 
 
+def test_a_busy_machine_is_named_beside_its_speed(of_seeds: Judged) -> None:
+    machine = {"load_average": 13.0, "cores": 2, "cpu_mhz": 2450.0}
+    axis = of_seeds([{"summary": {"machine": machine}}]).axes[PERFORMANCE]
+    assert "machines were busy, so seconds are noisy: npu's (load 13.0 on 2 cores)" in axis.reason
+    assert number(axis, "load_average_candidate") == 13.0 and number(axis, "cpu_mhz_candidate") == 2450.0
+
+
 def test_seeds_on_devices_of_different_products_leave_speed_inconclusive(of_seeds: Judged) -> None:
     comparison = of_seeds([{"device_name": name} for name in ("Example CPU", "Example CPU", "Other CPU")])
     axis = comparison.axes[PERFORMANCE]
