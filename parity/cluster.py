@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,17 +97,24 @@ def submit(
     wait: Wait = True,
     package: PackageFile = None,
     run_name: Annotated[str | None, typer.Option(help="Default: the pipeline's name and the time.")] = None,
+    add_to: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Id of an earlier run, whose trainings are not done again.")
+    ] = None,
 ) -> int:
     """Submit a profile's pipeline to the KFP at --endpoint, wait for its end, and print the verdict.
 
     Exit codes: 0 pass, 3 fail, 4 inconclusive (the verdict is MLflow's, or if it has none that of the comparison's log
     in KFP); 1 the run failed, was cancelled or is not over in time; 2 wrong input, and then nothing was submitted.
-    With --no-wait: 0 once it is submitted.
+    With --no-wait: 0 once it is submitted. `--add-to RUN --seeds 6` trains the seeds that RUN did not, by KFP's cache,
+    and compares all.
     """
     api, _, order = _checked(options, package)
+    if add_to:
+        api.run(add_to)
+        order = replace(order, package=order.package.added_to(add_to))
     name = run_name or f"{order.package.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     experiment_id = api.experiment(options.experiment_name)
-    return _submit(api, order, experiment_id, name, options.tracking_uri, waiting if wait else None)
+    return _submit(api, order, experiment_id, name, options.tracking_uri, waiting if wait else None, add_to)
 
 
 def retrain(
@@ -258,7 +265,13 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
 
 
 def _submit(
-    api: "KfpApi", order: "Order", experiment_id: str, name: str, tracking_uri: str | None, waiting: WaitOptions | None
+    api: "KfpApi",
+    order: "Order",
+    experiment_id: str,
+    name: str,
+    tracking_uri: str | None,
+    waiting: WaitOptions | None,
+    add_to: str | None = None,
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Lost
@@ -287,7 +300,7 @@ def _submit(
             print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
         raise
     try:
-        judged = read_verdict(api, run_id, package, tracking_uri)
+        judged = read_verdict(api, run_id, package, tracking_uri, add_to)
     except DualGANError as error:
         raise DualGANError(f"run {run_id} succeeded; its verdict is not known: {error}") from None
     print(f"the verdict is from {judged.source}\nverdict: {judged.verdict}")

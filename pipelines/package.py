@@ -18,6 +18,8 @@ from dualgan.json_files import read_bounded
 from pipelines.kubernetes_rules import is_pinned
 from pipelines.profile import Profile, load_profile
 
+# What KFP replaces by the run's id.
+RUN_ID = "{{$.pipeline_job_uuid}}"
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 OWN_IMAGE = re.compile(r"(?:.*/)?dualgan-parity/([a-z0-9-]+)[:@].*")
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -61,6 +63,14 @@ class Package:
     def _parameters(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
         return found
+
+    def added_to(self, run_id: str) -> "Package":
+        """The package of a run that goes on as ``run_id``, an earlier one: in MLflow, and for KFP's cache.
+
+        Trainings whose inputs are those of the earlier run's are then not done again.
+        """
+        text = json.dumps(self.specification).replace(RUN_ID, run_id)
+        return Package(json.loads(text), self.platform)
 
     def to_api(self) -> dict[str, Any]:
         """The ``pipeline_spec`` of a run or recurring run."""

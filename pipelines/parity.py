@@ -77,6 +77,7 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
             sha256=dataset_sha256,
             quarantine=quarantine,
             max_pixels=parsed_options(profile.options).get("max_pixels", 0),
+            pipeline_run_id=run_id,
         )
         if on_cluster:
             fetched.after(*preflight_tasks(dataset, tracking_uri, experiment))

@@ -27,14 +27,18 @@ class FoundVerdict:
     source: str
 
 
-def read_verdict(api: KfpApi, run_id: str, package: Package, tracking_uri: str | None) -> FoundVerdict:
+def read_verdict(
+    api: KfpApi, run_id: str, package: Package, tracking_uri: str | None, tracked_as: str | None = None
+) -> FoundVerdict:
     """Return the verdict of KFP's run ``run_id``: MLflow's, or that of the run's comparisons if MLflow has none.
+
+    tracked_as: what MLflow calls the run if it was added to another one.
 
     Raises:
         DualGANError: It cannot be known; the reasons are said.
     """
     try:
-        return _in_mlflow(run_id, tracking_uri)
+        return _in_mlflow(tracked_as or run_id, tracking_uri)
     except DualGANError as error:
         logged = verdict_in_logs(api, run_id, package)
         if logged is None:

@@ -12,6 +12,8 @@ from pipelines.profile import STEP_SECONDS, LegProfile, Profile, Resources, Vari
 S3, MLFLOW = "s3", "mlflow"
 SERVERS = {S3: "AWS_", MLFLOW: "MLFLOW_"}
 SHARED_MEMORY = "/dev/shm"
+# Kinds of tasks whose inputs name the run.
+CACHED = ("dataset", "train", "sample")
 # Network policies and the doctor find the tasks by it.
 LABEL = ("app.kubernetes.io/part-of", "dualgan-parity")
 ARCHITECTURE = "kubernetes.io/arch"
@@ -49,8 +51,9 @@ def request_resources(task: Any, resources: Resources) -> None:
 def apply_defaults(task: Any, profile: Profile, leg: LegProfile | None, retries: int) -> None:
     """Give a task what every task of ``profile`` gets: resources, a label, other tries, and what its servers ask for.
 
-    Results of earlier runs are never taken instead: KFP knows a task by its image's name, and not by what is in the
-    image or behind a dataset's address.
+    Results of earlier runs are not taken instead: KFP's cache knows a task by its image's name, and not by what is in
+    the image or behind a dataset's address. Those of CACHED have the run's id among their inputs, so only a run that
+    is added to it (``Package.added_to``) takes them.
 
     Args:
         task: KFP's, whose name begins with its kind.
@@ -60,7 +63,7 @@ def apply_defaults(task: Any, profile: Profile, leg: LegProfile | None, retries:
     kind = task.name.partition("-")[0]
     resources = resources_of(kind, profile, leg)
     request_resources(task, resources)
-    task.set_caching_options(False)
+    task.set_caching_options(kind in CACHED)
     kubernetes.add_pod_label(task, *LABEL)
     servers = servers_of(kind, profile, leg)
     for secret in profile.secrets:

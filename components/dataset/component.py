@@ -10,12 +10,14 @@ def dataset(
     sha256: str = "",
     quarantine: bool = False,
     max_pixels: int = 0,
+    pipeline_run_id: str = "",
 ) -> None:
     """Make ``dataset`` the dataset folder of ``source``: a catalogue name, URL, folder, archive or "synthetic".
 
     options: the trainer's that a run sets; its max_pixels holds here too. sha256: what the archive must have, for a
     source without one its digest; "" if nothing is known. quarantine: set images aside that cannot be used, instead of
-    failing. max_pixels: the profile's, which counts if ``options`` has none; 0 for the default.
+    failing. max_pixels: the profile's, which counts if ``options`` has none; 0 for the default. pipeline_run_id: the
+    run whose dataset it is, by which KFP's cache knows it.
     """
     from pathlib import Path
 

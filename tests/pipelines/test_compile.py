@@ -8,7 +8,7 @@ import pytest
 import yaml
 from kfp import components
 
-from pipelines.package import compile_package, package_of, read_package
+from pipelines.package import RUN_ID, compile_package, package_of, read_package
 from pipelines.profile import load_profile
 from pipelines.profiles import known_profiles
 from pipelines.scheduling import MAX_WAITING_SECONDS
@@ -118,10 +118,11 @@ def test_the_fetch_has_the_limit_of_pixels_that_the_profile_and_the_run_set() ->
         assert inputs["options"] == {"componentInputParameter": "options"}
 
 
-def test_no_task_takes_the_results_of_an_earlier_run_and_all_can_be_tried_again(folder: Path) -> None:
+def test_what_kfps_cache_may_give_names_its_run_and_all_tasks_can_be_tried_again(folder: Path) -> None:
     specification, _ = compiled("ascend910-vs-gpu", folder)
     for name, task in specification["root"]["dag"]["tasks"].items():
-        assert not task["cachingOptions"].get("enableCache")
+        if task["cachingOptions"].get("enableCache"):
+            assert task["inputs"]["parameters"]["pipeline_run_id"]["runtimeValue"]["constant"] == RUN_ID
         # Somebody waits for what the first tasks say.
         retries = task.get("retryPolicy", {}).get("maxRetryCount", 0)
         assert retries == (0 if name.startswith("preflight") else 3)

@@ -1,5 +1,6 @@
 """Submitting: what reaches KFP, and which exit code CI gets for every end that a run can have."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from components.tracking.store import connect
 from pipelines.kfp_api import KfpApi
+from pipelines.package import RUN_ID, Package
 from pipelines.profile import load_profile
 from pipelines.run_progress import task_count
 from tests.pipelines.conftest import package_once
@@ -208,10 +210,25 @@ def test_a_schedule_is_made_enabled_and_once_and_replaced_if_asked(kfp: KfpServe
     assert len(kfp.recurring_runs) == 2
 
 
-def test_further_seeds_leave_the_tasks_of_others_as_they_are() -> None:
-    """KFP's cache, if it is on, knows a task by its inputs, image and command."""
-    few, many = (package_once(load_profile("ascend910-vs-gpu").with_seeds(0, count)).specification for count in (3, 6))
-    task = "train-npu-seed-2"
-    assert few["root"]["dag"]["tasks"][task]["inputs"] == many["root"]["dag"]["tasks"][task]["inputs"]
-    executors = [content["deploymentSpec"]["executors"][f"exec-{task}"] for content in (few, many)]
-    assert executors[0] == executors[1]
+def cache_key(package: Package, task: str, run_id: str) -> Any:
+    """What KFP's cache knows a task by, if the run is called ``run_id``: inputs, outputs, image and command."""
+    content = json.loads(json.dumps(package.specification).replace(RUN_ID, run_id))
+    component = content["root"]["dag"]["tasks"][task]
+    executor = content["components"][component["componentRef"]["name"]]
+    return component["inputs"], executor["outputDefinitions"], content["deploymentSpec"]["executors"][f"exec-{task}"]
+
+
+def test_a_run_that_adds_seeds_to_another_takes_its_trainings_from_kfps_cache() -> None:
+    few, many = (package_once(load_profile("ascend910-vs-gpu").with_seeds(0, count)) for count in (3, 6))
+    for task in ("dataset", "train-npu-seed-2", "sample-gpu-seed-0"):
+        assert cache_key(few, task, "earlier") == cache_key(many.added_to("earlier"), task, "later")
+        assert cache_key(few, task, "earlier") != cache_key(many, task, "later"), "of no other run"
+
+
+def test_seeds_are_added_to_a_run_that_is_there(kfp: KfpServer, command: Command) -> None:
+    assert command("submit", *DATASET, "--no-wait")[0] == 0
+    (earlier,) = kfp.runs
+    assert command("submit", *DATASET, "--no-wait", "--add-to", earlier, "--seeds", "6")[0] == 0
+    text = json.dumps(kfp.runs[next(run for run in kfp.runs if run != earlier)])
+    assert RUN_ID not in text and "train-npu-seed-5" in text
+    assert command("submit", *DATASET, "--no-wait", "--add-to", "unknown")[0] != 0 and len(kfp.runs) == 2
