@@ -10,7 +10,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
-# Where Python is told to keep no bytecode, as in many containers, each process that imports TensorFlow would compile a
+# If Python is told to keep no bytecode, as in many containers, each process that imports TensorFlow would compile a
 # thousand files anew, 10 seconds long.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -21,7 +21,7 @@ SETUP_TF1 = requirements/tf1.sh $(UV) $(TF1_VENV)
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(VENV)/ready ## the Python 3.11 environment, and TensorFlow 1.15 where a Python 3.7 is found
+env: $(VENV)/ready ## the Python 3.11 environment, and TensorFlow 1.15 if a Python 3.7 is found
 	@$(SETUP_TF1) --optional
 
 tf1: $(VENV)/ready ## TensorFlow 1.15.0 on a Python 3.7 (TF1_PYTHON=/path names one)
@@ -107,5 +107,4 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml | $(UV)
 	@$(UV) venv --quiet --allow-existing --python "$(PYTHON311)" $(VENV)
 	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements/dev.txt
 	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
-	@rm -f $(VENV)/lib/python3.*/site-packages/dualgan-parity.pth
 	@touch $@

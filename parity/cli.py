@@ -20,12 +20,12 @@ from parity.options import (
     PROFILE_HELP,
     Dataset,
     Experiment,
-    PlacementOptions,
     Profile,
     Role,
     Runtime,
     Seed,
     Seeds,
+    TrackingOptions,
     TrainingOptions,
     from_here,
 )
@@ -186,7 +186,7 @@ cluster.add_commands(app)
 @command(app, "sync", MLFLOW, "parity sync runs/npu")
 def sync(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER")],
-    options: PlacementOptions,
+    options: TrackingOptions,
     role: Annotated[Role | None, typer.Option(help="Default: candidate.")] = None,
 ) -> int:
     """Send what MLflow does not have yet of a run folder.
@@ -203,20 +203,20 @@ def sync(
 
     from tqdm import tqdm
 
-    from components.tracking.placement import Placement, read_placement
     from components.tracking.reasons import explain
     from components.tracking.runs import KILLED
     from components.tracking.sync import RunFolderSync, is_abandoned
+    from components.tracking.target import TrackingTarget, read_target
 
-    given = Placement(**asdict(options), role=role)
-    placement = given.completed(read_placement(folder.path)).with_environment()
+    given = TrackingTarget(**asdict(options), role=role)
+    target = given.completed(read_target(folder.path)).with_environment()
     # disable=None: no bar if standard error is no terminal.
     with tqdm(total=folder.events.stat().st_size, unit="B", unit_scale=True, disable=None, leave=False) as bar:
 
         def show(position: int) -> None:
             bar.update(position - bar.n)
 
-        syncing = RunFolderSync(folder.path, placement, on_progress=show, dead_is=KILLED)
+        syncing = RunFolderSync(folder.path, target, on_progress=show, dead_is=KILLED)
         try:
             sent = syncing.step(ended=is_abandoned(folder.path))
         except DualGANError:
@@ -267,7 +267,7 @@ def ui(
 def publish(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="Of the candidate.")],
     comparison: Annotated[Path, typer.Argument(metavar="COMPARISON", help="Folder with comparison.json.")],
-    options: PlacementOptions,
+    options: TrackingOptions,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the checkpoints; default: RUN_FOLDER.")
     ] = None,
@@ -285,10 +285,10 @@ def publish(
     if not 0 <= hours < float("inf"):
         raise BadInput(f"--hours {hours}: must be 0 or more")
     from components.publish.publish import publish as register
-    from components.tracking.placement import Placement
+    from components.tracking.target import TrackingTarget
 
-    placement = Placement(**asdict(options), runtime=runtime)
-    published = register(run_folder, comparison, placement, model=model, name=name, hours=hours)
+    target = TrackingTarget(**asdict(options), runtime=runtime)
+    published = register(run_folder, comparison, target, model=model, name=name, hours=hours)
     # MLflow starts its server by name, so that must be found.
     found = f"PATH={Path(sys.executable).parent}:$PATH MLFLOW_TRACKING_URI={published.tracking_uri}"
     print(f"serve it: {found} mlflow models serve -m {published.uri} --env-manager local")

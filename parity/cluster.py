@@ -73,7 +73,7 @@ class WaitOptions:
     """Options of how to wait for a run's end, in seconds."""
 
     timeout: Annotated[float | None, _waiting(min=0, metavar="SECONDS", help="Give up; the run goes on.")] = None
-    poll: Annotated[float, _waiting(min=0, max=3600, metavar="SECONDS", help="Between two looks.")] = 5.0
+    poll: Annotated[float, _waiting(min=0, max=3600, metavar="SECONDS", help="Between two status requests.")] = 5.0
     patience: Annotated[float, _waiting(min=0, metavar="SECONDS", help="With a KFP that is away.")] = 900.0
     cancel_on_interrupt: Annotated[
         bool, _waiting("--cancel-on-interrupt", help="End the run when Ctrl-C ends the waiting.")
@@ -274,7 +274,7 @@ def _submit(
     add_to: str | None = None,
 ) -> int:
     from components.compare.verdict import EXIT_CODES
-    from pipelines.kfp_api import Lost
+    from pipelines.kfp_api import Unreachable
     from pipelines.read_verdict import read_verdict, verdict_in_logs
     from pipelines.submit import page_of, wait
 
@@ -289,7 +289,7 @@ def _submit(
             api.cancel(run_id)
         print(f"run {run_id} {'is cancelled' if waiting.cancel_on_interrupt else 'goes on'}")
         raise
-    except Lost:
+    except Unreachable:
         raise
     except DualGANError:
         # The task that sends all to MLflow may fail, or still wait for it, days after the comparison.

@@ -29,7 +29,7 @@ Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; default
 
 
 @dataclass(frozen=True)
-class PlacementOptions:
+class TrackingOptions:
     """Where a run folder belongs in MLflow; what is left out is as it was when the run was trained."""
 
     tracking_uri: Annotated[

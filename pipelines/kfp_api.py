@@ -29,7 +29,7 @@ LOG_BYTES = 1 << 20
 MAX_ANSWER, CHUNK = 64 << 20, 1 << 16
 LOG_PATIENCE = 4
 PAGE_SIZE, MAX_PAGES = 100, 1000
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Query = Mapping[str, str] | None
 Again = Callable[[], dict[str, Any] | None] | None
 
@@ -38,7 +38,7 @@ class AlreadyThere(DualGANError):
     """Something of that name exists."""
 
 
-class Lost(DualGANError):
+class Unreachable(DualGANError):
     """The server did not answer, or not sensibly, for longer than the patience."""
 
 
@@ -50,8 +50,8 @@ class NotKfp(BadInput):
 class KfpApi:
     """The calls; what they return is JSON as KFP's API describes it, but for ``run``.
 
-    Each raises BadInput for an endpoint or credentials that are wrong (NotKfp if another program answers), Lost for a
-    server that stays away.
+    Each raises BadInput for an endpoint or credentials that are wrong (NotKfp if another program answers), Unreachable
+    for a server that stays away.
     """
 
     at: Endpoint
@@ -179,18 +179,20 @@ class KfpApi:
 
         return self._retried(ask, again)
 
-    def _retried(self, ask: Callable[[], Answer], again: Callable[[], Answer | None] | None = None) -> Answer:
+    def _retried(self, ask: Callable[[], Result], again: Callable[[], Result | None] | None = None) -> Result:
         for attempt in range(self.at.retries + 1):
             if again is not None and attempt and (made := again()) is not None:
                 return made
             try:
                 return ask()
-            except (Lost, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                reason = str(error) if isinstance(error, Lost) else f"no answer ({_root(error)})"
+            except (Unreachable, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                reason = str(error) if isinstance(error, Unreachable) else f"no answer ({_root(error)})"
             if attempt < self.at.retries:
                 delay = min(MAX_DELAY, 2.0**attempt)
                 self.sleep(delay * random.uniform(0.8, 1.2))
-        raise Lost(f"{self.at.url}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?")
+        raise Unreachable(
+            f"{self.at.url}: {reason}; tried {self.at.retries + 1} times, is the address right and KFP up?"
+        )
 
     def _answer(self, patience: int, *request: Any) -> tuple[str, bytes]:
         """The type and content that the server answers, within ``patience`` times the timeout."""
@@ -232,7 +234,7 @@ class KfpApi:
 
     def _refused(self, status: int, said: str) -> DualGANError:
         if status in PASSING:
-            return Lost(f"answers {status} {said}".strip())
+            return Unreachable(f"answers {status} {said}".strip())
         if status in (401, 403):
             return BadInput(f"{self.at.url}: no permission ({status} {said}); is the token expired or missing?")
         if status == CONFLICT:

@@ -1,4 +1,4 @@
-"""What people see of a run on this machine: how far its tasks are, and in the end where the time went."""
+"""Progress of a run on this machine, and a table of the seconds that each task took."""
 
 import contextlib
 import json

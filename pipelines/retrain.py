@@ -1,4 +1,4 @@
-"""Whether a retrain is due, and submitting it once however many ask at the same time."""
+"""Decide if a retrain is due, and let concurrent callers submit only one run."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Submit a package to a cluster, once or on a schedule, and wait for its end as people and CI need it."""
+"""Submit a package to a cluster, once or on a schedule, and follow a run to its end."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualgan.errors import BadInput, DualGANError
-from pipelines.kfp_api import KfpApi, Lost, NotKfp
+from pipelines.kfp_api import KfpApi, NotKfp, Unreachable
 from pipelines.kfp_endpoint import DEFAULT_NAMESPACE
 from pipelines.package import Package
 from pipelines.run_progress import (
@@ -103,9 +103,9 @@ def wait(
             if run_state(run) in ENDS:
                 _require_success(api, run, package, say)
                 return
-        except (Lost, NotKfp) as error:
+        except (Unreachable, NotKfp) as error:
             if clock() - answered > patience:
-                raise Lost(str(error)) from None
+                raise Unreachable(str(error)) from None
             say(f"{error}; still waiting")
         if timeout is not None and clock() - begun >= timeout:
             raise DualGANError(f"run {run_id} is not over after {timeout:g} s; it goes on")

@@ -28,13 +28,13 @@ NOT_ALLOWED = ("401", "403", "AccessDenied", "AllAccessDisabled", "InvalidAccess
 # A page holds up to 1000 objects.
 MAX_PAGES, MAX_OBJECTS = 20_000, 10_000_000
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # It warns of every broken connection that it repeats.
 logging.getLogger("botocore").setLevel(logging.ERROR)
 
 
-class TransferBroken(DualGANError):
+class TransferInterrupted(DualGANError):
     """A transfer ended early; the same command goes on where it stopped, if the server allows."""
 
 
@@ -145,7 +145,7 @@ def _object(key: str, size: int, etag: str) -> S3Object:
     return S3Object(key, size, etag)
 
 
-def asked(s3: "S3Client", bucket: str, ask: Callable[[], Answer]) -> Answer:
+def asked(s3: "S3Client", bucket: str, ask: Callable[[], Result]) -> Result:
     """Return what ``ask`` returns.
 
     Raises TimeoutError if that takes longer than two tries of a request may without a byte, and DualGANError for an
@@ -185,7 +185,7 @@ def is_transient(error: Exception) -> bool:
 
 @contextmanager
 def failures(label: str, bucket: str) -> Iterator[None]:
-    """Turn boto3's errors into BadInput, DualGANError or TransferBroken, in one line that begins with ``label``."""
+    """Turn boto3's errors into BadInput, DualGANError or TransferInterrupted, one line that begins with ``label``."""
     import urllib3
     from boto3.exceptions import Boto3Error
     from botocore import exceptions
@@ -203,12 +203,12 @@ def failures(label: str, bucket: str) -> Iterator[None]:
     except exceptions.SSLError as error:
         raise DualGANError(f"{label}: TLS: {error}") from None
     except TimeoutError as error:
-        raise TransferBroken(f"{label}: {error}") from None
+        raise TransferInterrupted(f"{label}: {error}") from None
     except (exceptions.BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError) as error:
         if isinstance(error.__context__, exceptions.ClientError):
             raise _refused(error.__context__, label, bucket) from None
         if is_transient(error):
-            raise TransferBroken(f"{label}: the transfer failed: {error}") from None
+            raise TransferInterrupted(f"{label}: the transfer failed: {error}") from None
         raise BadInput(f"{label}: {error}") from None
 
 
@@ -224,4 +224,8 @@ def _refused(error: "ClientError", label: str, bucket: str) -> DualGANError:
         return BadInput(f"{label}: there is nothing; check the address")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     said = f"{label}: S3 answers {code} {message}".strip()
-    return BadInput(f"{said}; check the address") if 400 <= status < 500 else TransferBroken(f"{said}; try again later")
+    return (
+        BadInput(f"{said}; check the address")
+        if 400 <= status < 500
+        else TransferInterrupted(f"{said}; try again later")
+    )

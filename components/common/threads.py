@@ -9,16 +9,16 @@ from typing import TypeVar
 # Of the threads that wait for an answer.
 NAME = "within"
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], object] = lambda: None) -> Answer:
+def within(seconds: float, ask: Callable[[], Result], abandon: Callable[[], object] = lambda: None) -> Result:
     """Return what ``ask`` returns, called in a thread of its own. Raises TimeoutError if that takes longer.
 
     A socket's own timeout begins anew with each byte, so that an answer could come drop by drop for ever. ``abandon``
     is called after the time, or when a signal ends the wait, to make ``ask`` end.
     """
-    answer: Future[Answer] = Future()
+    answer: Future[Result] = Future()
 
     def work() -> None:
         try:
@@ -45,7 +45,7 @@ def within(seconds: float, ask: Callable[[], Answer], abandon: Callable[[], obje
         raise
 
 
-def _close(answer: "Future[Answer]") -> None:
+def _close(answer: "Future[Result]") -> None:
     close = None if answer.exception() else getattr(answer.result(), "close", None)
     if close is not None:
         close()

@@ -79,7 +79,7 @@ class Bounds:
     )
     max_feed_difference: float = _bound(
         0.1,
-        "in levels of 0 to 255: decoders that round otherwise move a step's signature by 0.02, another image, a "
+        "in levels of 0 to 255: decoders that round differently move a step's signature by 0.02, another image, a "
         "mirrored one or swapped channels by 0.2 to 1",
         FUNCTION,
     )

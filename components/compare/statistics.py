@@ -144,7 +144,7 @@ def more_seeds(
     return (
         f"{why}; {further} further seed{'s' if further > 1 else ''}{'' if is_recorded else ' a leg'} ({seeds} in all"
         f"{f'; a run takes {MAX_SEEDS}' if seeds > MAX_SEEDS else ''}) {would}: "
-        f"`parity run --resume RUN --seeds {min(seeds, MAX_SEEDS)}`"
+        f"`parity run --resume RUN --seeds {min(seeds, MAX_SEEDS)}`, on a cluster `parity submit --add-to RUN`"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, StringConstraints, ValidationError
 
 from components.common.console import Progress
-from components.common.s3 import TransferBroken
+from components.common.s3 import TransferInterrupted
 from components.dataset.archive import members
 from components.dataset.checksums import Expectation, require
 from components.dataset.layout import Layout, find_layout
@@ -118,7 +118,7 @@ def _download(wanted: Download, expected: Expectation | None, work: Path, option
                 log.info("%s; trying the next address", error)
             failed.append(error)
     kinds = [type(error) for error in failed]
-    kind = TransferBroken if TransferBroken in kinds else kinds[-1]
+    kind = TransferInterrupted if TransferInterrupted in kinds else kinds[-1]
     where = "" if len(wanted.urls) == 1 else f"{wanted.source}: no address has it: "
     raise kind(where + "; ".join([*map(str, failed), *filter(None, [wanted.advice])]))
 

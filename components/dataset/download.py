@@ -95,7 +95,7 @@ def download_objects(
         partial = PartialFile(file, identity, address, options, (size, "what the bucket's list says"))
         partial.resume(_ranges(client, bucket, key, options), (rate, progress))
         if partial.size != size:
-            raise s3.TransferBroken(f"{address}: changed while it was transferred; try again")
+            raise s3.TransferInterrupted(f"{address}: changed while it was transferred; try again")
         return name, file
 
     total = sum(entry.size for entry in objects.values())

@@ -34,7 +34,7 @@ from dualgan.names import MAX_FILE_NAME_BYTES, shortened
 from dualgan.run_folder import read_json
 
 # Errors after which the same command can go on with what has been transferred.
-RESUMABLE = (s3.TransferBroken, KeyboardInterrupt, SystemExit)
+RESUMABLE = (s3.TransferInterrupted, KeyboardInterrupt, SystemExit)
 
 log = logging.getLogger(__name__)
 

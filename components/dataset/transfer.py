@@ -15,7 +15,7 @@ import urllib3
 from pydantic import BaseModel
 
 from components.common.console import Progress
-from components.common.s3 import TransferBroken
+from components.common.s3 import TransferInterrupted
 from components.common.threads import within
 from components.dataset.options import FetchOptions
 from dualgan.errors import BadInput, DualGANError
@@ -77,13 +77,13 @@ class RateLimit:
         self._began, self._bytes = time.monotonic(), 0
 
     def watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield ``chunks``. Raises TransferBroken when they come too slowly for too long."""
+        """Yield ``chunks``. Raises TransferInterrupted when they come too slowly for too long."""
         for chunk in chunks:
             now = time.monotonic()
             self._bytes += len(chunk)
             if (seconds := now - self._began) >= self._options.idle_timeout:
                 if self._bytes < self._options.min_rate * seconds:
-                    raise TransferBroken(
+                    raise TransferInterrupted(
                         f"{self._label}: the transfer is too slow: {self._bytes} bytes in {seconds:.0f} seconds, "
                         f"less than {self._options.min_rate} a second; the same command goes on"
                     )
@@ -112,7 +112,7 @@ class PartialFile:
         """Go on until the file is whole; ``shared`` are limit and display of several transfers that this is one of.
 
         Raises:
-            TransferBroken: The server brings nothing new, or too little, for as long as the options say.
+            TransferInterrupted: The server brings nothing new, or too little, for as long as the options say.
             BadInput: The file is too large.
             DualGANError: The disk is too small, or what ``open_range`` raises.
         """
@@ -135,7 +135,7 @@ class PartialFile:
                     allowed = max(1, allowed)
                 if tries > allowed or time.monotonic() + delay - newest > self._options.idle_timeout:
                     kept = f"; the {self.size} bytes that came are kept, the same command goes on" if self.size else ""
-                    raise TransferBroken(f"{self._label}: the download failed: {error}{kept}") from None
+                    raise TransferInterrupted(f"{self._label}: the download failed: {error}{kept}") from None
                 log.info("%s: %s; trying again in %.1f seconds", self._label, error, delay)
             time.sleep(delay)
 

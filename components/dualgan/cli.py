@@ -142,11 +142,11 @@ def replay(arguments: argparse.Namespace) -> int:
     Each recorded layer, gradient, update, loss and picture is compared from equal weights, so that the first layer that
     differs is named. Exit codes: 0 all bounds hold, 1 one does not, 2 wrong input.
     """
-    from dualgan.replay import Leg, replay_and_tell
+    from dualgan.replay import Leg, replay_and_print
 
     given = train_options.given_options(arguments)
     given.pop("run_dir", None)
-    return replay_and_tell(arguments.trace, Leg(arguments.run_dir, given), arguments.output, print)
+    return replay_and_print(arguments.trace, Leg(arguments.run_dir, given), arguments.output, print)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

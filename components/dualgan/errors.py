@@ -1,4 +1,4 @@
-"""How a command ends: errors, which a command line turns into one line and an exit code, and signals."""
+"""Errors, which a command line turns into one line and an exit code, and signals."""
 
 import os
 import re

@@ -5,8 +5,8 @@ numbers, and a resumed run goes on with the same sequence. NumPy's RandomState i
 the same in every version.
 
 The signature of what a step's session runs were really fed shows that legs trained on the same. It is one number for
-each fed array: the mean of its elements times a fixed pattern of +1 and -1. Decoders that round otherwise change it by
-hundredths of a level, another image or a mirrored one, swapped channels or another place in the batch by tenths and
+each fed array: the mean of its elements times a fixed pattern of +1 and -1. Decoders that round differently change it
+by hundredths of a level, another image or a mirrored one, swapped channels or another place in the batch by tenths and
 more. The numbers depend on seed, step and data alone.
 """
 

@@ -23,7 +23,7 @@ class Translations(NamedTuple):
 
 
 def reconstruction_loss(reconstructed: Tensor, real: Tensor, metric: str) -> Tensor:
-    """Mean absolute (L1) or mean square (L2) difference, a scalar."""
+    """Reconstruction (cycle) loss: mean absolute (L1) or mean square (L2) difference, a scalar."""
     difference = reconstructed - real
     return tf.reduce_mean(tf.square(difference) if metric == "L2" else tf.abs(difference))
 

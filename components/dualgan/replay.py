@@ -200,7 +200,7 @@ def replay_trace(file: Path, leg: Leg) -> Dict[str, Any]:
     return content
 
 
-def replay_and_tell(file: Path, leg: Leg, output: Path, say: Callable[[str], None]) -> int:
+def replay_and_print(file: Path, leg: Leg, output: Path, say: Callable[[str], None]) -> int:
     """Write replay.json and say what is out of bounds; 0 if nothing is, else 1."""
     content = replay_trace(file, leg)
     output.parent.mkdir(parents=True, exist_ok=True)

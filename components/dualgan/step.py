@@ -1,4 +1,7 @@
-"""The graph of one training step, and the smaller one that draws with both generators; neither is ever added to."""
+"""Build the TensorFlow graph of one training step, and a smaller one that draws with both generators.
+
+Both stay unchanged once they are built.
+"""
 
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple

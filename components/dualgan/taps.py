@@ -1,4 +1,4 @@
-"""What a training step computes on the way, its layers and gradients, noted in steps from given states.
+"""Record layers and gradients of training steps from given states.
 
 Nothing is added to the graph that trains, so that what is recorded is what the device computes in training. `verify`,
 `trace` and `replay` do it alike.

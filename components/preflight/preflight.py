@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import requests
 
-from components.common.s3 import TransferBroken, client, failures, objects_below, parse_address
+from components.common.s3 import TransferInterrupted, client, failures, objects_below, parse_address
 from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
 from components.tracking.store import connect, database_of, require_store, resolve_tracking_uri
@@ -104,7 +104,7 @@ def _require_bucket(needed: Requirements) -> None:
             s3 = client(S3_RETRIES, S3_TIMEOUT)
             s3.put_object(Bucket=place.bucket, Key=key, Body=b"")
             s3.delete_object(Bucket=place.bucket, Key=key)
-    except TransferBroken as error:
+    except TransferInterrupted as error:
         raise DualGANError(f"{error}; check AWS_ENDPOINT_URL") from None
 
 

@@ -44,17 +44,17 @@ def publish(
 
     from components.common.metadata import artifact_metadata
     from components.publish.publish import publish
-    from components.tracking.placement import Placement
+    from components.tracking.target import TrackingTarget
     from components.train.leg import leg_settings
     from dualgan.run_folder import write_json
 
     records = {name: value for name, value in locals().items() if "_records_" in name and value}
     first, *others = [Path(one.path) for one in records.values()]
-    place = Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id)
+    target = TrackingTarget(tracking_uri or None, experiment or None, pipeline_run_id)
     published = publish(
         first,
         Path(comparison.path),
-        place,
+        target,
         model=Path(model.path),
         leg=leg_settings(leg),
         tags=tags,

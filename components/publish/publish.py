@@ -32,11 +32,11 @@ from components.publish.registry import (
     register,
 )
 from components.tracking.comparison_view import CANDIDATE, log_comparison
-from components.tracking.placement import Placement, read_placement
 from components.tracking.reasons import artifact_address, patiently
 from components.tracking.runs import PipelineRun, open_experiment, pipeline_runs, version_with_alias
 from components.tracking.store import connect, resolve_tracking_uri
 from components.tracking.sync import RunFolderSync
+from components.tracking.target import TrackingTarget, read_target
 from components.tracking.ui import model_url, run_url, ui_address
 from components.train.leg import LegSettings
 from components.train.runtimes import code_digest
@@ -67,7 +67,7 @@ class Published:
 def publish(
     run: Path,
     comparison: Path,
-    placement: Placement | None = None,
+    target: TrackingTarget | None = None,
     *,
     model: Path | None = None,
     leg: LegSettings | None = None,
@@ -81,7 +81,7 @@ def publish(
     Args:
         run: The candidate's run folder, with or without its checkpoints.
         comparison: The output folder of the comparison that judged it.
-        placement: Where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
+        target: Where the run belongs in MLflow; what it leaves open comes from the file beside the run folder, from
             MLFLOW_TRACKING_URI, and from options.json.
         model: The folder of the checkpoints, if a pipeline keeps them apart from the rest of the run folder.
         leg: What exports it; without it the runtime that the file names.
@@ -94,18 +94,18 @@ def publish(
         BadInput: The run or the comparison is not what it should be.
         DualGANError: MLflow refuses, or stayed away.
     """
-    place = (placement or Placement()).completed(read_placement(run)).with_environment()
-    candidate = read_candidate(leg.name if leg else place.leg, run, comparison)
-    place = replace(place, leg=candidate.leg)
+    target = (target or TrackingTarget()).completed(read_target(run)).with_environment()
+    candidate = read_candidate(leg.name if leg else target.leg, run, comparison)
+    target = replace(target, leg=candidate.leg)
     registered = checked_name(name) if name is not None else model_name(candidate.options.dataset.name)
     kind = candidate.options.environment.device.kind
-    exporting = leg or LegSettings(candidate.leg, place.runtime or "tf2", kind, place.role or "candidate")
+    exporting = leg or LegSettings(candidate.leg, target.runtime or "tf2", kind, target.role or "candidate")
     with tempfile.TemporaryDirectory() as folder:
         graphs = export_graphs(exporting, model or run, Path(folder) / "graphs")
         try:
             published = patiently(
-                lambda: _publish(candidate, place, graphs, registered, tags or {}, others),
-                resolve_tracking_uri(place.tracking_uri),
+                lambda: _publish(candidate, target, graphs, registered, tags or {}, others),
+                resolve_tracking_uri(target.tracking_uri),
                 hours,
                 lambda text: print_status(f"publish: {text}"),
             )
@@ -119,18 +119,18 @@ def publish(
 
 def _publish(
     candidate: Candidate,
-    place: Placement,
+    target: TrackingTarget,
     graphs: Graphs,
     name: str,
     more_tags: Mapping[str, str],
     others: Sequence[Path],
 ) -> Published:
-    sync = RunFolderSync(candidate.run, place)
+    sync = RunFolderSync(candidate.run, target)
     sent = _send(sync)
     for folder in others:
         # Of the same pipeline run, but the leg is its own.
-        own = read_placement(folder)
-        sent |= _send(RunFolderSync(folder, replace(place, leg=own.leg, role=own.role, runtime=own.runtime)))
+        own = read_target(folder)
+        sent |= _send(RunFolderSync(folder, replace(target, leg=own.leg, role=own.role, runtime=own.runtime)))
     client, ui = connect(sync.tracking_uri), ui_address(sync.tracking_uri)
     run = client.get_run(sync.run_id)
     parent = _comparison_run(client, candidate, sync.leg_run.pipeline, renew=sent)

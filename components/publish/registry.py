@@ -1,4 +1,4 @@
-"""The model registry of MLflow: one model version a candidate, found again however often it is published.
+"""Register a candidate in MLflow's model registry: one version a candidate, which publishing it again finds.
 
 The model is the two generators as a pyfunc model: frozen graphs, code, signature, example and requirements.
 """

@@ -1,4 +1,4 @@
-"""What the files of a run folder say, as MLflow's entities: metric points, params, tags and a dataset."""
+"""Convert the files of a run folder to MLflow's entities: metric points, params, tags and a dataset."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping

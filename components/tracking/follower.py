@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from components.common.processes import Terminated
-from components.tracking.placement import Placement, read_placement, write_placement
 from components.tracking.reasons import explain, how_to_send
 from components.tracking.store import TRACKING_VARIABLE, WORKING_TREE, leave_out_data_libraries, resolve_tracking_uri
+from components.tracking.target import TrackingTarget, read_target, write_target
 
 INTERVAL = 5.0
 PATIENCE = 90.0
@@ -31,7 +31,7 @@ NICENESS = 19
 @contextlib.contextmanager
 def follow_in_background(
     run_folder: Path,
-    placement: Placement,
+    target: TrackingTarget,
     title: str,
     report: Callable[[str], None],
     interval: float = INTERVAL,
@@ -43,20 +43,20 @@ def follow_in_background(
 
     Args:
         run_folder: What the trainer writes.
-        placement: Where it belongs in MLflow; it is kept beside the run folder.
+        target: Where it belongs in MLflow; it is kept beside the run folder.
         title: Begins every line that is said.
         interval: Seconds between two syncs.
         patience: Seconds that the follower gets at the end, for what MLflow still lacks.
     """
-    placement = placement.with_environment()
-    write_placement(run_folder, placement)
+    target = target.with_environment()
+    write_target(run_folder, target)
     command = [sys.executable, "-W", "ignore", "-m", "components.tracking.follower", str(run_folder)]
     command += ["--interval", str(interval), "--title", title]
     paths = [str(WORKING_TREE), str(WORKING_TREE / "components"), os.environ.get("PYTHONPATH", "")]
     # The file beside the run folder holds no address with a password; the environment does.
     environment = {
         **os.environ,
-        TRACKING_VARIABLE: resolve_tracking_uri(placement.tracking_uri).reveal(),
+        TRACKING_VARIABLE: resolve_tracking_uri(target.tracking_uri).reveal(),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
     # A session of its own: Ctrl-C stops the trainer, and the follower sends what that wrote last.
@@ -92,7 +92,7 @@ def follow(run_folder: Path, wait: Callable[[], str | None], report: Callable[[s
     """
     from components.tracking.sync import RunFolderSync
 
-    sync = RunFolderSync(run_folder, read_placement(run_folder).with_environment())
+    sync = RunFolderSync(run_folder, read_target(run_folder).with_environment())
     failures, reasons, last_words = 0, set[str](), None
     while last_words is None:
         last_words = wait()

@@ -1,4 +1,4 @@
-"""Where tracking data goes, the local store or the server that the user names, and a client whose waits have an end.
+"""Choose the local store or the user's MLflow server, and connect with a client whose waits have an end.
 
 MLflow is imported only to connect: that takes seconds and 70 MB, which a process that only says where things go saves.
 """

@@ -27,7 +27,6 @@ from components.tracking.entities import (
     training_key,
 )
 from components.tracking.images import LOGGED_IMAGES_TAG, send_final_artifacts, send_step_images, stored_images
-from components.tracking.placement import SYSTEM_METRICS, TARGET, Placement, find, leg_run, read_placement
 from components.tracking.runs import (
     FAILED,
     FINISHED,
@@ -41,6 +40,7 @@ from components.tracking.runs import (
     settle_parent,
 )
 from components.tracking.store import connect, resolve_tracking_uri
+from components.tracking.target import SYSTEM_METRICS, TARGET, TrackingTarget, find, leg_run, read_target
 from dualgan.errors import BadInput
 from dualgan.json_files import DamagedFile, open_regular, read_json
 from dualgan.run_folder import Event, Mark, RunFolder, events_after, read_events, step_of
@@ -76,7 +76,7 @@ class RunFolderSync:
 
     Args:
         run_folder: What the trainer writes.
-        placement: Where it belongs in MLflow.
+        target: Where it belongs in MLflow.
         on_progress: Gets the bytes read of its events.
         dead_is: Status of a run whose training process is gone and left no summary.
 
@@ -90,15 +90,15 @@ class RunFolderSync:
     def __init__(
         self,
         run_folder: Path,
-        placement: Placement,
+        target: TrackingTarget,
         on_progress: Callable[[int], None] = lambda position: None,
         dead_is: str = FAILED,
     ) -> None:
         self._folder = RunFolder(run_folder)
-        self._placement = placement
+        self._target = target
         self._on_progress = on_progress
         self._dead_is = dead_is
-        self.tracking_uri = resolve_tracking_uri(placement.tracking_uri)
+        self.tracking_uri = resolve_tracking_uri(target.tracking_uri)
         self.run_id: str | None = None
         self._client: MlflowClient = None
         self._options: dict[str, Any] = {}
@@ -169,7 +169,7 @@ class RunFolderSync:
         The files are read from their beginning again: the server may have lost something meanwhile.
         """
         self._client = self._client or connect(self.tracking_uri)
-        self.leg_run = leg_run(self._placement, options, self._folder.path)
+        self.leg_run = leg_run(self._target, options, self._folder.path)
         run_id = open_leg_run(self._client, self.leg_run, start_time).info.run_id
         run = self._client.get_run(run_id)
         self._experiment_id = run.info.experiment_id
@@ -247,7 +247,7 @@ class RunFolderSync:
             self._client.set_terminated(self.run_id, status, end)
             parent = settle_parent(self._client, experiment_id, pipeline_run_id)
             # A training that is no part of a pipeline has nobody else to end its parent.
-            if parent and not self._placement.pipeline_run_id:
+            if parent and not self._target.pipeline_run_id:
                 self._client.set_terminated(parent.info.run_id, status, end)
         self._status = status
 
@@ -284,7 +284,7 @@ def end_interrupted(folder: Path) -> int:
         run = RunFolder(options.parent)
         # Only what was followed; beside a run folder's own options there are those of its model.
         if run.events.is_file() and find(run.path, TARGET).is_file():
-            sync = RunFolderSync(run.path, read_placement(run.path).with_environment(), dead_is=KILLED)
+            sync = RunFolderSync(run.path, read_target(run.path).with_environment(), dead_is=KILLED)
             ended += sync.step(ended=True).ended
             if sync.run_id:
                 syncs[sync.tracking_uri, sync.leg_run.pipeline] = sync

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.threads import in_background
-from components.tracking.placement import SYSTEM_METRICS, neighbour
+from components.tracking.target import SYSTEM_METRICS, neighbour
 from dualgan import npu_smi
 from dualgan.run_folder import EventLog, read_events
 

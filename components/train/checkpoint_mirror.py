@@ -62,7 +62,7 @@ class CheckpointMirror:
 
     Raises:
         BadInput: for an address that is none, and if S3 refuses.
-        TransferBroken: if a transfer breaks off; a run folder that was to be restored is then as it was.
+        TransferInterrupted: if a transfer breaks off; a run folder that was to be restored is then as it was.
     """
 
     def __init__(self, run: Path, checkpoint_uri: str, idle_timeout: float = 120.0) -> None:

@@ -26,12 +26,12 @@ def train(
     from pathlib import Path
 
     from components.common.metadata import artifact_metadata
-    from components.tracking.placement import Placement, take_along
+    from components.tracking.target import TrackingTarget, take_along
     from components.train.checkpoint_mirror import training_uri
     from components.train.leg import leg_settings
     from components.train.train import figures, train
 
-    place = Placement(tracking_uri=tracking_uri or None, experiment=experiment or None, pipeline_run_id=pipeline_run_id)
+    target = TrackingTarget(tracking_uri or None, experiment or None, pipeline_run_id)
     summary = train(
         leg_settings(leg),
         Path(dataset.path),
@@ -39,7 +39,7 @@ def train(
         model=Path(model.path),
         overrides=overrides,
         seed=seed,
-        placement=place,
+        target=target,
         retries=retries,
         checkpoint_uri=training_uri(checkpoints, pipeline_run_id, leg["name"], seed),
     )

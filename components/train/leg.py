@@ -1,6 +1,6 @@
-"""A leg as the programs behind the components are told of it, and the program ``dualgan`` run for it.
+"""Settings of one leg, and running the program ``dualgan`` with the leg's interpreter and environment.
 
-The program has the leg's interpreter and environment, and never outlives its caller.
+The process never outlives its caller.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def train_arguments(options: TrainOptions) -> list[str]:
     return arguments
 
 
-class Answer(NamedTuple):
+class ProcessResult(NamedTuple):
     """How ``dualgan`` ended: its exit code, and the end of what it wrote to standard output and standard error."""
 
     exit_code: int
@@ -76,7 +76,7 @@ class Answer(NamedTuple):
     errors: str
 
 
-def run_dualgan(leg: LegSettings, arguments: Sequence[str], poll: Callable[[], None] = lambda: None) -> Answer:
+def run_dualgan(leg: LegSettings, arguments: Sequence[str], poll: Callable[[], None] = lambda: None) -> ProcessResult:
     """Run ``dualgan`` to its end, as the leg's runtime does; ``poll`` is called now and then meanwhile."""
     command = [str(python_of(leg.runtime)), "-m", "dualgan", *arguments]
     # A vendor's libraries say there whatever they have to say: a file never makes them wait for a reader.
@@ -87,10 +87,10 @@ def run_dualgan(leg: LegSettings, arguments: Sequence[str], poll: Callable[[], N
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL_SECONDS)
                 poll()
-        return Answer(process.returncode, tail(output), tail(errors))
+        return ProcessResult(process.returncode, tail(output), tail(errors))
 
 
-def trainer_failure(leg: str, answer: Answer) -> DualGANError:
+def trainer_failure(leg: str, answer: ProcessResult) -> DualGANError:
     """Return the error that ``dualgan`` ended with: what killed it, or in its own words what it said last."""
     # Libraries may go on after the trainer's own last line.
     lines = answer.errors.strip().splitlines() or [""]
@@ -99,7 +99,7 @@ def trainer_failure(leg: str, answer: Answer) -> DualGANError:
     return kind(f"leg {leg}: {exit_reason(answer.exit_code, last)}")
 
 
-def require_success(leg: LegSettings, answer: Answer) -> str:
+def require_success(leg: LegSettings, answer: ProcessResult) -> str:
     """Return what ``dualgan`` wrote to standard output. Raises DualGANError, with its own line, if it failed."""
     if answer.exit_code:
         raise trainer_failure(leg.name, answer)

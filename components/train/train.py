@@ -11,7 +11,7 @@ from typing import Any
 
 from components.common.console import Progress, print_status
 from components.tracking.follower import follow_in_background
-from components.tracking.placement import Placement
+from components.tracking.target import TrackingTarget
 from components.train.checkpoint_mirror import mirrored, newest_checkpoint
 from components.train.leg import LegSettings, checked_options, run_dualgan, tail, train_arguments, trainer_failure
 from components.train.runtimes import code_commit, python_of
@@ -33,7 +33,7 @@ def train(
     model: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
-    placement: Placement | None = None,
+    target: TrackingTarget | None = None,
     cache: Path | None = None,
     retries: int = 0,
     checkpoint_uri: str | None = None,
@@ -48,7 +48,7 @@ def train(
             folder to draw with, to export, to trace and to replay. Without it they stay where they are.
         overrides: Trainer options on top of the leg's.
         seed: Of the weights, the order of images and the noise.
-        placement: Where the run belongs in MLflow; what is left open comes from the environment.
+        target: Where the run belongs in MLflow; what is left open comes from the environment.
         cache: Of decoded images; by default the user's.
         retries: How often a trainer that dies is started again, from its newest checkpoint.
         checkpoint_uri: s3://bucket/prefix where the newest checkpoint is copied, so that another machine goes on.
@@ -67,12 +67,12 @@ def train(
         seed=seed,
         git_commit=code_commit() or "",
     )
-    place = replace(placement or Placement(), leg=leg.name, role=leg.role, runtime=leg.runtime)
+    target = replace(target or TrackingTarget(), leg=leg.name, role=leg.role, runtime=leg.runtime)
     title = f"train {leg.name} seed {seed}"
     if model and RunFolder(model).checkpoints.is_dir() and not RunFolder(run).checkpoints.exists():
         # An earlier try was ended just after its training: the trainer finds that there is nothing left to do.
         shutil.move(RunFolder(model).checkpoints, RunFolder(run).checkpoints)
-    with mirrored(run, checkpoint_uri, print_status), follow_in_background(run, place, title, print_status):
+    with mirrored(run, checkpoint_uri, print_status), follow_in_background(run, target, title, print_status):
         run_trainer(leg, title, options, retries)
     if model:
         split_off_model(run, model)

@@ -1,4 +1,4 @@
-"""One cluster, read through the Kubernetes API (nothing is written), and what checks of it share."""
+"""Read-only access to a cluster through the Kubernetes API, and helpers that all checks use."""
 
 import base64
 import contextlib

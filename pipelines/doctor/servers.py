@@ -15,7 +15,7 @@ from components.common.address import Address
 from components.common.yaml_files import parse_yaml
 from dualgan.errors import DualGANError
 from pipelines.doctor.cluster import FILL_IN, Examination, Problem, below, container, refuse_placeholders, unseen
-from pipelines.kfp_api import Lost
+from pipelines.kfp_api import Unreachable
 
 # KFP's launcher runs on the node of a task, and Ascend servers are arm64: the first release with such images.
 OLDEST = (2, 17)
@@ -42,7 +42,7 @@ def kfp_api(at: Examination) -> str:
             # A submission asks with its login, of the namespace of runs.
             next(at.kfp_api.runs(""), None)
             return f"answers; for {'many users' if many else 'one user'}"
-    except Lost:
+    except Unreachable:
         # It may be that only the cluster reaches it.
         pass
     except DualGANError as error:

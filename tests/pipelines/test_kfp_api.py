@@ -11,7 +11,7 @@ import pytest
 
 from dualgan.errors import BadInput, DualGANError
 from pipelines import kfp_api
-from pipelines.kfp_api import LOG_BYTES, KfpApi, Lost, NotKfp
+from pipelines.kfp_api import LOG_BYTES, KfpApi, NotKfp, Unreachable
 from pipelines.kfp_endpoint import endpoint
 from tests.components.dataset.http_server import raw_server
 from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes
@@ -103,7 +103,7 @@ def test_a_proxy_of_the_environment_is_used_unless_it_is_excepted(
     monkeypatch.setenv("http_proxy", kfp.url)
     assert api.has_many_users() is False and kfp.requests == ["GET /apis/v2beta1/healthz"]
     monkeypatch.setenv("no_proxy", "kfp.invalid")
-    with pytest.raises(Lost, match="no answer"):
+    with pytest.raises(Unreachable, match="no answer"):
         api.has_many_users()
 
 
@@ -187,7 +187,7 @@ def test_an_answer_that_never_ends_is_given_up(kind: str, call: str) -> None:
     with raw_server(b"HTTP/1.1 200 OK\r\n" + start, again, 0.05) as url:
         api = KfpApi(endpoint(url, None, retries=0, timeout=0.5))
         began = time.monotonic()
-        with pytest.raises(Lost, match="no whole answer came within"):
+        with pytest.raises(Unreachable, match="no whole answer came within"):
             api.run("run-1") if call == "run" else api.task_log("run-1", "wf-1")
         assert time.monotonic() - began < 5
 

@@ -137,7 +137,7 @@ def judge_arithmetic(reference: LegRuns | None, candidate: LegRuns, bounds: Boun
         gradient = next((check for check in others if check.what == "gradient"), None)
         if gradient and first.what == "forward":
             words += f"; {_in_words(gradient)}"
-        reason = f"{candidate.name} computes otherwise: {words}; {len(violations)} bounds in all are exceeded."
+        reason = f"{candidate.name} computes differently: {words}; {len(violations)} bounds in all are exceeded."
     else:
         reason = (
             f"{candidate.name} computes as {reference.name if reference else 'the recorded reference'} does: in "

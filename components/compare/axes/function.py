@@ -87,7 +87,7 @@ def steps_mismatch(runs: Sequence[LegRun]) -> str | None:
 
 
 def feed_difference(reference: LegRun, candidate: LegRun, bounds: Bounds) -> str | None:
-    """Say where two runs of one seed and dataset were fed other batches, None if nowhere."""
+    """Say from which step on two runs of one seed and dataset were fed other batches; None if they were not."""
     found = _feed_differences(reference, candidate, bounds.max_feed_difference)
     if not found:
         return None

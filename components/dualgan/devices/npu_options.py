@@ -1,8 +1,8 @@
-"""What an Ascend chip and its CANN can be asked for: precision modes, and the keys that --npu-parameters may hold.
+"""Options of an Ascend session: precision modes, and the keys that --npu-parameters may hold.
 
 The keys are those of the session's NpuOptimizer, under the adapter's own names. The adapter (TF Adapter,
 tf_adapter/util/npu_attrs.cc) ignores a key that it does not know, and reads one that is set in the wrong field of its
-AttrValue as empty. Neither happens here: a key has one type, and anything else is refused.
+AttrValue as empty. So a key that is unknown or of another type is refused here.
 """
 
 import json

@@ -124,11 +124,11 @@ ALL_UPDATES = [errors("A_g_e1_conv/w"), errors("A_d_h0_conv/w", 0.9)]
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (FASTER_CRITIC, "computes otherwise: step 1 updates A_d by more or less"),
+        (FASTER_CRITIC, "computes differently: step 1 updates A_d by more or less"),
         (of_probe(pictures=DRAWN_OTHERWISE), "pictures drawn from equal weights differ: drawn/1/A2B"),
         (
             of_probe(pictures=DRAWN_OTHERWISE, layers=[errors("A2B/A_g_bn_e2", 0.1)]),
-            "computes otherwise: the forward pass",
+            "computes differently: the forward pass",
         ),
         (
             of_probe(

@@ -13,10 +13,10 @@ from components.compare.leg import read_leg
 from components.compare.references import load_reference
 from components.compare.verdict import Comparison, Verdict
 from components.tracking.comparison_view import log_comparison
-from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync
+from components.tracking.target import TrackingTarget
 from dualgan.errors import BadInput, DualGANError
 from dualgan.run_folder import RunFolder, read_json, write_json
 from parity.cli import main
@@ -188,7 +188,7 @@ def test_a_run_in_mlflow_is_a_reference_for_what_its_summary_holds(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri(store))
     leg = write_leg("gpu", tmp_path / "gpu", seeds=[0], device="gpu", device_name="Example GPU")
     sync = RunFolderSync(
-        leg.sources[0].run, Placement(store_uri(store), pipeline_run_id="then", leg="gpu", role="reference")
+        leg.sources[0].run, TrackingTarget(store_uri(store), pipeline_run_id="then", leg="gpu", role="reference")
     )
     sync.step()
     recorded = load_reference(f"mlflow:{sync.run_id}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.s3 import TransferBroken
+from components.common.s3 import TransferInterrupted
 from components.common.threads import NAME
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions
@@ -124,7 +124,7 @@ def test_a_server_that_stays_broken_or_asks_for_a_day_is_one_line_of_failed_work
     faulty: FaultyServer, tmp_path: Path, answer: Answer, tries: int
 ) -> None:
     faulty.usual = answer
-    with pytest.raises(TransferBroken) as error:
+    with pytest.raises(TransferInterrupted) as error:
         fetched(faulty, tmp_path / "parent" / "data")
     assert str(error.value) == f"{faulty.url}: the download failed: the server answers 503 Service Unavailable"
     assert error.value.exit_code == 1
@@ -138,7 +138,7 @@ def test_what_came_is_kept_for_the_next_call_with_the_same_source(
 ) -> None:
     faulty.answers.append(Answer(cut_after=200_000))
     faulty.usual = Answer(status=500)
-    with pytest.raises(TransferBroken, match="the 200000 bytes that came are kept, the same command goes on"):
+    with pytest.raises(TransferInterrupted, match="the 200000 bytes that came are kept, the same command goes on"):
         fetched(faulty, tmp_path / "out" / "data")
     assert not (tmp_path / "out" / "data").exists()
     faulty.usual = Answer()
@@ -168,7 +168,7 @@ def test_a_server_that_sends_too_little_is_given_up(
     faulty.answers.extend(answers[:-1])
     faulty.usual = answers[-1]
     began = time.monotonic()
-    with pytest.raises(TransferBroken, match=reason):
+    with pytest.raises(TransferInterrupted, match=reason):
         fetched(faulty, tmp_path / "data", FetchOptions(**options))  # type: ignore[arg-type]
     assert time.monotonic() - began < 10
 
@@ -181,7 +181,7 @@ def test_a_server_that_sends_too_little_is_given_up(
 def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, start: bytes, again: bytes) -> None:
     with raw_server(start, again, 0.05) as url:
         began = time.monotonic()
-        with pytest.raises(TransferBroken, match=r"no whole answer came within 0\.5 seconds"):
+        with pytest.raises(TransferInterrupted, match=r"no whole answer came within 0\.5 seconds"):
             fetch(url, tmp_path / "data", FetchOptions(retries=0, idle_timeout=0.5))
         # The reader ends with the connection.
         while (waiting := [one for one in threading.enumerate() if one.name == NAME]) and time.monotonic() - began < 5:

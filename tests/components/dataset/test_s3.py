@@ -13,7 +13,7 @@ from botocore.exceptions import HTTPClientError
 from mypy_boto3_s3 import S3Client
 
 from components.common import s3 as s3_module
-from components.common.s3 import TransferBroken, client, objects_below
+from components.common.s3 import TransferInterrupted, client, objects_below
 from components.dataset.download import download_objects
 from components.dataset.fetch import fetch, mirror
 from components.dataset.options import FetchOptions
@@ -67,7 +67,7 @@ def test_an_archive_is_gone_on_with_where_its_transfer_broke_off_unless_it_has_c
     right = faulty_s3.content
     faulty_s3.content = bytes(len(right)) if changes else right
     faulty_s3.answers.append(Answer(cut_after=150_000))
-    with pytest.raises(TransferBroken, match=r"the 1\d{5} bytes that came are kept"):
+    with pytest.raises(TransferInterrupted, match=r"the 1\d{5} bytes that came are kept"):
         fetch(ARCHIVE, tmp_path / "out" / "data", ONE_TRY)
     assert not (tmp_path / "out" / "data").exists()
     faulty_s3.content, faulty_s3.usual = right, Answer(etag='"second"' if changes else '"first"')
@@ -113,7 +113,7 @@ def test_objects_that_came_before_a_failure_are_not_fetched_again(
         got.append(path)
 
     watch("GetObject", note)
-    with pytest.raises(TransferBroken):
+    with pytest.raises(TransferInterrupted):
         fetch(FOLDER, tmp_path / "out" / "data", ONE_TRY)
     limit = 100
     assert fetch(FOLDER, tmp_path / "out" / "data", ONE_TRY).digest == content_digest(dataset)
@@ -141,7 +141,7 @@ def test_what_comes_drop_by_drop_is_given_up(
 ) -> None:
     faulty_s3.usual = answer
     began = time.monotonic()
-    with pytest.raises(TransferBroken, match=reason):
+    with pytest.raises(TransferInterrupted, match=reason):
         fetch(source, tmp_path / "data", FetchOptions(retries=0, idle_timeout=1, min_rate=1 << 20))
     assert time.monotonic() - began < 10
 
@@ -202,7 +202,7 @@ def test_without_credentials_or_a_server_that_is_said(
 ) -> None:
     with monkeypatch.context() as changed:
         changed.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        with pytest.raises(TransferBroken, match="the transfer failed: Could not connect") as error:
+        with pytest.raises(TransferInterrupted, match="the transfer failed: Could not connect") as error:
             fetch(FOLDER, tmp_path / "data", ONE_TRY)
         assert error.value.exit_code == 1
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

@@ -16,9 +16,9 @@ from components.publish.component import publish as publish_task
 from components.publish.registry import Graphs, logged_model_id
 from components.tracking import reasons
 from components.tracking.comparison_view import VIEW_TAG_PREFIX, log_comparison, view_key
-from components.tracking.placement import TARGET, Placement, neighbour, take_along, write_placement
 from components.tracking.runs import PARENT_TAG, PipelineRun, find_experiment
 from components.tracking.store import connect, store_uri
+from components.tracking.target import TARGET, TrackingTarget, neighbour, take_along, write_target
 from components.train.leg import LegSettings
 from components.train.train import split_off_model
 from dualgan.run_folder import RunFolder, read_json, write_json
@@ -194,7 +194,7 @@ def reference_run(trained: Path, folder: Path, seed: int) -> Path:
     run = Path(shutil.copytree(trained, folder))
     options = read_json(RunFolder(run).options)
     write_json(RunFolder(run).options, {**options, "options": {**options["options"], "seed": seed}})
-    write_placement(run, Placement(pipeline_run_id="p1", leg="gpu", role="reference", runtime="tf1"))
+    write_target(run, TrackingTarget(pipeline_run_id="p1", leg="gpu", role="reference", runtime="tf1"))
     take_along(run)
     neighbour(run, TARGET).unlink()
     return run

@@ -13,8 +13,8 @@ import requests
 from PIL import Image
 
 from components.publish.publish import publish
-from components.tracking.placement import Placement
 from components.tracking.store import store_uri
+from components.tracking.target import TrackingTarget
 from dualgan.run_folder import RunFolder, read_samples
 from tests.components.publish.conftest import write_comparison
 from tests.components.tracking.servers import running
@@ -25,7 +25,7 @@ from tests.services import free_port
 def address(tmp_path: Path, trained: Path, store: Path) -> Iterator[str]:
     """Where the published model is served."""
     uri = store_uri(store)
-    published = publish(trained, write_comparison(tmp_path / "comparison", trained), Placement(uri))
+    published = publish(trained, write_comparison(tmp_path / "comparison", trained), TrackingTarget(uri))
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", published.uri, "--port", str(port), "--host", "127.0.0.1"]

@@ -10,8 +10,8 @@ from mlflow.tracking import MlflowClient
 
 from components.common.threads import in_background
 from components.tracking.follower import ENDED, follow
-from components.tracking.placement import Placement, write_placement
 from components.tracking.runs import find_experiment, leg_runs, pipeline_runs
+from components.tracking.target import TrackingTarget, write_target
 
 Point = tuple[int, int, float]
 
@@ -43,10 +43,10 @@ def only_leg(client: MlflowClient, pipeline_run_id: str) -> Run:
 
 @contextlib.contextmanager
 def following(
-    folder: Path, place: Placement, report: Callable[[str], None], interval: float = 0.1
+    folder: Path, place: TrackingTarget, report: Callable[[str], None], interval: float = 0.1
 ) -> Iterator[list[bool]]:
     """Do within ``with`` what the follower does; afterwards the list says whether MLflow has everything."""
-    write_placement(folder, place)
+    write_target(folder, place)
     complete: list[bool] = []
 
     def work(ended: threading.Event) -> None:

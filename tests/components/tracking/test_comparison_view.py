@@ -10,9 +10,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking.comparison_view import has_view, log_comparison, publish_view, view_key
-from components.tracking.placement import Placement
 from components.tracking.runs import PipelineRun, find_experiment
 from components.tracking.sync import RunFolderSync
+from components.tracking.target import TrackingTarget
 from components.tracking.ui import comparison_url, view_url
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import legs, parents
@@ -50,7 +50,7 @@ def comparison_folder(folder: Path, comparison: Any = COMPARISON) -> Path:
 def test_the_pipeline_run_carries_verdicts_numbers_and_reports(
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
-    RunFolderSync(finished_run(tmp_path / "run"), Placement(server, pipeline_run_id="compared", leg="npu")).step()
+    RunFolderSync(finished_run(tmp_path / "run"), TrackingTarget(server, pipeline_run_id="compared", leg="npu")).step()
     pipeline = PipelineRun("shapes", "compared")
 
     ids = [log_comparison(client, pipeline, folder) for folder in [comparison_folder(tmp_path / "out")] * 2]
@@ -76,7 +76,7 @@ def test_each_of_two_candidates_has_its_own_comparison_and_the_run_has_the_worse
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
     for name, role in (("gpu", "reference"), ("npu", "candidate"), ("npu/2", "candidate")):
-        place = Placement(server, pipeline_run_id="two-candidates", leg=name, role=role)  # type: ignore[arg-type]
+        place = TrackingTarget(server, pipeline_run_id="two-candidates", leg=name, role=role)  # type: ignore[arg-type]
         RunFolderSync(finished_run(tmp_path / name), place).step()
     for name, verdict in (("npu", "fail"), ("npu/2", "pass")):
         content = {**COMPARISON, "candidates": [name], "verdict": verdict}
@@ -117,8 +117,8 @@ def test_the_pages_show_curves_and_images_of_the_legs_of_one_pipeline_run_and_no
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
     for pipeline_run_id, leg in (("page", "page-gpu"), ("page", "page-npu"), ("not-page", "stranger")):
-        placement = Placement(server, pipeline_run_id=pipeline_run_id, leg=leg, experiment="page")
-        RunFolderSync(finished_run(tmp_path / leg, name="猫'"), placement).step()
+        target = TrackingTarget(server, pipeline_run_id=pipeline_run_id, leg=leg, experiment="page")
+        RunFolderSync(finished_run(tmp_path / leg, name="猫'"), target).step()
     experiment_id = str(find_experiment(client, "page"))
     assert not has_view(client, experiment_id, "page")
     publish_view(client, experiment_id, "page", legs(client, "page", "page"))

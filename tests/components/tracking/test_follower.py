@@ -15,9 +15,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking.follower import NICENESS, follow_in_background
-from components.tracking.placement import SYSTEM_METRICS, TARGET, Placement, neighbour
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect, store_uri
+from components.tracking.target import SYSTEM_METRICS, TARGET, TrackingTarget, neighbour
 from parity.cli import main
 from tests.components.tracking.folders import append, begin, finish, finished_run, sample, timing, train
 from tests.components.tracking.observed import following, history, images, legs, only_leg
@@ -27,8 +27,8 @@ from tests.services import free_port
 SECONDS = 120.0
 
 
-def place(uri: str, pipeline_run_id: str) -> Placement:
-    return Placement(uri, pipeline_run_id=pipeline_run_id, leg="cpu-tf2", role="candidate")
+def place(uri: str, pipeline_run_id: str) -> TrackingTarget:
+    return TrackingTarget(uri, pipeline_run_id=pipeline_run_id, leg="cpu-tf2", role="candidate")
 
 
 def said(text: str) -> None:
@@ -122,8 +122,8 @@ def test_a_follower_that_is_killed_is_reported_with_the_way_to_make_up_for_it(tm
 PARENT = """
 import pathlib, sys, time
 from components.tracking.follower import follow_in_background
-from components.tracking.placement import Placement
-with follow_in_background(pathlib.Path(sys.argv[1]), Placement(sys.argv[2], leg="cpu"), "train", print):
+from components.tracking.target import TrackingTarget
+with follow_in_background(pathlib.Path(sys.argv[1]), TrackingTarget(sys.argv[2], leg="cpu"), "train", print):
     print("following", flush=True)
     time.sleep(600)
 """
@@ -206,7 +206,7 @@ def test_a_run_that_the_platform_names_for_one_leg_leaves_the_legs_side_by_side(
 ) -> None:
     injected = client.create_run(client.create_experiment("of-the-platform")).info.run_id
     for leg in ("gpu", "npu"):
-        with following(tmp_path / leg, Placement(server, pipeline_run_id="injected", leg=leg), said):
+        with following(tmp_path / leg, TrackingTarget(server, pipeline_run_id="injected", leg=leg), said):
             finished_run(tmp_path / leg)
         # From here on, as KFP's MLflow plugin does for one task and not for another.
         monkeypatch.setenv("MLFLOW_RUN_ID", injected)
@@ -258,7 +258,7 @@ def test_an_experiment_that_is_deleted_while_training_is_said_once_with_the_way_
     tmp_path: Path, server: str, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, reports = begin(tmp_path / "run"), list[str]()
-    deleted = Placement(server, experiment="deleted-meanwhile", pipeline_run_id="deleted-meanwhile", leg="cpu")
+    deleted = TrackingTarget(server, experiment="deleted-meanwhile", pipeline_run_id="deleted-meanwhile", leg="cpu")
     with following(folder, deleted, reports.append, interval=0.02):
         train(folder, 1, 10)
         wait_until_tracked(client, "deleted-meanwhile", 10, "deleted-meanwhile")

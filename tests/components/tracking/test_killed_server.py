@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.tracking.placement import SYSTEM_METRICS, Placement, neighbour
 from components.tracking.store import connect
 from components.tracking.system_metrics import recorded
+from components.tracking.target import SYSTEM_METRICS, TrackingTarget, neighbour
 from dualgan.run_folder import RunFolder, read_events
 from parity.cli import main
 from tests.components.tracking.folders import begin, finish, sample, train
@@ -47,7 +47,7 @@ def test_after_ten_kills_the_history_of_every_metric_is_that_of_the_file(tmp_pat
     system_file = neighbour(folder, SYSTEM_METRICS)
     with KillableServer(store) as server:
         writer = threading.Thread(target=write_run, args=(folder, killed), daemon=True)
-        place = Placement(server.address, pipeline_run_id="killed", leg="cpu")
+        place = TrackingTarget(server.address, pipeline_run_id="killed", leg="cpu")
         with (
             following(folder, place, said.append, interval=0.01),
             recorded(system_file, [lambda: {"load": chance.random()}], interval=0.05),

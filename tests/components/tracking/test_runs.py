@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.placement import Placement
 from components.tracking.runs import (
     PARENT_TAG,
     LegRun,
@@ -15,13 +14,14 @@ from components.tracking.runs import (
 )
 from components.tracking.store import connect, store_uri
 from components.tracking.sync import RunFolderSync
+from components.tracking.target import TrackingTarget
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import legs, parents
 
 
 def sync_leg(folder: Path, uri: str, leg: str, starting: "multiprocessing.synchronize.Barrier") -> None:
     starting.wait()
-    RunFolderSync(folder, Placement(uri, pipeline_run_id="together", leg=leg, experiment="parallel")).step()
+    RunFolderSync(folder, TrackingTarget(uri, pipeline_run_id="together", leg=leg, experiment="parallel")).step()
 
 
 def test_legs_that_start_in_the_same_moment_end_below_one_pipeline_run(tmp_path: Path, store: Path) -> None:

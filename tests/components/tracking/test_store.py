@@ -21,11 +21,11 @@ from mlflow.tracking import MlflowClient
 
 from components.common.address import Address
 from components.tracking import store as tracking_store
-from components.tracking.placement import Placement
 from components.tracking.reasons import explain
 from components.tracking.runs import find_experiment
 from components.tracking.store import connect, hand_over_login, local_store, resolve_tracking_uri, store_uri
 from components.tracking.sync import RunFolderSync
+from components.tracking.target import TrackingTarget
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, images, legs
@@ -48,10 +48,10 @@ def test_an_experiment_can_be_used_with_the_local_server_and_without_it(
     experiment = f"both-ways-{server_first}"
     uris = [store_uri(shared_store), server]
     for number, uri in enumerate(reversed(uris) if server_first else uris):
-        placement = Placement(uri, experiment=experiment, pipeline_run_id="both", leg=f"leg-{number}")
+        target = TrackingTarget(uri, experiment=experiment, pipeline_run_id="both", leg=f"leg-{number}")
         folder = finished_run(tmp_path / f"run-{number}")
         for _ in range(2):
-            RunFolderSync(folder, placement).step()
+            RunFolderSync(folder, target).step()
 
     for run in legs(client, "both", experiment):
         assert len(history(client, run, "loss/A_loss")) == 20 and len(images(client, run)) == 12

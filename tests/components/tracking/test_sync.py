@@ -11,10 +11,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from components.tracking.placement import Placement, read_placement, write_placement
 from components.tracking.runs import PARENT_TAG
 from components.tracking.store import connect
 from components.tracking.sync import RunFolderSync, Sent, end_interrupted, is_abandoned
+from components.tracking.target import TrackingTarget, read_target, write_target
 from dualgan.errors import BadInput
 from dualgan.run_folder import SAMPLE_KINDS, EventLog, RunFolder
 from parity.cli import main
@@ -47,8 +47,8 @@ class Training:
         return connect(self.server)
 
     @property
-    def place(self) -> Placement:
-        return Placement(self.server, pipeline_run_id=self.name, leg="cpu-tf1", role="reference", runtime="tf1")
+    def place(self) -> TrackingTarget:
+        return TrackingTarget(self.server, pipeline_run_id=self.name, leg="cpu-tf1", role="reference", runtime="tf1")
 
     def send(self, ended: bool = False) -> Sent:
         return RunFolderSync(self.folder, self.place).step(ended)
@@ -224,8 +224,8 @@ def test_what_an_interrupted_pipeline_left_open_is_killed_and_runs_again_if_it_g
     finished, killed = finished_run(training.folder / "train-gpu"), begin(training.folder / "train-npu")
     train(killed, 1, 5)
     for folder, name in ((finished, "gpu"), (killed, "npu")):
-        write_placement(folder, replace(training.place, leg=name))
-        RunFolderSync(folder, read_placement(folder)).step()
+        write_target(folder, replace(training.place, leg=name))
+        RunFolderSync(folder, read_target(folder)).step()
     begin(training.folder / "not-followed")
 
     assert [end_interrupted(training.folder) for _ in range(2)] == [2, 0]
@@ -233,7 +233,7 @@ def test_what_an_interrupted_pipeline_left_open_is_killed_and_runs_again_if_it_g
     assert found == {"gpu": "FINISHED", "npu": "KILLED"}
     assert training.parents == ["KILLED"]
     train(killed, 6, 7)
-    RunFolderSync(killed, read_placement(killed)).step()
+    RunFolderSync(killed, read_target(killed)).step()
     assert training.parents == ["RUNNING"]
 
 
@@ -258,7 +258,7 @@ def test_a_training_whose_trainer_is_gone_is_killed_by_the_next_sync(training: T
 
 
 def test_a_training_that_is_no_part_of_a_pipeline_ends_its_parent(training: Training) -> None:
-    sync = RunFolderSync(finished_run(training.folder), Placement(training.server, leg="alone"))
+    sync = RunFolderSync(finished_run(training.folder), TrackingTarget(training.server, leg="alone"))
     assert sync.step().ended == 1
     (parent,) = parents(training.client, sync.leg_run.pipeline.pipeline_run_id)
     assert parent.info.status == "FINISHED"

@@ -6,9 +6,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from components.tracking import system_metrics
-from components.tracking.placement import SYSTEM_METRICS, Placement, neighbour
 from components.tracking.sync import RunFolderSync
 from components.tracking.system_metrics import Source, recorded, recording, sources
+from components.tracking.target import SYSTEM_METRICS, TrackingTarget, neighbour
 from dualgan.run_folder import Event, read_events
 from tests.components.tracking.folders import finished_run
 from tests.components.tracking.observed import history, only_leg
@@ -77,11 +77,11 @@ def test_a_sync_sends_every_sample_once_where_the_page_of_system_metrics_looks_f
 ) -> None:
     folder = finished_run(tmp_path / "run")
     file = neighbour(folder, SYSTEM_METRICS)
-    placement = Placement(server, pipeline_run_id="system", leg="cpu")
+    target = TrackingTarget(server, pipeline_run_id="system", leg="cpu")
     for _ in range(2):
         events = record(file, 3)
         for _ in range(2):
-            RunFolderSync(folder, placement).step()
+            RunFolderSync(folder, target).step()
 
     points = history(client, only_leg(client, "system"), "system/asked")
     assert points == [(event["step"], int(event["time"] * 1000), event["metrics"]["asked"]) for event in events]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from components.tracking.placement import Placement
+from components.tracking.target import TrackingTarget
 from components.train.checkpoint_mirror import CheckpointMirror, delete_mirror, mirrored, training_uri
 from components.train.leg import LegSettings
 from components.train.train import train
@@ -104,13 +104,11 @@ def test_after_a_failed_upload_of_the_artifacts_the_next_try_goes_on_from_the_la
 ) -> None:
     dataset, uri = make_dataset(tmp_path / "source"), training_uri(f"s3://{BUCKET}/checkpoints", "run-1", "npu", 0)
     leg = LegSettings("npu", "tf2", "cpu", "candidate", {}, {"image_size": 32, "gcn": 2, "dcn": 2, "max_steps": 6})
-    placement = Placement(tracking_uri="http://127.0.0.1:9", pipeline_run_id="run-1")
+    target = TrackingTarget(tracking_uri="http://127.0.0.1:9", pipeline_run_id="run-1")
     trained = []
     for pod in (tmp_path / "first", tmp_path / "second"):
         # What the first pod wrote is lost with it: nothing of it was uploaded but the checkpoint.
-        train(
-            leg, dataset, pod / "records", model=pod / "model", placement=placement, cache=tmp_path, checkpoint_uri=uri
-        )
+        train(leg, dataset, pod / "records", model=pod / "model", target=target, cache=tmp_path, checkpoint_uri=uri)
         trained.append((pod / "model/checkpoint/step-000006/model.data-00000-of-00001").read_bytes())
     assert trained[0] == trained[1]
     events = list(read_events(tmp_path / "second/records/events.jsonl"))

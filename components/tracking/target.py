@@ -44,8 +44,8 @@ def take_along(run_folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """What is known of a run folder's place; None is filled in from options.json (see leg_run)."""
+class TrackingTarget:
+    """Where in MLflow a run folder is tracked; None is filled in from options.json (see leg_run)."""
 
     __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
@@ -56,12 +56,12 @@ class Placement:
     role: Role | None = None
     runtime: str | None = None
 
-    def completed(self, other: "Placement") -> "Placement":
-        """Return this placement, with what it leaves open taken from ``other``."""
-        return Placement(**{name: value or getattr(other, name) for name, value in vars(self).items()})
+    def completed(self, other: "TrackingTarget") -> "TrackingTarget":
+        """Return this target, with what it leaves open taken from ``other``."""
+        return TrackingTarget(**{name: value or getattr(other, name) for name, value in vars(self).items()})
 
-    def with_environment(self) -> "Placement":
-        """Return this placement, completed with MLFLOW_TRACKING_URI, else the local store.
+    def with_environment(self) -> "TrackingTarget":
+        """Return this target, completed with MLFLOW_TRACKING_URI, else the local store.
 
         Not with MLFLOW_RUN_ID: what sets it for a task (KFP's MLflow plugin) names a run of its own, in an experiment
         of its own, and a leg's run belongs beside the other legs.
@@ -69,9 +69,9 @@ class Placement:
         return replace(self, tracking_uri=resolve_tracking_uri(self.tracking_uri))
 
 
-def write_placement(run_folder: Path, placement: Placement) -> None:
+def write_target(run_folder: Path, target: TrackingTarget) -> None:
     """Write the file beside ``run_folder``, without the login of the tracking URI, which the environment has."""
-    content = {name: value for name, value in vars(placement).items() if value is not None}
+    content = {name: value for name, value in vars(target).items() if value is not None}
     if uri := content.pop("tracking_uri", None):
         address = Address(uri).without_login
         content |= {} if address.has_secret else {"tracking_uri": str(address)}
@@ -80,7 +80,7 @@ def write_placement(run_folder: Path, placement: Placement) -> None:
     write_json(file, content)
 
 
-def read_placement(run_folder: Path) -> Placement:
+def read_target(run_folder: Path) -> TrackingTarget:
     """Return what the file beside ``run_folder``, or its copy inside, says; nothing if there is none.
 
     Raises:
@@ -88,9 +88,9 @@ def read_placement(run_folder: Path) -> Placement:
     """
     file = find(run_folder, TARGET)
     if not file.is_file():
-        return Placement()
+        return TrackingTarget()
     try:
-        return TypeAdapter(Placement).validate_python(read_json(file))
+        return TypeAdapter(TrackingTarget).validate_python(read_json(file))
     except ValidationError as error:
         fault = error.errors()[0]
         reason = f"{file}: entry {fault['loc'][0]!r}: {fault['msg']}"
@@ -99,23 +99,23 @@ def read_placement(run_folder: Path) -> Placement:
     raise BadInput(f"{reason}; delete it and give the flags of sync")
 
 
-def leg_run(placement: Placement, options: Mapping[str, Any], run_folder: Path) -> LegRun:
-    """Return the leg's run that a folder belongs to, from its placement and its options.json.
+def leg_run(target: TrackingTarget, options: Mapping[str, Any], run_folder: Path) -> LegRun:
+    """Return the leg's run that a folder belongs to, from its target and its options.json.
 
-    What the placement leaves open: the experiment is the dataset's name, the leg is the kind of the device, the role
+    What the target leaves open: the experiment is the dataset's name, the leg is the kind of the device, the role
     is candidate, and the pipeline run is one of this training alone, the same at every call.
 
     Raises:
         BadInput: Neither names the experiment or the leg.
     """
-    experiment = placement.experiment or part_of(options, "dataset").get("name")
-    leg = placement.leg or part_of(part_of(options, "environment"), "device").get("kind")
+    experiment = target.experiment or part_of(options, "dataset").get("name")
+    leg = target.leg or part_of(part_of(options, "environment"), "device").get("kind")
     if not experiment or not leg:
         missing = "no dataset name; give --experiment" if not experiment else "no device kind; give --leg"
         raise BadInput(f"{RunFolder(run_folder).options}: {missing}")
-    pipeline = PipelineRun(str(experiment), placement.pipeline_run_id or _own_pipeline_run_id(run_folder))
+    pipeline = PipelineRun(str(experiment), target.pipeline_run_id or _own_pipeline_run_id(run_folder))
     seed = part_of(options, "options").get("seed") or 0
-    return LegRun(pipeline, str(leg), placement.role or "candidate", seed, placement.runtime)
+    return LegRun(pipeline, str(leg), target.role or "candidate", seed, target.runtime)
 
 
 def _own_pipeline_run_id(run_folder: Path) -> str:

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from components.tracking.placement import (
+from components.tracking.sync import RunFolderSync
+from components.tracking.target import (
     SYSTEM_METRICS,
     TARGET,
-    Placement,
+    TrackingTarget,
     neighbour,
-    read_placement,
+    read_target,
     take_along,
-    write_placement,
+    write_target,
 )
-from components.tracking.sync import RunFolderSync
 from dualgan.errors import BadInput
 from tests.components.tracking.folders import event_time, finished_run
 from tests.components.tracking.observed import history, only_leg
@@ -26,15 +26,15 @@ def test_a_folder_that_was_handed_on_has_its_place_and_its_system_metrics(
     tmp_path: Path, server: str, client: MlflowClient
 ) -> None:
     trained = finished_run(tmp_path / "pod" / "records")
-    place = Placement(server, pipeline_run_id="handed-on", leg="gpu", role="reference", runtime="tf1")
-    write_placement(trained, place)
+    place = TrackingTarget(server, pipeline_run_id="handed-on", leg="gpu", role="reference", runtime="tf1")
+    write_target(trained, place)
     samples = [{"type": "system", "step": n, "time": event_time(n), "metrics": {"load": n / 10}} for n in range(3)]
     neighbour(trained, SYSTEM_METRICS).write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     take_along(trained)
     handed_on = Path(shutil.copytree(trained, tmp_path / "another-pod" / "records"))
 
-    assert read_placement(handed_on) == place
-    RunFolderSync(handed_on, read_placement(handed_on)).step(ended=True)
+    assert read_target(handed_on) == place
+    RunFolderSync(handed_on, read_target(handed_on)).step(ended=True)
 
     run = only_leg(client, "handed-on")
     assert (run.data.tags["leg"], run.data.tags["role"]) == ("gpu", "reference")
@@ -51,9 +51,9 @@ def test_a_folder_that_was_handed_on_has_its_place_and_its_system_metrics(
     ],
 )
 def test_a_login_is_written_nowhere(tmp_path: Path, uri: str, kept: str | None) -> None:
-    write_placement(tmp_path / "run", Placement(uri, leg="gpu"))
+    write_target(tmp_path / "run", TrackingTarget(uri, leg="gpu"))
     assert "secret" not in neighbour(tmp_path / "run", TARGET).read_text()
-    assert read_placement(tmp_path / "run") == Placement(kept, leg="gpu")
+    assert read_target(tmp_path / "run") == TrackingTarget(kept, leg="gpu")
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_a_login_is_written_nowhere(tmp_path: Path, uri: str, kept: str | None) 
 def test_a_file_that_tracking_did_not_write_is_named(tmp_path: Path, content: str) -> None:
     neighbour(tmp_path / "run", TARGET).write_text(content)
     with pytest.raises(BadInput, match=r"run\.tracking\.json: .*delete it and give the flags of sync"):
-        read_placement(tmp_path / "run")
+        read_target(tmp_path / "run")
