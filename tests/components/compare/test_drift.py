@@ -50,7 +50,7 @@ def test_equal_legs_of_other_noise_do_not_drift(run: LegRun) -> None:
 def test_updates_that_become_smaller_name_the_networks(run: LegRun) -> None:
     found = problems(run, late_size=0.5)
     assert [text.split()[3] for text in found] == list(NETWORKS)
-    assert "over the last quarter of the steps (bound 1.20)" in found[0]
+    assert "over the last quarter of the steps (bound 1.30)" in found[0]
 
 
 @pytest.mark.parametrize("weight", [500.0, 1300.0])
