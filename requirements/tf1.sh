@@ -9,17 +9,19 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 lock=$root/requirements/tf1.txt
 left_out="the second runtime, TensorFlow 1.15, is left out"
 
-# A shim of a version manager may be there and not start.
-is_python_37() { [ "$("$1" -c 'import sys, venv; print(sys.version_info[:2])' 2>/dev/null)" = "(3, 7)" ]; }
+# A shim of a version manager may be there and not start, or hang.
+is_python_37() {
+  [ "$(timeout -k 1 30 "$1" -c 'import sys, venv; print(sys.version_info[:2])' 2>/dev/null </dev/null)" = "(3, 7)" ]
+}
 
 if [ -n "${TF1_PYTHON:-}" ]; then
   is_python_37 "$TF1_PYTHON" || { echo "error: TF1_PYTHON=$TF1_PYTHON: not a Python 3.7 that starts" >&2; exit 2; }
   python=$TF1_PYTHON optional=
 else
-  python=
-  for folder in ${PATH//:/ } $(ls -dr "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.7*/bin 2>/dev/null); do
+  python= pyenv=${PYENV_ROOT:-~/.pyenv}
+  while IFS= read -r folder; do
     if is_python_37 "$folder/python3.7"; then python=$folder/python3.7; break; fi
-  done
+  done < <(tr : '\n' <<<"$PATH"; ls -dr "$pyenv"/versions/3.7*/bin 2>/dev/null)
   [ -n "$python" ] || { echo "no Python 3.7 found: $left_out (TF1_PYTHON=/path names one)"; exit 0; }
 fi
 

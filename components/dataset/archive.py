@@ -8,9 +8,12 @@ import bz2
 import gzip
 import lzma
 import re
+import shutil
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +25,8 @@ from dualgan.errors import BadInput, DualGANError
 
 CHUNK = 1 << 20
 UTF8_FLAG = 0x800
+# The Info-ZIP extra field that holds a name as UTF-8, after its version and the checksum of the other name.
+UNICODE_PATH = 0x7075
 # Small archives of very regular images are packed better than any ratio that tells a bomb.
 MIN_RATIO_SIZE = 1 << 20
 # Of a tar file's extended headers. tarfile reads them whole, and takes the square of a number's length for a number,
@@ -82,18 +87,16 @@ class _Budget:
         return BadInput(f"{self.label}: refused, the archive {reason}")
 
 
-def members(archive: Path, options: FetchOptions, label: str) -> Iterator[Member]:
+def members(archive: Path, folder: Path, options: FetchOptions, label: str) -> Iterator[Member]:
     """Yield the members of a zip or tar file; a member's content ends when the next one is asked for.
 
-    Raises BadInput if it is no archive, is damaged, beyond a limit, or holds what is not a plain file or folder in it.
+    Raises BadInput if it is no archive, is damaged, beyond a limit, or holds what is not a plain file or folder in it,
+    and DualGANError if a zip file says that it unpacks to more than the disk of ``folder`` has left. A zip file is
+    checked before its first member is given.
     """
     with _damage(label), archive.open("rb") as file:
         budget = _Budget(options, archive.stat().st_size, label)
-        for entry in _entries(file, budget):
-            budget.add_file()
-            _require_safe(entry, budget)
-            # What it says of itself; what it really holds is measured as well.
-            budget.require(entry.size)
+        for entry in _entries(file, folder, budget):
             name = "/".join(part for part in entry.name.split("/") if part not in ("", "."))
             content = None if entry.is_folder else entry.open()
             if content is None:
@@ -128,7 +131,8 @@ def _chunks(content: IO[bytes], budget: _Budget) -> Iterator[bytes]:
             yield chunk
 
 
-def _require_safe(entry: _Entry, budget: _Budget) -> None:
+def _require_allowed(entry: _Entry, budget: _Budget) -> None:
+    budget.add_file()
     name = entry.name
     for is_bad, reason in (
         (name.startswith("/") or (":" in name and PureWindowsPath(name).drive), "an absolute path"),
@@ -139,16 +143,18 @@ def _require_safe(entry: _Entry, budget: _Budget) -> None:
         if is_bad:
             shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
             raise budget.refused(f"holds {reason}: {shown}")
+    # What it says of itself; what it really holds is measured as well.
+    budget.require(entry.size)
 
 
-def _entries(file: BinaryIO, budget: _Budget) -> Iterator[_Entry]:
+def _entries(file: BinaryIO, folder: Path, budget: _Budget) -> Iterator[_Entry]:
     start = file.read(512)
     file.seek(0)
     unpack = next((unpack for magic, unpack in COMPRESSIONS.items() if start.startswith(magic)), None)
     # A plain tar file may hold a zip file at its end, and would pass for one.
     is_tar = unpack is not None or start[257:262] == b"ustar"
     if not is_tar and (start.startswith(b"PK\x03\x04") or zipfile.is_zipfile(file)):
-        yield from _zip_entries(file)
+        yield from _zip_entries(file, folder, budget)
         return
     file.seek(0)
     stream = cast(IO[bytes], _TarStream(cast(BinaryIO, unpack(file)) if unpack else file, budget))
@@ -162,24 +168,42 @@ def _entries(file: BinaryIO, budget: _Budget) -> Iterator[_Entry]:
         # It would remember every member.
         tar.members.clear()  # type: ignore[attr-defined]
         is_plain = member.isreg() or member.isdir()
-        yield _Entry(member.name, member.size, member.isdir(), is_plain, partial(tar.extractfile, member))
+        entry = _Entry(member.name, member.size, member.isdir(), is_plain, partial(tar.extractfile, member))
+        _require_allowed(entry, budget)
+        yield entry
 
 
-def _zip_entries(archive: BinaryIO) -> Iterator[_Entry]:
+def _zip_entries(archive: BinaryIO, folder: Path, budget: _Budget) -> Iterator[_Entry]:
     with zipfile.ZipFile(archive) as file:
+        entries = []
         for info in file.infolist():
             # Some programs for Windows separate folders by backslashes, against the format.
             name = _zip_name(info).replace("\\", "/")
             is_plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-            yield _Entry(name, info.file_size, name.endswith("/"), is_plain, partial(file.open, info))
+            entries.append(_Entry(name, info.file_size, name.endswith("/"), is_plain, partial(file.open, info)))
+            _require_allowed(entries[-1], budget)
+        needed, free = sum(entry.size for entry in entries), shutil.disk_usage(folder).free
+        budget.require(needed)
+        if needed > free:
+            raise DualGANError(
+                f"{budget.label}: unpacked it takes {needed} bytes, the disk of the destination has {free} left"
+            )
+        yield from entries
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """The name of a member, as UTF-8 if it is, whether it says so or not."""
+    """The name of a member, as UTF-8 if it is, whether it says so or not, or if that is given beside."""
     if info.flag_bits & UTF8_FLAG or info.filename.isascii():
         return info.filename
     try:
-        return info.filename.encode("cp437").decode()
+        written = info.filename.encode("cp437")
+        extra = info.extra
+        while len(extra) >= 4:
+            kind, length = struct.unpack("<HH", extra[:4])
+            if kind == UNICODE_PATH and int.from_bytes(extra[5:9], "little") == zlib.crc32(written):
+                return extra[9 : 4 + length].decode()
+            extra = extra[4 + length :]
+        return written.decode()
     except UnicodeError:
         return info.filename
 

@@ -129,7 +129,7 @@ def _collect_archive(archive: Path, sha256: str, label: str, work: Path, options
     images: list[tuple[str, Path]] = []
     names, manifests = [], {}
     with Progress("unpacking", None, "files") as progress:
-        for member in members(archive, options, label):
+        for member in members(archive, work, options, label):
             names.append(member.name)
             progress.advance(1)
             base = member.name.rpartition("/")[2]

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import logging
+import os
 import random
 import shutil
 import time
@@ -21,6 +22,8 @@ from components.dataset.options import FetchOptions
 from dualgan.errors import BadInput, DualGANError
 
 CHUNK = 1 << 18
+# The end of what is there is asked for again and compared: it tells another file if a server has no validator.
+OVERLAP = 1 << 16
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0
 
 log = logging.getLogger(__name__)
@@ -118,7 +121,7 @@ class PartialFile:
         """
         rate, progress = shared or (RateLimit(self._label, self._options), None)
         most, newest, tries = self.size, time.monotonic(), 0
-        while self.size != self._note.total:
+        while True:
             try:
                 for _ in self._receive(open_range, rate, progress):
                     newest = time.monotonic()
@@ -140,18 +143,24 @@ class PartialFile:
             time.sleep(delay)
 
     def _receive(self, open_range: OpenRange, rate: RateLimit, shown: Progress | None) -> Iterator[None]:
-        known = self._note
-        # Without a validator nobody knows whether the rest belongs to what is there.
-        with open_range(self.size if known.validator else 0, known.validator) as response:
-            if not response.offset:
-                self._begin(response.validator, response.total)
-            elif response.offset != self.size or not known.is_of(response):
+        known, is_whole = self._note, self.size == self._note.total
+        # Of a whole file there is no rest to ask for.
+        overlap = min(self.size, OVERLAP) if is_whole or not known.validator else 0
+        with open_range(self.size - overlap, known.validator) as response:
+            chunks = rate.watched(response.chunks)
+            if is_whole and known.validator and known.is_of(response):
+                chunks = iter(())
+            elif self.size and response.offset == self.size - overlap and known.is_of(response):
+                chunks = self._beyond_end(overlap, chunks)
+            elif response.offset:
                 raise ContentChanged
+            else:
+                self._begin(response.validator, response.total)
             total = self._note.total
             self._require_room()
             own = contextlib.nullcontext(shown) if shown else Progress("downloading", total, "B", initial=self.size)
             with own as progress, self.file.open("ab") as file:
-                for chunk in rate.watched(response.chunks):
+                for chunk in chunks:
                     file.write(chunk)
                     file.flush()
                     self.size += len(chunk)
@@ -163,6 +172,23 @@ class PartialFile:
                         raise ContentChanged
         if total is not None and self.size < total:
             raise TransientError(f"the connection ended after {self.size} of {total} bytes")
+
+    def _beyond_end(self, overlap: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what follows the last ``overlap`` bytes of what is there. Raises ContentChanged if they are others."""
+        with self.file.open("rb") as file:
+            file.seek(-overlap, os.SEEK_END)
+            known = file.read()
+        start = b""
+        while len(start) < overlap:
+            chunk = next(chunks, None)
+            if chunk is None:
+                raise TransientError("the connection ended")
+            start += chunk
+        if not start.startswith(known):
+            raise ContentChanged
+        if start[overlap:]:
+            yield start[overlap:]
+        yield from chunks
 
     def _begin(self, validator: str | None, total: int | None) -> None:
         """Forget what is there. The note follows the emptied file, so that it never speaks of other bytes."""

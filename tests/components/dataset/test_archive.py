@@ -3,17 +3,21 @@
 import gzip
 import io
 import stat
+import struct
 import tarfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from components.dataset.archive import members
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions
 from dualgan.dataset_folder import content_digest
-from dualgan.errors import BadInput
+from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.made import add_to_zip, everything_below, make_dataset, noise, tarred, zipped
 
 PACKED = pytest.mark.parametrize("pack", [zipped, tarred])
@@ -121,6 +125,26 @@ def test_an_archive_beyond_a_limit_is_refused(
     assert refused(archive, tmp_path, options) == f"{archive}: refused, the archive {reason}"
 
 
+@pytest.mark.parametrize(
+    ("last", "size", "options", "reason"),
+    [
+        ("../evil.png", 4, {}, "a path that leaves its folder"),
+        ("a.png", 4, {"max_files": 12}, "more than 12 files"),
+        ("a.png", 4, {"max_size": 1000}, "more than 1000 bytes"),
+        ("a.png", 1 << 60, {"max_size": 1 << 61, "max_ratio": 1e30}, "the disk of the destination has"),
+    ],
+)
+def test_the_last_of_a_zip_is_checked_before_the_first_is_unpacked(
+    dataset: Path, tmp_path: Path, last: str, size: int, options: dict[str, int], reason: str
+) -> None:
+    archive = zipped(dataset, tmp_path / "a.zip")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(last, b"evil")
+        file.filelist[-1].file_size = size
+    with pytest.raises(DualGANError, match=reason):
+        next(members(archive, tmp_path, FetchOptions(**options), "a.zip"))  # type: ignore[arg-type]
+
+
 def extended_header(kind: bytes, content: bytes) -> bytes:
     """A header that describes the next one, and the header of a file."""
     header = tarfile.TarInfo("header")
@@ -177,6 +201,24 @@ def test_names_of_a_zip_are_utf_8_whether_it_says_so_or_not(tmp_path: Path) -> N
             content[position + flags + 1] &= ~0x08
             position = content.find(start, position + 1)
     archive.write_bytes(content)
+    assert fetch(str(archive), tmp_path / "data").digest == content_digest(source)
+
+
+@pytest.mark.parametrize(("described", "shown"), [(b"\x82\x82.png", "東京.png"), (b"other.png", "éé.png")])
+def test_a_zip_may_give_a_name_as_utf_8_beside_another_which_must_be_the_one_it_was_given_for(
+    tmp_path: Path, described: bytes, shown: str
+) -> None:
+    source = make_dataset(tmp_path / "source", names=(shown,))
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in source.rglob("*.png"):
+            folder = f"{path.parent.relative_to(source)}/"
+            value = struct.pack("<BL", 1, zlib.crc32(folder.encode() + described)) + f"{folder}東京.png".encode()
+            member = zipfile.ZipInfo(f"{folder}XX.png")
+            member.extra = struct.pack("<HHHH", 1, 0, 0x7075, len(value)) + value
+            file.writestr(member, path.read_bytes())
+    # zipfile would write them as UTF-8, and say so.
+    archive.write_bytes(archive.read_bytes().replace(b"XX.png", b"\x82\x82.png"))
     assert fetch(str(archive), tmp_path / "data").digest == content_digest(source)
 
 

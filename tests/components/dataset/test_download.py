@@ -11,9 +11,11 @@ import pytest
 
 from components.common.s3 import TransferInterrupted
 from components.common.threads import NAME
+from components.dataset.download import download
 from components.dataset.fetch import fetch
 from components.dataset.options import FetchOptions
 from components.dataset.sources import CATALOGUE, Download
+from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from dualgan.errors import BadInput, DualGANError
 from tests.components.dataset.http_server import Answer, FaultyServer, raw_server
@@ -76,7 +78,8 @@ WITHOUT_TAG, WEAK = replace(CUT, etag=None), replace(CUT, etag='W/"weak"')
     ("answers", "usual", "starts"),
     [
         ([CUT, Answer(cut_after=100_000)], Answer(), [0, 150_000, 250_000]),
-        ([WITHOUT_TAG], Answer(etag=None), [0, 0]),
+        ([WITHOUT_TAG], Answer(etag=None), [0, 150_000 - OVERLAP]),
+        ([replace(CUT, etag=None, cut_after=30_000)], Answer(etag=None), [0, 0]),
         ([WEAK], Answer(etag='W/"weak"'), [0, 150_000]),
         ([CUT], Answer(resumes=False), [0, 0]),
         ([], Answer(announces_length=False), [0]),
@@ -115,6 +118,24 @@ def test_a_file_that_changes_on_the_server_or_gets_shorter_is_fetched_anew(
     faulty.answers.append(replace(before, content=older))
     faulty.usual = after
     assert fetched(faulty, tmp_path / "data") == content_digest(dataset)
+
+
+@pytest.mark.parametrize("etag", ['"first"', None])
+@pytest.mark.parametrize("resumes", [True, False])
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_whole_file_of_an_earlier_call_is_taken_if_the_server_still_has_it(
+    faulty: FaultyServer, tmp_path: Path, etag: str | None, resumes: bool, changes: bool
+) -> None:
+    faulty.usual = Answer(etag=etag, resumes=resumes)
+    download(faulty.url, tmp_path, OPTIONS, "a.zip")
+    if changes:
+        faulty.content = bytes(len(faulty.content))
+        faulty.usual = replace(faulty.usual, etag=etag and '"second"')
+    file, sha256 = download(faulty.url, tmp_path, OPTIONS, "a.zip")
+    assert file.read_bytes() == faulty.content
+    assert sha256 == hashlib.sha256(faulty.content).hexdigest()
+    if resumes and not changes:
+        assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]
 
 
 @pytest.mark.parametrize(

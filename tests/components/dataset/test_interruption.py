@@ -13,6 +13,7 @@ from random import Random
 import psutil
 import pytest
 
+from components.dataset.transfer import OVERLAP
 from dualgan.dataset_folder import content_digest
 from tests.components.dataset.http_server import Answer, FaultyServer
 from tests.components.dataset.made import everything_below, make_dataset, make_noisy_image, zipped
@@ -78,8 +79,9 @@ def partial_size(tmp_path: Path) -> int:
 
 
 @pytest.mark.stress
+@pytest.mark.parametrize(("etag", "overlap"), [('"first"', 0), (None, OVERLAP)])
 def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
-    faulty: FaultyServer, tmp_path: Path
+    faulty: FaultyServer, tmp_path: Path, etag: str | None, overlap: int
 ) -> None:
     source = make_dataset(tmp_path / "large")
     for number in range(30):
@@ -87,18 +89,18 @@ def test_a_fetch_that_is_killed_at_20_moments_goes_on_each_time_and_ends_right(
     faulty.content = zipped(source, tmp_path / "large.zip").read_bytes()
     random = Random(4)
     for moment in sorted(random.randrange(1, len(faulty.content)) for _ in range(KILLS)):
-        had = partial_size(tmp_path)
+        begins = max(0, partial_size(tmp_path) - overlap)
         # So the process is killed when it has written the byte of this moment, however fast anything is.
-        faulty.usual = Answer(hold_after=moment - had)
+        faulty.usual = Answer(etag=etag, hold_after=moment - begins)
         process = start_fetch(faulty.url, tmp_path / "data")
         wait_until(lambda at=moment: partial_size(tmp_path) == at, process)  # type: ignore[misc]
         process.kill()
         process.communicate()
-        assert faulty.requests.starts[-1] == had
+        assert faulty.requests.starts[-1] == begins
         faulty.go_on.set()
         faulty.go_on.clear()
         assert not (tmp_path / "data").exists()
-    faulty.usual = Answer()
+    faulty.usual = Answer(etag=etag)
     finished(start_fetch(faulty.url, tmp_path / "data"))
     assert content_digest(tmp_path / "data") == content_digest(source)
     assert not list(tmp_path.glob(".data*"))
@@ -133,7 +135,7 @@ def test_a_fetch_that_is_killed_while_it_unpacks_or_checks_downloads_nothing_aga
         assert time.monotonic() < deadline, "what checks images outlives the fetch that it belongs to"
         time.sleep(0.05)
     finished(start_fetch(faulty.url, tmp_path / "data"))
-    assert faulty.requests.starts == [0]
+    assert faulty.requests.starts == [0, len(faulty.content) - OVERLAP]
     assert content_digest(tmp_path / "data") == content_digest(source)
     assert not list(tmp_path.glob(".data*"))
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,25 @@ def test_a_shim_is_passed_over_and_what_cannot_be_installed_fails_unless_it_is_o
     answer = set_up(machine, "--optional")
     assert answer.returncode == 0 and "is left out: it cannot be installed: error: no network" in answer.stdout
     assert not (machine / "venv").exists()
+
+
+@pytest.mark.parametrize("missing", ["PYENV_ROOT", "HOME"])
+def test_a_python_on_path_is_found_in_a_folder_with_a_space_and_without_a_home(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    real = program(machine / "my tools" / "python3.7", "echo '(3, 7)'")
+    monkeypatch.setenv("PATH", f"{real.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("PYENV_ROOT")
+    monkeypatch.delenv(missing, raising=False)
+    assert f"TensorFlow 1.15.0 on {real}\n" in set_up(machine).stdout
+
+
+@pytest.mark.stress
+def test_a_shim_that_hangs_is_given_up_after_30_seconds(machine: Path) -> None:
+    program(machine / "bin" / "python3.7", "sleep 50; echo '(3, 7)'")
+    began = time.monotonic()
+    assert "no Python 3.7 found" in set_up(machine).stdout
+    assert time.monotonic() - began < 45
 
 
 @pytest.mark.parametrize("named", ["/nowhere/python3.7", sys.executable])
