@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import docker
+import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
 from docker.types import DeviceRequest, Mount
 
+from components.common.threads import in_background
 from components.dataset.sources import LOGIN_VARIABLE, LocalArchive, LocalFolder, Synthetic, parse_source
 from components.tracking.store import database_of
-from dualgan.errors import BadInput, DualGANError
+from dualgan.errors import BadInput, DualGANError, first_line
 from dualgan.options import is_path
 from pipelines.local_tasks import POLL_SECONDS, Task
 from pipelines.profile import Profile
@@ -28,6 +31,10 @@ IMAGE_USER = (1000, 1000)
 # What a user's environment says of servers and their passwords.
 PASSED_ON = ("AWS_", "MLFLOW_", LOGIN_VARIABLE)
 NPU_DEVICES = ("davinci_manager", "devmm_svm", "hisi_hdc", "davinci[0-9]*")
+# docker-py passes on what its connection raises if the engine goes away.
+ENGINE_ERRORS = (DockerException, requests.RequestException)
+# For the rest of a container's output, after its end.
+LOG_SECONDS = 10.0
 NPU_FILES = ("/usr/local/Ascend/driver", "/usr/local/dcmi", "/usr/local/bin/npu-smi", "/etc/ascend_install.info")
 
 
@@ -36,8 +43,8 @@ def connect_to_engine() -> docker.DockerClient:
     try:
         client = docker.from_env()
         client.ping()
-    except DockerException as error:
-        raise DualGANError(f"no Docker engine answers ({_first_line(error)}); start one, or set DOCKER_HOST") from None
+    except ENGINE_ERRORS as error:
+        raise DualGANError(f"no Docker engine answers ({first_line(error)}); start one, or set DOCKER_HOST") from None
     return client
 
 
@@ -48,12 +55,12 @@ def require_images(profile: Profile) -> None:
         try:
             client.images.get(image)
         except ImageNotFound:
-            raise BadInput(f"image {image}: not on this machine; `make images` builds it, or docker pull it") from None
+            raise _missing(image) from None
 
 
 @dataclass(frozen=True)
 class Containers:
-    """Runs a run's tasks in containers with ``settings``, which are those of docker-py's ``containers.run``."""
+    """Runs a run's tasks in containers with ``settings``, which are those of docker-py's ``containers.create``."""
 
     client: docker.DockerClient
     user: tuple[int, int]
@@ -61,33 +68,42 @@ class Containers:
 
     def run(self, task: Task, log: BinaryIO, check: Callable[[], None]) -> int:
         """Run a task's container to its end, as a TaskRunner does; one that vanishes has left nothing."""
-        if self.user == IMAGE_USER:
+        if _is_given(self.user):
             for folder in (task.folder.parent, task.folder):
                 os.chown(folder, *self.user)
         try:
-            container = self.client.containers.run(task.image, list(task.command), detach=True, **self.settings)
+            # Unlike run, create pulls no image.
+            container = self.client.containers.create(task.image, list(task.command), detach=True, **self.settings)
             try:
-                while container.status != "exited":
-                    time.sleep(POLL_SECONDS)
-                    check()
-                    container.reload()
-                log.writelines(container.logs(stream=True))
+                container.start()
+                with in_background("log", lambda _: _copy_output(container, log), LOG_SECONDS):
+                    try:
+                        while container.status != "exited":
+                            time.sleep(POLL_SECONDS)
+                            check()
+                            container.reload()
+                    finally:
+                        # One that was to go on ends, and with it its output.
+                        with contextlib.suppress(*ENGINE_ERRORS):
+                            container.kill()
                 return int(container.wait()["StatusCode"])
             finally:
-                with contextlib.suppress(APIError):
+                with contextlib.suppress(*ENGINE_ERRORS):
                     container.remove(force=True)
+        except ImageNotFound:
+            raise _missing(task.image) from None
         except NotFound:
             return 0
-        except DockerException as error:
-            raise DualGANError(f"task {task.name}: Docker: {_first_line(error)}") from None
+        except ENGINE_ERRORS as error:
+            raise DualGANError(f"task {task.name}: Docker: {first_line(error)}") from None
 
 
 @contextlib.contextmanager
 def containers(run: RunState, folder: Path, variables: Mapping[str, str]) -> Iterator[Containers]:
     """Yield what runs the tasks of ``run`` with ``variables``; its containers are gone when the block is left."""
     client, database = connect_to_engine(), database_of(run.tracking_uri)
-    written = [folder, Path(variables["XDG_CACHE_HOME"]), *([database.parent] if database else [])]
-    mounts = [_mount(path) for path in written] + [_mount(path, read_only=True) for path in _inputs(run)]
+    others = [Path(variables["XDG_CACHE_HOME"]), *([database.parent] if database else [])]
+    mounts = [_mount(path) for path in others] + [_mount(path, read_only=True) for path in _inputs(run)]
     lock = Path("datasets.lock").resolve()
     if lock.is_file():
         mounts.append(_mount(lock, CODE / lock.name, read_only=True))
@@ -102,6 +118,8 @@ def containers(run: RunState, folder: Path, variables: Mapping[str, str]) -> Ite
         "user": ":".join(map(str, user)),
         "read_only": True,
         "tmpfs": {"/tmp": "mode=1777"},
+        # SELinux lets a container write where "z" has labelled what is there, which is the run's own.
+        "volumes": {str(folder): {"bind": str(folder), "mode": "rw,z"}},
         "mounts": mounts,
         "devices": [f"{card}:{card}:rwm" for card in cards] if "npu" in devices else [],
         "device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])] if "gpu" in devices else [],
@@ -115,21 +133,22 @@ def containers(run: RunState, folder: Path, variables: Mapping[str, str]) -> Ite
             "HOME": "/tmp",
         },
     }
-    _give(written, user)
+    _give([folder, *others], user)
     try:
         yield Containers(client, user, settings)
     finally:
         remove_containers(client, folder)
-        _give(written, user)
+        _give([folder, *others], user)
 
 
 def remove_containers(client: docker.DockerClient, folder: Path) -> None:
     """End what runs still: a signal ended the run, and KFP leaves its containers to themselves."""
     label = f"{LABEL}={folder}"
     # The engine removes the last task's container itself, and may be about to: what is listed need not be there next.
-    for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
-        with contextlib.suppress(APIError):
-            container.remove(force=True)
+    with contextlib.suppress(*ENGINE_ERRORS):
+        for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
+            with contextlib.suppress(APIError):
+                container.remove(force=True)
 
 
 def _inputs(run: RunState) -> list[Path]:
@@ -149,12 +168,20 @@ def _user(client: docker.DockerClient) -> tuple[int, int]:
     return (os.getuid(), os.getgid()) if os.getuid() else IMAGE_USER
 
 
+def _is_given(user: tuple[int, int]) -> bool:
+    """Return whether what this process has made must first belong to ``user`` for its containers to write there."""
+    return os.getuid() == 0 and user == IMAGE_USER
+
+
 def _give(folders: Iterable[Path], user: tuple[int, int]) -> None:
     """Have what root has made belong to the images' user, who goes on with it."""
-    if user == IMAGE_USER:
+    if _is_given(user):
         for folder in folders:
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, *user, follow_symlinks=False)
+            for parent, names, files in os.walk(folder):
+                for name in (".", *names, *files):
+                    # Other processes use the store and the cache.
+                    with contextlib.suppress(FileNotFoundError):
+                        os.chown(Path(parent, name), *user, follow_symlinks=False)
 
 
 def _mount(path: Path, target: Path | None = None, read_only: bool = False) -> Mount:
@@ -163,5 +190,11 @@ def _mount(path: Path, target: Path | None = None, read_only: bool = False) -> M
     return Mount(target=str(target or path), source=str(path), type="bind", read_only=read_only)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _copy_output(container: Container, log: BinaryIO) -> None:
+    # What is wrong with the engine, the wait for the container says.
+    with contextlib.suppress(Exception):
+        log.writelines(container.logs(stream=True, follow=True))
+
+
+def _missing(image: str) -> BadInput:
+    return BadInput(f"image {image}: not on this machine; `make images` builds it, or docker pull it")

@@ -89,6 +89,7 @@ def resume(
     """
     folder = run_state.named(root, name) if name else run_state.unfinished(root, _prepared(profile, parameters, runner))
     state = run_state.checked_state(folder)
+    _require_images(state.profile, runner)
     uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
     changed = {"state": "running", "profile": state.profile.with_seeds(*seeds), "tracking_uri": uri, "runner": runner}
     end_abandoned(root)
@@ -106,10 +107,7 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
     check_parameters(wanted.dataset, options)
     uri = _tracking_uri(parameters.get("tracking_uri", ""))
     require_none(find_faults(Requirements(wanted.dataset, tracking_uri=uri, experiment=wanted.experiment)))
-    if runner == "docker":
-        from pipelines.containers import require_images
-
-        require_images(profile)
+    _require_images(profile, runner)
     source = parse_source(wanted.dataset)
     if isinstance(source, LocalFolder | LocalArchive):
         wanted.dataset = str(source.path)
@@ -118,6 +116,13 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
     # A run on this machine keeps its checkpoints in its own folder.
     profile = profile.model_copy(update={"checkpoints": ""})
     return RunState(profile=profile, parameters=wanted, tracking_uri=uri, runner=runner)
+
+
+def _require_images(profile: Profile, runner: Runner) -> None:
+    if runner == "docker":
+        from pipelines.containers import require_images
+
+        require_images(profile)
 
 
 def _tracking_uri(given: str) -> str:

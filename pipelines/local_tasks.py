@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from components.common.processes import Terminated, child_process, exit_reason
 from components.common.task import ERROR_FILE, PARENT_VARIABLE
-from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
+from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError, described
 from dualgan.run_folder import read_json
 
 # The folder of a run that the tasks' own folders are in.
@@ -174,11 +174,21 @@ class Tasks:
 
     def _run(self, task: Task, log: BinaryIO, ready: float) -> Mapping[str, Any]:
         """Run a task unless the very same has been done; return its outputs. Raises DualGANError if it failed."""
+        try:
+            return self._outputs(task, log, ready)
+        except DualGANError:
+            raise
+        except Exception as error:
+            # Such as KFP's, of outputs that it cannot read.
+            raise DualGANError(f"task {task.name}: {described(error)}") from error
+
+    def _outputs(self, task: Task, log: BinaryIO, ready: float) -> Mapping[str, Any]:
         position = task.command.index("--executor_input") + 1
         # KFP's order of names differs from process to process.
         content = [*task.command[:position], json.loads(task.command[position]), *task.command[position + 1 :]]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        with contextlib.suppress(OSError, ValueError):
+        # What cannot be read, for which KFP has errors of its own, has not been done.
+        with contextlib.suppress(Exception):
             if read_json(task.folder / DONE_FILE)["command"] == digest and (task.folder / OUTPUT_FILE).is_file():
                 return task.outputs()
         if not task.name.startswith(GOING_ON):
@@ -200,7 +210,8 @@ class Tasks:
         """Yield the file of what a task prints, which goes into ``log`` whole, so that tasks do not mix there."""
         file = self._root / f"{task.name}.log"
         try:
-            with file.open("wb") as output:
+            # A try that was killed has left it, and a reader follows it while the task runs.
+            with file.open("ab", buffering=0) as output:
                 yield output
         finally:
             with self._log_lock, file.open("rb") as printed:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 from docker import APIClient
 
+from components.common.processes import Terminated
 from components.tracking.store import store_uri
 from components.train.runtimes import is_set_up
 from dualgan.run_folder import Event, RunFolder, is_training_step, read_json
 from pipelines.containers import LABEL, containers
+from pipelines.local_tasks import Task
 from pipelines.profile import load_profile
 from pipelines.run_state import Parameters, RunState
 from tests.images.built import client, image
@@ -174,6 +177,30 @@ def test_what_runs_still_ends_with_the_run_and_what_the_engine_removes_meanwhile
         monkeypatch.setattr(APIClient, "inspect_container", inspect_too_late)
     assert removed == [leaving.id]
     assert not containers_of_runs()
+
+
+def test_what_a_container_prints_is_in_its_log_at_once_and_stays_there_if_it_is_ended(
+    profile: Path, tmp_path: Path
+) -> None:
+    def check() -> None:
+        if log.read_text():
+            raise Terminated(signal.SIGINT)
+        assert time.monotonic() < deadline, "nothing printed"
+
+    log, deadline = tmp_path / "train-a.log", time.monotonic() + 60
+    folder = tmp_path / "results" / "tasks" / "train-a"
+    folder.mkdir(parents=True)
+    task = Task("train-a", image("cpu"), ["sh", "-c", "echo out; echo error >&2; sleep 600"], folder, dict)
+    variables = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with containers(synthetic(profile, tmp_path), tmp_path / "results", variables) as runner:
+        with log.open("wb", buffering=0) as output, pytest.raises(Terminated):
+            runner.run(task, output, check)
+        assert not containers_of_runs()
+        assert sorted(log.read_text().split()) == ["error", "out"]
+        with log.open("wb", buffering=0) as output:
+            ended = task._replace(command=["sh", "-c", "seq 100000; exit 7"])
+            assert runner.run(ended, output, lambda: None) == 7
+    assert log.read_text().split() == [str(number) for number in range(1, 100001)]
 
 
 def test_an_image_that_is_missing_ends_the_run_before_it_begins(profile: Path, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """What a run in containers makes of a task that vanished, and of an engine that is not there."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.errors import APIError, NotFound
+import requests
+from docker.errors import APIError, ImageNotFound, NotFound
 
-from dualgan.errors import DualGANError
+from dualgan.errors import BadInput, DualGANError
+from pipelines import containers
 from pipelines.containers import connect_to_engine
 from pipelines.local_run import run
 from pipelines.profile import load_profile
@@ -25,11 +28,23 @@ class Engine:
     def list(self, **_: Any) -> list[Any]:
         return []
 
-    def run(self, *_: Any, **settings: Any) -> "Engine":
+    def create(self, *_: Any, **settings: Any) -> "Engine":
         assert settings["read_only"] and settings["network_mode"] == "none"
+        if isinstance(self.ending, ImageNotFound):
+            raise self.ending
         return self
 
+    def start(self) -> None:
+        pass
+
+    def logs(self, **_: Any) -> Any:
+        yield b"printed\n"
+        raise self.ending
+
     def reload(self) -> None:
+        raise self.ending
+
+    def kill(self) -> None:
         raise self.ending
 
     def remove(self, force: bool) -> None:
@@ -37,23 +52,48 @@ class Engine:
 
 
 @pytest.mark.parametrize(
-    ("ending", "said"),
+    ("ending", "kind", "said"),
     [
-        (NotFound("no such container"), "task dataset: it ended without leaving its results"),
-        (APIError("no space left on device"), "task dataset: Docker: no space left on device"),
+        (NotFound("no such container"), DualGANError, "task dataset: it ended without leaving its results"),
+        (APIError("no space left on device"), DualGANError, "task dataset: Docker: no space left on device"),
+        (requests.ConnectionError("engine gone"), DualGANError, r"task dataset: Docker: engine gone \(all of it: "),
+        (ImageNotFound("no such image"), BadInput, "image dualgan-parity/cpu:.*: not on this machine"),
     ],
 )
 def test_a_container_that_vanished_or_cannot_run_fails_its_task(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: Exception, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: Exception, kind: type[DualGANError], said: str
 ) -> None:
     monkeypatch.setattr("pipelines.containers.connect_to_engine", lambda: Engine(ending))
     monkeypatch.setattr("pipelines.containers.require_images", lambda profile: None)
     parameters = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db"}
-    with pytest.raises(DualGANError, match=said):
+    with pytest.raises(kind, match=said):
         run(load_profile("local"), parameters, tmp_path / "results", "docker")
+    if kind is DualGANError:
+        (log,) = tmp_path.glob("results/runs/*/log.txt")
+        assert log.read_text() == "--- dataset\nprinted\n"
+        assert '"failed"' in log.with_name("run.json").read_text()
 
 
 def test_an_engine_that_does_not_answer_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     with pytest.raises(DualGANError, match=r"^no Docker engine answers \(.*\); start one, or set DOCKER_HOST$"):
         connect_to_engine()
+
+
+def test_a_file_that_another_process_removes_while_owners_change_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: set[str] = set()
+
+    def chown(path: Path, *_: int, follow_symlinks: bool) -> None:
+        if path.name == "removed":
+            raise FileNotFoundError(path)
+        given.add(path.name)
+
+    for name in ("a", "removed", "z"):
+        (tmp_path / "store" / name).mkdir(parents=True)
+    monkeypatch.setattr(os, "chown", chown)
+    for starter, expected in ((1000, set()), (0, {"store", "a", "z"})):
+        monkeypatch.setattr(os, "getuid", lambda starter=starter: starter)
+        containers._give([tmp_path / "store"], containers.IMAGE_USER)
+        assert given == expected

@@ -4,9 +4,11 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 
 from components.common.processes import Stopped, Terminated
 from components.compare.verdict import Verdict
@@ -177,6 +179,22 @@ def test_a_run_that_is_named_keeps_its_profile_and_takes_further_seeds(
     assert state.profile.seeds == (0, 1, 2, 3, 4) and state.parameters.options == {"max_steps": 7}
     with pytest.raises(BadInput, match="--resume nothing: no run that can be gone on with"):
         resume("nothing", load_profile("local"), {}, root=tmp_path)
+
+
+def test_a_run_that_is_gone_on_with_needs_its_images_before_anything_changes(
+    after: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = after(published).folder
+    before = (folder / "run.json").read_bytes()
+
+    def get(image: str) -> None:
+        raise ImageNotFound(image)
+
+    engine = SimpleNamespace(images=SimpleNamespace(get=get))
+    monkeypatch.setattr("pipelines.containers.connect_to_engine", lambda: engine)
+    with pytest.raises(BadInput, match=r"image dualgan-parity/.*: not on this machine"):
+        resume(folder.name, load_profile("local"), {}, root=tmp_path, runner="docker")
+    assert (folder / "run.json").read_bytes() == before
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(after: Callable[..., Any], tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ except BaseException as error:
     raise
 """
 
+# KFP writes the file when the task's function has ended.
+DAMAGE = """
+import atexit, pathlib
+atexit.register(pathlib.Path(output).with_name("executor_output.json").write_text, "{")
+"""
+
 
 def do(code: str, output: dsl.Output[dsl.Artifact], before: dsl.Input[dsl.Artifact] = None) -> None:
     """Do what ``code`` says."""
@@ -141,6 +147,7 @@ def test_an_unfinished_training_keeps_its_folder_and_any_other_task_begins_with_
     [
         ("import os; os.kill(os.getpid(), 9)", DualGANError, "task compare-a: killed by SIGKILL, out of memory?"),
         ("raise SystemExit(3)", DualGANError, "task compare-a: exit code 3, no reason given"),
+        (DAMAGE, DualGANError, "task compare-a: ParseError"),
         ("import os; os._exit(0)", DualGANError, "task compare-a: it ended without leaving its results; run it again"),
         ("from dualgan.errors import BadInput; raise BadInput('1.png: no image')", BadInput, "1.png: no image"),
     ],
@@ -149,7 +156,20 @@ def test_a_task_that_fails_is_described_in_its_own_words_if_it_left_any(
     pipeline: Pipeline, code: str, kind: type[DualGANError], said: str
 ) -> None:
     failure = pipeline.run({"compare-a": code})
-    assert type(failure) is kind and str(failure) == said
+    assert type(failure) is kind and str(failure).startswith(said)
+
+
+def test_a_task_whose_outputs_are_damaged_is_done_again(pipeline: Pipeline) -> None:
+    assert pipeline.run({"compare-a": "pass"}) is None
+    (pipeline.root / "tasks" / "compare-a" / "executor_output.json").write_text("{")
+    assert pipeline.run({"compare-a": "pass"}) is None
+    assert pipeline.tasks and len(pipeline.tasks.timings) == 1
+
+
+def test_what_a_killed_try_printed_is_kept(pipeline: Pipeline) -> None:
+    (pipeline.root / "compare-a.log").write_text("of a killed try\n")
+    assert pipeline.run({"compare-a": "print('of this one')"}) is None
+    assert pipeline.log.startswith("--- compare-a\nof a killed try\n") and "\nof this one\n" in pipeline.log
 
 
 def test_a_task_that_fails_ends_those_beside_it_as_ctrl_c_does_unless_nothing_waits_for_it(pipeline: Pipeline) -> None:
