@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from parity.cli import main
+from pipelines import package
+from tests.pipelines.conftest import package_once
 from tests.pipelines.test_profile import LEGS, profile_file
+
+
+@pytest.fixture(autouse=True)
+def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "package_of", package_once)
 
 
 def test_every_profile_of_the_project_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
