@@ -281,7 +281,8 @@ def _check_memory(values: Dict[str, Value], card: Optional[Card]) -> None:
     if total > usable:
         raise BadInput(
             f"{OPTION}: graph_memory_max_size and variable_memory_max_size add up to {total / GIBIBYTE:.1f} GB; this "
-            f"card has {usable / GIBIBYTE:.0f} (unless set, they are {GRAPH_PARTS} and {VARIABLE_PARTS} of {PARTS} parts)"
+            f"card has {usable / GIBIBYTE:.0f} (unless set, they are {GRAPH_PARTS} and {VARIABLE_PARTS} of {PARTS} "
+            "parts)"
         )
 
 
