@@ -29,6 +29,7 @@ LOG_BYTES = 1 << 20
 MAX_ANSWER, CHUNK = 64 << 20, 1 << 16
 LOG_PATIENCE = 4
 PAGE_SIZE, MAX_PAGES = 100, 1000
+IDS = {"experiments": "experiment_id", "runs": "run_id", "recurringruns": "recurring_run_id"}
 Result = TypeVar("Result")
 Query = Mapping[str, str] | None
 Again = Callable[[], dict[str, Any] | None] | None
@@ -36,6 +37,10 @@ Again = Callable[[], dict[str, Any] | None] | None
 
 class AlreadyThere(DualGANError):
     """Something of that name exists."""
+
+
+class NotThere(BadInput):
+    """Nothing is at that path."""
 
 
 class Unreachable(DualGANError):
@@ -137,7 +142,9 @@ class KfpApi:
 
         made = self._id(self._call("POST", f"{API}/recurringruns", recurring, again=earlier), "recurring_run_id")
         for identifier in replaced:
-            self._call("DELETE", f"{API}/recurringruns/{quote(identifier)}")
+            # A try whose answer was lost may have deleted it.
+            with contextlib.suppress(NotThere):
+                self._call("DELETE", f"{API}/recurringruns/{quote(identifier)}")
         return made
 
     def _named(self, path: str, key: str, name: str, **query: str) -> Iterator[dict[str, Any]]:
@@ -152,7 +159,10 @@ class KfpApi:
         for _ in range(MAX_PAGES):
             asked = {**query, "namespace": self.at.namespace, "page_size": str(PAGE_SIZE), "page_token": page}
             answer = self._call("GET", f"{API}/{path}", query=asked)
-            yield from answer.get(key) or ()
+            found = answer.get(key) or []
+            if not (isinstance(found, list) and all(isinstance(one, dict) and one.get(IDS[path]) for one in found)):
+                raise self._not_kfp(f"its list of {path} holds something else")
+            yield from found
             before, page = page, answer.get("next_page_token") or ""
             if page in ("", before):
                 return
@@ -240,7 +250,7 @@ class KfpApi:
         if status == CONFLICT:
             return AlreadyThere(f"{self.at.url}: {said}")
         if status == 404:
-            return BadInput(f"{self.at.url}: not found ({said}); is this the address of KFP's API?")
+            return NotThere(f"{self.at.url}: not found ({said}); is this the address of KFP's API?")
         if 300 <= status < 400:
             login = f"is it a login's ({COOKIES_VARIABLE}, --header), or is the address another"
             return self._not_kfp(f"it sends elsewhere ({status}); {login}?")

@@ -54,12 +54,15 @@ class Endpoint:
         return session
 
     def _log_in(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        token, file = os.environ.get(TOKEN_VARIABLE), os.environ.get(TOKEN_FILE_VARIABLE)
+        token, file = os.environ.get(TOKEN_VARIABLE, "").strip(), os.environ.get(TOKEN_FILE_VARIABLE)
         if not token and file:
             try:
-                token = Path(file).read_text(encoding="utf-8").strip()
+                token = Path(file).read_text(encoding="utf-8", errors="replace").strip()
             except OSError as error:
                 raise BadInput(f"{TOKEN_FILE_VARIABLE}: {error}") from None
+        if not (token.isascii() and token.isprintable()):
+            # Without the text, which is a secret.
+            raise BadInput(f"{TOKEN_VARIABLE}, {TOKEN_FILE_VARIABLE}: a token must be printable ASCII")
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         elif self.url.password:

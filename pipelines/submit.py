@@ -4,7 +4,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dualgan.errors import BadInput, DualGANError
@@ -164,7 +164,8 @@ class _Watch:
     def _has_log(self, node: str) -> bool:
         """Whether a try says something, as what has a container does, or cannot be asked."""
         try:
-            return bool(self.api.task_log(self.run_id, node))
+            # Of a pod without a container KFP answers 500, which is not to be asked again.
+            return bool(KfpApi(replace(self.api.at, retries=0)).task_log(self.run_id, node))
         except BadInput:
             return True
         except DualGANError:

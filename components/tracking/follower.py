@@ -61,7 +61,7 @@ def follow_in_background(
     }
     # A session of its own: Ctrl-C stops the trainer, and the follower sends what that wrote last.
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, text=True, start_new_session=True)
-    last_words = ENDED
+    last_words, is_late = ENDED, False
     try:
         yield
     except Terminated:
@@ -70,12 +70,17 @@ def follow_in_background(
         raise
     finally:
         try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(f"{last_words}\n", timeout=patience)
+            process.communicate(f"{last_words}\n", timeout=patience)
+        except subprocess.TimeoutExpired:
+            is_late = True
         finally:
             process.kill()
         exit_code = process.wait()
-        if exit_code not in (0, EXIT_INCOMPLETE):
+        if is_late:
+            error = TimeoutError(f"no whole answer within {patience:.0f} s")
+            reason = explain(error, resolve_tracking_uri(target.tracking_uri))
+            report(f"{title}: MLflow lacks a part of this run: {reason}; {how_to_send(run_folder)}")
+        elif exit_code not in (0, EXIT_INCOMPLETE):
             report(
                 f"{title}: live tracking ended early (exit code {exit_code}); MLflow may lack a part of this run; "
                 f"{how_to_send(run_folder)}"

@@ -4,6 +4,7 @@ Each returns what is fine, or raises the Problem that it finds; for settings of 
 """
 
 import base64
+import itertools
 import json
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 
 from components.common.address import Address
+from components.common.threads import within
 from components.common.yaml_files import parse_yaml
 from dualgan.errors import DualGANError
 from pipelines.doctor.cluster import FILL_IN, Examination, Problem, below, container, refuse_placeholders, unseen
@@ -23,6 +25,8 @@ NODE, TRAINER = "a node that is lost", "a trainer that dies"
 RETRIED = {"Always": [NODE, TRAINER], "OnError": [NODE], "OnFailure": [TRAINER], "": [TRAINER]}
 # What a company's proxy says of what it does not reach.
 PROXY_ERRORS = (502, 503, 504)
+# For MLflow's answers, and the pieces that are read of each.
+SECONDS, PIECE, MAX_PIECES = 10.0, 1 << 16, 16
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 # What manifests/secrets.example.yaml has for our own MLflow.
 SECRETS_OF_OURS = {
@@ -187,17 +191,29 @@ def _asked_from_here(at: Examination, address: str) -> str:
     login = (values[0], values[1]) if len(values) == len(LOGIN) and all(values) else None
     paths, label = ("version", "api/2.0/mlflow/experiments/search?max_results=1"), str(Address(address))
     try:
-        version, asked = (requests.get(f"{address.rstrip('/')}/{path}", auth=login, timeout=5) for path in paths)
-    except requests.RequestException:
+        (_, version), (status, said) = within(
+            SECONDS, lambda: [_answer(f"{address.rstrip('/')}/{path}", login) for path in paths]
+        )
+    except (requests.RequestException, TimeoutError):
         return ""
-    if "Invalid Host header" in asked.text or asked.status_code in PROXY_ERRORS:
+    if "Invalid Host header" in said or status in PROXY_ERRORS:
         return ""
-    if asked.status_code in (401, 403):
-        raise Problem(f"{label} does not accept the login of tasks ({asked.status_code})", FILL_IN)
-    if asked.status_code != 200 or not asked.text.lstrip().startswith("{"):
-        raise Problem(f"{label} is no MLflow: it answers {asked.status_code}", "see --tracking-uri")
-    known = version.text.strip() if re.fullmatch(r"\d[\w.]*", version.text.strip()) else "of an unknown version"
+    if status in (401, 403):
+        raise Problem(f"{label} does not accept the login of tasks ({status})", FILL_IN)
+    if status != 200 or not said.startswith("{"):
+        raise Problem(f"{label} is no MLflow: it answers {status}", "see --tracking-uri")
+    known = version if re.fullmatch(r"\d[\w.]*", version) else "of an unknown version"
     return f"{label} answers, {known}; the tasks' login is accepted"
+
+
+def _answer(address: str, login: tuple[str, str] | None) -> tuple[int, str]:
+    """The status and the beginning of the text that a server answers; elsewhere is not to get the login."""
+    headers = {"Accept-Encoding": "identity"}
+    with requests.get(
+        address, auth=login, headers=headers, timeout=SECONDS / 2, allow_redirects=False, stream=True
+    ) as response:
+        content = b"".join(itertools.islice(response.iter_content(PIECE), MAX_PIECES))
+        return response.status_code, content.decode("utf-8", "replace").strip()
 
 
 def our_mlflow(at: Examination) -> str:

@@ -43,7 +43,7 @@ class KfpServer:
     token: str | None = None
     # Answers for the next requests, before any that is real: status codes; 0 drops the connection.
     troubles: list[int] = field(default_factory=list)
-    # The next runs are made, and the connection is dropped before the answer.
+    # The next runs are made, or recurring ones deleted, and the connection is dropped before the answer.
     lost_answers: int = 0
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -95,7 +95,8 @@ class KfpServer:
                 case "POST", ["recurringruns"]:
                     return self._new_recurring_run(_read(body, "V2beta1RecurringRun"))
                 case "DELETE", ["recurringruns", identifier]:
-                    del self.recurring_runs[identifier]
+                    if self.recurring_runs.pop(identifier, None) is None:
+                        raise Refusal(404, f"recurring run {identifier} not found")
                     return {}
         raise Refusal(404, f"no {method} {path}")
 
@@ -206,7 +207,8 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
                 status, answer = refusal.status, {"code": 1, "message": str(refusal)}
             except (json_format.ParseError, KeyError, ValueError) as error:
                 status, answer = 400, {"code": 3, "message": f"{error!r}"}
-            if trouble == 0 or (server.lost_answers and (self.command, status) == ("POST", 200) and "run_id" in answer):
+            is_made = (self.command == "POST" and "run_id" in answer) or self.command == "DELETE"
+            if trouble == 0 or (server.lost_answers and status == 200 and is_made):
                 server.lost_answers -= trouble != 0
                 self.close_connection = True
                 return

@@ -1,5 +1,6 @@
 """KFP's API: what answers is KFP or an error, whatever stands before it, and logs come from where they are."""
 
+import os
 import ssl
 import subprocess
 import time
@@ -52,6 +53,16 @@ def test_an_object_of_another_program_is_an_error(kfp: KfpServer, api: KfpApi, c
         call(api)
 
 
+@pytest.mark.parametrize("page", ['{"%s": ["x"]}', '{"%s": {"x": 1}}', '{"%s": [{"display_name": "e"}]}'])
+@pytest.mark.parametrize(
+    ("key", "call"), [("experiments", "find experiment"), ("runs", "runs"), ("recurringRuns", "recurring run")]
+)
+def test_a_list_of_something_else_is_an_error(kfp: KfpServer, api: KfpApi, page: str, key: str, call: str) -> None:
+    kfp.page = page % key
+    with pytest.raises(NotKfp, match=f"its list of {key.lower()} holds something else"):
+        CALLS[call](api)
+
+
 def test_a_log_is_read_as_text_and_its_end_is_kept(kfp: KfpServer, api: KfpApi) -> None:
     kfp.runs["run-1"] = {}
     kfp.logs = {"wf-1": "first\nläst\n", "wf-2": "x" * 2 * LOG_BYTES + "end"}
@@ -94,6 +105,28 @@ def test_a_stale_token_is_told_and_each_call_has_the_newest_of_a_pod(
     monkeypatch.setenv("KFP_EXISTING_TOKEN", "stale")
     with pytest.raises(BadInput, match="token expired"):
         api.has_many_users()
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_token_may_end_with_a_line_and_one_that_http_cannot_send_is_not_shown(
+    kfp: KfpServer, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    kfp.token, file = "fresh", tmp_path / "token"
+
+    def submitted(token: bytes) -> tuple[int, str, str]:
+        file.write_bytes(token)
+        if place == "environment":
+            monkeypatch.setenv("KFP_EXISTING_TOKEN", os.fsdecode(token))
+        else:
+            monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+        return command("submit", *QUICK, "--no-wait")
+
+    assert submitted(b"fresh\r\n")[0] == 0
+    for wrong in (b"hush\nhush", "hüsh".encode(), b"hush\xff"):
+        code, _, errors = submitted(wrong)
+        assert (code, len(errors.splitlines())) == (2, 1)
+        assert "KFP_EXISTING_TOKEN, KF_PIPELINES_SA_TOKEN_PATH: a token must be printable ASCII" in errors
+        assert "hush" not in errors and "hüsh" not in errors
 
 
 def test_a_proxy_of_the_environment_is_used_unless_it_is_excepted(

@@ -201,13 +201,14 @@ def test_a_schedule_is_made_enabled_and_once_and_replaced_if_asked(kfp: KfpServe
     code, _, errors = command(*SCHEDULE)
     assert code == 2 and "there already; --replace it" in errors and len(kfp.recurring_runs) == 1
     assert command("schedule", *DATASET, "--cron", "17 3 * * *")[0] == 2
-    # More than a page of them, and others.
+    # More than a page of them, and others; the answer to the first that is deleted is lost.
+    kfp.lost_answers = 1
     kfp.recurring_runs |= {f"old-{number}": {**first, "recurring_run_id": f"old-{number}"} for number in range(150)}
     kfp.recurring_runs["other"] = {**first, "recurring_run_id": "other", "display_name": "other"}
     assert command(*SCHEDULE[:-1], "0 18 3 * * *", "--replace")[0] == 0
     left = {one["display_name"]: one["trigger"]["cron_schedule"]["cron"] for one in kfp.recurring_runs.values()}
     assert left == {"dualgan-parity-ascend910-vs-gpu": "0 18 3 * * *", "other": "0 17 3 * * *"}
-    assert len(kfp.recurring_runs) == 2
+    assert len(kfp.recurring_runs) == 2 and kfp.lost_answers == 0
 
 
 def cache_key(package: Package, task: str, run_id: str) -> Any:

@@ -169,3 +169,5 @@ def test_of_tasks_that_began_together_those_without_a_log_have_no_pod(kfp: KfpSe
     assert [line for line in told if "no pod" in line] == [
         "train-fake-npu-seed-0: no pod yet after 5 min: image, secret or room? `parity doctor --cluster` looks"
     ]
+    # KFP answers 500 for what has no container: that costs one call.
+    assert sum(request.endswith("/log") for request in kfp.requests) == 2

@@ -106,6 +106,11 @@ OPTION = "--npu_parameters"
 DUMP_STEPS = (r"\d+(-\d+)?(\|\d+(-\d+)?)*", 'steps and ranges such as "0|5|10-20"')
 MAX_DUMP_STEPS = 100
 BYTES = (r"\s*[1-9]\d*(\s*\*\s*[1-9]\d*)*\s*", 'bytes, such as "8 * 1024 * 1024 * 1024"')
+GIBIBYTE = 1024**3
+# Before it, CANN divides a card's memory between graph and variables beforehand; from then on as they need it.
+DYNAMIC_MEMORY_SINCE = (8, 0)
+# Of 32 parts of the memory: the limits that CANN sets by itself. On an Ascend 910's 32 GB one part is its own.
+GRAPH_PARTS, VARIABLE_PARTS, PARTS = 26, 5, 32
 
 
 class Parameter(NamedTuple):
@@ -256,7 +261,29 @@ def check_parameters(
     ):
         if is_wrong:
             raise BadInput(f"{OPTION}: {reason}")
+    if cann.number is None or cann.number < DYNAMIC_MEMORY_SINCE:
+        _check_memory(values, card)
     return {**values, "op_compiler_cache_mode": cache_mode} if keeps_kernels else values
+
+
+def _check_memory(values: Dict[str, Value], card: Optional[Card]) -> None:
+    """Raise BadInput for limits that add up to more than the card has."""
+    memory, usable_parts = PARTS * GIBIBYTE, GRAPH_PARTS + VARIABLE_PARTS
+    if card and is_newer_than_910(card):
+        memory, usable_parts = (card.memory_mebibytes or PARTS * 1024) * 1024**2, PARTS
+    total = 0
+    for key, parts in (("graph_memory_max_size", GRAPH_PARTS), ("variable_memory_max_size", VARIABLE_PARTS)):
+        limit = 1
+        for factor in str(values.get(key, parts * memory // PARTS)).split("*"):
+            limit *= int(factor)
+        total += limit
+    usable = usable_parts * memory // PARTS
+    if total > usable:
+        raise BadInput(
+            f"{OPTION}: graph_memory_max_size and variable_memory_max_size add up to {total / GIBIBYTE:.1f} GB; this "
+            f"card has {usable / GIBIBYTE:.0f} (unless set, they are {GRAPH_PARTS} and {VARIABLE_PARTS} of {PARTS} "
+            "parts)"
+        )
 
 
 def _require_path(key: str, path: str, kind: str) -> None:

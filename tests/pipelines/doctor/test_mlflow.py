@@ -1,12 +1,15 @@
 """The doctor asks the MLflow that tasks are told of, a real one with basic auth, with the login that tasks have."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import mlflow
 import pytest
 
 from components.tracking.store import connect, store_uri
+from pipelines.doctor import servers
 from pipelines.doctor.checks import Check
+from tests.components.dataset.http_server import raw_server
 from tests.components.tracking.servers import LoginServer, login_server
 from tests.pipelines.doctor.fake_kubernetes import MLFLOW_HEALTH, FakeKubernetes
 from tests.pipelines.doctor.healthy import secret
@@ -78,3 +81,28 @@ def test_a_service_that_does_not_answer_and_another_program_are_said(look: Look,
         _tell(cluster, other.url)
         check = look()["MLflow"]
     assert check.status == "missing" and "is no MLflow" in check.detail
+
+
+def test_the_login_of_tasks_goes_nowhere_else(look: Look, cluster: FakeKubernetes) -> None:
+    with running_kfp() as elsewhere, raw_server(_redirect(elsewhere.url), b"", 0) as url:
+        _tell(cluster, url.removesuffix("/a.zip"))
+        assert "is no MLflow: it answers 302" in look()["MLflow"].detail
+    assert elsewhere.requests == []
+
+
+def _redirect(url: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nLocation: {url}/apis/v2beta1/healthz\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("piece", "pause", "status"), [(b" ", 0.05, "cannot tell"), (b" " * (1 << 16), 0.0, "missing")]
+)
+def test_an_answer_that_never_ends_is_given_up(
+    look: Look, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, piece: bytes, pause: float, status: str
+) -> None:
+    monkeypatch.setattr(servers, "SECONDS", 2.0)
+    with raw_server(b"HTTP/1.1 200 OK\r\n\r\n", piece, pause) as url:
+        _tell(cluster, url)
+        began = time.monotonic()
+        assert look()["MLflow"].status == status
+        assert time.monotonic() - began < 8

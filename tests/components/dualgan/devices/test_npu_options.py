@@ -158,6 +158,21 @@ def test_a_folder_must_be_one_to_write_to(tmp_path: Path, monkeypatch: pytest.Mo
             {"installed": NEW},
             "dump_data: needs CANN 6.3 or newer; here is 5.0.4.alpha005",
         ),
+        *(
+            (
+                {"graph_memory_max_size": f"60 * {1024**3}"},
+                {"installed": installed, "card": A2},
+                {"installed": NEWEST, "card": card},
+                r"add up to 70.0 GB; this card has 64 \(unless set",
+            )
+            for installed, card in ((OLD, A2), (NEW, A3), (UNKNOWN, FIRST))
+        ),
+        (
+            {"graph_memory_max_size": f"40 * {1024**3}"},
+            {"card": FIRST},
+            {"card": A2},
+            "add up to 45.0 GB; this card has 31",
+        ),
     ],
 )
 def test_what_depends_on_chip_mode_or_cann_is_refused_by_the_others(
@@ -177,6 +192,7 @@ def test_what_depends_on_chip_mode_or_cann_is_refused_by_the_others(
         ({"op_debug_level": True}, "True must be a whole number"),
         ({"op_debug_level": 9}, "9 must be one of 0, 1"),
         ({"variable_memory_max_size": "8 GB"}, "must be bytes"),
+        ({"variable_memory_max_size": "6 * 1024 * 1024 * 1024"}, "add up to 32.0 GB; this card has 31"),
         ({"op_compiler_cache_dir": "/no/such"}, "/no/such: no such folder"),
         ({"enable_dump": True}, "enable_dump needs dump_path"),
         ({"dump_path": "/tmp"}, "dump_path has no effect"),
