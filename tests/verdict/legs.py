@@ -13,6 +13,7 @@ from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
 from components.compare.verdict import Comparison, Verdict
 from components.train.runtimes import WORKING_TREE, python_of, trainer_environment
+from dualgan.run_folder import RunFolder, read_json
 
 BOUNDS = Bounds()
 # How a verdict is written in a table.
@@ -78,6 +79,9 @@ class Trainings:
         return judge(reference, [candidate], BOUNDS)
 
     def _train(self, run: Run) -> None:
+        summary = RunFolder(self._run_folder(run)).summary
+        if summary.is_file() and read_json(summary)["status"] == "finished":
+            return
         data = ("--data-dir", self._datasets[run.dataset], "--cache-dir", self._folder / "cache")
         own = ("--seed", run.seed, "--threads", run.threads, "--run-dir", self._run_folder(run))
         self._dualgan(run, "train", "--train-epochs", 1_000_000, *data, *own, *self._given)
