@@ -3,6 +3,7 @@
 A measure's definition and unit are part of a record, so that numbers that mean something else are not held together.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -67,11 +68,14 @@ DISTANCES = {
     for kind, target in TARGETS.items()
 }
 IMAGES = {**ERRORS, **SHARPNESS, **DISTANCES}
-# The losses that training is judged by, and of those the ones that scatter little enough to decide for a pass.
-TRAINING = {**ERRORS, **LOSSES}
+# Of all that says how well a leg reconstructs, what scatters least: docs/verdict.md has the table.
 JUDGED_LOSSES = (*ERRORS, "late_A_loss", "late_B_loss")
+RECONSTRUCTION = "reconstruction_loss"
+COMBINED = {RECONSTRUCTION: Measure(f"geometric mean of {join(JUDGED_LOSSES)}", LOSS_UNIT)}
+# The losses that training is judged by.
+TRAINING = {**COMBINED, **ERRORS, **LOSSES}
 SPEED = {"sec_per_step": Measure("time of one update of critics and generators, median without the first steps", "s")}
-ALL = {**LOSSES, **IMAGES, **SPEED}
+ALL = {**COMBINED, **LOSSES, **IMAGES, **SPEED}
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,14 @@ class Measured:
 
 
 class Rule(NamedTuple):
-    """What a ratio has to keep: it passes inside of ``passing``, and fails outside of ``failing``."""
+    """What a ratio has to keep: it passes inside of ``passing``, and fails if all of it is outside of ``failing``.
+
+    by_interval: whether a pass needs the whole interval inside of the limits, or the ratio alone.
+    """
 
     passing: Limits
     failing: Limits
+    by_interval: bool
     is_needed: bool = True
 
 
@@ -117,12 +125,8 @@ def judge_ratios(
     names: Iterable[str],
     rule_of: Callable[[str, RatioEstimate], Rule],
     significance: float,
-    by_interval: bool,
 ) -> AxisResult:
-    """Judge the ratio of each of ``names``, measures of ``what``, that both sides have; the worst one decides.
-
-    ``by_interval``: whether a pass needs the whole interval inside of the limits, or the ratio alone.
-    """
+    """Judge the ratio of each of ``names``, measures of ``what``, that both sides have; the worst one decides."""
     numbers: dict[str, Number] = {}
     shown: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     undecided: list[tuple[RatioEstimate, Limits]] = []
@@ -139,13 +143,13 @@ def judge_ratios(
             continue
         numbers |= found.numbers(name)
         rule = rule_of(name, found)
-        verdict = found.verdict(rule.passing, rule.failing, by_interval)
+        verdict = found.verdict(rule.passing, rule.failing, rule.by_interval)
         if verdict is not Verdict.FAIL and not rule.is_needed:
             continue
         if verdict is Verdict.INCONCLUSIVE:
             undecided.append((found, rule.passing))
         if verdict is Verdict.PASS:
-            interval = " ({:.2f} to {:.2f})".format(*found.interval) if found.interval and by_interval else ""
+            interval = " ({:.2f} to {:.2f})".format(*found.interval) if found.interval and rule.by_interval else ""
             shown[verdict].append(f"{words} {found.ratio:.2f}{interval}")
         else:
             interval = "{:.3g} to {:.3g}; ".format(*found.interval) if found.interval else ""
@@ -176,9 +180,15 @@ def measure(leg: LegRuns) -> Measured:
     """Measure every run of a leg; pictures only if all runs finished and no picture is missing."""
     rows = [_losses_and_speed(run) for run in leg.runs]
     if not any(run.unfinished or missing_pictures(run) for run in leg.runs):
-        rows = [row | _image_measures(run) for row, run in zip(rows, leg.runs, strict=True)]
+        rows = [_combined(row | _image_measures(run)) for row, run in zip(rows, leg.runs, strict=True)]
     values = {name: tuple(row[name] for row in rows) for name in ALL if name in rows[0]}
     return Measured(leg.name, values, leg)
+
+
+def _combined(row: dict[str, float | None]) -> dict[str, float | None]:
+    parts = [row[name] for name in JUDGED_LOSSES]
+    known = [math.log(part) for part in parts if part is not None and part > 0]
+    return {RECONSTRUCTION: math.exp(sum(known) / len(known)) if len(known) == len(parts) else None, **row}
 
 
 def last_steps(history: LossHistory, share: int = FINAL_SHARE) -> int:

@@ -47,9 +47,9 @@ def judge_images(reference: Measured, candidate: Measured, bounds: Bounds) -> Ax
         elif name in DISTANCES:
             high = bounds.max_distance_ratio
         gross = max(bounds.gross_loss_ratio, high)
-        return Rule((low, high), (low, gross if name in ERRORS and not found.interval else high))
+        return Rule((low, high), (low, gross if name in ERRORS and not found.interval else high), by_interval=False)
 
-    result = judge_ratios("pictures", reference, candidate, IMAGES, rule, bounds.significance, by_interval=False)
+    result = judge_ratios("pictures", reference, candidate, IMAGES, rule, bounds.significance)
     return AxisResult(result.verdict, result.reason, {**result.numbers, **_informational(legs)})
 
 

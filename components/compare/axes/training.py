@@ -4,6 +4,7 @@ from components.compare.bounds import Bounds
 from components.compare.measure import (
     JUDGED_LOSSES,
     LOSSES,
+    RECONSTRUCTION,
     TRAINING,
     Measured,
     Rule,
@@ -20,9 +21,9 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
     """Hold the losses of all runs against the reference's, both ways: two one-sided tests of each one's ratio.
 
     A loss fails if its whole interval is beyond ``bounds.max_loss_ratio``; min_loss, and any loss of one run a leg, if
-    it is beyond ``bounds.gross_loss_ratio``. A pass needs the whole intervals of JUDGED_LOSSES within; against a
-    record, those of all that it has. Not measured if any loss of any run is not finite: a mean without that step would
-    be no evidence.
+    it is beyond ``bounds.gross_loss_ratio``. A pass needs the whole interval of RECONSTRUCTION, and the ratios of what
+    that combines, within; against a record, the intervals of all that it has. Not measured if any loss of any run is
+    not finite: a mean without that step would be no evidence.
     """
     for side in (reference, candidate):
         if side.leg and side.leg.unusable:
@@ -35,12 +36,16 @@ def judge_training(reference: Measured, candidate: Measured, bounds: Bounds) -> 
         for bound in (bounds.max_loss_ratio, bounds.gross_loss_ratio)
     )
 
+    has_combined = reference.leg and all(RECONSTRUCTION in side.values for side in (reference, candidate))
+
     def rule(name: str, found: RatioEstimate) -> Rule:
         # One run a leg shows no spread, and the lowest loss of single steps scatters more than any other.
         is_gross = not found.interval or (reference.leg and name == "min_loss")
-        return Rule(margin, gross if is_gross else margin, not reference.leg or name in JUDGED_LOSSES)
+        is_part = has_combined and name in JUDGED_LOSSES
+        is_needed = not reference.leg or name in (RECONSTRUCTION, *JUDGED_LOSSES)
+        return Rule(margin, gross if is_gross else margin, not is_part, is_needed)
 
-    result = judge_ratios("losses", reference, candidate, TRAINING, rule, bounds.significance, by_interval=True)
+    result = judge_ratios("losses", reference, candidate, TRAINING, rule, bounds.significance)
     numbers = {**result.numbers, **_time_to_loss(reference, candidate, bounds)}
     return AxisResult(result.verdict, result.reason + _reservations(reference), numbers)
 
