@@ -172,7 +172,11 @@ def at_one_step(name: str, value: float) -> Callable[[int, dict[str, float]], No
         (swap_channels, {FUNCTION: FAIL}, "is not the same picture in gpu"),
         (lose_a_kind, {FUNCTION: FAIL, IMAGES: NOT_MEASURED}, "has no sample picture B2A2B"),
         (with_losses(worse_at_the_end), {TRAINING: FAIL}, "losses are not like gpu's: final B_loss is 1."),
-        (with_losses(without_b_loss), {FUNCTION: PASS, TRAINING: INCONCLUSIVE}, "There is no ratio of reconstruction loss, final B_loss"),
+        (
+            with_losses(without_b_loss),
+            {FUNCTION: PASS, TRAINING: INCONCLUSIVE},
+            "no ratio of reconstruction loss, final B_loss",
+        ),
         # A single step is judged against gross differences alone.
         (with_losses(at_one_step("A_loss", 0.04)), {TRAINING: PASS}, "the bounds: A2B2A error "),
         (with_losses(at_one_step("A_loss", 0.03)), {TRAINING: FAIL}, "losses are not like gpu's: min loss is"),
