@@ -20,7 +20,7 @@ ENERGY_NOT_MEASURED = "not_measured"
 # Of summary.json, each a number of performance.
 MACHINE = ("load_average", "cpu_mhz")
 # A machine is busy if its load is more than so many times its cores.
-MAX_LOAD = 1.5
+MAX_LOAD = 2.5
 # The class of a speed whose interval spans two.
 UNDECIDED = "not decided"
 
