@@ -111,10 +111,10 @@ def submit(
     api, _, order = _checked(options, package)
     if add_to:
         api.run(add_to)
-        order = replace(order, package=order.package.added_to(add_to))
+        order = replace(order, package=order.package.added_to(add_to), tracked_as=add_to)
     name = run_name or f"{order.package.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     experiment_id = api.experiment(options.experiment_name)
-    return _submit(api, order, experiment_id, name, options.tracking_uri, waiting if wait else None, add_to)
+    return _submit(api, order, experiment_id, name, options.tracking_uri, waiting if wait else None)
 
 
 def retrain(
@@ -265,13 +265,7 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
 
 
 def _submit(
-    api: "KfpApi",
-    order: "Order",
-    experiment_id: str,
-    name: str,
-    tracking_uri: str | None,
-    waiting: WaitOptions | None,
-    add_to: str | None = None,
+    api: "KfpApi", order: "Order", experiment_id: str, name: str, tracking_uri: str | None, waiting: WaitOptions | None
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Unreachable
@@ -300,7 +294,7 @@ def _submit(
             print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
         raise
     try:
-        judged = read_verdict(api, run_id, package, tracking_uri, add_to)
+        judged = read_verdict(api, run_id, package, tracking_uri, order.tracked_as)
     except DualGANError as error:
         raise DualGANError(f"run {run_id} succeeded; its verdict is not known: {error}") from None
     print(f"the verdict is from {judged.source}\nverdict: {judged.verdict}")

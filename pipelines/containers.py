@@ -142,9 +142,9 @@ def containers(run: RunState, folder: Path, variables: Mapping[str, str]) -> Ite
 
 
 def remove_containers(client: docker.DockerClient, folder: Path) -> None:
-    """End what runs still: a signal ended the run, and KFP leaves its containers to themselves."""
+    """Remove a run's containers: what a signal has ended, or a killed run has left."""
     label = f"{LABEL}={folder}"
-    # The engine removes the last task's container itself, and may be about to: what is listed need not be there next.
+    # A task's thread may be about to remove its own: what is listed need not be there next.
     with contextlib.suppress(*ENGINE_ERRORS):
         for container in client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
             with contextlib.suppress(APIError):

@@ -34,12 +34,16 @@ LOG_LINES, MAX_LINE = 20, 300
 
 @dataclass(frozen=True)
 class Order:
-    """A package to run, its parameters, and what KFP is told besides; None for KFP's own choice."""
+    """A package to run, its parameters, and what KFP is told besides; None for KFP's own choice.
+
+    tracked_as: the run that MLflow has it as, if its package was added to one.
+    """
 
     package: Package
     parameters: Mapping[str, Any]
     service_account: str | None = None
     pipeline_root: str | None = None
+    tracked_as: str | None = None
 
     def to_api(self, experiment_id: str, name: str) -> dict[str, Any]:
         """What a run and a recurring run have in common, as KFP's API takes it."""

@@ -181,13 +181,11 @@ def checked_event(event: Event, label: str) -> Event:
     finite_number(event.get("seconds", 0), f"{label}: seconds", 0)
     if not isinstance(event.get("type", ""), str):
         raise DamagedFile(f"{label}: type is no text")
-    for name, kind in (("metrics", dict), ("update_norms", dict), ("feed", list)):
+    for name, kind, what in _NUMBERS:
         found = event.get(name, kind())
         values = found.values() if isinstance(found, dict) else found
         if not isinstance(found, kind) or not all(type(value) in (int, float) for value in values):
-            raise DamagedFile(
-                f"{label}: {name} is no {'list of numbers' if kind is list else 'set of numbers by name'}"
-            )
+            raise DamagedFile(f"{label}: {name} is no {what}")
     return event
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from components.compare.bounds import AxisName, Bounds
 from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
-from components.compare.verdict import Comparison, Verdict
+from components.compare.verdict import Axis, Comparison, Verdict
 from components.train.runtimes import WORKING_TREE, python_of, trainer_environment
 from dualgan.run_folder import RunFolder, read_json
 
@@ -126,10 +126,13 @@ class Trainings:
             sys.exit(f"{' '.join(called)} failed:\n{finished.stderr}")
 
 
+def judged_axes(comparison: Comparison) -> dict[AxisName, Axis]:
+    """Return all axes but speed: the runs train beside one another."""
+    return {AxisName(name): axis for name, axis in comparison.axes.items() if name != AxisName.PERFORMANCE}
+
+
 def failed_axes(comparison: Comparison) -> list[AxisName]:
-    """Return the axes that failed, but speed: the runs train beside one another."""
-    axes = comparison.axes.items()
-    return [AxisName(name) for name, axis in axes if axis.verdict is Verdict.FAIL and name != AxisName.PERFORMANCE]
+    return [name for name, axis in judged_axes(comparison).items() if axis.verdict is Verdict.FAIL]
 
 
 def marks(comparison: Comparison) -> str:

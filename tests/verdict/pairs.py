@@ -6,7 +6,7 @@ to leg, on which the choice of the judged ones rests.
 
 import argparse
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,11 +16,12 @@ import numpy as np
 from components.compare.bounds import AxisName
 from components.compare.leg import Leg as LegFolders
 from components.compare.leg import LegRun, LegRuns, Source, read_leg
-from components.compare.measure import measure
-from components.compare.verdict import Verdict
-from dualgan.run_folder import NETWORKS, RunFolder
+from components.compare.measure import ERRORS, LATE_SHARE, Values, last_steps, measure
+from components.compare.statistics import mean
+from components.compare.verdict import Verdict, worst
+from dualgan.run_folder import NETWORKS, RunFolder, step_of
 from tests.verdict.datasets import OWN, make
-from tests.verdict.legs import MARKS, Pair, Run, Trainings, failed_axes, marks
+from tests.verdict.legs import MARKS, Pair, Run, Trainings, failed_axes, judged_axes, marks
 from tests.verdict.mutations import LATE_MUTATIONS
 
 FACES = "synthetic://?seed=0&n=160&size=64"
@@ -58,25 +59,24 @@ def late_pairs() -> list[Pair]:
 def measures(leg: LegRuns) -> Mapping[str, Sequence[float]]:
     """Return, of each run, the measures that training could be judged by."""
     found = {name: list(values) for name, values in measure(leg).values.items() if "loss" in name or "error" in name}
-    for name in ("A2B2A_error", "B2A2B_error"):
-        found[f"{name}, mean of checkpoints"] = [
-            np.mean(errors) for errors in zip(*_errors_at_checkpoints(leg, name), strict=True)
-        ]
-    for column, network in enumerate(NETWORKS):
-        norms = [run.history.update_norms[-len(run.history.steps) // 4 :, column] for run in leg.runs]
-        found[f"late size of {network}'s updates"] = [float(np.median(of_run)) for of_run in norms]
+    at_checkpoints = [_measured_at(leg, step) for step in _sampled_steps(leg.first)]
+    for name in ERRORS:
+        by_run = zip(*(measured[name] for measured in at_checkpoints), strict=True)
+        found[f"{name}, mean of checkpoints"] = [mean(errors) for errors in by_run]
+    norms = [np.median(run.history.update_norms[-last_steps(run.history, LATE_SHARE) :], axis=0) for run in leg.runs]
+    for network, sizes in zip(NETWORKS, zip(*norms, strict=True), strict=True):
+        found[f"late size of {network}'s updates"] = list(sizes)
     return {name: [float(value) for value in values if value is not None] for name, values in found.items()}
 
 
-def _errors_at_checkpoints(leg: LegRuns, name: str) -> Iterator[Sequence[float]]:
-    for step in _sampled_steps(leg.first):
-        sources = tuple(Source(run.run, RunFolder(run.run).samples_of(step)) for run in leg.runs)
-        yield [value for value in measure(read_leg(LegFolders(leg.name, sources))).values[name] if value is not None]
+def _measured_at(leg: LegRuns, step: int) -> Values:
+    sources = tuple(Source(run.run, RunFolder(run.run).samples_of(step)) for run in leg.runs)
+    return measure(read_leg(LegFolders(leg.name, sources))).values
 
 
 def _sampled_steps(run: LegRun) -> list[int]:
     """The later half of the steps at which pictures were drawn."""
-    steps = sorted(int(folder.name.rpartition("-")[2]) for folder in RunFolder(run.run).samples.iterdir())
+    steps = sorted(step_of(folder.name) or 0 for folder in RunFolder(run.run).samples.iterdir())
     return steps[len(steps) // 2 :]
 
 
@@ -84,8 +84,12 @@ def scatter_table(trainings: Trainings, pairs: Sequence[Pair]) -> list[str]:
     """Return a table of the standard deviations of logarithms: of seeds of a leg, and of the ratios of paired seeds."""
     seeds: dict[str, list[float]] = {}
     legs: dict[str, list[float]] = {}
+    measured: dict[tuple[Run, ...], Mapping[str, Sequence[float]]] = {}
     for pair in pairs:
-        reference, candidate = (measures(leg) for leg in trainings.legs(pair))
+        for runs, leg in zip((pair.reference, pair.candidate), trainings.legs(pair), strict=True):
+            if runs not in measured:
+                measured[runs] = measures(leg)
+        reference, candidate = measured[pair.reference], measured[pair.candidate]
         for name in reference:
             one, other = np.log(reference[name]), np.log(candidate[name])
             seeds.setdefault(name, []).extend(float(np.var(values, ddof=1)) for values in (one, other))
@@ -113,22 +117,22 @@ def main() -> None:
     trainings.train([*equal, *late], arguments.processes)
     print(f"{date.today()}, {platform.machine()}; {' '.join(OPTIONS)}, seeds {SEEDS}\n")
     print(f"{'pair':<50}{''.join(f'{name:<12}' for name in AxisName)}")
-    counts = dict.fromkeys(Verdict, 0)
+    found: list[Verdict] = []
+    missed = 0
     for pair in [*equal, *late]:
         comparison = trainings.compare(pair)
         print(f"{pair.what:<50}{marks(comparison)}", flush=True)
-        judged = {name: axis for name, axis in comparison.axes.items() if name != AxisName.PERFORMANCE}
+        judged = judged_axes(comparison)
         if arguments.reasons:
             for name, axis in judged.items():
                 if axis.verdict is not Verdict.PASS:
                     print(f"    {name}: {axis.reason}")
         if pair in equal:
-            verdicts = [axis.verdict for axis in judged.values()]
-            worst = next((one for one in (Verdict.FAIL, Verdict.INCONCLUSIVE) if one in verdicts), Verdict.PASS)
-            counts[worst] += 1
-        elif failed_axes(comparison):
-            counts[Verdict.NOT_MEASURED] += 1
-    print(f"\nequal pairs: {', '.join(f'{counts[one]} {MARKS[one]}' for one in Verdict if one in list(Verdict)[:3])}")
+            found.append(worst(axis.verdict for axis in judged.values()))
+        else:
+            missed += not failed_axes(comparison)
+    print(f"\nequal pairs: {', '.join(f'{found.count(verdict)} {mark}' for verdict, mark in MARKS.items())}")
+    print(f"caught: {len(late) - missed} of {len(late)} that go wrong late")
     for dataset in chosen:
         print(f"\n{dataset}\n" + "\n".join(scatter_table(trainings, [p for p in equal if p.what.startswith(dataset)])))
 

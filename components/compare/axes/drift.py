@@ -6,11 +6,12 @@ import numpy as np
 
 from components.compare.bounds import Bounds
 from components.compare.leg import Floats, LegRun, LossHistory
+from components.compare.measure import LATE_SHARE, last_steps
 from components.compare.verdict import Number
 from dualgan.run_folder import NETWORKS
 
-# The last quarter of the steps says what a leg came to; fewer steps than this scatter too much.
-LATE_SHARE, MIN_STEPS = 4, 100
+# Fewer late steps scatter too much.
+MIN_STEPS = 100
 # Each generator's loss, the reconstruction loss in it, and the option that says what that weighs.
 WEIGHTED = (("Ag_loss", "B_loss", "lambda_B"), ("Bg_loss", "A_loss", "lambda_A"))
 # Beyond what the steps' own scatter explains.
@@ -28,7 +29,7 @@ def late_drift(pairs: Sequence[tuple[LegRun, LegRun]], bounds: Bounds) -> tuple[
         of the weights of the reconstruction losses.
     """
     late = [(reference.history, candidate.history) for reference, candidate in pairs]
-    if not late or any(len(history.steps) < LATE_SHARE * MIN_STEPS for pair in late for history in pair):
+    if not late or any(last_steps(history, LATE_SHARE) < MIN_STEPS for pair in late for history in pair):
         return [], {}
     problems, numbers = [], dict[str, Number]()
     sizes = np.array([[_update_sizes(history) for history in pair] for pair in late])
@@ -59,12 +60,8 @@ def late_drift(pairs: Sequence[tuple[LegRun, LegRun]], bounds: Bounds) -> tuple[
     return problems, numbers
 
 
-def _late(values: Floats) -> Floats:
-    return values[-(len(values) // LATE_SHARE) :]
-
-
 def _update_sizes(history: LossHistory) -> Floats:
-    sizes: Floats = np.median(_late(history.update_norms), axis=0)
+    sizes: Floats = np.median(history.update_norms[-last_steps(history, LATE_SHARE) :], axis=0)
     return sizes
 
 
@@ -75,7 +72,8 @@ def _weight(history: LossHistory, total: str, loss: str) -> tuple[float, float] 
     """
     if total not in history.losses or loss not in history.losses:
         return None
-    x, y = (np.diff(_late(history.losses[name])) for name in (loss, total))
+    late = last_steps(history, LATE_SHARE)
+    x, y = (np.diff(history.losses[name][-late:]) for name in (loss, total))
     x, y = x - x.mean(), y - y.mean()
     variance = float(x @ x)
     if not np.isfinite(y).all() or not variance > 0:

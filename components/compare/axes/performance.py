@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -94,17 +94,21 @@ def _machine_states(reference: Measured, candidate: Measured) -> dict[str, Numbe
     """Return the mean load and frequency of the machines at the ends of the runs; informational."""
     numbers: dict[str, Number] = {}
     for side, found in (("reference", reference), ("candidate", candidate)):
-        machines = [(run.summary and run.summary.machine) or {} for run in (found.leg.runs if found.leg else ())]
-        numbers |= {f"{name}_{side}": mean([machine.get(name) for machine in machines]) for name in MACHINE if machines}
+        if machines := _machines(found):
+            numbers |= {f"{name}_{side}": mean([machine.get(name) for machine in machines]) for name in MACHINE}
     return numbers
+
+
+def _machines(side: Measured) -> list[Mapping[str, float | None]]:
+    """Return what each run recorded of its machine; nothing of a recorded reference."""
+    return [(run.summary and run.summary.machine) or {} for run in (side.leg.runs if side.leg else ())]
 
 
 def _busy(sides: Sequence[Measured]) -> str:
     """Say whose machines had more to do than they have cores, "" if none had."""
     busy = []
     for side in sides:
-        machines = [(run.summary and run.summary.machine) or {} for run in (side.leg.runs if side.leg else ())]
-        loads = [(one.get("load_average") or 0.0, one.get("cores") or 0.0) for one in machines]
+        loads = [(one.get("load_average") or 0.0, one.get("cores") or 0.0) for one in _machines(side)]
         load, cores = max(loads, key=lambda one: one[0] / one[1] if one[1] else 0.0, default=(0.0, 0.0))
         if cores and load > MAX_LOAD * cores:
             busy.append(f"{side.name}'s (load {load:.1f} on {cores:.0f} cores)")
