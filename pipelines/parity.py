@@ -10,6 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components.common.revision import PACKAGE_VARIABLE, code_commit
 from components.compare.component import compare
 from components.dataset import component as dataset_component
 from components.preflight.component import image_preflight, preflight
@@ -17,7 +18,6 @@ from components.publish.component import publish
 from components.replay.component import replay, trace
 from components.sample.component import sample
 from components.train.component import train
-from components.train.runtimes import code_commit
 from dualgan.options import parsed_options
 from pipelines.fingerprint import fingerprint
 from pipelines.profile import LegProfile, Profile
@@ -36,6 +36,8 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
     """
     reference = next((leg for leg in profile.legs if leg.name == profile.reference), None)
     first = profile.seeds[0]
+    # On this machine, where code changes from run to run, an older image is only said to be one.
+    revision = code_commit() if on_cluster else None
 
     def task(name: str, function: Callable[..., Any], of: LegProfile | None, /, **inputs: Any) -> Any:
         """Add a task, in the image of the leg ``of`` or in the profile's own."""
@@ -43,19 +45,17 @@ def build(profile: Profile, on_cluster: bool = False, run_id: str = dsl.PIPELINE
         # A person waits for what the first tasks say.
         retries = profile.retries if on_cluster and not name.startswith("preflight") else 0
         apply_defaults(made, profile, of, retries)
+        if revision:
+            made.set_env_variable(PACKAGE_VARIABLE, revision)
         return made
 
     def preflight_tasks(dataset: Any, tracking_uri: Any, experiment: Any) -> list[Any]:
         """Add what comes first: a look at all that is behind addresses, and one at each image of a leg's own."""
-        revision = code_commit() or ""
-        given = {"dataset": dataset, "tracking_uri": tracking_uri, "experiment": experiment, "revision": revision}
+        given = {"dataset": dataset, "tracking_uri": tracking_uri, "experiment": experiment}
         others = [leg for leg in profile.legs if leg.image and leg.image != profile.image]
         return [
-            task("preflight", preflight, None, checkpoints=profile.checkpoints, image=profile.image, **given),
-            *(
-                task(f"preflight-{leg.name}", image_preflight, leg, image=leg.image, revision=revision)
-                for leg in others
-            ),
+            task("preflight", preflight, None, checkpoints=profile.checkpoints, **given),
+            *(task(f"preflight-{leg.name}", image_preflight, leg) for leg in others),
         ]
 
     @dsl.pipeline(name=f"{PIPELINE_NAME}-{profile.name}", description=profile.description)  # type: ignore[untyped-decorator]

@@ -1,7 +1,7 @@
 """python3 -m components.common.task MODULE SOURCE ...: one task of a pipeline, as every package starts it.
 
-It runs KFP's executor (MODULE) on a component's source. If that fails, error.json beside the task's outputs has the
-reason. A task of a run on this machine ends with the process that started it, and ends what it has started itself.
+It runs KFP's executor (MODULE) on a component's source, unless its image is of another revision than the package: then it
+ends with 2. If that fails, error.json beside the task's outputs has the reason. A task of a run on this machine ends with the process that started it, and ends what it has started itself.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.common.processes import Terminated, die_with_parent, ending_seconds, terminations_raised
-from dualgan.errors import EXIT_FAILED, described
+from components.common.revision import require_package_revision
+from dualgan.errors import EXIT_FAILED, BadInput, described
 
 # The process id of the run on this machine that a task belongs to.
 PARENT_VARIABLE = "DUALGAN_PARENT"
@@ -101,4 +102,9 @@ def _kill_all() -> None:
 
 
 if __name__ == "__main__":
+    try:
+        require_package_revision()
+    except BadInput as refusal:
+        sys.stderr.write(f"error: {refusal}\n")
+        sys.exit(refusal.exit_code)
     main(sys.argv[1:])

@@ -1,26 +1,23 @@
 """The KFP components that end a run within minutes if something that it needs later is not there."""
 
 
-def preflight(dataset: str, checkpoints: str, tracking_uri: str, experiment: str, image: str, revision: str) -> None:
-    """Fail, naming every fault, unless dataset, bucket and MLflow answer and this image is of the package's revision.
+def preflight(dataset: str, checkpoints: str, tracking_uri: str, experiment: str) -> None:
+    """Fail, naming every fault, unless dataset, bucket and MLflow answer.
 
-    checkpoints: s3://bucket/prefix, "" if there is none. revision: commit of the package; "" if that is not known.
+    checkpoints: s3://bucket/prefix, "" if there is none.
     """
     from components.common.console import print_status
-    from components.preflight.preflight import Requirements, find_faults, find_image_faults, require_none
+    from components.preflight.preflight import Requirements, find_faults, require_none
 
-    needed = Requirements(dataset, checkpoints, tracking_uri, experiment, on_cluster=True)
-    faults = [*find_faults(needed), *find_image_faults(image, revision)]
+    faults = find_faults(Requirements(dataset, checkpoints, tracking_uri, experiment, on_cluster=True))
     for line in faults:
         print_status(f"preflight: {line}")
     require_none(faults)
-    print_status("preflight: dataset, bucket, MLflow and image are as the run needs them")
+    print_status("preflight: dataset, bucket and MLflow are as the run needs them")
 
 
-def image_preflight(image: str, revision: str) -> None:
-    """Fail unless this image is of the package's revision: a leg's own image, without its accelerator."""
+def image_preflight() -> None:
+    """Succeed: a task of another revision than its package never begins, here without its leg's accelerator."""
     from components.common.console import print_status
-    from components.preflight.preflight import find_image_faults, require_none
 
-    require_none(find_image_faults(image, revision))
-    print_status(f"preflight: image {image} is of the package's revision")
+    print_status("preflight: this image is of the package's revision")

@@ -1,4 +1,4 @@
-"""Ask, before a run costs anything, whether what its tasks need later is there: dataset, bucket, MLflow, images."""
+"""Ask, before a run costs anything, whether what its tasks need later is there: dataset, bucket, MLflow."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -11,7 +11,6 @@ from components.common.s3 import TransferInterrupted, client, failures, objects_
 from components.dataset.sources import Download, S3Location, parse_source
 from components.tracking.reasons import explain
 from components.tracking.store import connect, database_of, require_store, resolve_tracking_uri
-from components.train.runtimes import code_commit
 from dualgan.errors import BadInput, DualGANError
 
 # Seconds to connect, and for an answer to begin. All checks run at once, so a run knows within a minute.
@@ -48,19 +47,6 @@ def find_faults(needed: Requirements) -> list[DualGANError]:
     checks = (_require_dataset, _require_bucket, _require_mlflow)
     with ThreadPoolExecutor(len(checks)) as pool:
         return [found for found in pool.map(fault, checks) if found]
-
-
-def find_image_faults(image: str, revision: str) -> list[DualGANError]:
-    """Return why this process's ``image`` does not fit a package of the commit ``revision``; none if it does.
-
-    An unknown revision, "", fits every image.
-    """
-    found = code_commit() or "unknown"
-    reason = (
-        f"image {image}: built from revision {found}, the package from {revision}; build and push the images of "
-        f"{revision}, or compile the package from {found}"
-    )
-    return [BadInput(reason)] if revision not in ("", found) else []
 
 
 def require_none(faults: Sequence[DualGANError]) -> None:

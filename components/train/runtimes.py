@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,6 @@ READY = "ready"
 KEYS = ("AWS_", "MLFLOW_", "KFP_", "DUALGAN_DATASET_LOGIN")
 # A container image that holds the second runtime says with this where it is.
 TF1_VARIABLE = "DUALGAN_TF1_PYTHON"
-# An image without a repository says with this what it was built from.
-COMMIT_VARIABLE = "DUALGAN_GIT_COMMIT"
 TRAINER = WORKING_TREE / "components" / "dualgan"
 
 
@@ -64,18 +61,6 @@ def trainer_environment(variables: Mapping[str, str]) -> dict[str, str]:
 def _tf1_python() -> Path:
     explicit = os.environ.get(TF1_VARIABLE)
     return Path(explicit) if explicit else TF1_VENV / "bin" / "python"
-
-
-def code_commit() -> str | None:
-    """Return the commit, with "-dirty" if tracked files were changed since; None if neither git nor the image knows."""
-    if os.environ.get(COMMIT_VARIABLE):
-        return os.environ[COMMIT_VARIABLE]
-    command = ["git", "-C", str(WORKING_TREE), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
 
 
 def code_digest(folder: Path = TRAINER) -> str:

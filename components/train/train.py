@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from components.common.console import Progress, print_status
+from components.common.revision import code_commit
 from components.tracking.follower import follow_in_background
 from components.tracking.target import TrackingTarget
 from components.train.checkpoint_mirror import mirrored, newest_checkpoint
 from components.train.leg import LegSettings, checked_options, run_dualgan, tail, train_arguments, trainer_failure
-from components.train.runtimes import code_commit, python_of
+from components.train.runtimes import python_of
 from dualgan.dataset_folder import image_counts
 from dualgan.errors import BadInput, DualGANError
 from dualgan.options import TrainOptions
