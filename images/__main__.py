@@ -1,19 +1,25 @@
-"""python -m images build|layers|list: the container images of the pipeline's steps."""
+"""python -m images build|push|merge|component|pin|layers|list: the container images of the pipeline's steps."""
 
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from components.common.cli import command, new_app, run_app
+from components.common.image_list import read_images, write_images
+from components.common.revision import UNKNOWN, code_commit
 from dualgan.errors import BadInput
 from images.build import USUAL, BuildOptions, build_command, image_tag, known_images, load_bases, run_docker
 
 LAYERS = "{{.Size}}\t{{.CreatedBy}}"
 NAMES = f"One of {', '.join(known_images())}."
-PANEL = "Images"
+PANEL, REGISTRY = "Images", "A registry"
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help=f"{NAMES} Default: {' '.join(USUAL)}.")]
+Output = Annotated[Path, typer.Option(metavar="FILE", help="Where the list of images goes.")]
+IMAGES_FILE = Path("images.json")
 
 app = new_app("The container images of the pipeline's steps.", add_completion=False)
 
@@ -26,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @command(app, "build", PANEL, "python -m images build cpu tf1")
 def build_images(
     options: BuildOptions,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help=f"{NAMES} Default: {' '.join(USUAL)}.")
+    names: Names = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Name of the image, for one image alone; default: dualgan-parity/NAME:dev.")
     ] = None,
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the commands, for another builder, and end.")
@@ -35,13 +42,79 @@ def build_images(
 ) -> int:
     """Build images with docker."""
     chosen = names or USUAL
-    if options.tag and len(chosen) > 1:
+    if tag and len(chosen) > 1:
         raise BadInput("--tag: names one image, but several are built")
-    for name, words in [(name, build_command(name, options)) for name in chosen]:
+    for name, words in [(name, build_command(name, options, tag)) for name in chosen]:
         if only_print:
             print(shlex.join(words))
         else:
             run_docker(words, f"image {name}")
+    return 0
+
+
+@command(app, "push", REGISTRY, "python -m images push --registry ghcr.io/team cpu tf1 mlflow")
+def push_images(
+    options: BuildOptions,
+    registry: Annotated[str, typer.Option(help="Images are called REGISTRY/dualgan-parity/NAME there.")],
+    names: Names = None,
+    tag: Annotated[str | None, typer.Option(help="Default: the commit of the code.")] = None,
+    output: Output = IMAGES_FILE,
+    build: Annotated[bool, typer.Option("--build/--no-build", help="Or take them as they are built.")] = True,
+) -> int:
+    """Build images, push them, and list them by digest, for `parity compile`, `submit`, `retrain` and `schedule`.
+
+    For several architectures, give each machine's images a --tag and --output of their own, and `merge` the lists.
+    """
+    from images.registry import push
+
+    chosen = list(dict.fromkeys(names or USUAL))
+    # All of them are known and built before one is pushed.
+    for words, what in [(build_command(name, options), f"image {name}") for name in chosen]:
+        if build:
+            run_docker(words, what)
+    version = tag or code_commit() or UNKNOWN
+    write_images(output, [push(name, registry.rstrip("/"), version) for name in chosen])
+    print(output)
+    return 0
+
+
+@command(app, "merge", REGISTRY, "python -m images merge --tag 1.0 amd64.json arm64.json")
+def merge_lists(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Lists that `push` has written.")],
+    tag: Annotated[str, typer.Option(help="For the images of all architectures.")],
+    output: Output = IMAGES_FILE,
+) -> int:
+    """Make one image of those of several architectures, in their registry, and list it by digest."""
+    from images.registry import join
+
+    write_images(output, list(join([read_images(file) for file in files], tag)))
+    print(output)
+    return 0
+
+
+@command(app, "component", REGISTRY, "python -m images component images.json manifests/site/images")
+def make_component(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list that `push` or `merge` has written.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the component goes.")],
+) -> int:
+    """Write a component of kustomize with which a site runs, and its retrain job compares, these very images."""
+    from images.kustomize import write_component
+
+    print(write_component(file, folder))
+    return 0
+
+
+@command(app, "pin", REGISTRY, "python -m images pin PYTHON_3_11")
+def pin(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="BASE", help=f"One of {', '.join(load_bases())}. Default: all.")
+    ] = None,
+) -> int:
+    """Write into bases.yaml which content the tags of the bases stand for now; images are built from that."""
+    from images.registry import pin_bases
+
+    for line in pin_bases(names or ()):
+        print(line)
     return 0
 
 

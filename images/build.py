@@ -14,13 +14,14 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from components.common.cli import assignments
+from components.common.image_list import REPOSITORY
+from components.common.revision import UNKNOWN, code_commit
 from components.common.yaml_files import read_yaml
-from components.train.runtimes import WORKING_TREE, code_commit
+from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
 
 FOLDER = Path(__file__).parent
 BASES = FOLDER / "bases.yaml"
-REPOSITORY = "dualgan-parity"
 # Built by `make images`: what a machine with neither an accelerator nor a vendor's login can use.
 USUAL = ("cpu", "tf1", "mlflow")
 VARIANT = "variant.yaml"
@@ -58,9 +59,6 @@ class BuildOptions:
     uid: Annotated[int, typer.Option(help="User that the image's processes run as.")] = 1000
     gid: Annotated[int, typer.Option(help="And its group.")] = 1000
     network: Annotated[str, typer.Option(help="Network of the build's steps.")] = "host"
-    tag: Annotated[
-        str | None, typer.Option(help="Name of the image, for one image alone; default: dualgan-parity/NAME:dev.")
-    ] = None
     build_arg: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="As docker's own option; may be repeated.")
     ] = None
@@ -98,8 +96,11 @@ def image_tag(name: str) -> str:
     return f"{REPOSITORY}/{name}:{version('mlflow') if name == 'mlflow' else 'dev'}"
 
 
-def build_command(name: str, options: BuildOptions) -> list[str]:
-    """``docker build`` of an image. Raises BadInput if it is unknown, or for an argument that it does not declare."""
+def build_command(name: str, options: BuildOptions, tag: str | None = None) -> list[str]:
+    """``docker build`` of an image, which is called ``tag``, by default ``image_tag``.
+
+    Raises BadInput if it is unknown, or for an argument that it does not declare.
+    """
     dockerfile = dockerfile_of(name)
     declared = set(ARGUMENT.findall(dockerfile.read_text(encoding="utf-8")))
     explicit = assignments("--build-arg", options.build_arg or ())
@@ -109,10 +110,10 @@ def build_command(name: str, options: BuildOptions) -> list[str]:
     known = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and value}
     known |= {name: base.reference for name, base in load_bases().items()}
     known |= {"UID": str(options.uid), "GID": str(options.gid), "VERSION": project["version"]}
-    known |= {"REVISION": code_commit() or "unknown"}
+    known |= {"REVISION": code_commit() or UNKNOWN}
     known |= {argument: known.get(value, value) for argument, value in variant_of(name).arguments.items()} | explicit
     command = ["docker", "build", "--network", options.network, "--file", str(dockerfile)]
-    command += ["--tag", options.tag or image_tag(name)]
+    command += ["--tag", tag or image_tag(name)]
     for argument in sorted(declared & known.keys()):
         command += ["--build-arg", f"{argument}={known[argument]}"]
     return [*command, str(WORKING_TREE)]
@@ -120,8 +121,10 @@ def build_command(name: str, options: BuildOptions) -> list[str]:
 
 def run_docker(command: Sequence[str], what: str) -> None:
     """Run a docker command, whose output is shown. Raises DualGANError if docker is missing or fails."""
+    # SBOM and provenance are made of the pushed image; a list that BuildKit puts round it would hide its architecture.
+    environment = {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     try:
-        answer = subprocess.run(command, check=False)
+        answer = subprocess.run(command, env=environment, check=False)
     except FileNotFoundError:
         raise DualGANError(f"{what}: no program `docker` on this machine; install Docker") from None
     if answer.returncode:

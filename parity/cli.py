@@ -20,6 +20,7 @@ from parity.options import (
     PROFILE_HELP,
     Dataset,
     Experiment,
+    ImageOptions,
     Profile,
     Role,
     Runtime,
@@ -140,6 +141,7 @@ def run(
 
 @command(app, "compile", HERE, "parity compile --profile ascend910-vs-gpu")
 def compile_profile(
+    images: ImageOptions,
     profile: Profile = "local",
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: .local/packages/PROFILE.yaml.")] = None,
     seed: Seed = None,
@@ -150,7 +152,7 @@ def compile_profile(
     from pipelines.package import compile_package
     from pipelines.profile import load_profile
 
-    chosen = load_profile(profile).with_seeds(seed, seeds)
+    chosen = images.used_by(load_profile(profile).with_seeds(seed, seeds))
     package = output or LOCAL / "packages" / f"{chosen.name}.yaml"
     compile_package(chosen, package)
     print(from_here(package))

@@ -13,7 +13,7 @@ import typer
 from components.common.cli import command, positive, training_options
 from components.common.console import print_line as print
 from dualgan.errors import BadInput, DualGANError
-from parity.options import PROFILE_HELP, Dataset, Profile, Seed, Seeds, TrainingOptions
+from parity.options import PROFILE_HELP, Dataset, ImageOptions, Profile, Seed, Seeds, TrainingOptions
 
 if TYPE_CHECKING:
     from pipelines.kfp_api import KfpApi
@@ -26,6 +26,7 @@ EXPERIMENT = "dualgan-parity"
 PackageFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A compiled package, instead of a profile's.")]
 _kfp = functools.partial(typer.Option, rich_help_panel=KFP)
 _waiting = functools.partial(typer.Option, rich_help_panel=WAITING)
+Namespace = Annotated[str | None, _kfp(help="Where runs execute, in a KFP with many users; default: KFP_NAMESPACE.")]
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,15 @@ class ConnectionOptions:
 
 
 @dataclass(frozen=True)
-class RunOptions(ConnectionOptions):
+class RunOptions(ImageOptions, ConnectionOptions):
     """Options of each command that makes runs on a cluster."""
 
     profile: Profile = CLUSTER_PROFILE
-    namespace: Annotated[
-        str | None, _kfp(help="Where runs execute, in a KFP with many users; default: KFP_NAMESPACE.")
-    ] = None
+    namespace: Namespace = None
+    upload: Annotated[
+        bool,
+        _kfp("--upload", help="Make the package a version of its pipeline, as `parity upload` does, and run that."),
+    ] = False
     experiment_name: Annotated[str, _kfp(help="KFP's experiment.")] = EXPERIMENT
     service_account: Annotated[str | None, _kfp(help="Of the run's pods; default: KFP's.")] = None
     pipeline_root: Annotated[str | None, _kfp(metavar="URI", help="Where artifacts go; default: KFP's.")] = None
@@ -88,6 +91,7 @@ def add_commands(app: typer.Typer) -> None:
     command(app, "submit", PANEL, "parity submit --profile gpu --dataset s3://team/faces")(submit)
     command(app, "retrain", PANEL, "parity retrain --dataset s3://team/faces --max-age-days 30 --dry-run")(retrain)
     command(app, "schedule", PANEL, "parity schedule --dataset s3://team/faces --cron '0 17 3 * * 0'")(schedule)
+    command(app, "upload", PANEL, "parity upload --profile gpu --images images.json")(upload)
     command(app, "doctor", PANEL, "parity doctor --cluster --profile ascend910-vs-gpu")(doctor)
 
 
@@ -114,7 +118,7 @@ def submit(
         order = replace(order, package=order.package.added_to(add_to), tracked_as=add_to)
     name = run_name or f"{order.package.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     experiment_id = api.experiment(options.experiment_name)
-    return _submit(api, order, experiment_id, name, options.tracking_uri, waiting if wait else None)
+    return _submit(api, order, experiment_id, name, options, waiting if wait else None)
 
 
 def retrain(
@@ -163,7 +167,7 @@ def retrain(
     if experiment_id is None:
         print(f"nothing submitted: {taken}")
         return 0
-    return _submit(api, order, experiment_id, name, uri, waiting if wait else None)
+    return _submit(api, order, experiment_id, name, options, waiting if wait else None)
 
 
 def schedule(
@@ -179,9 +183,38 @@ def schedule(
     api, _, order = _checked(options)
     if len(cron.split()) != CRON_FIELDS:
         raise BadInput(f"--cron {cron!r}: six fields, seconds first: '0 17 3 * * *' is 3:17 every day")
+    order = _uploaded(api, order, options)
     name = name or order.package.name
     made = make_recurring(api, order, api.experiment(options.experiment_name), name, cron, replace)
     print(f"recurring run {name}, enabled: {api.at.url}/#/recurringrun/details/{made}")
+    return 0
+
+
+def upload(
+    connection: ConnectionOptions,
+    images: ImageOptions,
+    profile: Profile = CLUSTER_PROFILE,
+    namespace: Namespace = None,
+    package: PackageFile = None,
+    seed: Seed = None,
+    seeds: Seeds = None,
+) -> int:
+    """Make a profile's package a version of its pipeline in KFP, whose pages then start it and show what ran.
+
+    The version is called after the revision of the code and a checksum of the package: what is there already stays.
+    With --upload, `submit`, `retrain` and `schedule` do the same with what they run.
+    """
+    from pipelines.kfp_api import KfpApi
+    from pipelines.kfp_endpoint import endpoint
+    from pipelines.package import package_of, read_package
+    from pipelines.profile import load_profile
+    from pipelines.submit import upload_package
+
+    images.require_none_of(package)
+    found = read_package(package) if package else None
+    found = found or package_of(images.used_by(load_profile(profile).with_seeds(seed, seeds)))
+    at = endpoint(connection.endpoint, namespace, connection.ca_file, connection.header or ())
+    upload_package(KfpApi(at), found, print)
     return 0
 
 
@@ -245,7 +278,8 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
     from pipelines.profile import load_profile
     from pipelines.submit import Order
 
-    profile = load_profile(options.profile).with_seeds(options.seed, options.seeds)
+    options.require_none_of(file)
+    profile = options.used_by(load_profile(options.profile).with_seeds(options.seed, options.seeds))
     package = read_package(file) if file else package_of(profile)
     parameters = package.parsed(options.parameter or ())
     if options.dataset:
@@ -264,14 +298,26 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
     return KfpApi(at), profile, Order(package, parameters, options.service_account, options.pipeline_root)
 
 
+def _uploaded(api: "KfpApi", order: "Order", options: RunOptions) -> "Order":
+    from pipelines.submit import upload_package
+
+    return replace(order, version=upload_package(api, order.package, print)) if options.upload else order
+
+
 def _submit(
-    api: "KfpApi", order: "Order", experiment_id: str, name: str, tracking_uri: str | None, waiting: WaitOptions | None
+    api: "KfpApi",
+    order: "Order",
+    experiment_id: str,
+    name: str,
+    options: RunOptions,
+    waiting: WaitOptions | None,
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Unreachable
     from pipelines.read_verdict import read_verdict, verdict_in_logs
     from pipelines.submit import page_of, wait
 
+    order = _uploaded(api, order, options)
     package, run_id = order.package, api.submit(order.to_api(experiment_id, name))
     print(f"submitted: {name}\nrun: {page_of(api, run_id)}")
     if not waiting:
@@ -294,7 +340,7 @@ def _submit(
             print(f"its comparison came to its end all the same: {logged.verdict}, kept at {logged.address}")
         raise
     try:
-        judged = read_verdict(api, run_id, package, tracking_uri, order.tracked_as)
+        judged = read_verdict(api, run_id, package, options.tracking_uri, order.tracked_as)
     except DualGANError as error:
         raise DualGANError(f"run {run_id} succeeded; its verdict is not known: {error}") from None
     print(f"the verdict is from {judged.source}\nverdict: {judged.verdict}")

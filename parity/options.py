@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dualgan.errors import BadInput
 from pipelines.profiles import known_profiles
+
+if TYPE_CHECKING:
+    from pipelines.profile import Profile as LoadedProfile
 
 PROFILE_HELP = f"One of {', '.join(known_profiles())}, or a .yaml file."
 Profile = Annotated[str, typer.Option(help=PROFILE_HELP, metavar="NAME|FILE", autocompletion=known_profiles)]
@@ -26,6 +30,35 @@ TrainingOptions = Annotated[
 Role = Literal["reference", "candidate"]
 Runtime = Literal["tf1", "tf2"]
 Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; default: the dataset's name.")]
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """Which images a package runs; by default those that the profile names."""
+
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="By digest: images.json, which `python -m images push` has written."),
+    ] = None
+    registry: Annotated[str | None, typer.Option(help="By --tag: from here, REGISTRY/dualgan-parity/NAME.")] = None
+    tag: Annotated[str | None, typer.Option(help="With --registry.")] = None
+
+    def require_none_of(self, package: Path | None) -> None:
+        """Raise BadInput for images of a package that is compiled."""
+        if package and (self.images or self.registry or self.tag):
+            raise BadInput("--package: it has its images; `parity compile` takes --images, --registry and --tag")
+
+    def used_by(self, profile: "LoadedProfile") -> "LoadedProfile":
+        """Return the profile with these images. Raises BadInput for what does not go together, or does not fit."""
+        from pipelines.images import with_pushed_images, with_registry
+
+        if self.images and (self.registry or self.tag):
+            raise BadInput("--images: has registry and digests; leave --registry and --tag out")
+        if bool(self.registry) != bool(self.tag):
+            raise BadInput("--registry and --tag: give both, or --images")
+        if self.images:
+            return with_pushed_images(profile, self.images)
+        return with_registry(profile, self.registry, self.tag) if self.registry and self.tag else profile
 
 
 @dataclass(frozen=True)

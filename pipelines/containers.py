@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import docker
-import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import DeviceRequest, Mount
 
+from components.common.console import print_status
+from components.common.docker_engine import ENGINE_ERRORS, connect_to_engine
+from components.common.revision import REVISION_LABEL, code_commit
 from components.common.threads import in_background
 from components.dataset.sources import LOGIN_VARIABLE, LocalArchive, LocalFolder, Synthetic, parse_source
 from components.tracking.store import database_of
@@ -31,31 +33,24 @@ IMAGE_USER = (1000, 1000)
 # What a user's environment says of servers and their passwords.
 PASSED_ON = ("AWS_", "MLFLOW_", LOGIN_VARIABLE)
 NPU_DEVICES = ("davinci_manager", "devmm_svm", "hisi_hdc", "davinci[0-9]*")
-# docker-py passes on what its connection raises if the engine goes away.
-ENGINE_ERRORS = (DockerException, requests.RequestException)
 # For the rest of a container's output, after its end.
 LOG_SECONDS = 10.0
 NPU_FILES = ("/usr/local/Ascend/driver", "/usr/local/dcmi", "/usr/local/bin/npu-smi", "/etc/ascend_install.info")
 
 
-def connect_to_engine() -> docker.DockerClient:
-    """Return a client of this machine's Docker engine. Raises DualGANError if none answers."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except ENGINE_ERRORS as error:
-        raise DualGANError(f"no Docker engine answers ({first_line(error)}); start one, or set DOCKER_HOST") from None
-    return client
-
-
 def require_images(profile: Profile) -> None:
-    """Raise BadInput for an image that is not on this machine: nothing is downloaded while a pipeline runs."""
-    client = connect_to_engine()
+    """Raise BadInput for an image that is not on this machine: nothing is downloaded while a pipeline runs.
+
+    One that was built from other code than this is said to be, and used.
+    """
+    client, here = connect_to_engine(), code_commit()
     for image in sorted({profile.image, *(leg.image or profile.image for leg in profile.legs)}):
         try:
-            client.images.get(image)
+            built = client.images.get(image).labels.get(REVISION_LABEL)
         except ImageNotFound:
             raise _missing(image) from None
+        if built and here and built != here:
+            print_status(f"image {image} is of revision {built}, this code of {here}; `make images` builds it anew")
 
 
 @dataclass(frozen=True)

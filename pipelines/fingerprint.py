@@ -10,7 +10,9 @@ from pipelines.profile import Profile
 
 def fingerprint(profile: Profile) -> dict[str, str]:
     """Return tags of a model version: the profile's name, and checksums of its images, bounds and training options."""
-    images = {"": profile.image, **{leg.name: leg.image or profile.image for leg in profile.legs}}
+    named = {"": profile.image, **{leg.name: leg.image or profile.image for leg in profile.legs}}
+    # By its digest an image is the same in every registry.
+    images = {name: image.partition("@")[2] or image for name, image in named.items()}
     options = {"options": dict(profile.options), "seeds": list(profile.seeds)}
     environments = {leg.name: [leg.runtime, leg.device, dict(leg.environment)] for leg in profile.legs}
     judged = {"bounds": dict(profile.bounds), "reference": profile.reference or profile.recorded_reference}

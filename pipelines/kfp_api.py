@@ -29,9 +29,16 @@ LOG_BYTES = 1 << 20
 MAX_ANSWER, CHUNK = 64 << 20, 1 << 16
 LOG_PATIENCE = 4
 PAGE_SIZE, MAX_PAGES = 100, 1000
-IDS = {"experiments": "experiment_id", "runs": "run_id", "recurringruns": "recurring_run_id"}
+# What has the id of an entry of a list, by the list's name in an answer.
+IDS = {
+    "experiments": "experiment_id",
+    "runs": "run_id",
+    "recurringRuns": "recurring_run_id",
+    "pipelines": "pipeline_id",
+    "pipeline_versions": "pipeline_version_id",
+}
 Result = TypeVar("Result")
-Query = Mapping[str, str] | None
+Query = Mapping[str, str | None] | None
 Again = Callable[[], dict[str, Any] | None] | None
 
 
@@ -147,20 +154,52 @@ class KfpApi:
                 self._call("DELETE", f"{API}/recurringruns/{quote(identifier)}")
         return made
 
-    def _named(self, path: str, key: str, name: str, **query: str) -> Iterator[dict[str, Any]]:
+    def upload(self, pipeline: str, version: str, package: str) -> dict[str, str]:
+        """Return a reference to that version of a pipeline; one that is not there is made, of a package as YAML."""
+        path = f"{API}/pipelines"
+
+        def known() -> dict[str, Any] | None:
+            return next(self._named("pipelines", "pipelines", pipeline), None)
+
+        names = {"name": pipeline, "display_name": pipeline, "namespace": self.at.namespace}
+        parent = self._id(self._once(known, path, names), "pipeline_id")
+
+        def uploaded() -> dict[str, Any] | None:
+            # A pipeline's versions are in its own namespace, which KFP does not want to be told.
+            versions = f"pipelines/{quote(parent)}/versions"
+            return next(self._named(versions, "pipeline_versions", version, namespace=None), None)
+
+        query = {"name": version, "display_name": version, "pipelineid": parent}
+        made = self._once(uploaded, f"{path}/upload_version", package.encode(), query)
+        return {"pipeline_id": parent, "pipeline_version_id": self._id(made, "pipeline_version_id")}
+
+    def _once(
+        self, known: Callable[[], dict[str, Any] | None], path: str, body: Any, query: Query = None
+    ) -> dict[str, Any]:
+        """What is known, else what is made of ``body``, by this call or by another one at the same time."""
+        found = known()
+        try:
+            return found or self._call("POST", path, body, query, again=known)
+        except AlreadyThere:
+            found = known()
+            if found is None:
+                raise
+            return found
+
+    def _named(self, path: str, key: str, name: str, **query: str | None) -> Iterator[dict[str, Any]]:
         # 1 is "equals".
         wanted = {"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]}
         found = self._list(path, key, filter=json.dumps(wanted), **query)
         return (one for one in found if _name(one) == name)
 
-    def _list(self, path: str, key: str, **query: str) -> Iterator[dict[str, Any]]:
+    def _list(self, path: str, key: str, **query: str | None) -> Iterator[dict[str, Any]]:
         """Everything of a list, page by page."""
         page = ""
         for _ in range(MAX_PAGES):
-            asked = {**query, "namespace": self.at.namespace, "page_size": str(PAGE_SIZE), "page_token": page}
+            asked = {"namespace": self.at.namespace, **query, "page_size": str(PAGE_SIZE), "page_token": page}
             answer = self._call("GET", f"{API}/{path}", query=asked)
             found = answer.get(key) or []
-            if not (isinstance(found, list) and all(isinstance(one, dict) and one.get(IDS[path]) for one in found)):
+            if not (isinstance(found, list) and all(isinstance(one, dict) and one.get(IDS[key]) for one in found)):
                 raise self._not_kfp(f"its list of {path} holds something else")
             yield from found
             before, page = page, answer.get("next_page_token") or ""
@@ -218,11 +257,13 @@ class KfpApi:
         raise self._refused(response.status_code, _said(content) or response.reason or "")
 
     def _ask(self, method: str, path: str, query: Query = None, body: Any = None) -> tuple[requests.Response, bytes]:
+        is_file = isinstance(body, bytes)
         with self._session.request(
             method,
             f"{self.at.url.without_login.reveal()}/{path}",
             params=query,
-            json=body,
+            json=None if is_file else body,
+            files={"uploadfile": ("package.yaml", body)} if is_file else None,
             timeout=self.at.timeout,
             verify=self.at.ca_file or True,
             # Elsewhere is a login, which is not to get ours.

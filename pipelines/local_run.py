@@ -239,7 +239,8 @@ def end_abandoned_around(run_folder: Path) -> None:
 def _end_run(folder: Path, state: RunState) -> bool:
     """End what a run has left, and mark it as interrupted if no later try has anything left to do; return whether."""
     if state.runner == "docker":
-        from pipelines.containers import connect_to_engine, remove_containers
+        from components.common.docker_engine import connect_to_engine
+        from pipelines.containers import remove_containers
 
         with contextlib.suppress(DualGANError):
             remove_containers(connect_to_engine(), folder.resolve())

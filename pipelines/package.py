@@ -1,7 +1,7 @@
 """A compiled package: what KFP's API takes of it, its parameters with their types, and whether it is sound."""
 
+import hashlib
 import json
-import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from components.common.address import Address
 from components.common.files import write_file
+from components.common.revision import PACKAGE_VARIABLE, UNKNOWN
 from components.common.yaml_files import MAX_BYTES, parse_yaml_documents
 from components.dataset.sources import parse_source
 from dualgan.errors import BadInput
 from dualgan.json_files import read_bounded
+from pipelines.images import OWN_IMAGE
 from pipelines.kubernetes_rules import is_pinned
 from pipelines.profile import Profile, load_profile
 
 # What KFP replaces by the run's id.
 RUN_ID = "{{$.pipeline_job_uuid}}"
 IMAGES = Path(__file__).resolve().parents[1] / "images"
-OWN_IMAGE = re.compile(r"(?:.*/)?dualgan-parity/([a-z0-9-]+)[:@].*")
 KINDS: Mapping[str, tuple[type, ...]] = {
     "STRING": (str,),
     "BOOLEAN": (bool,),
@@ -60,6 +63,15 @@ class Package:
         return {str(task.get("taskInfo", {}).get("name", name)): task for name, task in tasks.items()}
 
     @property
+    def version(self) -> str:
+        """The revision that it was compiled from, and a checksum of all that it says: what KFP calls it."""
+        executors = self.specification.get("deploymentSpec", {}).get("executors", {}).values()
+        variables = [variable for one in executors for variable in one.get("container", {}).get("env", ())]
+        revision = next((one["value"] for one in variables if one["name"] == PACKAGE_VARIABLE), UNKNOWN)
+        content = json.dumps([self.specification, self.platform], sort_keys=True)
+        return f"{revision}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    @property
     def _parameters(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.specification["root"].get("inputDefinitions", {}).get("parameters", {})
         return found
@@ -71,6 +83,11 @@ class Package:
         """
         text = json.dumps(self.specification).replace(RUN_ID, run_id)
         return Package(json.loads(text), self.platform)
+
+    def to_yaml(self) -> str:
+        """The content of a package's file."""
+        documents = [dict(one) for one in (self.specification, self.platform) if one]
+        return yaml.safe_dump_all(documents, sort_keys=True)
 
     def to_api(self) -> dict[str, Any]:
         """The ``pipeline_spec`` of a run or recurring run."""

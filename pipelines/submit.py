@@ -36,7 +36,8 @@ LOG_LINES, MAX_LINE = 20, 300
 class Order:
     """A package to run, its parameters, and what KFP is told besides; None for KFP's own choice.
 
-    tracked_as: the run that MLflow has it as, if its package was added to one.
+    tracked_as: the run that MLflow has it as, if its package was added to one. version: what KFP knows the package as,
+    if it was uploaded.
     """
 
     package: Package
@@ -44,6 +45,7 @@ class Order:
     service_account: str | None = None
     pipeline_root: str | None = None
     tracked_as: str | None = None
+    version: Mapping[str, str] | None = None
 
     def to_api(self, experiment_id: str, name: str) -> dict[str, Any]:
         """What a run and a recurring run have in common, as KFP's API takes it."""
@@ -51,11 +53,20 @@ class Order:
         content = {
             "display_name": name,
             "experiment_id": experiment_id,
-            "pipeline_spec": self.package.to_api(),
+            "pipeline_spec": None if self.version else self.package.to_api(),
+            "pipeline_version_reference": self.version,
             "runtime_config": {key: value for key, value in runtime.items() if value is not None},
             "service_account": self.service_account,
         }
         return {key: value for key, value in content.items() if value is not None}
+
+
+def upload_package(api: KfpApi, package: Package, say: Callable[[str], None]) -> Mapping[str, str]:
+    """Make the package a version of its pipeline in KFP, unless it is one, and return the reference to it."""
+    version = api.upload(package.name, package.version, package.to_yaml())
+    page = f"{api.at.url}/#/pipelines/details/{version['pipeline_id']}/version/{version['pipeline_version_id']}"
+    say(f"version {package.version} of {package.name}: {page}")
+    return version
 
 
 def schedule(api: KfpApi, order: Order, experiment_id: str, name: str, cron: str, is_replacing: bool) -> str:

@@ -9,7 +9,7 @@ from dualgan.errors import BadInput
 # An image without a repository says with the first what it was built from, a package with the second to its tasks.
 COMMIT_VARIABLE, PACKAGE_VARIABLE = "DUALGAN_GIT_COMMIT", "DUALGAN_PACKAGE_COMMIT"
 UNKNOWN = "unknown"
-LABEL = "org.opencontainers.image.revision"
+REVISION_LABEL = "org.opencontainers.image.revision"
 
 
 def code_commit() -> str | None:

@@ -27,7 +27,7 @@ def image(name: str) -> str:
     """The tag of the image ``name``, built if it has not been. "ascend" is built on a stand-in for Huawei's image."""
     tag = f"dualgan-parity/{name}:test"
     arguments = _ascend_stand_ins() if name == "ascend" else []
-    run_docker(build_command(name, BuildOptions(tag=tag, build_arg=arguments)), name)
+    run_docker(build_command(name, BuildOptions(build_arg=arguments), tag), name)
     return tag
 
 

@@ -74,7 +74,7 @@ def test_it_runs_as_nobody_of_importance_with_what_kfp_calls_and_neither_compile
 def test_the_cpu_image_is_under_two_gigabytes_and_can_have_another_user() -> None:
     assert client().images.get(image("cpu")).attrs["Size"] < 2.0e9
     tag = "dualgan-parity/cpu:test-uid"
-    run_docker(build_command("cpu", BuildOptions(uid=4321, gid=4322, tag=tag)), tag)
+    run_docker(build_command("cpu", BuildOptions(uid=4321, gid=4322), tag), tag)
     try:
         assert run(tag, "sh", "-c", "id -u; id -g").split() == ["4321", "4322"]
     finally:

@@ -8,9 +8,9 @@ import pytest
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
+from components.common.docker_engine import connect_to_engine
 from dualgan.errors import BadInput, DualGANError
 from pipelines import containers
-from pipelines.containers import connect_to_engine
 from pipelines.local_run import run
 from pipelines.profile import load_profile
 
