@@ -92,7 +92,6 @@ def _content(remote: str) -> tuple[str, tuple[str, ...]]:
     try:
         found = connect_to_engine().images.get_registry_data(remote)
     except ENGINE_ERRORS as error:
-        raise DualGANError(
-            f"{remote}: its registry does not say ({first_line(error)}); is `docker login` due?"
-        ) from None
+        said = getattr(error, "explanation", None) or first_line(error)
+        raise DualGANError(f"{remote}: its registry has no answer ({said}); is `docker login` due?") from None
     return found.id, tuple(sorted({platform["architecture"] for platform in found.attrs["Platforms"]}))

@@ -53,7 +53,7 @@ class RunOptions(ImageOptions, ConnectionOptions):
     namespace: Namespace = None
     upload: Annotated[
         bool,
-        _kfp("--upload", help="Make the package a version of its pipeline, as `parity upload` does, and run that."),
+        _kfp("--upload", help="First make the package a version of its pipeline, as `parity upload` does."),
     ] = False
     experiment_name: Annotated[str, _kfp(help="KFP's experiment.")] = EXPERIMENT
     service_account: Annotated[str | None, _kfp(help="Of the run's pods; default: KFP's.")] = None

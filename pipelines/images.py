@@ -35,9 +35,7 @@ def with_pushed_images(profile: Profile, file: Path) -> Profile:
             )
         if architecture in ("amd64", "arm64") and architecture not in found.architectures:
             built = ", ".join(found.architectures)
-            raise BadInput(
-                f"{file}: image {found.name} is for {built}, and profile {profile.name} asks for {architecture}"
-            )
+            raise BadInput(f"{file}: image {found.name} is for {built}; profile {profile.name} asks for {architecture}")
         return found.reference
 
     own_architecture = profile.resources.architecture
