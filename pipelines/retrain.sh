@@ -2,15 +2,18 @@
 # Submit a retrain if one is due: for GitHub, GitLab, Jenkins or a terminal. Needs Python 3.11 and make.
 #
 # KFP_ENDPOINT and MLFLOW_TRACKING_URI say where the cluster is, KFP_EXISTING_TOKEN and MLFLOW_TRACKING_USERNAME and
-# _PASSWORD who asks. PROFILE, DATASET, DATASET_DIGEST, MAX_AGE_DAYS and FORCE=1 are optional; WAIT=1 waits for the
-# verdict, and TIMEOUT (seconds) not longer than that. Exit codes: see parity retrain --help.
+# _PASSWORD who asks. PROFILE, DATASET, DATASET_DIGEST, IMAGES (a list of `python -m images push`), MAX_AGE_DAYS, UPLOAD=1
+# and FORCE=1 are optional; WAIT=1 waits for the verdict, and TIMEOUT (seconds) not longer than that. Exit codes: see
+# parity retrain --help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 arguments=(--profile "${PROFILE:-ascend910-vs-gpu}")
 [ -z "${DATASET:-}" ] || arguments+=(--dataset "$DATASET")
 [ -z "${DATASET_DIGEST:-}" ] || arguments+=(--dataset-digest "$DATASET_DIGEST")
+[ -z "${IMAGES:-}" ] || arguments+=(--images "$IMAGES")
 [ -z "${MAX_AGE_DAYS:-}" ] || arguments+=(--max-age-days "$MAX_AGE_DAYS")
+[ -z "${UPLOAD:-}" ] || arguments+=(--upload)
 [ -z "${FORCE:-}" ] || arguments+=(--force)
 [ -z "${WAIT:-}" ] || arguments+=(--wait)
 [ -z "${TIMEOUT:-}" ] || arguments+=(--timeout "$TIMEOUT")

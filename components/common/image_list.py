@@ -20,7 +20,7 @@ class PushedImage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     reference: Annotated[str, Field(pattern=rf"^[^@\s]+/{REPOSITORY}/[a-z0-9-]+@sha256:[0-9a-f]{{64}}$")]
     architectures: Annotated[tuple[str, ...], Field(min_length=1)]
     revision: str

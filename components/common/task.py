@@ -1,8 +1,8 @@
 """python3 -m components.common.task MODULE SOURCE ...: one task of a pipeline, as every package starts it.
 
-It runs KFP's executor (MODULE) on a component's source, or ends with 2 if its image is not of the package's revision. If
-the component fails, error.json beside the task's outputs has the reason. A task of a run on this machine ends with the
-process that started it, and ends what it has started itself.
+It runs KFP's executor (MODULE) on a component's source, or ends with 2 if its image is not of the package's revision.
+If the component fails, error.json beside the task's outputs has the reason. A task of a run on this machine ends with
+the process that started it, and ends what it has started itself.
 """
 
 import contextlib

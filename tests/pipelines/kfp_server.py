@@ -4,6 +4,7 @@ A request body is read by the class of kfp_server_api that KFP generates from it
 fields here, and every answer is one of those classes again.
 """
 
+import email
 import json
 import re
 import secrets
@@ -19,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api
+import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -48,6 +50,8 @@ class KfpServer:
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     # The logs of tasks by Argo's name of their try; what is not here has no container yet, and is answered with 500.
@@ -94,6 +98,14 @@ class KfpServer:
                     return _page("recurringRuns", self.recurring_runs, query)
                 case "POST", ["recurringruns"]:
                     return self._new_recurring_run(_read(body, "V2beta1RecurringRun"))
+                case "GET", ["pipelines"]:
+                    return _page("pipelines", self.pipelines, query)
+                case "POST", ["pipelines"]:
+                    return self._new_pipeline(_read(body, "V2beta1Pipeline"))
+                case "GET", ["pipelines", identifier, "versions"]:
+                    return self._versions_of(identifier, query)
+                case "POST", ["pipelines", "upload_version"]:
+                    return self._new_version(query, body, headers)
                 case "DELETE", ["recurringruns", identifier]:
                     if self.recurring_runs.pop(identifier, None) is None:
                         raise Refusal(404, f"recurring run {identifier} not found")
@@ -108,8 +120,51 @@ class KfpServer:
         self.experiments[identifier] = made
         return made
 
+    def _new_pipeline(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["name"] in [one["name"] for one in self.pipelines.values()]:
+            raise Refusal(409, f"Already exist error: pipeline {asked['name']}")
+        identifier = f"pipeline-{len(self.pipelines) + 1}"
+        self.pipelines[identifier] = {**asked, "pipeline_id": identifier}
+        return self.pipelines[identifier]
+
+    def _versions_of(self, pipeline: str, query: Mapping[str, list[str]]) -> dict[str, Any]:
+        if pipeline not in self.pipelines or "namespace" in query:
+            raise Refusal(404, f"no pipeline {pipeline}, or another parameter than KFP's")
+        mine = {name: one for name, one in self.versions.items() if one["pipeline_id"] == pipeline}
+        return _page("pipeline_versions", mine, query)
+
+    def _new_version(self, query: Mapping[str, list[str]], body: bytes, headers: Message) -> dict[str, Any]:
+        """As KFP does with a file of a form: its name's ending says how to read it."""
+        form = email.message_from_bytes(b"Content-Type: " + headers["content-type"].encode() + b"\r\n\r\n" + body)
+        (part,) = form.get_payload()
+        (pipeline,), (name,) = query["pipelineid"], query["name"]
+        if part.get_param("name", header="content-disposition") != "uploadfile" or pipeline not in self.pipelines:
+            raise Refusal(400, "Failed to read the file of the form, or no such pipeline")
+        if not part.get_filename().endswith(".yaml"):
+            raise Refusal(400, f"Failed to read {part.get_filename()}")
+        if (pipeline, name) in [(one["pipeline_id"], one["name"]) for one in self.versions.values()]:
+            raise Refusal(409, f"Already exist error: version {name}")
+        specification, *platform = yaml.safe_load_all(part.get_payload(decode=True))
+        whole = {"pipeline_spec": specification, "platform_spec": platform[0]} if platform else specification
+        _require_parameters(whole, {})
+        identifier = f"version-{len(self.versions) + 1}"
+        made = {"pipeline_id": pipeline, "pipeline_version_id": identifier, "pipeline_spec": whole}
+        self.versions[identifier] = {**made, "name": name, "display_name": query["display_name"][0]}
+        return self.versions[identifier]
+
+    def _require_startable(self, asked: dict[str, Any]) -> None:
+        """KFP refuses parameters of another type, of a package that is sent or of a version that is named."""
+        specification, reference = asked.get("pipeline_spec"), asked.get("pipeline_version_reference")
+        if reference:
+            found = self.versions.get(reference["pipeline_version_id"])
+            if specification or not found or found["pipeline_id"] != reference["pipeline_id"]:
+                raise Refusal(400, "a package and a version, or no such version")
+            specification = found["pipeline_spec"]
+        assert specification
+        _require_parameters(specification, asked["runtime_config"]["parameters"])
+
     def _new_run(self, asked: dict[str, Any]) -> dict[str, Any]:
-        _require_parameters(asked["pipeline_spec"], asked["runtime_config"]["parameters"])
+        self._require_startable(asked)
         if asked["experiment_id"] not in self.experiments:
             raise Refusal(404, "no such experiment")
         identifier = f"run-{len(self.runs) + 1}"
@@ -140,7 +195,7 @@ class KfpServer:
         return {**run, "run_details": {"task_details": tasks}}
 
     def _new_recurring_run(self, asked: dict[str, Any]) -> dict[str, Any]:
-        _require_parameters(asked["pipeline_spec"], asked["runtime_config"]["parameters"])
+        self._require_startable(asked)
         identifier = f"recurring-{secrets.token_hex(4)}"
         self.recurring_runs[identifier] = {**asked, "recurring_run_id": identifier}
         return self.recurring_runs[identifier]
@@ -207,7 +262,8 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
                 status, answer = refusal.status, {"code": 1, "message": str(refusal)}
             except (json_format.ParseError, KeyError, ValueError) as error:
                 status, answer = 400, {"code": 3, "message": f"{error!r}"}
-            is_made = (self.command == "POST" and "run_id" in answer) or self.command == "DELETE"
+            made = self.command == "POST" and {"run_id", "pipeline_version_id"} & set(answer)
+            is_made = made or self.command == "DELETE"
             if trouble == 0 or (server.lost_answers and status == 200 and is_made):
                 server.lost_answers -= trouble != 0
                 self.close_connection = True
