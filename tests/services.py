@@ -1,11 +1,15 @@
-"""Services that tests start on the loopback interface, and that are stopped on leaving: PostgreSQL, S3."""
+"""Services that tests start on the loopback interface, and that are stopped on leaving: PostgreSQL, S3, a registry."""
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +103,29 @@ def s3_service(bucket: str) -> Iterator[str]:
         yield address
     finally:
         service.stop()
+
+
+@contextlib.contextmanager
+def container_registry() -> Iterator[str]:
+    """The host and port of an empty registry of container images."""
+    address = f"127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": folder}}, "http": {"addr": address}}
+        file = Path(folder) / "config.yml"
+        file.write_text(json.dumps(settings))
+        with (Path(folder) / "log").open("wb") as log:
+            server = subprocess.Popen(["docker-registry", "serve", str(file)], stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + SECONDS
+            while True:
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/", timeout=5):
+                    break
+                assert server.poll() is None and time.monotonic() < deadline, (Path(folder) / "log").read_text()
+                time.sleep(0.1)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 def s3_client(address: str) -> Any:

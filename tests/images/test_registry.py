@@ -1,0 +1,117 @@
+"""Images in a real registry: pushed, joined to one of several architectures, and bases pinned to what it has."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.common.image_list import read_images
+from components.common.revision import COMMIT_VARIABLE
+from dualgan.errors import DualGANError
+from images import registry as subject
+from images.__main__ import main
+from images.registry import pin_bases
+from tests.images.built import client
+from tests.images.tiny import make_image
+from tests.services import container_registry
+
+pytestmark = [pytest.mark.system("docker", "docker-registry")]
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[str]:
+    with container_registry() as address:
+        yield address
+
+
+@pytest.fixture
+def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """`python -m images`, in whose engine images are called apart from a user's; exit code and standard error."""
+    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
+    monkeypatch.setattr(subject, "image_tag", lambda name: f"dualgan-parity-test/{name}:dev")
+    monkeypatch.chdir(tmp_path)
+
+    def images(*arguments: str) -> tuple[int, str]:
+        code = main(arguments)
+        return code, capfd.readouterr().err
+
+    before = {image.id for image in client().images.list()}
+    yield images
+    for image in client().images.list():
+        if image.id not in before:
+            client().images.remove(image.id, force=True)
+
+
+def test_what_is_pushed_for_two_architectures_is_listed_by_one_digest(registry: str, images: Command) -> None:
+    for architecture, names in (("amd64", ("cpu", "tf1")), ("arm64", ("cpu",))):
+        for name in names:
+            make_image(f"dualgan-parity-test/{name}:dev", "aaaa", architecture)
+        listed = ("--tag", f"1.0-{architecture}", "--output", f"{architecture}.json")
+        code, errors = images("push", "--registry", f"{registry}/", "--no-build", *listed, *names)
+        assert code == 0, errors
+    assert read_images(Path("amd64.json"))["tf1"].architectures == ("amd64",)
+    assert images("merge", "--tag", "1.0", "amd64.json", "arm64.json")[0] == 0
+    merged = read_images(Path("images.json"))
+    assert {name: one.architectures for name, one in merged.items()} == {"cpu": ("amd64", "arm64"), "tf1": ("amd64",)}
+    for name, one in merged.items():
+        assert (one.repository, one.revision) == (f"{registry}/dualgan-parity/{name}", "aaaa")
+        # What a cluster pulls by the digest, and by the tag.
+        assert client().images.get_registry_data(one.reference).id == one.digest
+        assert client().images.get_registry_data(f"{one.repository}:1.0").id == one.digest
+    # Again, nothing is another.
+    assert images("merge", "--tag", "1.0", "amd64.json", "arm64.json")[0] == 0
+    assert read_images(Path("images.json")) == merged
+    code, errors = images("merge", "--tag", "1.0", "amd64.json", "amd64.json")
+    assert code == 2 and "image cpu: the same architecture twice (amd64, amd64)" in errors
+
+
+def test_an_image_of_other_code_or_none_is_not_pushed(registry: str, images: Command) -> None:
+    make_image("dualgan-parity-test/cpu:dev", "bbbb")
+    for name, said in (("cpu", "of revision bbbb, and the code is aaaa"), ("gpu", "not on this machine")):
+        code, errors = images("push", "--registry", registry, "--no-build", name)
+        assert code == 2 and f"image dualgan-parity-test/{name}:dev: {said}" in errors.splitlines()[-1]
+    assert not Path("images.json").exists()
+
+
+def test_lists_of_two_revisions_are_not_joined(images: Command) -> None:
+    for file, architecture, revision in (("a.json", "amd64", "aaaa"), ("b.json", "arm64", "bbbb")):
+        reference = f"registry.example/dualgan-parity/cpu@sha256:{'0' * 64}"
+        found = {"name": "cpu", "reference": reference, "architectures": [architecture], "revision": revision}
+        Path(file).write_text(json.dumps([found]))
+    code, errors = images("merge", "--tag", "1.0", "a.json", "b.json")
+    assert code == 2 and "of revision aaaa and" in errors and "are not one image" in errors
+
+
+BASES = """\
+# Why.
+FIRST:
+  image: {registry}/python:3.11
+  digest: null
+  what: >-
+    Two lines,
+    of words
+SECOND:
+  image: {registry}/absent:1
+  digest: null
+  what: another
+"""
+
+
+def test_bases_are_pinned_to_what_the_registry_has_and_renewed(registry: str, tmp_path: Path, images: Command) -> None:
+    file, base = tmp_path / "bases.yaml", f"{registry}/python:3.11"
+    file.write_text(BASES.format(registry=registry))
+    for revision in ("old", "new", "new"):
+        make_image(base, revision)
+        client().images.push(base)
+        with pytest.raises(DualGANError, match=r"absent:1: its registry has no answer \(manifest unknown"):
+            list(pin_bases(file=file))
+        digest = yaml.safe_load(file.read_text())["FIRST"]["digest"]
+        assert digest == client().images.get_registry_data(base).id
+        # All else stays as it was written.
+        assert file.read_text().replace(f'"{digest}"', "null") == BASES.format(registry=registry)
+    assert list(pin_bases(["FIRST"], file)) == [f"FIRST: {base} is {digest} as before"]
+    with pytest.raises(DualGANError, match="base THIRD: unknown; known are FIRST, SECOND"):
+        list(pin_bases(["THIRD"], file))
