@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.preflight.component import image_preflight, preflight
+from components.preflight.component import preflight
 from components.preflight.preflight import Requirements, find_faults, require_none
 from components.tracking.store import connect
-from components.train.runtimes import COMMIT_VARIABLE
 from dualgan.errors import BadInput, DualGANError
 from tests.components.tracking.servers import KillableServer
 from tests.services import S3_KEYS, free_port, s3_client, s3_service
@@ -90,29 +89,13 @@ def test_a_file_that_is_no_store_of_mlflow_is_a_fault_before_anything_starts(tmp
     assert find_faults(Requirements("synthetic", tracking_uri=f"sqlite:///{tmp_path / 'new.db'}")) == []
 
 
-@pytest.mark.parametrize("revision", ["aaaa", ""])
-def test_an_image_of_the_package_s_revision_passes(monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
-    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
-    image_preflight("registry.example/cpu:1", revision)
-
-
-def test_an_image_of_another_revision_is_refused_and_says_of_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
-    with pytest.raises(
-        BadInput,
-        match="image cpu:1: built from revision aaaa, the package from bbbb; build and push the images of bbbb",
-    ):
-        image_preflight("cpu:1", "bbbb")
-
-
 def test_the_first_task_fails_with_every_fault_each_on_a_line_of_its_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(DualGANError, match=r"^3 faults before the start"):
-        preflight("absent-folder", "", "", "", "cpu:1", "bbbb")
+    with pytest.raises(DualGANError, match=r"^2 faults before the start"):
+        preflight("absent-folder", "", "", "")
     lines = [line for line in capsys.readouterr().out.splitlines() if "preflight: " in line]
-    assert len(lines) == 3
-    for line, named in zip(lines, ("absent-folder", "MLFLOW_TRACKING_URI", "image cpu:1"), strict=True):
+    assert len(lines) == 2
+    for line, named in zip(lines, ("absent-folder", "MLFLOW_TRACKING_URI"), strict=True):
         assert named in line
