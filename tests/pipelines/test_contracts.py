@@ -93,6 +93,10 @@ def test_kfp_s_openapi_file_allows_every_call_that_we_make(
     scheduled = ("--profile", "ascend910", *DATASET, "--endpoint", prism, "--cron", "0 17 3 * * *", "--replace")
     code, printed, _ = command("schedule", *scheduled)
     assert code == 0 and "enabled" in printed
+    code, printed, errors = command("upload", "--profile", "ascend910", "--endpoint", prism)
+    assert code == 0 and "version " in printed, errors
+    code, printed, errors = command("schedule", *scheduled, "--upload")
+    assert code == 0 and "enabled" in printed, errors
 
 
 @pytest.mark.system("npm")

@@ -13,9 +13,9 @@ import yaml
 
 from components.common.image_list import PushedImage, read_images, write_images
 from components.common.revision import COMMIT_VARIABLE, PACKAGE_VARIABLE
-from components.tracking.store import connect
-from components.train.runtimes import WORKING_TREE, code_digest
+from components.train.runtimes import WORKING_TREE
 from tests.pipelines.kfp_server import KfpServer
+from tests.pipelines.test_retrain import register_champion
 
 Command = Callable[..., tuple[int, str, str]]
 ARCHITECTURES = {"cpu": ("amd64", "arm64"), "tf1": ("amd64",), "gpu-tf1": ("amd64",), "ascend": ("arm64",)}
@@ -123,31 +123,6 @@ def test_a_list_that_is_none_is_one_line(command: Command, tmp_path: Path, conte
     assert (code, len(errors.splitlines())) == (2, 1) and str(file) in errors and said in errors
 
 
-def retrained(tracked: str, run: dict[str, Any], model: str) -> None:
-    """Do what the last task of a run does: register a champion with the tags that the package has for it."""
-    task = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]["publish-npu"]
-    tags = task["inputs"]["parameters"]["tags"]["runtimeValue"]["constant"] | {"code_digest": code_digest()}
-    client = connect(tracked)
-    client.create_registered_model(model)
-    version = client.create_model_version(model, "file:///nowhere", tags=tags).version
-    client.set_registered_model_alias(model, "champion", version)
-
-
-def test_a_second_retrain_on_the_same_images_has_nothing_to_do(
-    kfp: KfpServer, tracked: str, command: Command, images: Path, tmp_path: Path
-) -> None:
-    wanted = ("retrain", "--profile", "ascend910", "--dataset", "synthetic", "--model", "by-digest", "--images")
-    assert command(*wanted, images)[0] == 0
-    (run,) = kfp.runs.values()
-    retrained(tracked, run, "by-digest")
-    mirrored, changed = tmp_path / "mirrored.json", tmp_path / "changed.json"
-    write_images(mirrored, [pushed(name, registry="mirror.example") for name in ARCHITECTURES])
-    write_images(changed, [pushed(name, "1" if name == "ascend" else "0") for name in ARCHITECTURES])
-    for same in (images, mirrored):
-        assert "not due: nothing changed" in command(*wanted, same)[1] and len(kfp.runs) == 1
-    assert "due: the images changed since the champion" in command(*wanted, changed, "--dry-run")[1]
-
-
 @pytest.fixture
 def start(command: Command, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Start a task of a package as KFP does, in an image of a revision."""
@@ -220,6 +195,6 @@ def test_what_is_pushed_is_compiled_and_a_second_retrain_on_it_has_nothing_to_do
     assert {container["image"] for container in containers(package).values()} == references
     wanted = ("--profile", "ascend910", "--dataset", "synthetic", "--model", "pushed", "--images", from_registry)
     assert command("retrain", *wanted)[0] == 0
-    retrained(tracked, next(iter(kfp.runs.values())), "pushed")
+    register_champion(tracked, next(iter(kfp.runs.values())), "pushed")
     code, printed, _ = command("retrain", *wanted)
     assert code == 0 and "not due: nothing changed" in printed and len(kfp.runs) == 1

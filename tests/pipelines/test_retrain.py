@@ -1,13 +1,16 @@
 """Retraining: when it is due, why, and that two calls at the same time submit one run."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 
+from components.common.revision import code_commit
 from components.tracking.store import connect
 from components.train.runtimes import code_digest
 from pipelines.fingerprint import fingerprint
@@ -72,6 +75,17 @@ def retrain(*arguments: str) -> tuple[str, ...]:
     return ("retrain", "--profile", "ascend910", "--dataset", "synthetic", *arguments)
 
 
+def register_champion(tracked: str, run: dict[str, Any], model: str, **tags: str) -> None:
+    """Do what the last task of a run does, with the tags that its package has for it."""
+    task = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]["publish-npu"]
+    given = task["inputs"]["parameters"]["tags"]["runtimeValue"]["constant"]
+    client = connect(tracked)
+    client.create_registered_model(model)
+    tags = {**given, "code_digest": code_digest(), **tags}
+    version = client.create_model_version(model, "file:///nowhere", tags=tags).version
+    client.set_registered_model_alias(model, "champion", version)
+
+
 def test_two_processes_at_the_same_time_submit_one_run(kfp: KfpServer, tracked: str) -> None:
     program = [sys.executable, "-m", "pipelines", *retrain("--poll", "0")]
     calls = [subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
@@ -125,15 +139,37 @@ def test_the_champion_of_the_registry_is_what_is_held_against_with_the_options_t
     wanted = ("--model", "slow", "--option", "lr=0.5", "--dataset-digest")
     assert command(*retrain(*wanted, "d1"))[0] == 0
     (run,) = kfp.runs.values()
-    task = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]["publish-npu"]
-    tags = task["inputs"]["parameters"]["tags"]["runtimeValue"]["constant"]
-    client = connect(tracked)
-    client.create_registered_model("slow")
-    tags |= {"code_digest": code_digest(), "dataset_digest": "d1"}
-    version = client.create_model_version("slow", "file:///nowhere", tags=tags).version
-    client.set_registered_model_alias("slow", "champion", version)
+    register_champion(tracked, run, "slow", dataset_digest="d1")
     _, printed, _ = command(*retrain(*wanted, "d1"))
     assert "not due" in printed and len(kfp.runs) == 1
     assert "the training options" in command(*retrain("--model", "slow", "--dataset-digest", "d1", "--dry-run"))[1]
     _, printed, _ = command(*retrain(*wanted, "d2"))
     assert "due: the dataset changed" in printed and len(kfp.runs) == 2
+
+
+def test_a_second_retrain_on_the_same_images_has_nothing_to_do_whatever_registry_has_them(
+    kfp: KfpServer, tracked: str, command: Command, tmp_path: Path
+) -> None:
+    def images(registry: str, digit: str) -> tuple[str, ...]:
+        """A list of what the profile needs, as an option."""
+        commit = code_commit()
+        listed = [
+            {
+                "name": name,
+                "reference": f"{registry}/dualgan-parity/{name}@sha256:{digit * 64}",
+                "architectures": [architecture],
+                "revision": commit,
+            }
+            for name, architecture in (("cpu", "amd64"), ("ascend", "arm64"))
+        ]
+        file = tmp_path / "images.json"
+        file.write_text(json.dumps(listed))
+        return "--model", "by-digest", "--images", str(file)
+
+    assert command(*retrain(*images("registry.example", "0")))[0] == 0
+    register_champion(tracked, kfp.runs["run-1"], "by-digest")
+    for registry in ("registry.example", "mirror.example:5000"):
+        assert "not due: nothing changed" in command(*retrain(*images(registry, "0")))[1] and len(kfp.runs) == 1
+    printed = command(*retrain(*images("registry.example", "1"), "--dry-run"))[1]
+    assert printed.count("due: ") == 1 and "due: the images changed since the champion" in printed
+    assert "due: the images changed" in command(*retrain("--model", "by-digest", "--dry-run"))[1]

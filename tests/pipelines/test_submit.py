@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.common.revision import code_commit
 from components.tracking.store import connect
 from pipelines.kfp_api import KfpApi
 from pipelines.package import RUN_ID, Package
@@ -209,6 +210,55 @@ def test_a_schedule_is_made_enabled_and_once_and_replaced_if_asked(kfp: KfpServe
     left = {one["display_name"]: one["trigger"]["cron_schedule"]["cron"] for one in kfp.recurring_runs.values()}
     assert left == {"dualgan-parity-ascend910-vs-gpu": "0 18 3 * * *", "other": "0 17 3 * * *"}
     assert len(kfp.recurring_runs) == 2 and kfp.lost_answers == 0
+
+
+def test_an_uploaded_package_is_one_version_and_what_runs_and_recurs_refers_to_it(
+    kfp: KfpServer, command: Command
+) -> None:
+    profile = ("--profile", "ascend910")
+    kfp.lost_answers = 1
+    for _ in range(2):
+        code, printed, errors = command("upload", *profile)
+        assert code == 0, errors
+    (pipeline,), (version,) = kfp.pipelines.values(), kfp.versions.values()
+    assert pipeline["name"] == pipeline["display_name"] == "dualgan-parity-ascend910"
+    assert version["name"].rpartition("-")[0] == code_commit()
+    address = f"{kfp.url}/#/pipelines/details/{pipeline['pipeline_id']}/version/{version['pipeline_version_id']}"
+    assert printed == f"version {version['name']} of dualgan-parity-ascend910: {address}\n"
+    assert version["pipeline_spec"] == package_once(load_profile("ascend910")).to_api()
+    # With a dataset of S3 a package has its keys, and so is another.
+    wanted = (*profile, *DATASET, "--upload")
+    assert command("submit", *wanted, "--no-wait")[0] == 0 and command("submit", *wanted, "--no-wait")[0] == 0
+    assert command("schedule", *wanted, "--cron", "0 17 3 * * *")[0] == 0
+    assert len(kfp.pipelines) == 1 and len(kfp.runs) == 2 and len(kfp.versions) == 2
+    for started in (*kfp.runs.values(), *kfp.recurring_runs.values()):
+        reference = started["pipeline_version_reference"]
+        assert kfp.versions[reference["pipeline_version_id"]]["pipeline_id"] == reference["pipeline_id"]
+        assert "pipeline_spec" not in started and started["runtime_config"]["parameters"]["dataset"] == DATASET[1]
+
+
+def test_a_version_has_one_name_whether_it_was_compiled_into_a_file_or_not(
+    kfp: KfpServer, command: Command, tmp_path: Path
+) -> None:
+    package = tmp_path / "package.yaml"
+    assert command("compile", "--profile", "ascend910", "--output", package)[0] == 0
+    assert command("upload", "--package", package)[0] == command("upload", "--profile", "ascend910")[0] == 0
+    assert command("upload", "--profile", "ascend910", "--seeds", "2")[0] == 0
+    assert len(kfp.pipelines) == 1 and len({one["name"] for one in kfp.versions.values()}) == len(kfp.versions) == 2
+
+
+def test_a_pipeline_that_another_call_makes_meanwhile_is_taken(
+    kfp: KfpServer, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = kfp._new_pipeline
+
+    def new_pipeline(asked: dict[str, Any]) -> dict[str, Any]:
+        made(dict(asked))
+        return made(asked)
+
+    monkeypatch.setattr(kfp, "_new_pipeline", new_pipeline)
+    assert command("upload", "--profile", "ascend910")[0] == 0
+    assert len(kfp.pipelines) == len(kfp.versions) == 1
 
 
 def cache_key(package: Package, task: str, run_id: str) -> Any:
