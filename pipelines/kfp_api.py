@@ -263,7 +263,7 @@ class KfpApi:
             f"{self.at.url.without_login.reveal()}/{path}",
             params=query,
             json=None if is_file else body,
-            files={"uploadfile": ("package.yaml", body)} if is_file else None,
+            files={"uploadfile": ("package.yaml", body, "application/yaml")} if is_file else None,
             timeout=self.at.timeout,
             verify=self.at.ca_file or True,
             # Elsewhere is a login, which is not to get ours.

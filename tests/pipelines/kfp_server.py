@@ -135,7 +135,7 @@ class KfpServer:
 
     def _new_version(self, query: Mapping[str, list[str]], body: bytes, headers: Message) -> dict[str, Any]:
         """As KFP does with a file of a form: its name's ending says how to read it."""
-        form = email.message_from_bytes(b"Content-Type: " + headers["content-type"].encode() + b"\r\n\r\n" + body)
+        form: Any = email.message_from_bytes(f"Content-Type: {headers['content-type']}\r\n\r\n".encode() + body)
         (part,) = form.get_payload()
         (pipeline,), (name,) = query["pipelineid"], query["name"]
         if part.get_param("name", header="content-disposition") != "uploadfile" or pipeline not in self.pipelines:
