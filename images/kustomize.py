@@ -13,7 +13,7 @@ kind: Component
 images:
 {images}
 configMapGenerator:
-  - name: dualgan-parity-images
+  - name: dualgan-parity-pushed-images
     namespace: kubeflow
     files: [images.json]
     options:
@@ -27,7 +27,7 @@ patches:
       - op: add
         path: {pod}/containers/0/volumeMounts/-
         value: {{name: images, mountPath: {mount}, readOnly: true}}
-      - {{op: add, path: {pod}/volumes/-, value: {{name: images, configMap: {{name: dualgan-parity-images}}}}}}
+      - {{op: add, path: {pod}/volumes/-, value: {{name: images, configMap: {{name: dualgan-parity-pushed-images}}}}}}
 """
 
 

@@ -2,13 +2,17 @@
 
 import itertools
 import json
+import os
 import re
 from fnmatch import fnmatch
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from components.common.image_list import PushedImage, write_images
+from images.__main__ import main as images_command
 from pipelines.profile import load_profile
 from tests.manifests.flows import Pod, admitted
 from tests.manifests.rendered import (
@@ -17,6 +21,7 @@ from tests.manifests.rendered import (
     SITES,
     VALUES,
     command_line,
+    containers,
     environment,
     example_secrets,
     identity,
@@ -78,6 +83,30 @@ def test_two_teams_differ_in_nothing_that_is_mlflows(monkeypatch: pytest.MonkeyP
     second = render_site(*SITES["a-team"])
     ours = [{identity(one): one for one in objects if "team-" not in identity(one)} for objects in (first, second)]
     assert ours[0] == ours[1]
+
+
+def test_a_site_runs_the_images_that_were_pushed_and_its_retrain_job_compares_with_them(tmp_path: Path) -> None:
+    references = {name: f"registry.example/dualgan-parity/{name}@sha256:{'0a' * 32}" for name in ("cpu", "mlflow")}
+    listed = [
+        PushedImage(name=name, reference=reference, architectures=("amd64",), revision="aaaa")
+        for name, reference in references.items()
+    ]
+    write_images(tmp_path / "images.json", listed)
+    assert images_command(["component", str(tmp_path / "images.json"), str(tmp_path / "site/images")]) == 0
+    component = os.path.relpath(tmp_path / "site/images", MANIFESTS)
+    objects = render_site("ascend910-vs-gpu", ("options/backup", component, "multi-user"))
+    images = {container["image"] for _, template in pod_templates(objects) for container in containers(template)}
+    assert {image for image in images if "dualgan-parity" in image} == set(references.values())
+    job = named(objects, "CronJob", "dualgan-parity-retrain")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = job["containers"]
+    secrets = {place: dict.fromkeys(keys, "") for place, keys in example_secrets("team-a").items()}
+    variables = environment(objects, {"metadata": {"namespace": "team-a"}}, container, secrets)
+    file = parse(command_line(container, variables)).parameters["images"]
+    (mounted,) = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == str(file.parent)]
+    (volume,) = [volume["configMap"]["name"] for volume in job["volumes"] if volume["name"] == mounted]
+    content = named(objects, "ConfigMap", volume)
+    assert content["metadata"]["namespace"] == "team-a"
+    assert content["data"] == {file.name: (tmp_path / "images.json").read_text()}
 
 
 def test_pods_that_ask_for_an_npu_go_to_volcano() -> None:

@@ -303,6 +303,10 @@ def test_accounts_have_no_right_that_is_not_used() -> None:
     }
     kfp = "pipelines.kubeflow.org"
     assert rights == {
-        *(("Role", kfp, resource, verb) for resource in ("experiments", "runs") for verb in ("create", "get", "list")),
+        *(
+            ("Role", kfp, resource, verb)
+            for resource in ("experiments", "runs", "pipelines")
+            for verb in ("create", "get", "list")
+        ),
         ("Role", "", "secrets", "kfp-mlflow-credentials", "get"),
     }
