@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from components.common.docker_engine import connect_to_engine
+from components.common.revision import COMMIT_VARIABLE, REVISION_LABEL
 from dualgan.errors import BadInput, DualGANError
 from pipelines import containers
 from pipelines.local_run import run
@@ -72,6 +74,19 @@ def test_a_container_that_vanished_or_cannot_run_fails_its_task(
         (log,) = tmp_path.glob("results/runs/*/log.txt")
         assert log.read_text() == "--- dataset\nprinted\n"
         assert '"failed"' in log.with_name("run.json").read_text()
+
+
+@pytest.mark.parametrize("built", ["aaaa", "bbbb", None])
+def test_an_image_of_other_code_is_said_to_be_and_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], built: str | None
+) -> None:
+    labels = {REVISION_LABEL: built} if built else {}
+    images = SimpleNamespace(get=lambda _: SimpleNamespace(labels=labels))
+    monkeypatch.setattr("pipelines.containers.connect_to_engine", lambda: SimpleNamespace(images=images))
+    monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
+    containers.require_images(load_profile("ascend910"))
+    said = capsys.readouterr().out
+    assert said.count("is of revision bbbb, this code of aaaa; `make images` builds it anew") == 2 * (built == "bbbb")
 
 
 def test_an_engine_that_does_not_answer_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
