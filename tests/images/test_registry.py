@@ -14,7 +14,7 @@ from images import registry as subject
 from images.__main__ import main
 from images.registry import pin_bases
 from tests.images.built import client
-from tests.images.tiny import make_image
+from tests.images.tiny import PREFIX, make_image, remove_images
 from tests.services import container_registry
 
 pytestmark = [pytest.mark.system("docker", "docker-registry")]
@@ -28,27 +28,26 @@ def registry() -> Iterator[str]:
 
 
 @pytest.fixture
-def images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+def images(
+    registry: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
     """`python -m images`, in whose engine images are called apart from a user's; exit code and standard error."""
     monkeypatch.setenv(COMMIT_VARIABLE, "aaaa")
-    monkeypatch.setattr(subject, "image_tag", lambda name: f"dualgan-parity-test/{name}:dev")
+    monkeypatch.setattr(subject, "image_tag", lambda name: f"{PREFIX}/{name}:dev")
     monkeypatch.chdir(tmp_path)
 
     def images(*arguments: str) -> tuple[int, str]:
         code = main(arguments)
         return code, capfd.readouterr().err
 
-    before = {image.id for image in client().images.list()}
     yield images
-    for image in client().images.list():
-        if image.id not in before:
-            client().images.remove(image.id, force=True)
+    remove_images(registry)
 
 
 def test_what_is_pushed_for_two_architectures_is_listed_by_one_digest(registry: str, images: Command) -> None:
     for architecture, names in (("amd64", ("cpu", "tf1")), ("arm64", ("cpu",))):
         for name in names:
-            make_image(f"dualgan-parity-test/{name}:dev", "aaaa", architecture)
+            make_image(f"{PREFIX}/{name}:dev", "aaaa", architecture)
         listed = ("--tag", f"1.0-{architecture}", "--output", f"{architecture}.json")
         code, errors = images("push", "--registry", f"{registry}/", "--no-build", *listed, *names)
         assert code == 0, errors
@@ -69,10 +68,10 @@ def test_what_is_pushed_for_two_architectures_is_listed_by_one_digest(registry: 
 
 
 def test_an_image_of_other_code_or_none_is_not_pushed(registry: str, images: Command) -> None:
-    make_image("dualgan-parity-test/cpu:dev", "bbbb")
+    make_image(f"{PREFIX}/cpu:dev", "bbbb")
     for name, said in (("cpu", "of revision bbbb, and the code is aaaa"), ("gpu", "not on this machine")):
         code, errors = images("push", "--registry", registry, "--no-build", name)
-        assert code == 2 and f"image dualgan-parity-test/{name}:dev: {said}" in errors.splitlines()[-1]
+        assert code == 2 and f"image {PREFIX}/{name}:dev: {said}" in errors.splitlines()[-1]
     assert not Path("images.json").exists()
 
 

@@ -20,6 +20,18 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
+# What tests build is called apart from a user's images.
+PREFIX = "dualgan-parity-test"
+
+
+def remove_images(registry: str) -> None:
+    """Take away what a test has built and pushed."""
+    for image in client().images.list():
+        for tag in image.tags:
+            if tag.startswith((f"{PREFIX}/", f"{registry}/")):
+                client().images.remove(tag, force=True)
+
+
 def make_image(tag: str, revision: str, architecture: str = "amd64") -> None:
     """Put an image into the engine, whose content is its name and architecture."""
     layer = _archive({"content": f"{tag} {architecture}".encode()})

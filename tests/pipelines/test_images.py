@@ -169,20 +169,17 @@ def from_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     """images.json as `python -m images push` writes it of images in a real registry."""
     from images import registry
     from images.__main__ import main
-    from tests.images.built import client
-    from tests.images.tiny import make_image
+    from tests.images.tiny import PREFIX, make_image, remove_images
     from tests.services import container_registry
 
-    monkeypatch.setattr(registry, "image_tag", lambda name: f"dualgan-parity-test/{name}:dev")
-    file, before = tmp_path / "images.json", {image.id for image in client().images.list()}
+    monkeypatch.setattr(registry, "image_tag", lambda name: f"{PREFIX}/{name}:dev")
+    file = tmp_path / "images.json"
     with container_registry() as address:
         for name in ("cpu", "ascend"):
-            make_image(f"dualgan-parity-test/{name}:dev", "aaaa", ARCHITECTURES[name][0])
+            make_image(f"{PREFIX}/{name}:dev", "aaaa", ARCHITECTURES[name][0])
         assert main(["push", "--registry", address, "--no-build", "--output", str(file), "cpu", "ascend"]) == 0
         yield file
-        for image in client().images.list():
-            if image.id not in before:
-                client().images.remove(image.id, force=True)
+        remove_images(address)
 
 
 @pytest.mark.system("docker", "docker-registry")
