@@ -40,10 +40,9 @@ def join(lists: Sequence[Mapping[str, PushedImage]], tag: str) -> Iterator[Pushe
     for name in sorted(set().union(*lists)):
         parts = [images[name] for images in lists if name in images]
         first, architectures = parts[0], [one for part in parts for one in part.architectures]
-        for part in parts:
-            if (part.repository, part.revision) != (first.repository, first.revision):
-                of = [f"{one.repository} of revision {one.revision}" for one in (first, part)]
-                raise BadInput(f"image {name}: {' and '.join(of)} are not one image")
+        origins = sorted({f"{part.repository} of revision {part.revision}" for part in parts})
+        if len(origins) > 1:
+            raise BadInput(f"image {name}: {' and '.join(origins)} are not one image")
         if len(set(architectures)) < len(architectures):
             raise BadInput(f"image {name}: the same architecture twice ({', '.join(architectures)})")
         remote, host = f"{first.repository}:{tag}", first.repository.partition("/")[0].partition(":")[0]

@@ -116,6 +116,7 @@ def submit(
     if add_to:
         api.run(add_to)
         order = replace(order, package=order.package.added_to(add_to), tracked_as=add_to)
+    order = _uploaded(api, order, options)
     name = run_name or f"{order.package.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     experiment_id = api.experiment(options.experiment_name)
     return _submit(api, order, experiment_id, name, options, waiting if wait else None)
@@ -162,6 +163,8 @@ def retrain(
         print(f"not due: nothing changed since the champion, version {champion.version if champion else ''}")
     if dry_run or not (reasons or force):
         return 0
+    # Before the claim, which one that is refused would use up.
+    order = _uploaded(api, order, options)
     name = f"{order.package.name}-retrain-{key}"
     experiment_id, taken = claim(api, name, attempts, force)
     if experiment_id is None:
@@ -210,9 +213,8 @@ def upload(
     from pipelines.profile import load_profile
     from pipelines.submit import upload_package
 
-    images.require_none_of(package)
-    found = read_package(package) if package else None
-    found = found or package_of(images.used_by(load_profile(profile).with_seeds(seed, seeds)))
+    chosen = images.used_by(load_profile(profile).with_seeds(seed, seeds), package)
+    found = read_package(package) if package else package_of(chosen)
     at = endpoint(connection.endpoint, namespace, connection.ca_file, connection.header or ())
     upload_package(KfpApi(at), found, print)
     return 0
@@ -278,8 +280,7 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
     from pipelines.profile import load_profile
     from pipelines.submit import Order
 
-    options.require_none_of(file)
-    profile = options.used_by(load_profile(options.profile).with_seeds(options.seed, options.seeds))
+    profile = options.used_by(load_profile(options.profile).with_seeds(options.seed, options.seeds), file)
     package = read_package(file) if file else package_of(profile)
     parameters = package.parsed(options.parameter or ())
     if options.dataset:
@@ -305,19 +306,13 @@ def _uploaded(api: "KfpApi", order: "Order", options: RunOptions) -> "Order":
 
 
 def _submit(
-    api: "KfpApi",
-    order: "Order",
-    experiment_id: str,
-    name: str,
-    options: RunOptions,
-    waiting: WaitOptions | None,
+    api: "KfpApi", order: "Order", experiment_id: str, name: str, options: RunOptions, waiting: WaitOptions | None
 ) -> int:
     from components.compare.verdict import EXIT_CODES
     from pipelines.kfp_api import Unreachable
     from pipelines.read_verdict import read_verdict, verdict_in_logs
     from pipelines.submit import page_of, wait
 
-    order = _uploaded(api, order, options)
     package, run_id = order.package, api.submit(order.to_api(experiment_id, name))
     print(f"submitted: {name}\nrun: {page_of(api, run_id)}")
     if not waiting:

@@ -43,15 +43,12 @@ class ImageOptions:
     registry: Annotated[str | None, typer.Option(help="By --tag: from here, REGISTRY/dualgan-parity/NAME.")] = None
     tag: Annotated[str | None, typer.Option(help="With --registry.")] = None
 
-    def require_none_of(self, package: Path | None) -> None:
-        """Raise BadInput for images of a package that is compiled."""
-        if package and (self.images or self.registry or self.tag):
-            raise BadInput("--package: it has its images; `parity compile` takes --images, --registry and --tag")
-
-    def used_by(self, profile: "LoadedProfile") -> "LoadedProfile":
-        """Return the profile with these images. Raises BadInput for what does not go together, or does not fit."""
+    def used_by(self, profile: "LoadedProfile", package: Path | None = None) -> "LoadedProfile":
+        """Return the profile with these images. Raises BadInput if they do not fit, or a compiled package is given."""
         from pipelines.images import with_pushed_images, with_registry
 
+        if package and (self.images or self.registry or self.tag):
+            raise BadInput("--package: it has its images; `parity compile` takes --images, --registry and --tag")
         if self.images and (self.registry or self.tag):
             raise BadInput("--images: has registry and digests; leave --registry and --tag out")
         if bool(self.registry) != bool(self.tag):

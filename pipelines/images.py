@@ -1,6 +1,7 @@
 """Which images a package runs: those that were pushed, by digest, or those of a registry and a tag."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from components.common.image_list import REPOSITORY, read_images
@@ -38,26 +39,27 @@ def with_pushed_images(profile: Profile, file: Path) -> Profile:
             raise BadInput(f"{file}: image {found.name} is for {built}; profile {profile.name} asks for {architecture}")
         return found.reference
 
-    own_architecture = profile.resources.architecture
-    legs = []
-    for leg in profile.legs:
-        architecture = leg.resources.architecture or (own_architecture if leg.device == "cpu" else None)
-        image = reference(leg.image or profile.image, architecture)
-        legs.append(leg.model_copy(update={"image": image}) if leg.image else leg)
-    return profile.model_copy(update={"image": reference(profile.image, own_architecture), "legs": tuple(legs)})
+    return _renamed(profile, reference)
 
 
 def with_registry(profile: Profile, registry: str, tag: str) -> Profile:
     """Return the profile with the images of this repository as ``registry`` has them under ``tag``."""
 
-    def renamed(image: str) -> str:
+    def renamed(image: str, _: str | None) -> str:
         own = OWN_IMAGE.fullmatch(image)
-        if not own:
-            return image
-        name = f"{registry.rstrip('/')}/{REPOSITORY}/{own[1]}:{tag}"
+        name = f"{registry.rstrip('/')}/{REPOSITORY}/{own[1]}:{tag}" if own else image
         if not IMAGE.fullmatch(name):
             raise BadInput(f"--registry {registry} --tag {tag}: {name} is no name of an image")
         return name
 
-    legs = [leg.model_copy(update={"image": renamed(leg.image)}) if leg.image else leg for leg in profile.legs]
-    return profile.model_copy(update={"image": renamed(profile.image), "legs": tuple(legs)})
+    return _renamed(profile, renamed)
+
+
+def _renamed(profile: Profile, rename: Callable[[str, str | None], str]) -> Profile:
+    """Return the profile with each image renamed, by its name and the architecture of its nodes, if that is said."""
+    own = profile.resources.architecture
+    legs = []
+    for leg in profile.legs:
+        image = rename(leg.image or profile.image, leg.resources.architecture or (own if leg.device == "cpu" else None))
+        legs.append(leg.model_copy(update={"image": image}) if leg.image else leg)
+    return profile.model_copy(update={"image": rename(profile.image, own), "legs": tuple(legs)})

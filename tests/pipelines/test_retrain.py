@@ -16,7 +16,7 @@ from components.train.runtimes import code_digest
 from pipelines.fingerprint import fingerprint
 from pipelines.profile import Profile, load_profile
 from pipelines.retrain import DAY, decide
-from tests.pipelines.kfp_server import KfpServer
+from tests.pipelines.kfp_server import KfpServer, Refusal
 
 Command = Callable[..., tuple[int, str, str]]
 NOW = 1_800_000_000.0
@@ -145,6 +145,21 @@ def test_the_champion_of_the_registry_is_what_is_held_against_with_the_options_t
     assert "the training options" in command(*retrain("--model", "slow", "--dataset-digest", "d1", "--dry-run"))[1]
     _, printed, _ = command(*retrain(*wanted, "d2"))
     assert "due: the dataset changed" in printed and len(kfp.runs) == 2
+
+
+def test_a_retrain_is_of_a_version_and_what_cannot_be_uploaded_is_not_claimed(
+    kfp: KfpServer, tracked: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> dict[str, Any]:
+        raise Refusal(403, "not authorized to create pipelines")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kfp, "_new_pipeline", refuse)
+        code, _, errors = command(*retrain("--upload"))
+        assert code == 2 and "not authorized" in errors and not kfp.experiments
+    assert command(*retrain("--upload"))[0] == 0
+    (version,) = kfp.versions
+    assert kfp.runs["run-1"]["pipeline_version_reference"]["pipeline_version_id"] == version
 
 
 def test_a_second_retrain_on_the_same_images_has_nothing_to_do_whatever_registry_has_them(
