@@ -10,7 +10,14 @@ import pytest
 from components.train.runtimes import RUNTIMES, is_set_up
 
 # The programs that tests of the system tier need: @pytest.mark.system("chromium").
-TOOLS = {"chromium": "chromium", "docker": "docker", "postgresql": "pg_ctlcluster", "kubectl": "kubectl", "npm": "npm"}
+TOOLS = {
+    "chromium": "chromium",
+    "docker": "docker",
+    "kubectl": "kubectl",
+    "nginx": "nginx",
+    "npm": "npm",
+    "postgresql": "pg_ctlcluster",
+}
 
 
 @functools.cache
