@@ -63,7 +63,8 @@ bench-pairs: env ## equal legs and legs that go wrong late, three seeds each on 
 check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/zizmor --offline --quiet .github/workflows
+	$(VENV)/bin/actionlint .github/workflows/*.yaml
+	$(VENV)/bin/zizmor --offline --quiet .github
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p parity -p pipelines -p images -p components.dataset -p components.train \
 	  -p components.sample -p components.compare -p components.tracking -p components.publish \
@@ -85,7 +86,9 @@ lock: $(UV) ## resolve the requirement files anew
 	$(LOCK) --python-version 3.11 --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
 	$(LOCK) --python-version 3.7 requirements/tf1.in -o requirements/tf1.txt
 	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
-	for name in cpu pipeline gpu; do \
+	# For amd64 and arm64, which have TensorFlow under different names.
+	$(LOCK) --universal --python-version 3.11 -c requirements/pipeline.txt requirements/image-cpu.in -o requirements/image-cpu.txt
+	for name in pipeline gpu; do \
 	  $(LOCK) --python-version 3.11 -c requirements/pipeline.txt requirements/image-$$name.in -o requirements/image-$$name.txt || exit; \
 	done
 	$(LOCK) --python-version 3.11 -c requirements/pipeline.txt -c requirements/dev.txt requirements/image-mlflow.in \
