@@ -9,6 +9,8 @@ TF1_VENV := .venv-tf1
 PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+# For amd64 and arm64, whose TensorFlow without CUDA has different names.
+UNIVERSAL := --universal --python-version 3.11
 
 # If Python is told to keep no bytecode, as in many containers, each process that imports TensorFlow would compile a
 # thousand files anew, 10 seconds long.
@@ -82,12 +84,11 @@ cluster: $(VENV)/ready ## a real Kubeflow Pipelines on this machine with kind, a
 	@manifests/kind/cluster.sh run || [ $$? = 4 ]
 
 lock: $(UV) ## resolve the requirement files anew
-	$(LOCK) --python-version 3.11 pyproject.toml -o requirements/pipeline.txt
-	$(LOCK) --python-version 3.11 --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
+	$(LOCK) $(UNIVERSAL) pyproject.toml -o requirements/pipeline.txt
+	$(LOCK) $(UNIVERSAL) --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
 	$(LOCK) --python-version 3.7 requirements/tf1.in -o requirements/tf1.txt
 	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
-	# For amd64 and arm64, which have TensorFlow under different names.
-	$(LOCK) --universal --python-version 3.11 -c requirements/pipeline.txt requirements/image-cpu.in -o requirements/image-cpu.txt
+	$(LOCK) $(UNIVERSAL) -c requirements/pipeline.txt requirements/image-cpu.in -o requirements/image-cpu.txt
 	for name in pipeline gpu; do \
 	  $(LOCK) --python-version 3.11 -c requirements/pipeline.txt requirements/image-$$name.in -o requirements/image-$$name.txt || exit; \
 	done
