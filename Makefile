@@ -38,7 +38,7 @@ ui: $(VENV)/ready ## serve the local MLflow store and print the address of the c
 test: env ## everything that needs nothing but Python
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system and not stress" $(PYTEST_OPTIONS)
 
-test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or takes minutes
+test-system: env ## adds what needs Docker, Chromium, PostgreSQL, nginx or kubectl, or takes minutes
 	$(PYTHON) -m pytest -m "system and not stress" $(PYTEST_OPTIONS)
 
 test-stress: env ## kills, memory, fuzzing: minutes each
