@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SETUP_TF1 = requirements/tf1.sh $(UV) $(TF1_VENV)
 
-.PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict bench-pairs check scan compile images lock clean npu-emulation cluster
+.PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict bench-pairs check compile images lock clean npu-emulation cluster
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,7 @@ check: $(VENV)/ready ## lint and types
 	  -p components.replay -p components.preflight -p components.common
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
 
+.PHONY: scan
 scan: $(VENV)/ready ## a policy scan of every overlay and component
 	$(PYTHON) -m tests.manifests.rendered .local/rendered
 	$(UV) tool run --python $(PYTHON) checkov@3.3.30 --config-file manifests/checkov.yaml --directory .local/rendered

@@ -17,9 +17,9 @@ from pipelines.kfp_endpoint import endpoint
 from tests.components.dataset.http_server import raw_server
 from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes
 from tests.pipelines.kfp_server import KfpServer, running_kfp
+from tests.pipelines.login_proxy import login_proxy
 from tests.pipelines.test_retrain import retrain
 from tests.pipelines.test_submit import QUICK, SCHEDULE
-from tests.services import login_proxy
 
 Command = Callable[..., tuple[int, str, str]]
 HTML = "<!doctype html><title>Sign in</title>"
