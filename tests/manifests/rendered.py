@@ -73,11 +73,8 @@ def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
 
 def named(objects: tuple[Object, ...], kind: str, name: str) -> Object:
     """The one object of this kind and name; a generated name may end in a digest of its content."""
-    found = [
-        candidate
-        for candidate in of_kind(objects, kind)
-        if candidate["metadata"]["name"] in {name, f"{name}-{candidate['metadata']['name'].rpartition('-')[2]}"}
-    ]
+    pattern = re.compile(rf"{name}(-[0-9a-z]{{10}})?")
+    found = [candidate for candidate in of_kind(objects, kind) if pattern.fullmatch(candidate["metadata"]["name"])]
     assert len(found) == 1, f"{len(found)} objects of kind {kind} are called {name}"
     return found[0]
 

@@ -139,7 +139,8 @@ def test_everything_that_is_referred_to_is_there_and_no_secret_is_unused(overlay
         assert (namespace, pod["serviceAccountName"]) in accounts
         assert pod.get("priorityClassName") in {None, *priorities}
         for volume in pod.get("volumes", []):
-            assert "configMap" not in volume or (namespace, volume["configMap"]["name"]) in maps
+            referred = volume.get("configMap", {"optional": True})
+            assert referred.get("optional") or (namespace, referred["name"]) in maps
             assert "secret" not in volume or (namespace, volume["secret"]["secretName"]) in secrets
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
         volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}
