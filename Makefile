@@ -9,6 +9,8 @@ TF1_VENV := .venv-tf1
 PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 LOCK := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+# For amd64 and arm64, whose TensorFlow without CUDA has different names.
+UNIVERSAL := --universal --python-version 3.11
 
 # If Python is told to keep no bytecode, as in many containers, each process that imports TensorFlow would compile a
 # thousand files anew, 10 seconds long.
@@ -36,7 +38,7 @@ ui: $(VENV)/ready ## serve the local MLflow store and print the address of the c
 test: env ## everything that needs nothing but Python
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not system and not stress" $(PYTEST_OPTIONS)
 
-test-system: env ## adds what needs Docker, Chromium, PostgreSQL or kubectl, or takes minutes
+test-system: env ## adds what needs Docker, Chromium, PostgreSQL, nginx or kubectl, or takes minutes
 	$(PYTHON) -m pytest -m "system and not stress" $(PYTEST_OPTIONS)
 
 test-stress: env ## kills, memory, fuzzing: minutes each
@@ -63,12 +65,18 @@ bench-pairs: env ## equal legs and legs that go wrong late, three seeds each on 
 check: $(VENV)/ready ## lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/zizmor --offline --quiet .github/workflows
+	$(VENV)/bin/actionlint .github/workflows/*.yaml
+	$(VENV)/bin/zizmor --offline --quiet .github
 	MYPYPATH=components $(VENV)/bin/mypy -p dualgan
 	MYPYPATH=components $(VENV)/bin/mypy -p parity -p pipelines -p images -p components.dataset -p components.train \
 	  -p components.sample -p components.compare -p components.tracking -p components.publish \
 	  -p components.replay -p components.preflight -p components.common
 	MYPYPATH=components $(VENV)/bin/mypy -p tests
+
+.PHONY: scan
+scan: $(VENV)/ready ## a policy scan of every overlay and component
+	$(PYTHON) -m tests.manifests.rendered .local/rendered
+	$(UV) tool run --python $(PYTHON) checkov@3.3.30 --config-file manifests/checkov.yaml --directory .local/rendered
 
 compile: $(VENV)/ready ## the pipeline package for a cluster (PROFILE=...)
 	@$(VENV)/bin/parity compile --profile $(PROFILE)
@@ -81,11 +89,12 @@ cluster: $(VENV)/ready ## a real Kubeflow Pipelines on this machine with kind, a
 	@manifests/kind/cluster.sh run || [ $$? = 4 ]
 
 lock: $(UV) ## resolve the requirement files anew
-	$(LOCK) --python-version 3.11 pyproject.toml -o requirements/pipeline.txt
-	$(LOCK) --python-version 3.11 --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
+	$(LOCK) $(UNIVERSAL) pyproject.toml -o requirements/pipeline.txt
+	$(LOCK) $(UNIVERSAL) --extra dev -c requirements/pipeline.txt pyproject.toml -o requirements/dev.txt
 	$(LOCK) --python-version 3.7 requirements/tf1.in -o requirements/tf1.txt
 	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
-	for name in cpu pipeline gpu; do \
+	$(LOCK) $(UNIVERSAL) -c requirements/pipeline.txt requirements/image-cpu.in -o requirements/image-cpu.txt
+	for name in pipeline gpu; do \
 	  $(LOCK) --python-version 3.11 -c requirements/pipeline.txt requirements/image-$$name.in -o requirements/image-$$name.txt || exit; \
 	done
 	$(LOCK) --python-version 3.11 -c requirements/pipeline.txt -c requirements/dev.txt requirements/image-mlflow.in \

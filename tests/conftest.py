@@ -14,9 +14,10 @@ TOOLS = {
     "chromium": "chromium",
     "docker": "docker",
     "docker-registry": "docker-registry",
-    "postgresql": "pg_ctlcluster",
     "kubectl": "kubectl",
+    "nginx": "nginx",
     "npm": "npm",
+    "postgresql": "pg_ctlcluster",
 }
 
 

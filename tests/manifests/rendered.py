@@ -21,6 +21,8 @@ SITES = {
     "every-option": ("local-storage", ("pools/ascend", *OPTIONS)),
     "a-team": ("ascend910-vs-gpu", (*OPTIONS, "multi-user")),
 }
+# The site that is copied, which uses some of what SITES use.
+EXAMPLE = "site.example"
 VALUES = {
     "namespace": "team-a",
     "host": "mlflow.my-company.net",
@@ -37,10 +39,10 @@ def runs_namespace(rendering: str) -> str:
 
 @functools.cache
 def rendered(name: str) -> tuple[Object, ...]:
-    """Every object of an overlay or one of SITES, as `kubectl apply -k` would send it."""
+    """Every object of an overlay, one of SITES or EXAMPLE, as `kubectl apply -k` would send it."""
     if name in SITES:
         return render_site(*SITES[name])
-    return render(MANIFESTS / "overlays" / name)
+    return render(MANIFESTS / (EXAMPLE if name == EXAMPLE else f"overlays/{name}"))
 
 
 def render_site(overlay: str, components: tuple[str, ...]) -> tuple[Object, ...]:
@@ -71,11 +73,8 @@ def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
 
 def named(objects: tuple[Object, ...], kind: str, name: str) -> Object:
     """The one object of this kind and name; a generated name may end in a digest of its content."""
-    found = [
-        candidate
-        for candidate in of_kind(objects, kind)
-        if candidate["metadata"]["name"] in {name, f"{name}-{candidate['metadata']['name'].rpartition('-')[2]}"}
-    ]
+    pattern = re.compile(rf"{name}(-[0-9a-z]{{10}})?")
+    found = [candidate for candidate in of_kind(objects, kind) if pattern.fullmatch(candidate["metadata"]["name"])]
     assert len(found) == 1, f"{len(found)} objects of kind {kind} are called {name}"
     return found[0]
 
@@ -129,7 +128,7 @@ def command_line(container: Object, variables: dict[str, str]) -> list[str]:
 def main(folder: Path) -> None:
     """Write a file for each overlay and site, for a policy scan."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*OVERLAYS, *SITES):
+    for name in (*OVERLAYS, *SITES, EXAMPLE):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump_all(rendered(name)))
 
 

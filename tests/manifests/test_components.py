@@ -16,8 +16,10 @@ from images.__main__ import main as images_command
 from pipelines.profile import load_profile
 from tests.manifests.flows import Pod, admitted
 from tests.manifests.rendered import (
+    EXAMPLE,
     MANIFESTS,
     OPTIONS,
+    ROOT,
     SITES,
     VALUES,
     command_line,
@@ -28,6 +30,7 @@ from tests.manifests.rendered import (
     named,
     of_kind,
     pod_templates,
+    render,
     render_site,
     rendered,
 )
@@ -138,6 +141,30 @@ def test_a_site_says_its_names_and_nothing_of_a_component_is_left_open(overlay: 
     mlflow = Pod("dualgan-parity", (("app.kubernetes.io/name", "mlflow"),), (("http", 5000),))
     assert admitted(objects, controller, solver, 8089) and admitted(objects, controller, mlflow, 5000)
     assert not admitted(objects, Pod("default", ()), solver, 8089)
+
+
+def test_a_site_gives_the_retrain_job_a_profile_of_its_own(tmp_path: Path) -> None:
+    profile = (ROOT / "pipelines/profiles/ascend910.yaml").read_text().replace("s3://mlpipeline/", "s3://ours/")
+    (tmp_path / "ascend910-ours.yaml").write_text(profile)
+    (tmp_path / "values.yaml").write_text((MANIFESTS / EXAMPLE / "values.yaml").read_text())
+    text = (MANIFESTS / EXAMPLE / "kustomization.yaml").read_text()
+    # As somebody would who needs it: # before a line of YAML goes, # before prose stays.
+    text = re.sub(r"^( *)#(?! \S)", r"\1", text, flags=re.MULTILINE)
+    text = text.replace("../", f"{os.path.relpath(MANIFESTS, tmp_path.resolve())}/")
+    (tmp_path / "kustomization.yaml").write_text(text)
+    objects = render(tmp_path)
+    job = named(objects, "CronJob", "dualgan-parity-retrain")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    secrets = {place: dict.fromkeys(keys, "") for place, keys in example_secrets().items()}
+    (container,) = pod["containers"]
+    _, options = parse(command_line(container, environment(objects, job, container, secrets)))
+    folder, _, file = options["profile"].rpartition("/")
+    (volume,) = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == folder]
+    (source,) = [one["configMap"]["name"] for one in pod["volumes"] if one["name"] == volume]
+    found = named(objects, "ConfigMap", source)
+    assert found["metadata"]["namespace"] == job["metadata"]["namespace"]
+    (tmp_path / "mounted.yaml").write_text(found["data"][file])
+    assert load_profile(str(tmp_path / "mounted.yaml")).checkpoints.startswith("s3://ours/")
 
 
 def test_alerts_name_what_is_there() -> None:

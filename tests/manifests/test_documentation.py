@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.profile import load_profile
 from tests.manifests.rendered import (
+    EXAMPLE,
     MANIFESTS,
     OPTIONS,
     OVERLAYS,
@@ -15,7 +16,6 @@ from tests.manifests.rendered import (
     example_secrets,
     identity,
     of_kind,
-    render,
     rendered,
     runs_namespace,
 )
@@ -101,7 +101,7 @@ def test_removing_a_team_leaves_nothing_of_it() -> None:
 
 @pytest.mark.system("kubectl")
 def test_the_example_of_a_site_builds() -> None:
-    objects = render(MANIFESTS / "site.example")
+    objects = rendered(EXAMPLE)
     assert len(of_kind(objects, "StatefulSet")) == len(of_kind(objects, "Ingress")) == 1
     (container,) = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.my-company.net/dualgan-parity/mlflow:3.17.2"

@@ -12,6 +12,7 @@ from images.build import image_tag
 from pipelines.profile import load_profile
 from tests.manifests.flows import Peer, Pod, admitted
 from tests.manifests.rendered import (
+    EXAMPLE,
     MANIFESTS,
     OVERLAYS,
     SITES,
@@ -55,7 +56,7 @@ def test_the_overlays_are_those_that_the_documentation_names() -> None:
     assert OVERLAYS == ["ascend", "ascend910-vs-gpu", "gpu", "local-storage", "s3"]
 
 
-@every_rendering
+@pytest.mark.parametrize("overlay", [*OVERLAYS, *SITES, EXAMPLE])
 def test_kubernetes_knows_every_object_and_every_field(overlay: str) -> None:
     for found in [one for one in rendered(overlay) if one["apiVersion"] != PROMETHEUS_OPERATOR]:
         for version in {NEWEST} if found["kind"] in NEEDS_KUBERNETES_1_36 else {OLDEST, NEWEST}:
@@ -102,15 +103,23 @@ def test_pods_are_restricted_bounded_probed_and_of_images_that_are_built(overlay
         pod = template["spec"]
         assert pod["automountServiceAccountToken"] is False, identity(owner)
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-        assert pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] > 0
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        user = dict(pod["securityContext"])
+        assert user.pop("runAsNonRoot") is True and user.pop("seccompProfile") == {"type": "RuntimeDefault"}
+        assert user["runAsUser"] > 0 and user.keys() <= {"runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy"}
+        # A proxy beside a job would never end, and so the job neither.
+        alone = template["metadata"]["labels"].get("sidecar.istio.io/inject")
+        assert alone == ("false" if owner["kind"] == "CronJob" else None), identity(owner)
         for volume in pod.get("volumes", []):
             assert set(volume) - {"name"} <= {"emptyDir", "configMap", "secret", "projected"}
             assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
         for container in containers(template):
-            context, resources = container["securityContext"], container["resources"]
-            assert context["allowPrivilegeEscalation"] is False and context["readOnlyRootFilesystem"] is True
-            assert context["capabilities"] == {"drop": ["ALL"]}
+            resources = container["resources"]
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }
+            assert not [port for port in container.get("ports", []) if "hostPort" in port]
             assert {"cpu", "memory"} <= set(resources["requests"]) & set(resources["limits"]), identity(owner)
             images.add(container["image"])
             for probe in ("startupProbe", "readinessProbe", "livenessProbe") if owner["kind"] != "CronJob" else ():
@@ -130,7 +139,8 @@ def test_everything_that_is_referred_to_is_there_and_no_secret_is_unused(overlay
         assert (namespace, pod["serviceAccountName"]) in accounts
         assert pod.get("priorityClassName") in {None, *priorities}
         for volume in pod.get("volumes", []):
-            assert "configMap" not in volume or (namespace, volume["configMap"]["name"]) in maps
+            referred = volume.get("configMap", {"optional": True})
+            assert referred.get("optional") or (namespace, referred["name"]) in maps
             assert "secret" not in volume or (namespace, volume["secret"]["secretName"]) in secrets
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
         volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}

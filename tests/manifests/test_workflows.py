@@ -1,11 +1,14 @@
-"""What the workflows do beyond calling programs of this repository; zizmor looks at the rest in `make check`."""
+"""What the workflows do beyond calling programs of this repository; actionlint and zizmor look at the rest."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,45 +16,134 @@ import yaml
 
 from tests.manifests.rendered import ROOT
 
-RETRAIN = yaml.safe_load((ROOT / ".github/workflows/retrain.yaml").read_text())["jobs"]["retrain"]
+GITHUB = ROOT / ".github"
+WORKFLOWS = {file.stem: yaml.safe_load(file.read_text()) for file in (GITHUB / "workflows").glob("*.yaml")}
+RETRAIN, RELEASE = WORKFLOWS["retrain"]["jobs"]["retrain"], WORKFLOWS["release"]["jobs"]
+# By tag: what lies beside a release, and what is in its list of images.
+RELEASES = {"v1.0": {"images.json": '["of v1.0"]'}, "v1.1": {"images.json": '["of v1.1"]', "x.json": ""}, "v0.9": {}}
 
 
-class _Tokens(BaseHTTPRequestHandler):
-    """GitHub's service of tokens for a job."""
+class _Github(BaseHTTPRequestHandler):
+    """GitHub's service of tokens for a job, and its releases."""
 
     def do_GET(self) -> None:
-        asked = parse_qs(urlsplit(self.path).query)
-        known = self.headers["Authorization"] == "bearer request-token" and asked["api-version"] == ["2.0"]
-        self.send_response(200 if known else 401)
+        query, path = parse_qs(urlsplit(self.path).query), urlsplit(self.path).path.strip("/").split("/")
+        answer: Any = None
+        match path:
+            case ["token"] if self.headers["Authorization"] == "bearer request-token":
+                answer = {"value": f"token for {query['audience'][0]}"} if query["api-version"] == ["2.0"] else None
+            case ["repos", "team", "parity", "releases", *which] if self.headers["Authorization"] == "Bearer hush":
+                tag = "v1.1" if which == ["latest"] else which[-1]
+                if which[0] == "assets":
+                    answer = RELEASES[which[1]][which[2]]
+                elif tag in RELEASES:
+                    at = f"http://{self.headers['Host']}/repos/team/parity/releases/assets/{tag}"
+                    assets = [{"name": name, "url": f"{at}/{name}"} for name in RELEASES[tag]]
+                    answer = {"tag_name": tag, "assets": assets}
+        self.send_response(401 if answer is None and path == ["token"] else 404 if answer is None else 200)
         self.end_headers()
-        self.wfile.write(f'{{"value": "token for {asked["audience"][0]}"}}'.encode())
+        self.wfile.write((answer if isinstance(answer, str) else json.dumps(answer)).encode())
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
 
 
-@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("curl")), reason="needs jq and curl, as a runner has them")
+def _run(step: dict[str, Any], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a step as GitHub starts one that names no shell: a pipe's end alone counts."""
+    with HTTPServer(("127.0.0.1", 0), _Github) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "no_proxy": "127.0.0.1",
+            "RUNNER_TEMP": str(folder),
+            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_API_URL": address,
+            "GITHUB_REPOSITORY": "team/parity",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{address}/token?api-version=2.0",
+        }
+        command = ["bash", "-e", "-c", step["run"]]
+        answer = subprocess.run(
+            command, env=environment | variables, capture_output=True, text=True, timeout=60, check=False
+        )
+        server.shutdown()
+    return answer
+
+
+needs_curl = pytest.mark.skipif(
+    not (shutil.which("jq") and shutil.which("curl")), reason="needs jq and curl, as a runner has them"
+)
+
+
+@needs_curl
 @pytest.mark.parametrize("request_token", ["request-token", "another"])
 def test_a_job_logs_in_with_its_own_token(request_token: str, tmp_path: Path) -> None:
     (step,) = [step for step in RETRAIN["steps"] if "own token" in step.get("name", "")]
-    with HTTPServer(("127.0.0.1", 0), _Tokens) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        variables = {
-            "PATH": os.environ["PATH"],
-            "no_proxy": "127.0.0.1",
-            "AUDIENCE": "https://kfp.my-company.net/?x=1",
-            "RUNNER_TEMP": str(tmp_path),
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": request_token,
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/token?api-version=2.0",
-        }
-        # As GitHub starts a step that names no shell: a pipe's end alone counts.
-        command = ["bash", "-e", "-c", step["run"]]
-        answer = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
-        server.shutdown()
+    audience = "https://kfp.my-company.net/?x=1"
+    answer = _run(step, tmp_path, AUDIENCE=audience, ACTIONS_ID_TOKEN_REQUEST_TOKEN=request_token)
     known, token = request_token == "request-token", tmp_path / "token"
     assert (answer.returncode == 0) is known, answer.stderr
     assert token.read_text() == ("token for https://kfp.my-company.net/?x=1\n" if known else "")
     assert token.stat().st_mode & 0o077 == 0
+
+
+@needs_curl
+@pytest.mark.parametrize(
+    ("release", "tag", "reason"),
+    [
+        ("", "v1.1", ""),
+        ("v1.0", "v1.0", ""),
+        ("v0.9", "", "the release has no images.json: has release.yaml ended well?"),
+        ("v2.0", "", "v2.0: not there; publish one, and release.yaml pushes its images"),
+    ],
+)
+def test_a_retrain_has_the_images_of_a_release_and_its_code(
+    release: str, tag: str, reason: str, tmp_path: Path
+) -> None:
+    step, checkout = RETRAIN["steps"][:2]
+    answer = _run(step, tmp_path, RELEASE=release, GH_TOKEN="hush")
+    assert (answer.returncode == 0) is (not reason), answer.stderr
+    if reason:
+        assert f"::error::{reason}" in answer.stdout and not (tmp_path / "images.json").exists()
+        return
+    assert (tmp_path / "images.json").read_text() == RELEASES[tag]["images.json"]
+    assert (tmp_path / "output").read_text() == f"tag={tag}\n"
+    assert checkout["with"]["ref"] == "${{ steps.release.outputs.tag }}"
+    (retrain,) = [step for step in RETRAIN["steps"] if step.get("run") == "pipelines/retrain.sh"]
+    assert retrain["env"]["IMAGES"] == "${{ runner.temp }}/images.json"
+
+
+def test_an_image_is_pushed_once_it_was_scanned_and_a_retrain_is_due_once_all_are_pushed() -> None:
+    action = yaml.safe_load((GITHUB / "actions/image/action.yaml").read_text())["runs"]["steps"]
+    scan, listing = [step["with"] for step in action if "trivy" in step.get("uses", "")]
+    assert (scan["severity"], scan["exit-code"], listing["format"]) == ("CRITICAL", "1", "spdx-json")
+    steps = [step.get("uses", step.get("run", "")) for step in RELEASE["images"]["steps"]]
+    order = [
+        next(place for place, step in enumerate(steps) if what in step)
+        for what in ("$/.github/actions/image", "images push", "attest-build-provenance", "attest-sbom")
+    ]
+    assert order == sorted(order)
+    assert RELEASE["publish"]["needs"] == "images"
+    *_, upload, retrain = [step.get("run", "") for step in RELEASE["publish"]["steps"]]
+    assert "gh release upload" in upload and "gh workflow run retrain.yaml" in retrain
+    # Whatever else starts a retrain, a push does not: its images are not there yet.
+    assert set(WORKFLOWS["retrain"][True]) == {"schedule", "repository_dispatch", "workflow_dispatch"}
+    built = [
+        (one["image"], one["runner"]) for one in WORKFLOWS["ci"]["jobs"]["images"]["strategy"]["matrix"]["include"]
+    ]
+    text = RELEASE["images"]["strategy"]["matrix"]["include"]
+    released = json.loads(re.findall(r"'(\[.*\])'", text, re.DOTALL)[0])
+    assert built == [(one["image"], one["runner"]) for one in released]
+    assert {one["arch"] for one in released if one["image"] in ("cpu", "mlflow")} == {"amd64", "arm64"}
+    for one in released:
+        assert one["runner"].endswith("-arm") is (one["arch"] == "arm64")
+
+
+def test_what_others_wrote_is_named_by_its_commit() -> None:
+    used = re.findall(r"uses: (\S+)(.*)", "".join(file.read_text() for file in GITHUB.rglob("*.yaml")))
+    for name, version in used:
+        pinned = re.search(r"@[0-9a-f]{40}$", name) and re.fullmatch(r" # v\d+\.\d+\.\d+", version)
+        assert name.startswith("$/") or pinned, name
 
 
 def test_the_retrain_job_keeps_no_stored_token_where_it_has_its_own() -> None:

@@ -17,6 +17,7 @@ from pipelines.kfp_endpoint import endpoint
 from tests.components.dataset.http_server import raw_server
 from tests.pipelines.doctor.fake_kubernetes import FakeKubernetes
 from tests.pipelines.kfp_server import KfpServer, running_kfp
+from tests.pipelines.login_proxy import login_proxy
 from tests.pipelines.test_retrain import retrain
 from tests.pipelines.test_submit import QUICK, SCHEDULE
 
@@ -155,29 +156,29 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ca.pem"
 
 
-@pytest.fixture
-def front(ca: Path, kfp: KfpServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServer]:
-    """KFP behind TLS of a private authority, a login's cookie and a path."""
+@pytest.fixture(params=["stand-in", pytest.param("nginx", marks=pytest.mark.system("nginx"))])
+def front(request: pytest.FixtureRequest, ca: Path, kfp: KfpServer, tmp_path: Path) -> Iterator[tuple[KfpServer, str]]:
+    """KFP behind TLS of a private authority, a login's cookie and a path; and its address."""
+    certificate = ca.with_name("server.pem")
+    if request.param == "nginx":
+        with login_proxy(kfp.url, certificate, "hush", tmp_path) as address:
+            yield kfp, f"{address}/pipeline/"
+        return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(ca.with_name("server.pem"))
+    context.load_cert_chain(certificate)
     with running_kfp(context) as server:
         server.cookie, server.prefix = "session=hush", "/pipeline"
-        monkeypatch.setenv("KFP_ENDPOINT", f"{server.url}/pipeline/")
-        yield server
+        yield server, f"{server.url}/pipeline/"
 
 
+@pytest.mark.parametrize("way", ["options", "environment"])
 @pytest.mark.parametrize(
-    ("call", "way"),
-    [
-        (("submit", *QUICK), "options"),
-        (retrain("--wait", "--poll", "0"), "options"),
-        (SCHEDULE, "options"),
-        (("doctor", "--cluster"), "options"),
-        (SCHEDULE, "environment"),
-    ],
+    "call",
+    [("submit", *QUICK), retrain("--wait", "--poll", "0"), SCHEDULE, ("doctor", "--cluster")],
+    ids=["submit", "retrain", "schedule", "doctor"],
 )
 def test_every_command_goes_through_tls_of_a_private_authority_and_a_login(
-    front: KfpServer,
+    front: tuple[KfpServer, str],
     ca: Path,
     cluster: FakeKubernetes,
     tracked: str,
@@ -186,7 +187,8 @@ def test_every_command_goes_through_tls_of_a_private_authority_and_a_login(
     call: tuple[str, ...],
     way: str,
 ) -> None:
-    monkeypatch.setenv("KFP_ENDPOINT", f"{front.url}/pipeline/")
+    server, address = front
+    monkeypatch.setenv("KFP_ENDPOINT", address)
     where, fails = ("out", 1) if call[0] == "doctor" else ("err", 2)
 
     def said(*options: str) -> str:
@@ -196,8 +198,8 @@ def test_every_command_goes_through_tls_of_a_private_authority_and_a_login(
         return out + err
 
     assert "its certificate is not trusted; if it is your company's own: --ca-file" in said()
-    assert "is not KFP's API, it answers with text/html" in said("--ca-file", str(ca))
-    assert not front.runs and not front.recurring_runs
+    assert "that is not KFP's API" in (refused := said("--ca-file", str(ca))) and "KFP_COOKIES" in refused
+    assert not server.runs and not server.recurring_runs
     if way == "options":
         answer = command(*call, "--ca-file", ca, "--header", "Cookie=session=hush")
     else:
