@@ -51,6 +51,8 @@ class Order:
         content = {
             "display_name": name,
             "experiment_id": experiment_id,
+            # What refers to another run's artifacts says so: `parity gc` leaves them alone then.
+            "description": f"added to run {self.tracked_as}" if self.tracked_as else None,
             "pipeline_spec": self.package.to_api(),
             "runtime_config": {key: value for key, value in runtime.items() if value is not None},
             "service_account": self.service_account,

@@ -1,0 +1,229 @@
+"""Files that no run and no registered model refers to any more: in KFP's bucket, in MLflow, and on this machine.
+
+What a server does not answer for is not taken for gone: each question raises an error then, before anything is deleted.
+"""
+
+import functools
+import json
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.s3 import S3Address, S3Object, client, failures, objects_below, parse_address
+from components.tracking.reasons import patiently
+from components.tracking.store import connect, database_of, resolve_tracking_uri
+from components.train.checkpoint_mirror import NOTE
+from dualgan.errors import DualGANError
+from pipelines import run_state
+from pipelines.kfp_api import KfpApi, NotThere
+from pipelines.local_run import tracking_address
+from pipelines.parity import PIPELINE_NAME
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+# KFP's ids of runs: nothing else below a prefix is taken for a run's.
+RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What nobody refers to: where it is, its bytes, why it is one, and what deletes it."""
+
+    place: str
+    size: int
+    reason: str
+    delete: Callable[[], None]
+
+
+def in_bucket(api: KfpApi, pipeline_root: str, checkpoints: str, before: float) -> list[Leftover]:
+    """Return artifacts of runs that KFP does not know, and checkpoints of runs that it does not know or that ended.
+
+    Args:
+        pipeline_root: s3:// or minio:// address below which KFP keeps artifacts; "" to leave them out.
+        checkpoints: s3:// address of the profile's checkpoints; "" to leave them out.
+        before: What changed later, in seconds since 1970, is left out.
+
+    Raises:
+        DualGANError: KFP knows not one of the runs in the bucket, so it is another one's, or no question is answered.
+    """
+    s3 = client()
+    artifacts = _objects_of_runs(s3, pipeline_root, f"{PIPELINE_NAME}-[^/]+/")
+    mirrors = _objects_of_runs(s3, checkpoints, "")
+    ids = {RUN_ID.findall(place.key)[-1] for place in (*artifacts, *mirrors)}
+    known = {str(run["run_id"]): run for run in api.runs()}
+    gone = {run_id for run_id in ids - known.keys() if _is_absent(api, run_id)}
+    if ids and gone == ids:
+        raise DualGANError(f"{api.at.url}: that KFP knows none of the {len(ids)} runs in the bucket; is it theirs?")
+    open_runs = {run_id: run for run_id, run in known.items() if run.get("state") not in ENDED}
+    # A run that was added to another one has artifacts of that, and checkpoints below its id.
+    named, named_by_open = _ids_named(known), _ids_named(open_runs)
+    found = []
+    for place, objects in artifacts.items():
+        run_id = RUN_ID.findall(place.key)[-1]
+        if run_id in gone - named:
+            found += _leftover(s3, place, objects, before, "artifacts of a run that KFP does not know")
+    for place, objects in mirrors.items():
+        run_id = RUN_ID.findall(place.key)[-1]
+        if run_id in gone - named_by_open:
+            found += _leftover(s3, place, objects, before, "checkpoints of a run that KFP does not know")
+        elif run_id in known.keys() - open_runs.keys() - named_by_open:
+            state = str(known[run_id]["state"]).lower()
+            found += _leftover(s3, place, objects, before, f"checkpoints of a run that is over ({state})")
+    return found
+
+
+def _objects_of_runs(s3: Any, address: str, above: str) -> Mapping[S3Address, list[S3Object]]:
+    """Return the objects of each run's folder below ``address``; ``above`` is a pattern of what is between the two."""
+    found: dict[S3Address, list[S3Object]] = defaultdict(list)
+    if not address:
+        return found
+    # A query is KFP's own.
+    root = parse_address(re.sub(r"^minio://", "s3://", address).partition("?")[0])
+    prefix = f"{root.key}/" if root.key else ""
+    folder = re.compile(rf"({re.escape(prefix)}{above}{RUN_ID.pattern})/.")
+    with failures(str(root), root.bucket):
+        for one in objects_below(s3, root.bucket, f"{prefix}{PIPELINE_NAME}-" if above else prefix):
+            if match := folder.match(one.key):
+                found[S3Address(root.bucket, match[1])].append(one)
+    return found
+
+
+def _is_absent(api: KfpApi, run_id: str) -> bool:
+    try:
+        api.run(run_id)
+    except NotThere:
+        return True
+    return False
+
+
+def _ids_named(runs: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the ids that the description, the package and the parameters of other runs name."""
+    return {found for run_id, run in runs.items() for found in RUN_ID.findall(json.dumps(run)) if found != run_id}
+
+
+def _leftover(s3: Any, place: S3Address, objects: list[S3Object], before: float, reason: str) -> Iterator[Leftover]:
+    if any(one.modified is None or one.modified >= before for one in objects):
+        return
+
+    def delete() -> None:
+        with failures(str(place), place.bucket):
+            # First what names a checkpoint: nothing goes on from what is half deleted.
+            for one in sorted(objects, key=lambda one: not one.key.endswith(f"/{NOTE}")):
+                s3.delete_object(Bucket=place.bucket, Key=one.key)
+
+    yield Leftover(str(place), sum(one.size for one in objects), reason, delete)
+
+
+def in_mlflow(tracking_uri: str | None, results: Path, before: float) -> list[Leftover]:
+    """Return artifacts of runs that were deleted in MLflow, and folders of runs on this machine that it has not.
+
+    What a version of a registered model refers to is left out, and so is the newest comparison, a run that a process
+    is at, and one that another MLflow tracks.
+
+    Args:
+        tracking_uri: None for MLFLOW_TRACKING_URI, or the local store; without a file of that nothing is found.
+        results: Folder of runs/ and latest.
+        before: What was at work later, in seconds since 1970, is left out.
+    """
+    # "" if it is of no use without its password, which the environment has.
+    uri = tracking_address(tracking_uri or "")
+    if (database := database_of(uri)) and not database.is_file():
+        return []
+
+    def look() -> tuple[list[Leftover], set[str]]:
+        from mlflow.entities import ViewType
+
+        store = connect(uri or resolve_tracking_uri())
+        versions = _pages(store.search_model_versions)
+        registered = " ".join(f"{one.run_id} {one.source} {one.model_id}" for one in versions)
+        listed = _pages(functools.partial(store.search_experiments, view_type=ViewType.ALL))
+        experiments = [one.experiment_id for one in listed]
+        runs = list(_pages(functools.partial(store.search_runs, experiments, run_view_type=ViewType.ALL)))
+        unused = {
+            run.info.run_id
+            for run in runs
+            if run.info.lifecycle_stage == "deleted" and run.info.run_id not in registered
+        }
+        tracked = {run.data.tags.get("pipeline_run_id", "") for run in runs if run.info.run_id not in unused}
+        old = [run for run in runs if run.info.run_id in unused and _last_sign(run) < before]
+        return list(_artifacts(store, experiments, old, registered)), tracked
+
+    artifacts, tracked = patiently(look, resolve_tracking_uri(tracking_uri), 0, print)
+    return [*artifacts, *(_folders(results, uri, tracked, before) if uri else ())]
+
+
+def _pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Yield what is on every page of a list of MLflow's."""
+    token = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _last_sign(run: "Run") -> float:
+    """Return when a run ended, or else last said something, in seconds since 1970."""
+    said = [metric.timestamp for metric in run.data.to_proto().metrics]
+    return float(run.info.end_time or max([run.info.start_time, *said])) / 1000
+
+
+def _artifacts(
+    store: "MlflowClient", experiments: list[str], runs: Sequence["Run"], registered: str
+) -> Iterator[Leftover]:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    def leftover(place: str, address: str, reason: str, also: Callable[[], object]) -> Iterator[Leftover]:
+        files = get_artifact_repository(address, store.tracking_uri)
+
+        def delete() -> None:
+            files.delete_artifacts()
+            also()
+
+        if size := _size(files):
+            delete_once = functools.partial(patiently, delete, store.tracking_uri, 0, print)
+            yield Leftover(f"{place} in MLflow", size, reason, delete_once)
+
+    for run in runs:
+        yield from leftover(f"run {run.info.run_id}", run.info.artifact_uri, "the run is deleted there", lambda: None)
+    ids = {run.info.run_id for run in runs}
+    for model in _pages(functools.partial(store.search_logged_models, experiments)):
+        if model.source_run_id in ids and model.model_id not in registered:
+            forget = functools.partial(store.delete_logged_model, model.model_id)
+            reason = "its run is deleted there, and no version is registered"
+            yield from leftover(f"model {model.model_id}", model.artifact_location, reason, forget)
+
+
+def _size(files: Any, folder: str | None = None) -> int:
+    found = files.list_artifacts(folder)
+    return sum(_size(files, one.path) if one.is_dir else int(one.file_size or 0) for one in found)
+
+
+def _folders(results: Path, uri: str, tracked: set[str], before: float) -> Iterator[Leftover]:
+    newest = (results / "latest").resolve()
+    for folder in run_state.all_folders(results):
+        state = run_state.read_state(folder)
+        # Whether another MLflow has it nobody has asked.
+        if not state or state.tracking_uri != uri or state.run_id in tracked or newest.is_relative_to(folder.resolve()):
+            continue
+        with run_state.held(folder) as is_free:
+            # Who looks at a lock touches it.
+            files = [path.lstat() for path in folder.rglob("*") if path.is_file() and path.name != run_state.LOCK_FILE]
+            if is_free and all(file.st_mtime < before for file in files):
+                size, reason = sum(file.st_size for file in files), "MLflow has none of its runs"
+                yield Leftover(str(folder), size, reason, functools.partial(_delete_folder, folder))
+
+
+def _delete_folder(folder: Path) -> None:
+    with run_state.held(folder) as is_free:
+        if not is_free:
+            raise DualGANError(f"{folder}: another process is at this run")
+        shutil.rmtree(folder)
