@@ -74,7 +74,7 @@ def collect(
         print(f"{one.place}: {_mebibytes(one.size)}, {one.reason}")
         if delete:
             one.delete()
-    total = f"{len(found)} places, {_mebibytes(sum(one.size for one in found))}"
+    total = f"{len(found)} place{'s' if len(found) != 1 else ''}, {_mebibytes(sum(one.size for one in found))}"
     print(f"deleted {total}" if delete else f"{total}{'; --delete removes them' if found else ''}")
     return 0
 

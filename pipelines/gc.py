@@ -64,7 +64,7 @@ def in_bucket(api: KfpApi, pipeline_root: str, checkpoints: str, before: float) 
     open_runs = {run_id: run for run_id, run in known.items() if run.get("state") not in ENDED}
     # A run that was added to another one has artifacts of that, and checkpoints below its id.
     named, named_by_open = _ids_named(known), _ids_named(open_runs)
-    found = []
+    found: list[Leftover] = []
     for place, objects in artifacts.items():
         run_id = RUN_ID.findall(place.key)[-1]
         if run_id in gone - named:
