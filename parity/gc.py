@@ -48,9 +48,9 @@ def collect(
 ) -> int:
     """List what no run and no registered model refers to any more; with --delete, delete it.
 
-    In MLflow: artifacts of runs that were deleted there. On this machine: folders of runs that MLflow has none of.
-    With --endpoint, in S3: checkpoints of runs that are over, and below --pipeline-root artifacts of runs that were
-    deleted in KFP. A run, a comparison or a model that is still listed somewhere keeps its files.
+    In MLflow: artifacts of runs that were deleted there. On this machine: folders of such runs, and those in which
+    nothing was trained. With --endpoint, in S3: checkpoints of runs that are over, and below --pipeline-root artifacts
+    of runs that were deleted in KFP. A run, a comparison or a model that is still listed somewhere keeps its files.
 
     Exit codes: 0 done; 1 a server did not answer, or KFP is not the one whose bucket it is: then nothing was deleted;
     2 wrong input.

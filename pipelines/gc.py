@@ -122,10 +122,10 @@ def _leftover(s3: Any, place: S3Address, objects: list[S3Object], before: float,
 
 
 def in_mlflow(tracking_uri: str | None, results: Path, before: float) -> list[Leftover]:
-    """Return artifacts of runs that were deleted in MLflow, and folders of runs on this machine that it has not.
+    """Return artifacts of runs that were deleted in MLflow, and their folders on this machine.
 
     What a version of a registered model refers to is left out, and so is the newest comparison, a run that a process
-    is at, and one that another MLflow tracks.
+    is at, and one that this MLflow has never had, but for a folder in which nothing was trained.
 
     Args:
         tracking_uri: None for MLFLOW_TRACKING_URI, or the local store; without a file of that nothing is found.
@@ -137,7 +137,7 @@ def in_mlflow(tracking_uri: str | None, results: Path, before: float) -> list[Le
     if (database := database_of(uri)) and not database.is_file():
         return []
 
-    def look() -> tuple[list[Leftover], set[str]]:
+    def look() -> tuple[list[Leftover], set[str], set[str]]:
         from mlflow.entities import ViewType
 
         store = connect(uri or resolve_tracking_uri())
@@ -145,18 +145,17 @@ def in_mlflow(tracking_uri: str | None, results: Path, before: float) -> list[Le
         registered = " ".join(f"{one.run_id} {one.source} {one.model_id}" for one in versions)
         listed = _pages(functools.partial(store.search_experiments, view_type=ViewType.ALL))
         experiments = [one.experiment_id for one in listed]
-        runs = list(_pages(functools.partial(store.search_runs, experiments, run_view_type=ViewType.ALL)))
-        unused = {
-            run.info.run_id
-            for run in runs
-            if run.info.lifecycle_stage == "deleted" and run.info.run_id not in registered
-        }
-        tracked = {run.data.tags.get("pipeline_run_id", "") for run in runs if run.info.run_id not in unused}
-        old = [run for run in runs if run.info.run_id in unused and _last_sign(run) < before]
-        return list(_artifacts(store, experiments, old, registered)), tracked
+        listed = _pages(functools.partial(store.search_runs, experiments, run_view_type=ViewType.ALL))
+        runs: dict[bool, list[Run]] = {True: [], False: []}
+        for run in listed:
+            is_used = run.info.lifecycle_stage != "deleted" or run.info.run_id in registered
+            runs[is_used].append(run)
+        used, unused = ({run.data.tags.get("pipeline_run_id") for run in runs[kind]} - {None} for kind in (True, False))
+        old = [run for run in runs[False] if _last_sign(run) < before]
+        return list(_artifacts(store, experiments, old, registered)), used, unused
 
-    artifacts, tracked = patiently(look, resolve_tracking_uri(tracking_uri), 0, print)
-    return [*artifacts, *(_folders(results, uri, tracked, before) if uri else ())]
+    artifacts, used, unused = patiently(look, resolve_tracking_uri(tracking_uri), 0, print)
+    return [*artifacts, *(_folders(results, uri, used, unused, before) if uri else ())]
 
 
 def _pages(search: Callable[..., Any]) -> Iterator[Any]:
@@ -207,18 +206,21 @@ def _size(files: Any, folder: str | None = None) -> int:
     return sum(_size(files, one.path) if one.is_dir else int(one.file_size or 0) for one in found)
 
 
-def _folders(results: Path, uri: str, tracked: set[str], before: float) -> Iterator[Leftover]:
+def _folders(results: Path, uri: str, used: set[str], unused: set[str], before: float) -> Iterator[Leftover]:
     newest = (results / "latest").resolve()
     for folder in run_state.all_folders(results):
         state = run_state.read_state(folder)
-        # Whether another MLflow has it nobody has asked.
-        if not state or state.tracking_uri != uri or state.run_id in tracked or newest.is_relative_to(folder.resolve()):
+        if not state or state.tracking_uri != uri or state.run_id in used or newest.is_relative_to(folder.resolve()):
+            continue
+        if state.run_id not in unused and any(folder.glob("*/train-*/records/*")):
+            # Perhaps all that is left of a training whose MLflow was lost.
             continue
         with run_state.held(folder) as is_free:
             # Who looks at a lock touches it.
             files = [path.lstat() for path in folder.rglob("*") if path.is_file() and path.name != run_state.LOCK_FILE]
             if is_free and all(file.st_mtime < before for file in files):
-                size, reason = sum(file.st_size for file in files), "MLflow has none of its runs"
+                reason = "its runs are deleted in MLflow" if state.run_id in unused else "nothing was trained in it"
+                size = sum(file.st_size for file in files)
                 yield Leftover(str(folder), size, reason, functools.partial(_delete_folder, folder))
 
 

@@ -5,10 +5,12 @@ import json
 import re
 from fnmatch import fnmatch
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 import yaml
 
+from pipelines.parity import PIPELINE_NAME
 from pipelines.profile import load_profile
 from tests.manifests.flows import Pod, admitted
 from tests.manifests.rendered import (
@@ -137,12 +139,17 @@ def test_a_bucket_takes_the_rules_and_they_expire_nothing_that_is_kept() -> None
         client.put_bucket_lifecycle_configuration(Bucket="bucket", LifecycleConfiguration=rules)
         assert client.get_bucket_lifecycle_configuration(Bucket="bucket")["Rules"] == rules["Rules"]
     expiring = tuple(rule["Filter"]["Prefix"] for rule in rules["Rules"] if "Expiration" in rule)
+    (replaced,) = [rule["Filter"]["Prefix"] for rule in rules["Rules"] if "NoncurrentVersionExpiration" in rule]
     kept, passing = [], [load_profile("ascend910-vs-gpu").checkpoints]
     for overlay in ("local-storage", "s3"):
         maps = {name: named(rendered(overlay), "ConfigMap", name)["data"] for name in ("mlflow", "dualgan-parity")}
         kept += [maps["mlflow"][name] for name in ("MLFLOW_ARTIFACTS_DESTINATION", "BACKUP_DESTINATION")]
         kept.append(maps["dualgan-parity"]["DATASET"])
-        passing.append(named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"])
+        assert _key(maps["mlflow"]["MLFLOW_ARTIFACTS_DESTINATION"]).startswith(replaced)
+        root = named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"]
+        passing.append(f"{root}/{PIPELINE_NAME}-gpu/{UUID(int=1)}/train-gpu-seed-0/records")
+        # Others may use this KFP.
+        kept.append(f"{root}/another-teams/{UUID(int=1)}/train")
     assert not [place for place in kept if _key(place).startswith(expiring)]
     assert [place for place in passing if _key(place or "").startswith(expiring)] == passing
 

@@ -224,32 +224,39 @@ def local_folder(root: Path, name: str, **changes: Any) -> Path:
         tracking_uri=tracking_address(""),
     )
     run_state.write_state(folder, state.model_copy(update=changes))
-    (folder / "checkpoint").write_text("x" * 2**20)
+    records = folder / "dualgan-parity-local" / "train-cpu-tf2-seed-0" / "records"
+    records.mkdir(parents=True)
+    (records / "events.jsonl").write_text("x" * 2**20)
     return folder
 
 
-def test_on_this_machine_go_runs_that_mlflow_has_not(gc: Command, mlflow_store: str, tmp_path: Path) -> None:
+def test_on_this_machine_go_runs_that_were_deleted_in_mlflow_or_trained_nothing(
+    gc: Command, mlflow_store: str, tmp_path: Path
+) -> None:
     client = connect(new_store(tmp_path, mlflow_store))
     experiment = client.create_experiment("faces", artifact_location(client.tracking_uri))
     files = tmp_path / "files"
     files.mkdir()
     tracked_run(client, files, "kept", experiment)
-    client.delete_run(tracked_run(client, files, "deleted", experiment))
-    names = ("kept", "newest", "elsewhere", "in-use", "young", "deleted", "untracked")
+    names = ("kept", "newest", "elsewhere", "in-use", "young", "deleted", "untracked", "untrained")
     folders = {name: local_folder(tmp_path, name) for name in names}
+    for name in names[1:-2]:
+        client.delete_run(tracked_run(client, files, name, experiment))
+    shutil.rmtree(folders["untrained"] / "dualgan-parity-local")
     changed = run_state.checked_state(folders["elsewhere"]).model_copy(update={"tracking_uri": "http://mlflow:5000"})
     run_state.write_state(folders["elsewhere"], changed)
     (tmp_path / "latest").symlink_to(folders["newest"] / "compare" / "comparison")
     # A folder that says nothing of its run is nobody's to judge.
     (tmp_path / "runs" / "notes").mkdir()
-    os.utime(folders["young"] / "checkpoint", (time.time() + 60, time.time() + 60))
+    os.utime(folders["young"] / run_state.STATE_FILE, (time.time() + 60, time.time() + 60))
     with run_state.held(folders["in-use"]):
         code, said, error = gc("--delete", *ALL)
     assert code == 0, error
-    for name in ("deleted", "untracked"):
-        assert f"{folders[name]}: 1.0 MiB, MLflow has none of its runs" in said
+    assert f"{folders['deleted']}: 1.0 MiB, its runs are deleted in MLflow" in said
+    assert f"{folders['untrained']}: 0.0 MiB, nothing was trained in it" in said
     left = {name for name, folder in folders.items() if folder.is_dir()}
-    assert left == {*names} - {"deleted", "untracked"} and (tmp_path / "runs" / "notes").is_dir()
+    # MLflow may have lost what it never had.
+    assert left == {*names} - {"deleted", "untrained"} and (tmp_path / "runs" / "notes").is_dir()
     # Nobody is at it any more.
     assert f"{folders['in-use']}: 1.0 MiB" in gc("--delete", *ALL)[1]
 
