@@ -1,6 +1,7 @@
 """Profiles: what is refused, and what a leg is where its runtime is missing."""
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from components.compare.bounds import MAX_SEEDS
 from components.compare.component import compare
 from components.publish.component import publish
 from components.train import runtimes
 from dualgan.errors import BadInput
-from pipelines.profile import LegProfile, Profile, Resources, load_profile
+from pipelines.profile import LegProfile, NodeRequirement, Profile, Resources, Toleration, load_profile
 from pipelines.profiles import known_profiles
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
@@ -114,6 +116,15 @@ def test_what_does_not_fit_is_named_in_one_line(tmp_path: Path, changes: dict[st
         load_profile(file)
     assert named in str(refusal.value) and file in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_reference_names_every_key_and_its_example_is_a_profile(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
+    models: tuple[type[BaseModel], ...] = (Profile, LegProfile, Resources, NodeRequirement, Toleration)
+    assert not [key for model in models for key in model.model_fields if f"`{key}`" not in text]
+    (example,) = re.findall("```yaml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(example)
+    assert load_profile(str(tmp_path / "mine.yaml")).legs[0].resources.node_affinity[1].weight == 10
 
 
 def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
