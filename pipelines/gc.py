@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # KFP's ids of runs: nothing else below a prefix is taken for a run's.
 RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ID_LENGTH = 36
+# Where MLflow keeps the files of a run, or of a model.
+OWN_FOLDER = re.compile(r"/(?:m-)?[0-9a-f]{32}/artifacts/?$")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
 
@@ -51,45 +54,45 @@ def in_bucket(api: KfpApi, pipeline_root: str, checkpoints: str, before: float) 
         before: What changed later, in seconds since 1970, is left out.
 
     Raises:
-        DualGANError: KFP knows not one of the runs in the bucket, so it is another one's, or no question is answered.
+        DualGANError: KFP knows not one of the runs in the bucket, so it is another one's; or no question is answered.
     """
     s3 = client()
-    artifacts = _objects_of_runs(s3, pipeline_root, f"{PIPELINE_NAME}-[^/]+/")
-    mirrors = _objects_of_runs(s3, checkpoints, "")
-    ids = {RUN_ID.findall(place.key)[-1] for place in (*artifacts, *mirrors)}
+    artifacts = _objects_of_runs(s3, pipeline_root, f"{PIPELINE_NAME}-", "[^/]+/")
+    mirrors = _objects_of_runs(s3, checkpoints)
     known = {str(run["run_id"]): run for run in api.runs()}
+    ids = {place.key[-ID_LENGTH:] for place in (*artifacts, *mirrors)}
     gone = {run_id for run_id in ids - known.keys() if _is_absent(api, run_id)}
     if ids and gone == ids:
         raise DualGANError(f"{api.at.url}: that KFP knows none of the {len(ids)} runs in the bucket; is it theirs?")
-    open_runs = {run_id: run for run_id, run in known.items() if run.get("state") not in ENDED}
+    is_over = {run_id for run_id, run in known.items() if run.get("state") in ENDED}
     # A run that was added to another one has artifacts of that, and checkpoints below its id.
-    named, named_by_open = _ids_named(known), _ids_named(open_runs)
-    found: list[Leftover] = []
-    for place, objects in artifacts.items():
-        run_id = RUN_ID.findall(place.key)[-1]
-        if run_id in gone - named:
-            found += _leftover(s3, place, objects, before, "artifacts of a run that KFP does not know")
-    for place, objects in mirrors.items():
-        run_id = RUN_ID.findall(place.key)[-1]
-        if run_id in gone - named_by_open:
-            found += _leftover(s3, place, objects, before, "checkpoints of a run that KFP does not know")
-        elif run_id in known.keys() - open_runs.keys() - named_by_open:
-            state = str(known[run_id]["state"]).lower()
-            found += _leftover(s3, place, objects, before, f"checkpoints of a run that is over ({state})")
+    named = {run_id: set(RUN_ID.findall(json.dumps(run))) - {run_id} for run_id, run in known.items()}
+    by_any = set[str]().union(*named.values())
+    by_open = set[str]().union(*(named[run_id] for run_id in known.keys() - is_over))
+    unused = [("artifacts", artifacts, gone - by_any), ("checkpoints", mirrors, (gone | is_over) - by_open)]
+    found = []
+    for what, places, run_ids in unused:
+        for place, objects in places.items():
+            run_id = place.key[-ID_LENGTH:]
+            if run_id not in run_ids or any(one.modified is None or one.modified >= before for one in objects):
+                continue
+            why = "KFP does not know" if run_id in gone else f"is over ({str(known[run_id]['state']).lower()})"
+            delete = functools.partial(_delete_objects, s3, place, objects)
+            found.append(Leftover(str(place), sum(one.size for one in objects), f"{what} of a run that {why}", delete))
     return found
 
 
-def _objects_of_runs(s3: Any, address: str, above: str) -> Mapping[S3Address, list[S3Object]]:
-    """Return the objects of each run's folder below ``address``; ``above`` is a pattern of what is between the two."""
+def _objects_of_runs(s3: Any, address: str, name: str = "", rest: str = "") -> Mapping[S3Address, list[S3Object]]:
+    """Return the objects of each run's folder below ``address``, above which is ``name`` and the pattern ``rest``."""
     found: dict[S3Address, list[S3Object]] = defaultdict(list)
     if not address:
         return found
     # A query is KFP's own.
     root = parse_address(re.sub(r"^minio://", "s3://", address).partition("?")[0])
-    prefix = f"{root.key}/" if root.key else ""
-    folder = re.compile(rf"({re.escape(prefix)}{above}{RUN_ID.pattern})/.")
+    prefix = (f"{root.key}/" if root.key else "") + name
+    folder = re.compile(rf"({re.escape(prefix)}{rest}{RUN_ID.pattern})/.")
     with failures(str(root), root.bucket):
-        for one in objects_below(s3, root.bucket, f"{prefix}{PIPELINE_NAME}-" if above else prefix):
+        for one in objects_below(s3, root.bucket, prefix):
             if match := folder.match(one.key):
                 found[S3Address(root.bucket, match[1])].append(one)
     return found
@@ -103,22 +106,11 @@ def _is_absent(api: KfpApi, run_id: str) -> bool:
     return False
 
 
-def _ids_named(runs: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Return the ids that the description, the package and the parameters of other runs name."""
-    return {found for run_id, run in runs.items() for found in RUN_ID.findall(json.dumps(run)) if found != run_id}
-
-
-def _leftover(s3: Any, place: S3Address, objects: list[S3Object], before: float, reason: str) -> Iterator[Leftover]:
-    if any(one.modified is None or one.modified >= before for one in objects):
-        return
-
-    def delete() -> None:
-        with failures(str(place), place.bucket):
-            # First what names a checkpoint: nothing goes on from what is half deleted.
-            for one in sorted(objects, key=lambda one: not one.key.endswith(f"/{NOTE}")):
-                s3.delete_object(Bucket=place.bucket, Key=one.key)
-
-    yield Leftover(str(place), sum(one.size for one in objects), reason, delete)
+def _delete_objects(s3: Any, place: S3Address, objects: list[S3Object]) -> None:
+    with failures(str(place), place.bucket):
+        # First what names a checkpoint: nothing goes on from what is half deleted.
+        for one in sorted(objects, key=lambda one: not one.key.endswith(f"/{NOTE}")):
+            s3.delete_object(Bucket=place.bucket, Key=one.key)
 
 
 def in_mlflow(tracking_uri: str | None, results: Path, before: float) -> list[Leftover]:
@@ -145,13 +137,15 @@ def in_mlflow(tracking_uri: str | None, results: Path, before: float) -> list[Le
         registered = " ".join(f"{one.run_id} {one.source} {one.model_id}" for one in versions)
         listed = _pages(functools.partial(store.search_experiments, view_type=ViewType.ALL))
         experiments = [one.experiment_id for one in listed]
-        listed = _pages(functools.partial(store.search_runs, experiments, run_view_type=ViewType.ALL))
-        runs: dict[bool, list[Run]] = {True: [], False: []}
-        for run in listed:
-            is_used = run.info.lifecycle_stage != "deleted" or run.info.run_id in registered
-            runs[is_used].append(run)
-        used, unused = ({run.data.tags.get("pipeline_run_id") for run in runs[kind]} - {None} for kind in (True, False))
-        old = [run for run in runs[False] if _last_sign(run) < before]
+        used: set[str] = set()
+        unused: set[str] = set()
+        old = []
+        for run in _pages(functools.partial(store.search_runs, experiments, run_view_type=ViewType.ALL)):
+            is_unused = run.info.lifecycle_stage == "deleted" and run.info.run_id not in registered
+            if name := run.data.tags.get("pipeline_run_id"):
+                (unused if is_unused else used).add(name)
+            if is_unused and (run.info.end_time or run.info.start_time) < before * 1000:
+                old.append(run)
         return list(_artifacts(store, experiments, old, registered)), used, unused
 
     artifacts, used, unused = patiently(look, resolve_tracking_uri(tracking_uri), 0, print)
@@ -169,36 +163,28 @@ def _pages(search: Callable[..., Any]) -> Iterator[Any]:
             return
 
 
-def _last_sign(run: "Run") -> float:
-    """Return when a run ended, or else last said something, in seconds since 1970."""
-    said = [metric.timestamp for metric in run.data.to_proto().metrics]
-    return float(run.info.end_time or max([run.info.start_time, *said])) / 1000
-
-
 def _artifacts(
     store: "MlflowClient", experiments: list[str], runs: Sequence["Run"], registered: str
 ) -> Iterator[Leftover]:
+    """Yield the artifacts of ``runs``, which are deleted, and of their models that are not registered."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    def leftover(place: str, address: str, reason: str, also: Callable[[], object]) -> Iterator[Leftover]:
-        files = get_artifact_repository(address, store.tracking_uri)
-
-        def delete() -> None:
-            files.delete_artifacts()
-            also()
-
-        if size := _size(files):
-            delete_once = functools.partial(patiently, delete, store.tracking_uri, 0, print)
-            yield Leftover(f"{place} in MLflow", size, reason, delete_once)
-
-    for run in runs:
-        yield from leftover(f"run {run.info.run_id}", run.info.artifact_uri, "the run is deleted there", lambda: None)
     ids = {run.info.run_id for run in runs}
-    for model in _pages(functools.partial(store.search_logged_models, experiments)):
-        if model.source_run_id in ids and model.model_id not in registered:
-            forget = functools.partial(store.delete_logged_model, model.model_id)
-            reason = "its run is deleted there, and no version is registered"
-            yield from leftover(f"model {model.model_id}", model.artifact_location, reason, forget)
+    models = _pages(functools.partial(store.search_logged_models, experiments))
+    places = [(f"run {run.info.run_id}", run.info.artifact_uri, "the run is deleted there") for run in runs] + [
+        (f"model {one.model_id}", one.artifact_location, "its run is deleted there, and no version is registered")
+        for one in models
+        if one.source_run_id in ids and one.model_id not in registered
+    ]
+    for place, address, reason in places:
+        # A server's word is not enough to delete files of this machine, or what is more than a run's.
+        is_here = not address.startswith(("mlflow-artifacts:", "s3:"))
+        if not OWN_FOLDER.search(address) or (is_here and not database_of(store.tracking_uri)):
+            continue
+        files = get_artifact_repository(address, store.tracking_uri)
+        if size := _size(files):
+            delete = functools.partial(patiently, files.delete_artifacts, store.tracking_uri, 0, print)
+            yield Leftover(f"{place} in MLflow", size, reason, delete)
 
 
 def _size(files: Any, folder: str | None = None) -> int:

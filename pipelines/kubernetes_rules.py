@@ -26,7 +26,6 @@ IMAGE = re.compile(
 )
 # A pod without Argo's labels is lost to it, and one without ours to network policies.
 NOT_YOURS = r"(?!workflows\.argoproj\.io/|app\.kubernetes\.io/part-of$)"
-MAX_ANNOTATIONS = 256 << 10
 
 
 def _rule(pattern: str | re.Pattern[str], said: str, also: Callable[[str], bool] = lambda _: True) -> AfterValidator:
@@ -44,12 +43,6 @@ def _require_text(value: Any) -> Any:
     if isinstance(value, bool | int | float):
         raise ValueError(f'{value} is no text: write it in quotes, "{str(value).lower()}"')
     return value
-
-
-def _within_limit(annotations: Mapping[str, str]) -> Mapping[str, str]:
-    if sum(len(f"{key}{value}".encode()) for key, value in annotations.items()) > MAX_ANNOTATIONS:
-        raise ValueError(f"more than {MAX_ANNOTATIONS >> 10} KiB, Kubernetes' limit for a pod's annotations")
-    return annotations
 
 
 def is_pinned(image: str) -> bool:
@@ -82,7 +75,7 @@ AnnotationValue = Annotated[
     BeforeValidator(_require_text),
     _rule(r"(?!.*\{\{)[^\x00-\x1f\x7f]*", "value of an annotation: one line, without {{"),
 ]
-PodAnnotations = Annotated[Mapping[PodKey, AnnotationValue], AfterValidator(_within_limit)]
+PodAnnotations = Mapping[PodKey, AnnotationValue]
 ObjectName = Annotated[
     str, _rule(SUBDOMAIN, "name of an object: lower-case letters, digits, '-' and '.', such as my-secret")
 ]

@@ -1,6 +1,7 @@
 """The package for a cluster."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from kfp import components
 
 from pipelines.package import RUN_ID, compile_package, package_of, read_package
 from pipelines.profile import load_profile
-from pipelines.profiles import FOLDER, known_profiles
+from pipelines.profiles import known_profiles
 from pipelines.scheduling import MAX_WAITING_SECONDS
 from tests.pipelines.backend_rules import refused_package
 
@@ -109,56 +110,34 @@ def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(folder: P
     assert parameters["checkpoints"].startswith("s3://") and parameters["retries"] == 3
 
 
-QUEUE, PRODUCT = "kueue.x-k8s.io/queue-name", "nvidia.com/gpu.product"
-PODS = f"""
-labels: {{{QUEUE}: cpus, team: faces}}
-annotations: {{cluster-autoscaler.kubernetes.io/safe-to-evict: "false"}}
-image_pull_secrets: [registry]
-resources:
-  cpu: "3"
-  node_selector: {{pool: cpus}}
-  tolerations: [{{key: spot}}]
-  labels: {{{QUEUE}: small}}
-"""
-OF_LEG = f"""
-labels: {{{QUEUE}: gpus}}
-annotations: {{karpenter.sh/do-not-disrupt: "true"}}
-node_affinity:
-  - {{key: {PRODUCT}, values: [NVIDIA-A100-SXM4-80GB, NVIDIA-A100-SXM4-80GB-SHARED]}}
-  - {{key: spot, operator: DoesNotExist}}
-  - {{key: rack, values: [r1], weight: 10}}
-"""
-
-
-def test_pods_have_the_labels_annotations_and_nodes_that_a_profile_asks_for(tmp_path: Path) -> None:
-    content = yaml.safe_load((FOLDER / "gpu.yaml").read_text()) | yaml.safe_load(PODS)
-    content["legs"][0]["resources"] |= yaml.safe_load(OF_LEG)
+def test_pods_have_the_labels_annotations_and_nodes_that_the_example_of_the_reference_asks_for(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
+    (example,) = re.findall("```yaml\n(.*?)```", text, flags=re.DOTALL)
     file, package = tmp_path / "mine.yaml", tmp_path / "package.yaml"
-    file.write_text(yaml.safe_dump(content))
+    file.write_text(example + "        - {key: spot, operator: DoesNotExist}\n      annotations: {only: gpus}\n")
     compile_package(load_profile(str(file)), package)
     assert refused_package(package) == []
     specification, platform = yaml.safe_load_all(package.read_text())
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    ours, kept = {"app.kubernetes.io/part-of": "dualgan-parity", "team": "faces"}, content["annotations"]
     for name, pod in pods.items():
-        assert [one["secretName"] for one in pod["imagePullSecret"]] == ["registry"]
-        takes_card = "accelerator" in specification["deploymentSpec"]["executors"][name]["container"]["resources"]
-        own = content["legs"][0]["resources"]["annotations"] if takes_card else {}
-        assert pod["podMetadata"]["labels"] == {**ours, QUEUE: "gpus" if takes_card else "small"}, name
-        assert pod["podMetadata"]["annotations"] == {**kept, **own}, name
+        resources = specification["deploymentSpec"]["executors"][name]["container"]["resources"]
+        queue, own = ("gpus", {"only": "gpus"}) if "accelerator" in resources else ("cpus", {})
+        ours = {"app.kubernetes.io/part-of": "dualgan-parity", "kueue.x-k8s.io/queue-name": queue}
+        assert pod["podMetadata"] == {"labels": ours, "annotations": {**yaml.safe_load(example)["annotations"], **own}}
+        assert [one["secretName"] for one in pod["imagePullSecret"]] == ["registry"], name
+    # All that must hold is in one term: KFP makes alternatives of several.
     required, preferred = pods["exec-train-gpu-seed-0"]["nodeAffinity"]
-    products, spot = required["matchExpressions"]
-    assert (products["key"], products["operator"], products["values"][0]) == (PRODUCT, "In", "NVIDIA-A100-SXM4-80GB")
+    product, spot = required["matchExpressions"]
+    assert (product["key"], product["operator"], len(product["values"])) == ("nvidia.com/gpu.product", "In", 2)
     assert spot == {"key": "spot", "operator": "DoesNotExist"} and "weight" not in required
-    assert preferred["weight"] == 10 and preferred["matchExpressions"][0]["values"] == ["r1"]
-    # What is made from its image runs where it trains; the rest, on the profile's own nodes.
+    assert preferred["weight"] == 10 and preferred["matchExpressions"][0]["values"] == ["r7"]
+    # What is made from a leg's image runs where it trains; the rest, on the profile's own nodes.
     assert pods["exec-publish-gpu"]["nodeAffinity"] == pods["exec-train-gpu-seed-0"]["nodeAffinity"]
-    for task in ("dataset", "compare-gpu-with-record"):
-        pod = pods[f"exec-{task}"]
-        assert "nodeAffinity" not in pod and pod["tolerations"] == [{"key": "spot", "operator": "Exists"}]
-        assert pod["nodeSelector"]["labels"] == {"kubernetes.io/arch": "amd64", "pool": "cpus"}
-        resources = specification["deploymentSpec"]["executors"][f"exec-{task}"]["container"]["resources"]
-        assert resources["resourceCpuLimit"] == "3"
+    dataset = pods["exec-dataset"]
+    assert "nodeAffinity" not in dataset and dataset["tolerations"] == [{"key": "spot", "operator": "Exists"}]
+    assert dataset["nodeSelector"]["labels"] == {"kubernetes.io/arch": "amd64", "pool": "cpus"}
+    container = specification["deploymentSpec"]["executors"]["exec-dataset"]["container"]
+    assert container["resources"]["resourceCpuLimit"] == "4"
 
 
 def test_the_fetch_has_the_limit_of_pixels_that_the_profile_and_the_run_set() -> None:

@@ -1,7 +1,6 @@
 """Profiles: what is refused, and what a leg is where its runtime is missing."""
 
 import inspect
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,6 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
             'annotations.karpenter.sh/do-not-disrupt: True is no text: write it in quotes, "true"',
         ),
         ({"annotations": {"a": "{{workflow.name}}"}}, "is no value of an annotation: one line, without {{"),
-        ({"annotations": {"a": "b" * (256 << 10)}}, "annotations: more than 256 KiB"),
         ({"resources": {"labels": {"a": "b", "c": 1}}}, "resources.labels.c: 1 is no text"),
         (asking(time_limit=0), "time_limit"),
         (asking(user={"uid": 0, "gid": 1}), "user.uid"),
@@ -118,13 +116,10 @@ def test_what_does_not_fit_is_named_in_one_line(tmp_path: Path, changes: dict[st
     assert "\n" not in str(refusal.value)
 
 
-def test_the_reference_names_every_key_and_its_example_is_a_profile(tmp_path: Path) -> None:
+def test_the_reference_names_every_key() -> None:
     text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
     models: tuple[type[BaseModel], ...] = (Profile, LegProfile, Resources, NodeRequirement, Toleration)
     assert not [key for model in models for key in model.model_fields if f"`{key}`" not in text]
-    (example,) = re.findall("```yaml\n(.*?)```", text, flags=re.DOTALL)
-    (tmp_path / "mine.yaml").write_text(example)
-    assert load_profile(str(tmp_path / "mine.yaml")).legs[0].resources.node_affinity[1].weight == 10
 
 
 def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
