@@ -5,7 +5,6 @@ import json
 import re
 from fnmatch import fnmatch
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import pytest
 import yaml
@@ -147,9 +146,9 @@ def test_a_bucket_takes_the_rules_and_they_expire_nothing_that_is_kept() -> None
         kept.append(maps["dualgan-parity"]["DATASET"])
         assert _key(maps["mlflow"]["MLFLOW_ARTIFACTS_DESTINATION"]).startswith(replaced)
         root = named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"]
-        passing.append(f"{root}/{PIPELINE_NAME}-gpu/{UUID(int=1)}/train-gpu-seed-0/records")
+        passing.append(f"{root}/{PIPELINE_NAME}-gpu/run-id/train-gpu-seed-0/records")
         # Others may use this KFP.
-        kept.append(f"{root}/another-teams/{UUID(int=1)}/train")
+        kept.append(f"{root}/another-teams/run-id/train")
     assert not [place for place in kept if _key(place).startswith(expiring)]
     assert [place for place in passing if _key(place or "").startswith(expiring)] == passing
 
