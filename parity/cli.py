@@ -15,7 +15,7 @@ from components.common.cli import command, new_app, run_app, training_options
 from components.common.console import print_line as print
 from components.common.processes import Stopped, terminations_said
 from dualgan.errors import EXIT_BAD_INPUT, BadInput, DualGANError
-from parity import cluster, compare, dataset
+from parity import cluster, compare, dataset, gc
 from parity.options import (
     PROFILE_HELP,
     Dataset,
@@ -183,6 +183,7 @@ def check(
 
 
 cluster.add_commands(app)
+gc.add_command(app)
 
 
 @command(app, "sync", MLFLOW, "parity sync runs/npu")

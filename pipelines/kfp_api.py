@@ -114,8 +114,8 @@ class KfpApi:
         except (kfp_server_api.ApiException, ValueError, TypeError, AttributeError) as error:
             raise self._not_kfp(str(error)) from None
 
-    def runs(self, experiment_id: str) -> Iterator[dict[str, Any]]:
-        """The runs of an experiment, the newest first."""
+    def runs(self, experiment_id: str = "") -> Iterator[dict[str, Any]]:
+        """The runs of an experiment, or all that the namespace has, the newest first."""
         return self._list("runs", "runs", experiment_id=experiment_id, sort_by="created_at desc")
 
     def cancel(self, run_id: str) -> None:

@@ -5,11 +5,11 @@ Management"; that of images is the reference grammar of the OCI distribution.
 """
 
 import re
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from kubernetes.utils.quantity import parse_quantity
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 WORD = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
@@ -24,6 +24,8 @@ IMAGE = re.compile(
     rf"(?:{HOST}(?:\.{HOST})*(?::[0-9]+)?/)?{COMPONENT}(?:/{COMPONENT})*"
     r"(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
 )
+# A pod without Argo's labels is lost to it, and one without ours to network policies.
+NOT_YOURS = r"(?!workflows\.argoproj\.io/|app\.kubernetes\.io/part-of$)"
 
 
 def _rule(pattern: str | re.Pattern[str], said: str, also: Callable[[str], bool] = lambda _: True) -> AfterValidator:
@@ -35,6 +37,12 @@ def _rule(pattern: str | re.Pattern[str], said: str, also: Callable[[str], bool]
         return text
 
     return AfterValidator(check)
+
+
+def _require_text(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        raise ValueError(f'{value} is no text: write it in quotes, "{str(value).lower()}"')
+    return value
 
 
 def is_pinned(image: str) -> bool:
@@ -53,9 +61,21 @@ Name = Annotated[
 ]
 CHARACTERS = "letters, digits, '-', '_' and '.'"
 LabelKey = Annotated[
-    str, _rule(rf"(?:{SUBDOMAIN}/)?{WORD}", f"key of a label: {CHARACTERS}, 63 at most, such as host-arch")
+    str,
+    _rule(rf"(?:{SUBDOMAIN}/)?{WORD}", f"key of a label or annotation: {CHARACTERS}, 63 at most, such as host-arch"),
 ]
-LabelValue = Annotated[str, _rule(rf"(?:{WORD})?", f"value of a label: {CHARACTERS}, 63 at most")]
+LabelValue = Annotated[
+    str, BeforeValidator(_require_text), _rule(rf"(?:{WORD})?", f"value of a label: {CHARACTERS}, 63 at most")
+]
+PodKey = Annotated[LabelKey, _rule(rf"{NOT_YOURS}.*", "key to set: it is Argo's or this software's own")]
+PodLabels = Mapping[PodKey, LabelValue]
+# Argo takes double braces for variables of its own.
+AnnotationValue = Annotated[
+    str,
+    BeforeValidator(_require_text),
+    _rule(r"(?!.*\{\{)[^\x00-\x1f\x7f]*", "value of an annotation: one line, without {{"),
+]
+PodAnnotations = Mapping[PodKey, AnnotationValue]
 ObjectName = Annotated[
     str, _rule(SUBDOMAIN, "name of an object: lower-case letters, digits, '-' and '.', such as my-secret")
 ]

@@ -90,7 +90,7 @@ def resume(
     folder = run_state.named(root, name) if name else run_state.unfinished(root, _prepared(profile, parameters, runner))
     state = run_state.checked_state(folder)
     _require_images(state.profile, runner)
-    uri = _tracking_uri(parameters.get("tracking_uri") or state.tracking_uri)
+    uri = tracking_address(parameters.get("tracking_uri") or state.tracking_uri)
     changed = {"state": "running", "profile": state.profile.with_seeds(*seeds), "tracking_uri": uri, "runner": runner}
     end_abandoned(root)
     print_status(f"going on with {folder}")
@@ -105,7 +105,7 @@ def _prepared(profile: Profile, parameters: Mapping[str, Any], runner: Runner) -
     wanted = Parameters(**{**given, "dataset": profile.source(given.get("dataset"))})
     options = parsed_options({**profile.options, **wanted.options})
     check_parameters(wanted.dataset, options)
-    uri = _tracking_uri(parameters.get("tracking_uri", ""))
+    uri = tracking_address(parameters.get("tracking_uri", ""))
     require_none(find_faults(Requirements(wanted.dataset, tracking_uri=uri, experiment=wanted.experiment)))
     _require_images(profile, runner)
     source = parse_source(wanted.dataset)
@@ -125,8 +125,8 @@ def _require_images(profile: Profile, runner: Runner) -> None:
         require_images(profile)
 
 
-def _tracking_uri(given: str) -> str:
-    """Return MLflow's address without its login, which tasks have from the environment; "" if all of it is there."""
+def tracking_address(given: str) -> str:
+    """Return MLflow's address without its login, which the environment gets; "" if all of it is there."""
     uri = hand_over_login(resolve_tracking_uri(given or None))
     database = database_of(uri)
     return f"{SQLITE}{database.resolve()}" if database else uri
@@ -255,7 +255,7 @@ def _end_tracking(folder: Path, state: RunState) -> bool:
 
     An MLflow that cannot be asked is no reason to fail.
     """
-    database = database_of(_tracking_uri(state.tracking_uri))
+    database = database_of(tracking_address(state.tracking_uri))
     if database and not database.is_file():
         return True
     from components.tracking.sync import end_interrupted

@@ -44,6 +44,27 @@ class Toleration(_Strict):
         return self
 
 
+class NodeRequirement(_Strict):
+    """What a node's labels must say; with a ``weight`` (1 to 100) only where there is such a node."""
+
+    key: rules.LabelKey
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = "In"
+    values: tuple[rules.LabelValue, ...] = ()
+    weight: int | None = Field(default=None, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _values_fit_operator(self) -> "NodeRequirement":
+        if self.operator in ("Exists", "DoesNotExist"):
+            needed, fit = "no values", not self.values
+        elif self.operator in ("Gt", "Lt"):
+            needed, fit = "one whole number", len(self.values) == 1 and self.values[0].isdecimal()
+        else:
+            needed, fit = "values", bool(self.values)
+        if not fit:
+            raise ValueError(f"node_affinity {self.key}: {self.operator} needs {needed}")
+        return self
+
+
 class User(_Strict):
     """Whom a pod's processes run as; devices of a node belong to such a user."""
 
@@ -74,7 +95,7 @@ class Resources(_Strict):
     """What a task's pod asks a cluster for; a run on one machine takes no notice of it.
 
     architecture: what the image is built for, "any" if for both; a leg on a CPU has the one of the profile's image,
-    and on an accelerator its pool decides.
+    and on an accelerator its pool decides. labels, annotations: beside the profile's own, and before them.
     """
 
     cpu: rules.Cpu = "2"
@@ -86,15 +107,20 @@ class Resources(_Strict):
     accelerator_count: int = Field(default=1, ge=1)
     architecture: Literal["amd64", "arm64", "any"] | None = None
     node_selector: Mapping[rules.LabelKey, rules.LabelValue] = {}
+    node_affinity: tuple[NodeRequirement, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
+    labels: rules.PodLabels = {}
+    annotations: rules.PodAnnotations = {}
     user: User = IMAGE_USER
     time_limit: int = Field(default=TRAINING_SECONDS, ge=1, description="seconds that a try of a task may take")
 
     @model_validator(mode="after")
     def _accelerator_has_a_pool(self) -> "Resources":
-        if self.accelerator and not (self.node_selector or self.tolerations):
+        required = [one for one in self.node_affinity if one.weight is None]
+        if self.accelerator and not (self.node_selector or required or self.tolerations):
             raise ValueError(
-                f"accelerator {self.accelerator} without a pool: give node_selector or tolerations of its nodes"
+                f"accelerator {self.accelerator} without a pool: give node_selector, node_affinity or tolerations of "
+                "its nodes"
             )
         return self
 
@@ -158,6 +184,8 @@ class Profile(_Strict):
     secrets: tuple[Variables, ...] = ()
     config_maps: tuple[Variables, ...] = ()
     image_pull_secrets: tuple[rules.ObjectName, ...] = ()
+    labels: rules.PodLabels = Field(default={}, description="of every task's pod, such as a Kueue queue's")
+    annotations: rules.PodAnnotations = Field(default={}, description="of every task's pod")
     retries: int = Field(default=0, ge=0, le=10, description="further tries of a task, and of the trainer within it")
     checkpoints: str = Field(default="", description="s3://bucket/prefix of checkpoints, for the next try")
     mlflow_hours: float = Field(default=12.0, ge=0, le=240, description="how long the last task waits for MLflow")

@@ -6,7 +6,7 @@ from typing import Any
 from kfp import kubernetes
 
 from components.dataset.sources import S3Location, parse_source
-from pipelines.profile import STEP_SECONDS, LegProfile, Profile, Resources, Variables
+from pipelines.profile import STEP_SECONDS, LegProfile, NodeRequirement, Profile, Resources, Variables
 
 # What a task may speak with, and how the variables begin that it then needs.
 S3, MLFLOW = "s3", "mlflow"
@@ -39,6 +39,12 @@ def request_resources(task: Any, resources: Resources) -> None:
         kubernetes.add_node_selector(task, ARCHITECTURE, resources.architecture)
     for key, value in resources.node_selector.items():
         kubernetes.add_node_selector(task, key, value)
+    # KFP makes an alternative of each call, so what must hold goes into one.
+    if required := [_expression(one) for one in resources.node_affinity if one.weight is None]:
+        kubernetes.add_node_affinity(task, required)
+    for preferred in resources.node_affinity:
+        if preferred.weight is not None:
+            kubernetes.add_node_affinity(task, [_expression(preferred)], weight=preferred.weight)
     for toleration in resources.tolerations:
         kubernetes.add_toleration(task, **toleration.model_dump(exclude_none=True))
     kubernetes.set_security_context(
@@ -48,8 +54,12 @@ def request_resources(task: Any, resources: Resources) -> None:
     kubernetes.set_timeout(task, resources.time_limit)
 
 
+def _expression(requirement: NodeRequirement) -> dict[str, Any]:
+    return {**requirement.model_dump(include={"key", "operator"}), "values": list(requirement.values)}
+
+
 def apply_defaults(task: Any, profile: Profile, leg: LegProfile | None, retries: int) -> None:
-    """Give a task what every task of ``profile`` gets: resources, a label, other tries, and what its servers ask for.
+    """Give a task what every task of ``profile`` gets: resources, labels, other tries, and what its servers ask for.
 
     Results of earlier runs are not taken instead: KFP's cache knows a task by its image's name, and not by what is in
     the image or behind a dataset's address. Those of CACHED have the run's id among their inputs, so only a run that
@@ -64,7 +74,10 @@ def apply_defaults(task: Any, profile: Profile, leg: LegProfile | None, retries:
     resources = resources_of(kind, profile, leg)
     request_resources(task, resources)
     task.set_caching_options(kind in CACHED)
-    kubernetes.add_pod_label(task, *LABEL)
+    for label in {**profile.labels, **resources.labels, LABEL[0]: LABEL[1]}.items():
+        kubernetes.add_pod_label(task, *label)
+    for annotation in {**profile.annotations, **resources.annotations}.items():
+        kubernetes.add_pod_annotation(task, *annotation)
     servers = servers_of(kind, profile, leg)
     for secret in profile.secrets:
         if variables := _needed(secret, kind, servers):
@@ -89,8 +102,8 @@ def resources_of(kind: str, profile: Profile, leg: LegProfile | None) -> Resourc
             asked = asked.model_copy(update={"architecture": profile.resources.architecture})
     if leg and kind in ("publish", "preflight"):
         # A node that the image is made for, and no accelerator.
-        node = {name: getattr(asked, name) for name in ("architecture", "node_selector", "tolerations", "user")}
-        asked = profile.resources.model_copy(update=node)
+        of_node = ("architecture", "node_selector", "node_affinity", "tolerations", "user")
+        asked = profile.resources.model_copy(update={name: getattr(asked, name) for name in of_node})
     if kind == "train":
         return asked
     if kind == "preflight":

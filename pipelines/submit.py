@@ -51,6 +51,8 @@ class Order:
         """What a run and a recurring run have in common, as KFP's API takes it."""
         runtime = {"parameters": dict(self.parameters), "pipeline_root": self.pipeline_root}
         content = {
+            # What refers to another run's artifacts says so: `parity gc` leaves them alone then.
+            "description": f"added to run {self.tracked_as}" if self.tracked_as else None,
             "display_name": name,
             "experiment_id": experiment_id,
             "pipeline_spec": None if self.version else self.package.to_api(),

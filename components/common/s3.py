@@ -9,7 +9,7 @@ boto3 takes a second to import, so only what talks to a server imports it.
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -49,11 +49,15 @@ class S3Address(NamedTuple):
 
 
 class S3Object(NamedTuple):
-    """``key`` of an object, its ``size`` in bytes and its ``etag``, which another content would not have."""
+    """``key`` of an object, its ``size`` in bytes and its ``etag``, which another content would not have.
+
+    modified: seconds since 1970, None if the server does not say.
+    """
 
     key: str
     size: int
     etag: str
+    modified: float | None = None
 
 
 def parse_address(text: str) -> S3Address:
@@ -99,7 +103,7 @@ def objects_below(s3: "S3Client", bucket: str, prefix: str) -> Iterator[S3Object
 
     def ask() -> tuple[Any, list[S3Object]]:
         page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **further)
-        return page, [_object(entry["Key"], entry["Size"], entry["ETag"]) for entry in page.get("Contents", ())]
+        return page, [_object(entry["Key"], entry) for entry in page.get("Contents", ())]
 
     for _ in range(MAX_PAGES):
         page, entries = asked(s3, bucket, ask)
@@ -124,7 +128,7 @@ def object_at(s3: "S3Client", bucket: str, key: str) -> S3Object | None:
 
     def ask() -> S3Object:
         found = s3.head_object(Bucket=bucket, Key=key)
-        return _object(key, found["ContentLength"], found["ETag"])
+        return _object(key, {**found, "Size": found["ContentLength"]})
 
     try:
         return asked(s3, bucket, ask)
@@ -139,10 +143,11 @@ def read_object(s3: "S3Client", bucket: str, key: str, limit: int) -> bytes:
     return asked(s3, bucket, lambda: s3.get_object(Bucket=bucket, Key=key)["Body"].read(limit))
 
 
-def _object(key: str, size: int, etag: str) -> S3Object:
-    if size < 0:
-        raise ValueError(f"size {size}")
-    return S3Object(key, size, etag)
+def _object(key: str, answer: Mapping[str, Any]) -> S3Object:
+    if answer["Size"] < 0:
+        raise ValueError(f"size {answer['Size']}")
+    modified = answer.get("LastModified")
+    return S3Object(key, answer["Size"], answer["ETag"], modified.timestamp() if modified else None)
 
 
 def asked(s3: "S3Client", bucket: str, ask: Callable[[], Result]) -> Result:

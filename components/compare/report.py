@@ -193,10 +193,13 @@ def _first_pictures(run: LegRun) -> dict[str, Path]:
 
 
 def _environments(legs: Sequence[LegRuns]) -> Mapping[str, list[str]]:
-    """Return every line of the environments of the legs' first runs, by its name; "–" if a leg has none."""
-    columns = [_environment(leg.first) for leg in legs]
-    names = dict.fromkeys(name for column in columns for name in column)
-    return {name: [column.get(name, "–") for column in columns] for name in names}
+    """Return every line of the legs' environments by its name: each value that a seed had, "–" if none had one."""
+    columns = [[_environment(run) for run in leg.runs] for leg in legs]
+    names = dict.fromkeys(name for runs in columns for run in runs for name in run)
+    return {
+        name: [" / ".join(dict.fromkeys(run[name] for run in runs if name in run)) or "–" for runs in columns]
+        for name in names
+    }
 
 
 def _environment(run: LegRun) -> dict[str, str]:

@@ -88,7 +88,7 @@ def download_objects(
     rate = RateLimit(label, options)
 
     def bring(name: str) -> tuple[str, Path]:
-        key, size, etag = objects[name]
+        key, size, etag, _ = objects[name]
         identity, address = f"{key}\0{etag}", f"s3://{bucket}/{key}"
         number = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
         file = folder / f"{number}{Path(name).suffix.lower()}"

@@ -21,6 +21,8 @@ LABELS_OF_TASKS = {LABEL[0]: LABEL[1], "pipelines.kubeflow.org/v2_component": "t
 # Where name servers are: Kubernetes' own, OpenShift's, and NodeLocal DNSCache.
 NAME_SERVERS = ({"kubernetes.io/metadata.name": "kube-system"}, {"kubernetes.io/metadata.name": "openshift-dns"})
 NODE_LOCAL, NAME_PORTS = ipaddress.ip_address("169.254.20.10"), {53, 5353, "dns"}
+# What tells cards of one resource apart: NVIDIA's feature discovery and the Ascend device plugin set them.
+PRODUCTS = ("nvidia.com/gpu.product", "node.kubernetes.io/npu.chip.name")
 Object = Mapping[str, Any]
 
 
@@ -92,12 +94,18 @@ def schedule_of_retrains(at: Examination) -> str:
 
 def nodes(at: Examination, need: NodeNeed) -> str:
     """The nodes that some tasks can run on; else what the nearest lacks first."""
-    lacking = {node["metadata"]["name"]: list(_lacks(node, need)) for node in at.cluster.list("nodes")}
+    found = {node["metadata"]["name"]: node for node in at.cluster.list("nodes")}
+    lacking = {name: list(_lacks(node, need)) for name, node in found.items()}
     fit = sorted(name for name, lacks in lacking.items() if not lacks)
     if not fit:
         nearest = min(lacking, key=lambda name: len(lacking[name]), default="there is none")
         what, advice = lacking.get(nearest, [("everything", "kubectl get nodes")])[0]
         raise Problem(f"the nearest of {len(lacking)} nodes, {nearest}, lacks {what}", advice)
+    for key in PRODUCTS if any("/" in name for name, _ in need.resources) else ():
+        products = {found[name]["metadata"].get("labels", {}).get(key) for name in fit} - {None}
+        if len(products) > 1:
+            advice = f"name one as {key} in the profile's node_selector: seeds on several decide nothing about speed"
+            raise Problem(f"{len(fit)} nodes, of several products: {', '.join(sorted(products))}", advice, False)
     return f"{len(fit)}: {', '.join(fit[:3])}"
 
 
@@ -111,6 +119,10 @@ def _lacks(node: Object, need: NodeNeed) -> Iterator[tuple[str, str]]:
     for key, value in need.node_selector:
         if labels.get(key) != value:
             yield f"label {key}={value}", "kubectl label node ..., or change node_selector in the profile"
+    for key, operator, values in need.affinity:
+        if not _fits({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}, labels):
+            said = " ".join((f"label {key}", operator, ", ".join(values))).strip()
+            yield said, "kubectl label node ..., or change node_affinity in the profile"
     for taint in node["spec"].get("taints") or []:
         if taint["effect"] != "PreferNoSchedule" and not {None, taint["key"]} & {*need.tolerated}:
             # Kubernetes' own for a node that is not ready among them.
@@ -210,9 +222,14 @@ def _fits(selector: Object | None, labels: Mapping[str, str]) -> bool:
         return False
     exact = [{"key": key, "values": [value]} for key, value in (selector.get("matchLabels") or {}).items()]
     for rule in [*exact, *(selector.get("matchExpressions") or [])]:
-        value, values = labels.get(rule["key"]), rule.get("values")
+        value, values, operator = labels.get(rule["key"]), rule.get("values"), rule.get("operator")
+        if operator in ("Gt", "Lt"):
+            more = int(value) - int(values[0]) if value and value.isdecimal() else 0
+            if (more if operator == "Gt" else -more) <= 0:
+                return False
+            continue
         is_there = value in values if values else value is not None
-        if is_there is (rule.get("operator") in ("NotIn", "DoesNotExist")):
+        if is_there is (operator in ("NotIn", "DoesNotExist")):
             return False
     return True
 

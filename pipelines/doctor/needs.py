@@ -18,11 +18,13 @@ SECRET, CONFIG_MAP = "secret", "configMap"
 class NodeNeed(NamedTuple):
     """What some tasks ask of the node that they run on.
 
-    resources: numbers of cores, bytes, accelerators; tolerated: keys of taints, None for any.
+    resources: numbers of cores, bytes, accelerators; affinity: key, operator and values of what its labels must say;
+    tolerated: keys of taints, None for any.
     """
 
     resources: tuple[tuple[str, Decimal], ...]
     node_selector: tuple[tuple[str, str], ...]
+    affinity: tuple[tuple[str, str, tuple[str, ...]], ...]
     tolerated: tuple[str | None, ...]
 
 
@@ -61,9 +63,12 @@ def _node_need(stated: Mapping[str, Any], pod: Mapping[str, Any]) -> NodeNeed:
     amounts = {"cpu": stated.get("resourceCpuLimit"), "memory": stated.get("resourceMemoryLimit")}
     if accelerator := stated.get("accelerator"):
         amounts[accelerator["resourceType"]] = accelerator["resourceCount"]
+    required = [term for term in pod.get("nodeAffinity", []) if "weight" not in term]
+    expressions = [one for term in required for one in term.get("matchExpressions", [])]
     return NodeNeed(
         tuple((name, parse_quantity(amount)) for name, amount in sorted(amounts.items()) if amount),
         tuple(sorted(pod.get("nodeSelector", {}).get("labels", {}).items())),
+        tuple((one["key"], one["operator"], tuple(one.get("values", []))) for one in expressions),
         tuple(one.get("key") for one in pod.get("tolerations", [])),
     )
 

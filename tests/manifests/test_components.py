@@ -13,6 +13,7 @@ import yaml
 
 from components.common.image_list import PushedImage, write_images
 from images.__main__ import main as images_command
+from pipelines.parity import PIPELINE_NAME
 from pipelines.profile import load_profile
 from tests.manifests.flows import Pod, admitted
 from tests.manifests.rendered import (
@@ -193,12 +194,17 @@ def test_a_bucket_takes_the_rules_and_they_expire_nothing_that_is_kept() -> None
         client.put_bucket_lifecycle_configuration(Bucket="bucket", LifecycleConfiguration=rules)
         assert client.get_bucket_lifecycle_configuration(Bucket="bucket")["Rules"] == rules["Rules"]
     expiring = tuple(rule["Filter"]["Prefix"] for rule in rules["Rules"] if "Expiration" in rule)
+    (replaced,) = [rule["Filter"]["Prefix"] for rule in rules["Rules"] if "NoncurrentVersionExpiration" in rule]
     kept, passing = [], [load_profile("ascend910-vs-gpu").checkpoints]
     for overlay in ("local-storage", "s3"):
         maps = {name: named(rendered(overlay), "ConfigMap", name)["data"] for name in ("mlflow", "dualgan-parity")}
         kept += [maps["mlflow"][name] for name in ("MLFLOW_ARTIFACTS_DESTINATION", "BACKUP_DESTINATION")]
         kept.append(maps["dualgan-parity"]["DATASET"])
-        passing.append(named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"])
+        assert _key(maps["mlflow"]["MLFLOW_ARTIFACTS_DESTINATION"]).startswith(replaced)
+        root = named(rendered(overlay), "ConfigMap", "kfp-launcher")["data"]["defaultPipelineRoot"]
+        passing.append(f"{root}/{PIPELINE_NAME}-gpu/run-id/train-gpu-seed-0/records")
+        # Others may use this KFP.
+        kept.append(f"{root}/another-teams/run-id/train")
     assert not [place for place in kept if _key(place).startswith(expiring)]
     assert [place for place in passing if _key(place or "").startswith(expiring)] == passing
 

@@ -37,7 +37,8 @@ COMMANDS = dict(commands(ROOT))
 
 
 def test_the_verbs_are_there() -> None:
-    verbs = ["run", "compile", "check", "submit", "retrain", "schedule", "upload", "doctor", "sync", "ui", "publish"]
+    verbs = ["run", "compile", "check", "submit", "retrain", "schedule", "upload", "doctor", "gc"]
+    verbs += ["sync", "ui", "publish"]
     parts = ["dataset fetch", "dataset verify", "dataset list", "dataset mirror", "dataset info"]
     assert set(COMMANDS) == {
         f"parity {name}" for name in [*verbs, *parts, "compare legs", "compare record", "compare schema"]

@@ -63,6 +63,7 @@ def refused_package(file: Path) -> list[str]:
             *_resources(container.get("resources", {}), pod),
             *_time(task.get("retryPolicy", {}), pod),
             *_nodes(pod),
+            *_metadata(pod.get("podMetadata", {})),
         ]
         found += [f"{name}: {complaint}" for complaint in complaints]
     return found
@@ -121,3 +122,19 @@ def _time(retries: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[str]:
 def _nodes(pod: Mapping[str, Any]) -> Iterator[str]:
     if ARCHITECTURE not in pod.get("nodeSelector", {}).get("labels", {}):
         yield f"says no {ARCHITECTURE}: exec format error on a node of another architecture"
+    required = [term for term in pod.get("nodeAffinity", []) if "weight" not in term]
+    if len(required) > 1:
+        yield "several required terms of node affinity: KFP's driver makes alternatives of them"
+    if not all(term.keys() & {"matchExpressions", "matchFields", "nodeAffinityJson"} for term in required):
+        yield "an empty term of node affinity: KFP's driver leaves it out"
+
+
+def _metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """KFP hands labels and annotations to Argo as parameters of a template, which Argo fills in as it does its own."""
+    if metadata.get("labels", {}).get("app.kubernetes.io/part-of") != "dualgan-parity":
+        yield "no network policy finds it"
+    for key, value in {**metadata.get("labels", {}), **metadata.get("annotations", {})}.items():
+        if not isinstance(value, str) or "{{" in value:
+            yield f"{key}: {value!r} is no text, or a variable of Argo's"
+        if key.startswith("workflows.argoproj.io/"):
+            yield f"{key}: Argo would lose its pod"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -104,9 +104,9 @@ def look(cluster: "FakeKubernetes", needs: "Needs") -> Callable[..., dict[str, "
     from pipelines.doctor.checks import check_all
     from pipelines.doctor.cluster import Cluster, Examination
 
-    def look(**place: str) -> dict[str, "Check"]:
+    def look(**place: Any) -> dict[str, "Check"]:
         at = Examination(Cluster(), needs, "kubeflow", "kubeflow", "dualgan-parity", "pipeline-runner")
-        checks = list(check_all(replace(at, **place)))  # type: ignore[arg-type]
+        checks = list(check_all(replace(at, **place)))
         assert len({check.subject for check in checks}) == len(checks), "nothing is listed twice"
         return {check.subject: check for check in checks}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kfp import compiler, dsl
+from kfp import compiler, dsl, kubernetes
 
 from components.common.metadata import artifact_metadata
 from components.publish.publish import Published
@@ -49,7 +49,25 @@ def test_a_pipeline_that_asks_for_nothing_is_refused_for_all_of_it(tmp_path: Pat
         nothing()
 
     compiler.Compiler().compile(pipeline, str(tmp_path / "package.yaml"))
-    assert len(refused_package(tmp_path / "package.yaml")) == 7
+    assert len(refused_package(tmp_path / "package.yaml")) == 8
+
+
+def test_node_affinity_in_parts_and_names_that_argo_keeps_its_pods_by_are_refused(tmp_path: Path) -> None:
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)  # type: ignore[untyped-decorator]
+    def nothing() -> None:
+        pass
+
+    @dsl.pipeline(name="nothing")  # type: ignore[untyped-decorator]
+    def pipeline() -> None:
+        task = nothing()
+        for value in ("a", "b"):
+            kubernetes.add_node_affinity(task, [{"key": value, "operator": "In", "values": [value]}])
+        kubernetes.add_pod_label(task, "workflows.argoproj.io/workflow", "mine")
+        kubernetes.add_pod_annotation(task, "note", "{{workflow.name}}")
+
+    compiler.Compiler().compile(pipeline, str(tmp_path / "package.yaml"))
+    found = " ".join(refused_package(tmp_path / "package.yaml"))
+    assert "makes alternatives" in found and "lose its pod" in found and "a variable of Argo's" in found
 
 
 def output(metadata: Any) -> str:

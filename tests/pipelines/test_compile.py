@@ -1,6 +1,7 @@
 """The package for a cluster."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,36 @@ def test_a_training_on_an_ascend_asks_kubernetes_for_all_that_it_needs(folder: P
     parameters = {name: value["runtimeValue"]["constant"] for name, value in task["inputs"]["parameters"].items()
                   if "runtimeValue" in value}  # fmt: skip
     assert parameters["checkpoints"].startswith("s3://") and parameters["retries"] == 3
+
+
+def test_pods_have_the_labels_annotations_and_nodes_that_the_example_of_the_reference_asks_for(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
+    (example,) = re.findall("```yaml\n(.*?)```", text, flags=re.DOTALL)
+    file, package = tmp_path / "mine.yaml", tmp_path / "package.yaml"
+    file.write_text(example + "        - {key: spot, operator: DoesNotExist}\n      annotations: {only: gpus}\n")
+    compile_package(load_profile(str(file)), package)
+    assert refused_package(package) == []
+    specification, platform = yaml.safe_load_all(package.read_text())
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name, pod in pods.items():
+        resources = specification["deploymentSpec"]["executors"][name]["container"]["resources"]
+        queue, own = ("gpus", {"only": "gpus"}) if "accelerator" in resources else ("cpus", {})
+        ours = {"app.kubernetes.io/part-of": "dualgan-parity", "kueue.x-k8s.io/queue-name": queue}
+        assert pod["podMetadata"] == {"labels": ours, "annotations": {**yaml.safe_load(example)["annotations"], **own}}
+        assert [one["secretName"] for one in pod["imagePullSecret"]] == ["registry"], name
+    # All that must hold is in one term: KFP makes alternatives of several.
+    required, preferred = pods["exec-train-gpu-seed-0"]["nodeAffinity"]
+    product, spot = required["matchExpressions"]
+    assert (product["key"], product["operator"], len(product["values"])) == ("nvidia.com/gpu.product", "In", 2)
+    assert spot == {"key": "spot", "operator": "DoesNotExist"} and "weight" not in required
+    assert preferred["weight"] == 10 and preferred["matchExpressions"][0]["values"] == ["r7"]
+    # What is made from a leg's image runs where it trains; the rest, on the profile's own nodes.
+    assert pods["exec-publish-gpu"]["nodeAffinity"] == pods["exec-train-gpu-seed-0"]["nodeAffinity"]
+    dataset = pods["exec-dataset"]
+    assert "nodeAffinity" not in dataset and dataset["tolerations"] == [{"key": "spot", "operator": "Exists"}]
+    assert dataset["nodeSelector"]["labels"] == {"kubernetes.io/arch": "amd64", "pool": "cpus"}
+    container = specification["deploymentSpec"]["executors"]["exec-dataset"]["container"]
+    assert container["resources"]["resourceCpuLimit"] == "4"
 
 
 def test_the_fetch_has_the_limit_of_pixels_that_the_profile_and_the_run_set() -> None:

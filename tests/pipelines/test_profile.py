@@ -9,13 +9,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from components.compare.bounds import MAX_SEEDS
 from components.compare.component import compare
 from components.publish.component import publish
 from components.train import runtimes
 from dualgan.errors import BadInput
-from pipelines.profile import LegProfile, Profile, Resources, load_profile
+from pipelines.profile import LegProfile, NodeRequirement, Profile, Resources, Toleration, load_profile
 from pipelines.profiles import known_profiles
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
@@ -75,6 +76,27 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         (asking(node_selector={"host-arch": "a/b"}), "'a/b' is no value of a label"),
         (asking(node_selector={"-x.io/a": "b"}), "is no key of a label"),
         (asking(tolerations=[{"key": "a", "operator": "Equal"}]), "toleration a: Equal needs a value"),
+        (
+            asking(node_affinity=[{"key": "nvidia.com/gpu.product"}]),
+            "legs.1.resources.node_affinity.0: node_affinity nvidia.com/gpu.product: In needs values",
+        ),
+        (asking(node_affinity=[{"key": "a", "operator": "Exists", "values": ["b"]}]), "Exists needs no values"),
+        (asking(node_affinity=[{"key": "a", "operator": "Gt", "values": ["many"]}]), "Gt needs one whole number"),
+        (asking(node_affinity=[{"key": "a", "values": ["b"], "weight": 101}]), "node_affinity.0.weight"),
+        (
+            asking(accelerator="nvidia.com/gpu", node_affinity=[{"key": "a", "values": ["b"], "weight": 1}]),
+            "without a pool",
+        ),
+        (asking(labels={"kueue.x-k8s.io/queue-name": "two words"}), "'two words' is no value of a label"),
+        ({"labels": {"queue name": "a"}}, "labels.queue name.[key]: 'queue name' is no key of a label or annotation"),
+        ({"labels": {"app.kubernetes.io/part-of": "mine"}}, "'app.kubernetes.io/part-of' is no key to set"),
+        ({"annotations": {"workflows.argoproj.io/node-id": "1"}}, "is no key to set: it is Argo's"),
+        (
+            {"annotations": {"karpenter.sh/do-not-disrupt": True}},
+            'annotations.karpenter.sh/do-not-disrupt: True is no text: write it in quotes, "true"',
+        ),
+        ({"annotations": {"a": "{{workflow.name}}"}}, "is no value of an annotation: one line, without {{"),
+        ({"resources": {"labels": {"a": "b", "c": 1}}}, "resources.labels.c: 1 is no text"),
         (asking(time_limit=0), "time_limit"),
         (asking(user={"uid": 0, "gid": 1}), "user.uid"),
         ({"image": "Registry/CPU:1"}, "is no image"),
@@ -92,6 +114,12 @@ def test_what_does_not_fit_is_named_in_one_line(tmp_path: Path, changes: dict[st
         load_profile(file)
     assert named in str(refusal.value) and file in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_reference_names_every_key() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
+    models: tuple[type[BaseModel], ...] = (Profile, LegProfile, Resources, NodeRequirement, Toleration)
+    assert not [key for model in models for key in model.model_fields if f"`{key}`" not in text]
 
 
 def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:

@@ -199,6 +199,21 @@ def test_of_several_seeds_the_report_draws_bands_and_gives_deviations(of_seeds: 
     assert [run["seed"] for run in read_json(of_seeds / "comparison.json")["legs"]["npu"]["runs"]] == [0, 1, 2]
 
 
+def test_the_report_names_the_device_driver_and_arithmetic_of_every_seed(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / f"seed-{seed}", device="gpu", device_name=f"GPU {seed}", options={"seed": seed})
+        for seed in range(2)
+    ]
+    for seed, run in enumerate(runs):
+        content = read_json(run / "options.json")
+        content["environment"]["device"] |= {"driver": f"550.{seed}", "products": "tf32"}
+        (run / "options.json").write_text(json.dumps(content))
+    legs = [Leg(name, tuple(Source(run) for run in runs)) for name in ("one", "two")]
+    compare(legs, "one", tmp_path / "output")
+    said = Resources((tmp_path / "output" / "report.html").read_text()).text
+    assert "GPU 0 / GPU 1" in said and "550.0 / 550.1" in said and "tf32" in said and "tf32 / tf32" not in said
+
+
 def test_the_chinese_tables_have_the_numbers_of_the_english_ones(of_seeds: Path) -> None:
     english, chinese = ((of_seeds / name).read_text() for name in ("report.md", "report.zh.md"))
     assert "## 精度" in chinese and "## 性能" in chinese and "：通过" in chinese.splitlines()[0]

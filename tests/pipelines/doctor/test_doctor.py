@@ -1,7 +1,9 @@
 """`parity doctor --cluster`, asked of an API server that the test fills."""
 
+import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +260,40 @@ def test_what_the_nearest_node_lacks_is_said(
     change(node)
     check = look()[ascend_subject]
     assert check.status == ("missing" if detail else "ok") and detail in check.detail and advice in check.advice
+
+
+@pytest.mark.parametrize(
+    ("affinity", "lacks"),
+    [
+        (("chip", "In", ("910B3", "910B4")), ""),
+        (("chip", "In", ("910A",)), "lacks label chip In 910A"),
+        (("spot", "Exists", ()), "lacks label spot Exists"),
+        (("memory", "Gt", ("32",)), ""),
+        (("memory", "Lt", ("64",)), "lacks label memory Lt 64"),
+    ],
+)
+def test_nodes_are_held_against_node_affinity(
+    look: Look, cluster: FakeKubernetes, needs: Needs, affinity: tuple[str, str, tuple[str, ...]], lacks: str
+) -> None:
+    (need,) = [need for need in needs.nodes if ASCEND in dict(need.resources)]
+    (node,) = [one for one in cluster.objects if ASCEND in one.get("status", {}).get("allocatable", {})]
+    node["metadata"]["labels"].update(chip="910B3", memory="64")
+    wanted = replace(needs, nodes={need._replace(affinity=(affinity,)): ["train-npu"]})
+    check = look(needs=wanted)["node for train-npu"]
+    assert check.status == ("missing" if lacks else "ok") and lacks in check.detail
+
+
+def test_cards_of_several_products_are_named_and_that_seeds_may_part(
+    look: Look, cluster: FakeKubernetes, ascend_subject: str
+) -> None:
+    (node,) = [one for one in cluster.objects if ASCEND in one.get("status", {}).get("allocatable", {})]
+    node["metadata"]["labels"]["node.kubernetes.io/npu.chip.name"] = "910ProB"
+    other = copy.deepcopy(node)
+    other["metadata"]["name"], other["metadata"]["labels"]["node.kubernetes.io/npu.chip.name"] = "other", "910B3"
+    cluster.objects.append(other)
+    check = look()[ascend_subject]
+    assert check.detail == "2 nodes, of several products: 910B3, 910ProB" and not check.required
+    assert "node.kubernetes.io/npu.chip.name in the profile's node_selector" in check.advice
 
 
 def test_kfp_may_be_in_another_namespace_than_runs_and_must_let_them_in(
