@@ -3,7 +3,9 @@
 import os
 import platform
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
 
 from dualgan.devices import Device
 from dualgan.layers import Kernels
@@ -11,9 +13,12 @@ from dualgan.tensorflow_v1 import custom_gradient, tf
 
 Tensor = Any
 STRIDES = [1, 2, 2, 1]
-# A filter of this many numbers on so few pixels is bound by memory.
-LARGE_FILTER = 1 << 20
+# Up to this side the patches of an image are small enough to be kept from a convolution to its filter's gradient.
 SMALL_SIDE = 32
+# A filter of this many numbers on a small image is bound by memory.
+LARGE_FILTER = 1 << 20
+# A row of patches this wide is copied at the memory's rate.
+MANY_CHANNELS = 64
 PATCH_KERNEL = 5
 FEW_CHANNELS = 4
 FEW_RESULTS = 8
@@ -49,6 +54,7 @@ class CpuKernels(Kernels):
         """tensorflow_1: whether to do what only TensorFlow 1.15's kernels need."""
         self._tensorflow_1 = tensorflow_1
         self._patches: Dict[str, Patches] = {}
+        self._patch_matrices: Dict[str, Tensor] = {}
 
     def convolution(self, x: Tensor, w: Tensor) -> Tensor:
         """[N, H, W, C] with a filter [k, k, C, D] to [N, H/2, W/2, D]."""
@@ -58,11 +64,15 @@ class CpuKernels(Kernels):
             def gradients(g: Tensor) -> List[Tensor]:
                 return [self.image_gradient(x.shape.as_list(), w, g), self.filter_gradient(x, w.shape.as_list(), g)]
 
-            if not self._cuts_patches(x, w.shape.as_list()):
-                return tf.nn.conv2d(inner_x, inner_w, strides=STRIDES, padding="SAME"), gradients
             batch, height, width, _ = x.shape.as_list()
-            product = self._patches_of(x).times(_block_filter(inner_w))
-            return tf.reshape(product, [batch, height // 2, width // 2, w.shape.as_list()[3]]), gradients
+            results = w.shape.as_list()[3]
+            if self._cuts_patches(x, w.shape.as_list()):
+                product = self._patches_of(x).times(_block_filter(inner_w))
+            elif _is_small(x.shape.as_list(), w.shape.as_list()):
+                product = tf.matmul(self._patch_matrix_of(x), tf.reshape(inner_w, [-1, results]))
+            else:
+                return tf.nn.conv2d(inner_x, inner_w, strides=STRIDES, padding="SAME"), gradients
+            return tf.reshape(product, [batch, height // 2, width // 2, results]), gradients
 
         return convolved(x, w)
 
@@ -81,6 +91,8 @@ class CpuKernels(Kernels):
 
             if _is_bound_by_filter(shape, w.shape.as_list()):
                 return _image_gradient_by_product(shape, inner_w, inner_g), gradients
+            if not self._tensorflow_1 and w.shape.as_list()[0] == PATCH_KERNEL and shape[3] <= FEW_CHANNELS:
+                return _image_gradient_by_blocks(inner_w, inner_g), gradients
             return tf.nn.conv2d_backprop_input(shape, inner_w, inner_g, strides=STRIDES, padding="SAME"), gradients
 
         return gradient(w, g)
@@ -93,13 +105,16 @@ class CpuKernels(Kernels):
             def gradients(v: Tensor) -> List[Tensor]:
                 return [self.image_gradient(x.shape.as_list(), v, g), self.convolution(x, v)]
 
-            if _is_bound_by_filter(x.shape.as_list(), shape):
-                return _filter_gradient_by_product(inner_x, shape, inner_g), gradients
-            if not self._cuts_patches(x, shape):
-                return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
             flat = tf.reshape(inner_g, [-1, shape[3]])
-            products = [tf.matmul(flat, part, transpose_a=True) for part in self._patches_of(x).parts]
-            return _filter_of_blocks(tf.concat(products, 1), shape), gradients
+            if self._cuts_patches(x, shape):
+                products = [tf.matmul(flat, part, transpose_a=True) for part in self._patches_of(x).parts]
+                return _filter_of_blocks(tf.concat(products, 1), shape), gradients
+            if _is_small(x.shape.as_list(), shape):
+                return tf.reshape(tf.matmul(self._patch_matrix_of(x), flat, transpose_a=True), shape), gradients
+            if not self._tensorflow_1 and shape[0] == 3 and shape[2] >= MANY_CHANNELS:
+                # Made anew: kept since the convolution, the patches would double the step's memory.
+                return tf.reshape(tf.matmul(_patch_matrix(x, [flat]), flat, transpose_a=True), shape), gradients
+            return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
 
         return gradient(x, g)
 
@@ -111,17 +126,54 @@ class CpuKernels(Kernels):
             self._patches[x.name] = _patches(x)
         return self._patches[x.name]
 
+    def _patch_matrix_of(self, x: Tensor) -> Tensor:
+        if x.name not in self._patch_matrices:
+            self._patch_matrices[x.name] = _patch_matrix(x)
+        return self._patch_matrices[x.name]
+
+
+def _is_small(image: List[int], filter_shape: List[int]) -> bool:
+    return filter_shape[0] == 3 and image[1] <= SMALL_SIDE
+
 
 def _is_bound_by_filter(image: List[int], filter_shape: List[int]) -> bool:
     height, width, channels, results = filter_shape
     return height * width * channels * results >= LARGE_FILTER and image[1] <= SMALL_SIDE
 
 
-def _filter_gradient_by_product(x: Tensor, shape: List[int], g: Tensor) -> Tensor:
-    height, width, _, results = shape
-    patches = tf.image.extract_image_patches(x, [1, height, width, 1], STRIDES, [1, 1, 1, 1], "SAME")
-    flat = tf.reshape(patches, [-1, patches.shape.as_list()[3]])
-    return tf.reshape(tf.matmul(flat, tf.reshape(g, [-1, results]), transpose_a=True), shape)
+def _patch_matrix(x: Tensor, after: Sequence[Tensor] = ()) -> Tensor:
+    """The patches of an image [N, H, W, C] that a 3 x 3 filter sees, as rows: [N * H/2 * W/2, 9 * C].
+
+    Gathered pixel by pixel: a copy at the memory's rate, six times as fast as TensorFlow's own patches.
+    after: tensors that are to be there before, so that the patches are not made long before they are needed.
+    """
+    batch, height, width, channels = x.shape.as_list()
+    row, column = (2 * np.arange(side // 2)[:, np.newaxis] + np.arange(3) for side in (height, width))
+    pixels = np.arange(height * width).reshape(height, width)
+    # The patches of the last row and column reach a pixel beyond the image: a row of zeros at the end.
+    pixels = np.pad(pixels, [(0, 1), (0, 1)], "constant", constant_values=-1)[
+        row[:, np.newaxis, :, np.newaxis], column[:, np.newaxis, :]
+    ]
+    numbers = np.arange(batch).reshape([-1, 1, 1, 1, 1]) * (height * width) + pixels
+    numbers[:, pixels < 0] = batch * height * width
+    with tf.control_dependencies(list(after)):
+        padded = tf.concat([tf.reshape(x, [-1, channels]), tf.zeros([1, channels])], 0)
+    return tf.reshape(tf.gather(padded, numbers.astype(np.int32).reshape(-1)), [-1, 9 * channels])
+
+
+def _image_gradient_by_blocks(w: Tensor, g: Tensor) -> Tensor:
+    """For a filter [5, 5, C, D]: a convolution of stride 1 gives each pixel of ``g`` its block of 2 x 2 pixels.
+
+    Row 2q of the result is touched by row 3 of the filter at row q - 1 of ``g`` and by row 1 at q; row 2q + 1 by
+    rows 4, 2 and 0 at q - 1, q and q + 1; columns alike.
+    """
+    _, _, channels, results = w.shape.as_list()
+    order = [3, 4, 1, 2, 5, 0]
+    padded = tf.pad(w, [[0, 1], [0, 1], [0, 0], [0, 0]])
+    taps = tf.gather(tf.gather(padded, order, axis=0), order, axis=1)
+    ordered = tf.transpose(tf.reshape(taps, [3, 2, 3, 2, channels, results]), [0, 2, 5, 1, 3, 4])
+    blocks = tf.nn.conv2d(g, tf.reshape(ordered, [3, 3, results, 4 * channels]), strides=[1, 1, 1, 1], padding="SAME")
+    return tf.depth_to_space(blocks, 2)
 
 
 def _patches(x: Tensor) -> Patches:
