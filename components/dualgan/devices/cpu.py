@@ -95,8 +95,12 @@ class CpuKernels(Kernels):
                 # Patches of a large image are made anew: kept since its convolution, they would take much memory.
                 with tf.control_dependencies([flat]):
                     patches = _patches(tf.identity(x))
-                # Transposed by itself: TensorFlow 1.15 multiplies a tall transposed matrix at half the rate.
-                return tf.reshape(_transposed(tf.matmul(_transposed(flat), patches)), shape), gradients
+                if self._tensorflow_1:
+                    # It multiplies a tall matrix that is to be transposed at half the rate.
+                    product = _transposed(tf.matmul(_transposed(flat), patches))
+                else:
+                    product = tf.matmul(patches, flat, transpose_a=True)
+                return tf.reshape(product, shape), gradients
             return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
 
         return gradient(x, g)
