@@ -3,7 +3,9 @@
 import os
 import platform
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List
+
+import numpy as np
 
 from dualgan.devices import Device
 from dualgan.layers import Kernels
@@ -11,58 +13,45 @@ from dualgan.tensorflow_v1 import custom_gradient, tf
 
 Tensor = Any
 STRIDES = [1, 2, 2, 1]
-# A filter of this many numbers on so few pixels is bound by memory.
-LARGE_FILTER = 1 << 20
-SMALL_SIDE = 32
-PATCH_KERNEL = 5
+KERNEL = 3
+BLOCK_KERNEL = 5
 FEW_CHANNELS = 4
-FEW_RESULTS = 8
-
-
-class Patches(NamedTuple):
-    """The patches of an image [N, H, W, C] that a 5 x 5 filter sees, in three rows of blocks of 2 x 2 pixels.
-
-    parts: a row of blocks each, [N * H/2 * W/2, 3 blocks * 2 * 2 * C].
-    whole: of one image, what the parts are cut of: they start W/2 below each other. None of several images.
-    """
-
-    parts: List[Tensor]
-    whole: Optional[Tensor]
-
-    def times(self, block_filter: Tensor) -> Tensor:
-        """The product with what _block_filter makes, [36 * C, D]: [N * H/2 * W/2, D]."""
-        filters = tf.split(block_filter, 3)
-        results = block_filter.shape.as_list()[1]
-        if self.whole is None or results > FEW_RESULTS:
-            return tf.add_n([tf.matmul(part, part_w) for part, part_w in zip(self.parts, filters)])
-        # A product this narrow is bound by reading the patches: read them once.
-        products = tf.matmul(self.whole, tf.concat(filters, 1))
-        count = self.parts[0].shape.as_list()[0]
-        below = (products.shape.as_list()[0] - count) // 2
-        return tf.add_n([tf.slice(products, [i * below, i * results], [count, results]) for i in range(3)])
+# A row of so many numbers is copied at the memory's rate.
+MANY_CHANNELS = 64
+# Up to this side patches are small enough to be kept from a convolution to its filter's gradient.
+SMALL_SIDE = 32
+# A filter of this many numbers on a small image is bound by memory.
+LARGE_FILTER = 1 << 20
 
 
 class CpuKernels(Kernels):
-    """The layers of one graph on a CPU. Their gradients have gradients."""
+    """The layers of one graph on a CPU. Their gradients have gradients.
+
+    Where it is faster, a layer is one product of its filter with a matrix of patches: a copy of what the filter sees of
+    the image, a row for each pixel of the result.
+    """
 
     def __init__(self, tensorflow_1: bool) -> None:
         """tensorflow_1: whether to do what only TensorFlow 1.15's kernels need."""
         self._tensorflow_1 = tensorflow_1
-        self._patches: Dict[str, Patches] = {}
+        self._patches: Dict[str, Tensor] = {}
 
     def convolution(self, x: Tensor, w: Tensor) -> Tensor:
         """[N, H, W, C] with a filter [k, k, C, D] to [N, H/2, W/2, D]."""
+        (batch, height, width, _), shape = x.shape.as_list(), w.shape.as_list()
 
         @custom_gradient
         def convolved(inner_x: Tensor, inner_w: Tensor) -> Any:
             def gradients(g: Tensor) -> List[Tensor]:
-                return [self.image_gradient(x.shape.as_list(), w, g), self.filter_gradient(x, w.shape.as_list(), g)]
+                return [self.image_gradient(x.shape.as_list(), w, g), self.filter_gradient(x, shape, g)]
 
-            if not self._cuts_patches(x, w.shape.as_list()):
+            if self._sees_blocks(x, shape):
+                product = tf.matmul(self._kept(_block_patches, x), _block_filter(inner_w))
+            elif _is_small(x, shape):
+                product = tf.matmul(self._kept(_patches, x), tf.reshape(inner_w, [-1, shape[3]]))
+            else:
                 return tf.nn.conv2d(inner_x, inner_w, strides=STRIDES, padding="SAME"), gradients
-            batch, height, width, _ = x.shape.as_list()
-            product = self._patches_of(x).times(_block_filter(inner_w))
-            return tf.reshape(product, [batch, height // 2, width // 2, w.shape.as_list()[3]]), gradients
+            return tf.reshape(product, [batch, height // 2, width // 2, shape[3]]), gradients
 
         return convolved(x, w)
 
@@ -73,14 +62,17 @@ class CpuKernels(Kernels):
 
     def image_gradient(self, shape: List[int], w: Tensor, g: Tensor) -> Tensor:
         """The gradient of a convolution by its image of ``shape``; g: that by its result."""
+        filter_shape = w.shape.as_list()
 
         @custom_gradient
         def gradient(inner_w: Tensor, inner_g: Tensor) -> Any:
             def gradients(h: Tensor) -> List[Tensor]:
-                return [self.filter_gradient(h, w.shape.as_list(), g), self.convolution(h, w)]
+                return [self.filter_gradient(h, filter_shape, g), self.convolution(h, w)]
 
-            if _is_bound_by_filter(shape, w.shape.as_list()):
+            if shape[1] <= SMALL_SIDE and np.prod(filter_shape) >= LARGE_FILTER:
                 return _image_gradient_by_product(shape, inner_w, inner_g), gradients
+            if not self._tensorflow_1 and filter_shape[0] == BLOCK_KERNEL and shape[3] <= FEW_CHANNELS:
+                return _image_gradient_by_blocks(inner_w, inner_g), gradients
             return tf.nn.conv2d_backprop_input(shape, inner_w, inner_g, strides=STRIDES, padding="SAME"), gradients
 
         return gradient(w, g)
@@ -93,62 +85,76 @@ class CpuKernels(Kernels):
             def gradients(v: Tensor) -> List[Tensor]:
                 return [self.image_gradient(x.shape.as_list(), v, g), self.convolution(x, v)]
 
-            if _is_bound_by_filter(x.shape.as_list(), shape):
-                return _filter_gradient_by_product(inner_x, shape, inner_g), gradients
-            if not self._cuts_patches(x, shape):
-                return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
             flat = tf.reshape(inner_g, [-1, shape[3]])
-            products = [tf.matmul(flat, part, transpose_a=True) for part in self._patches_of(x).parts]
-            return _filter_of_blocks(tf.concat(products, 1), shape), gradients
+            if self._sees_blocks(x, shape):
+                product = tf.matmul(flat, self._kept(_block_patches, x), transpose_a=True)
+                return _filter_of_blocks(product, shape), gradients
+            if _is_small(x, shape):
+                return tf.reshape(tf.matmul(self._kept(_patches, x), flat, transpose_a=True), shape), gradients
+            if shape[0] == KERNEL and shape[2] >= MANY_CHANNELS:
+                # Patches of a large image are made anew: kept since its convolution, they would take much memory.
+                with tf.control_dependencies([flat]):
+                    patches = _patches(tf.identity(x))
+                if self._tensorflow_1:
+                    # It multiplies a tall matrix that is to be transposed at half the rate.
+                    product = _transposed(tf.matmul(_transposed(flat), patches))
+                else:
+                    product = tf.matmul(patches, flat, transpose_a=True)
+                return tf.reshape(product, shape), gradients
+            return tf.nn.conv2d_backprop_filter(inner_x, shape, inner_g, strides=STRIDES, padding="SAME"), gradients
 
         return gradient(x, g)
 
-    def _cuts_patches(self, x: Tensor, filter_shape: List[int]) -> bool:
-        return self._tensorflow_1 and filter_shape[0] == PATCH_KERNEL and x.shape.as_list()[3] <= FEW_CHANNELS
+    def _sees_blocks(self, x: Tensor, filter_shape: List[int]) -> bool:
+        return self._tensorflow_1 and filter_shape[0] == BLOCK_KERNEL and x.shape.as_list()[3] <= FEW_CHANNELS
 
-    def _patches_of(self, x: Tensor) -> Patches:
+    def _kept(self, patches: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if x.name not in self._patches:
-            self._patches[x.name] = _patches(x)
+            self._patches[x.name] = patches(x)
         return self._patches[x.name]
 
 
-def _is_bound_by_filter(image: List[int], filter_shape: List[int]) -> bool:
-    height, width, channels, results = filter_shape
-    return height * width * channels * results >= LARGE_FILTER and image[1] <= SMALL_SIDE
+def _is_small(x: Tensor, filter_shape: List[int]) -> bool:
+    return filter_shape[0] == KERNEL and x.shape.as_list()[1] <= SMALL_SIDE
 
 
-def _filter_gradient_by_product(x: Tensor, shape: List[int], g: Tensor) -> Tensor:
-    height, width, _, results = shape
-    patches = tf.image.extract_image_patches(x, [1, height, width, 1], STRIDES, [1, 1, 1, 1], "SAME")
-    flat = tf.reshape(patches, [-1, patches.shape.as_list()[3]])
-    return tf.reshape(tf.matmul(flat, tf.reshape(g, [-1, results]), transpose_a=True), shape)
+def _transposed(matrix: Tensor) -> Tensor:
+    rows, columns = matrix.shape.as_list()
+    # TensorFlow 1.15 transposes a batch of matrices by tiles, a matrix number by number: ten times as slow.
+    return tf.reshape(tf.transpose(tf.reshape(matrix, [1, rows, columns]), [0, 2, 1]), [columns, rows])
 
 
-def _patches(x: Tensor) -> Patches:
+def _neighbours(x: Tensor, stride: int, before: int) -> Tensor:
+    """Three by three pixels for every ``stride``-th one of [N, H, W, C], from ``before`` rows and columns ahead of it.
+
+    Returns [N * H/stride * W/stride, 9 * C], zero beyond the image. Gathered pixel by pixel, which is a copy at the
+    memory's rate: six times as fast as TensorFlow's own patches.
+    """
     batch, height, width, channels = x.shape.as_list()
-    height, width, size = height // 2, width // 2, 4 * channels
-    # Concatenated and cut as matrices: only those does TensorFlow 1.15 copy row by row, not number by number.
-    blocks = tf.reshape(tf.space_to_depth(x, 2), [batch * height, width * size])
-    edge = tf.zeros([batch * height, size])
-    left = tf.concat([edge, tf.slice(blocks, [0, 0], [-1, (width - 1) * size])], 1)
-    right = tf.concat([tf.slice(blocks, [0, size], [-1, (width - 1) * size]), edge], 1)
-    row = width * 3 * size
-    rows = tf.reshape(tf.concat([tf.reshape(part, [-1, size]) for part in (left, blocks, right)], 1), [batch, -1])
-    beyond = tf.zeros([batch, row])
-    padded = tf.concat([beyond, rows, beyond], 1)
-    if batch == 1:
-        whole = tf.reshape(padded, [-1, 3 * size])
-        # A slice of the first dimension shares its memory if the rest is a multiple of a vector register.
-        by_row = tf.reshape(padded, [height + 2, row])
-        parts = [by_row[start : start + height] for start in range(3)]
-    else:
-        whole = None
-        parts = [tf.slice(padded, [0, start * row], [-1, height * row]) for start in range(3)]
-    return Patches([tf.reshape(part, [-1, 3 * size]) for part in parts], whole)
+    none = batch * height * width
+    pixels = np.arange(none).reshape(batch, height, width)
+    pixels = np.pad(pixels, [(0, 0), (before, 2), (before, 2)], "constant", constant_values=none)
+    row, column = (np.arange(0, side, stride)[:, np.newaxis] + np.arange(3) for side in (height, width))
+    chosen = pixels[:, row[:, np.newaxis, :, np.newaxis], column[:, np.newaxis, :]]
+    padded = tf.concat([tf.reshape(x, [-1, channels]), tf.zeros([1, channels])], 0)
+    return tf.reshape(tf.gather(padded, chosen.astype(np.int32).reshape(-1)), [-1, 9 * channels])
+
+
+def _patches(x: Tensor) -> Tensor:
+    """What a filter [3, 3, C, D] sees of an image [N, H, W, C]: [N * H/2 * W/2, 9 * C]."""
+    return _neighbours(x, stride=2, before=0)
+
+
+def _block_patches(x: Tensor) -> Tensor:
+    """What a filter [5, 5, C, D] sees of an image [N, H, W, C], as 3 x 3 blocks of 2 x 2 pixels.
+
+    Returns [N * H/2 * W/2, 36 * C]; _block_filter has the filter in this order.
+    """
+    return _neighbours(tf.space_to_depth(x, 2), stride=1, before=1)
 
 
 def _block_filter(w: Tensor) -> Tensor:
-    """A filter [5, 5, C, D] in the order of _patches, whose blocks start a pixel early: [36 * C, D]."""
+    """A filter [5, 5, C, D] in the order of _block_patches, whose blocks start a pixel early: [36 * C, D]."""
     _, _, channels, results = w.shape.as_list()
     padded = tf.reshape(tf.pad(w, [[1, 0], [1, 0], [0, 0], [0, 0]]), [3, 2, 3, 2, channels, results])
     return tf.reshape(tf.transpose(padded, [0, 2, 1, 3, 4, 5]), [36 * channels, results])
@@ -159,6 +165,21 @@ def _filter_of_blocks(product: Tensor, shape: List[int]) -> Tensor:
     _, _, channels, results = shape
     ordered = tf.transpose(tf.reshape(product, [results, 3, 3, 2, 2, channels]), [1, 3, 2, 4, 5, 0])
     return tf.reshape(ordered, [6, 6, channels, results])[1:, 1:]
+
+
+def _image_gradient_by_blocks(w: Tensor, g: Tensor) -> Tensor:
+    """For a filter [5, 5, C, D]: a convolution of stride 1 gives each pixel of ``g`` its block of 2 x 2 pixels.
+
+    Row 2q of the result is touched by row 3 of the filter at row q - 1 of ``g`` and by row 1 at q; row 2q + 1 by
+    rows 4, 2 and 0 at q - 1, q and q + 1; columns alike.
+    """
+    _, _, channels, results = w.shape.as_list()
+    order = [3, 4, 1, 2, 5, 0]
+    padded = tf.pad(w, [[0, 1], [0, 1], [0, 0], [0, 0]])
+    taps = tf.gather(tf.gather(padded, order, axis=0), order, axis=1)
+    ordered = tf.transpose(tf.reshape(taps, [3, 2, 3, 2, channels, results]), [0, 2, 5, 1, 3, 4])
+    blocks = tf.nn.conv2d(g, tf.reshape(ordered, [3, 3, results, 4 * channels]), strides=[1, 1, 1, 1], padding="SAME")
+    return tf.depth_to_space(blocks, 2)
 
 
 def _image_gradient_by_product(shape: List[int], w: Tensor, g: Tensor) -> Tensor:
@@ -187,7 +208,7 @@ def _image_gradient_by_product(shape: List[int], w: Tensor, g: Tensor) -> Tensor
         tap(1, 1),
     ]
     blocks = tf.reshape(tf.concat(quarters, 0), [4 * channels, -1])
-    return tf.depth_to_space(tf.reshape(tf.transpose(blocks), half + [4 * channels]), 2)
+    return tf.depth_to_space(tf.reshape(_transposed(blocks), half + [4 * channels]), 2)
 
 
 def _processor() -> str:
