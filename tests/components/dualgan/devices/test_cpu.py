@@ -37,11 +37,19 @@ print(json.dumps([float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs
 """
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [(1, 16, 3, 4, 5), (1, 16, 3, 16, 5), (2, 8, 1, 6, 5), (2, 4, 256, 512, 3), (1, 2, 512, 512, 3), (2, 64, 64, 8, 3), (1, 64, 4, 8, 3)],
-    ids=["an image", "many results", "a batch of grey images", "large filters", "one pixel", "many channels", "neither"],
-)
+# Batch, side, channels, results, side of the filter.
+SHAPES = {
+    "an image": (1, 16, 3, 4, 5),
+    "many results": (1, 16, 3, 16, 5),
+    "a batch of grey images": (2, 8, 1, 6, 5),
+    "large filters": (2, 4, 256, 512, 3),
+    "one pixel": (1, 2, 512, 512, 3),
+    "many channels": (2, 64, 64, 8, 3),
+    "neither": (1, 64, 4, 8, 3),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_they_are_the_same_sums(trainer: Trainer, shape: tuple[int, ...]) -> None:
     command = [str(trainer.python), "-c", COMPARING, *map(str, shape)]
     answer = subprocess.run(command, env=trainer.environment, capture_output=True, text=True, timeout=300, check=True)
