@@ -24,6 +24,10 @@ STEPS_A_ROUND: Mapping[int, int] = {4: 10, 64: 1}
 IMAGES = 24
 FEED_STEPS = 2000
 
+HEADINGS = """\
+                  wall time                    CPU time                 GFLOP  matmul    GB a  memory    limit
+runtime  gcn   reference     ours   ratio   reference     ours   ratio  a step GFLOP/s  step   GB/s       s  share"""
+
 Measurement = Mapping[str, Any]
 
 
@@ -54,16 +58,20 @@ def median(found: Sequence[Measurement], key: str, **wanted: object) -> float:
 
 
 def row(runtime: str, gcn: int, found: Sequence[Measurement]) -> str:
-    """One line of the table: medians of the rounds, and what the machine's matrix-product rate leaves to gain."""
+    """One line of the table: medians of the rounds, and what the machine leaves to gain.
+
+    The limit: all products at the rate of a large one, then all that operations read and write at the memory's.
+    """
     seconds = {loop: median(found, "wall", loop=loop, gcn=gcn) for loop in ("reference", "ours")}
     cpu = {loop: median(found, "cpu", loop=loop, gcn=gcn) for loop in ("reference", "ours")}
-    rate = median(found, "flops_per_second", kind="matmul", gcn=gcn)
-    flops = median(found, "flops", kind="flops", gcn=gcn)
-    share = flops / seconds["ours"] / rate
+    flops, traffic = (median(found, key, kind="costs", gcn=gcn) for key in ("flops", "bytes"))
+    flops_rate, memory_rate = (median(found, f"{key}_per_second", kind="rates", gcn=gcn) for key in ("flops", "bytes"))
+    limit = flops / flops_rate + traffic / memory_rate
     return (
         f"{runtime:<8}{gcn:>4}{seconds['reference']:>12.4f}{seconds['ours']:>9.4f}"
         f"{seconds['reference'] / seconds['ours']:>8.2f}{cpu['reference']:>12.4f}{cpu['ours']:>9.4f}"
-        f"{cpu['reference'] / cpu['ours']:>8.2f}{flops / 1e9:>9.1f}{rate / 1e9:>10.0f}{share:>8.0%}"
+        f"{cpu['reference'] / cpu['ours']:>8.2f}{flops / 1e9:>8.1f}{flops_rate / 1e9:>9.0f}"
+        f"{traffic / 1e9:>8.1f}{memory_rate / 1e9:>7.0f}{limit:>9.4f}{limit / seconds['ours']:>7.0%}"
     )
 
 
@@ -89,8 +97,7 @@ def main() -> None:
     print(
         f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores; 256 px, wgan-gp, batch 1; medians, s a step\n"
     )
-    print("                  wall time                    CPU time                    GFLOP  matmul  share of")
-    print("runtime  gcn   reference     ours   ratio   reference     ours   ratio   a step GFLOP/s  that rate")
+    print(HEADINGS)
     for runtime in runtimes:
         for gcn in arguments.gcn:
             print(row(runtime, gcn, found[runtime]))

@@ -19,8 +19,8 @@ from dualgan.networks import all_variables
 from dualgan.options import TrainOptions
 from dualgan.step import StepGraph, load_variables
 from dualgan.tensorflow_v1 import tf
-from tests.bench.flops import flops_per_step
-from tests.bench.matmul_rate import matmul_rate
+from tests.bench.costs import bytes_per_step, flops_per_step
+from tests.bench.machine_rates import matmul_rate, memory_rate
 from tests.bench.reference_loop import ReferenceLoop
 
 WARM_UP_STEPS = 3
@@ -45,7 +45,7 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
             {spec.name: initial_value(spec, SEED) for spec in all_variables(options)},
         )
         step = graph.step_callable(session)
-        say(kind="flops", gcn=options.gcn, flops=flops_per_step(graph))
+        say(kind="costs", gcn=options.gcn, flops=flops_per_step(graph), bytes=bytes_per_step(graph))
     prefetch = Prefetch(data)
     done = [0]
 
@@ -85,7 +85,7 @@ def measure_steps(arguments: argparse.Namespace, options: TrainOptions, data: Tr
         "reference": reference(options, arguments.dataset),
         "ours": ours(options, data, device),
     }
-    say(kind="matmul", gcn=options.gcn, flops_per_second=matmul_rate(device))
+    say(kind="rates", gcn=options.gcn, flops_per_second=matmul_rate(device), bytes_per_second=memory_rate(device))
     for loop in loops.values():
         loop(WARM_UP_STEPS)
     for _ in range(arguments.rounds):

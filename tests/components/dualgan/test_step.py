@@ -21,8 +21,16 @@ GENERATOR_TERMS = ("A_loss", "B_loss", "Ag_loss", "Bg_loss", "g_loss")
     ("options", "missing"),
     [
         (("--GAN_type", "wgan-gp", "--n_critic", "2", "--flip"), set()),
-        (("--GAN_type", "classic", "--disc_type", "patchgan", "--loss_metric", "L2"), {"gradient_penalty"}),
-        (("--GAN_type", "wgan", "--dropout_rate", "0.3", "--A_channels", "1"), {"gradient_penalty"}),
+        pytest.param(
+            ("--GAN_type", "classic", "--disc_type", "patchgan", "--loss_metric", "L2"),
+            {"gradient_penalty"},
+            marks=pytest.mark.system,
+        ),
+        pytest.param(
+            ("--GAN_type", "wgan", "--dropout_rate", "0.3", "--A_channels", "1"),
+            {"gradient_penalty"},
+            marks=pytest.mark.system,
+        ),
     ],
     ids=["wgan-gp", "classic", "wgan"],
 )

@@ -3,39 +3,7 @@
 import json
 import subprocess
 
-import pytest
-
 from tests.components.dualgan.trainer import Trainer
-
-# Prints the largest relative difference between the two of each result.
-COMPARING = """
-import json, sys
-import numpy as np
-from dualgan.devices.cpu import CpuKernels
-from dualgan.layers import Kernels
-from dualgan.tensorflow_v1 import tf
-
-batch, side, channels, results, kernel = map(int, sys.argv[1:])
-random = np.random.RandomState(0)
-
-def values(*shape):
-    return tf.constant(random.standard_normal(shape).astype(np.float32))
-
-fine, coarse = values(batch, side, side, channels), values(batch, side // 2, side // 2, results)
-w = 0.05 * values(kernel, kernel, channels, results)
-
-def outcomes(by):
-    convolved, deconvolved = by.convolution(fine, w), by.deconvolution(coarse, w)
-    first = tf.gradients(tf.sin(convolved), [fine, w])
-    return [convolved, deconvolved] + first + tf.gradients(tf.sin(deconvolved), [coarse, w]) + tf.gradients(
-        tf.square(first[0]), [fine, w]
-    )
-
-with tf.Session() as session:
-    pairs = session.run(list(zip(outcomes(Kernels()), outcomes(CpuKernels(tf.version.VERSION.startswith("1."))))))
-print(json.dumps([float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs]))
-"""
-
 
 # Batch, side, channels, results, side of the filter.
 SHAPES = {
@@ -47,12 +15,41 @@ SHAPES = {
     "many channels": (2, 64, 64, 8, 3),
     "neither": (1, 64, 4, 8, 3),
 }
+# Prints the largest relative difference between the two of each result of each shape.
+COMPARING = """
+import json, sys
+import numpy as np
+from dualgan.devices.cpu import CpuKernels
+from dualgan.layers import Kernels
+from dualgan.tensorflow_v1 import tf
+
+random = np.random.RandomState(0)
+
+def values(*shape):
+    return tf.constant(random.standard_normal(shape).astype(np.float32))
+
+def differences(batch, side, channels, results, kernel):
+    fine, coarse = values(batch, side, side, channels), values(batch, side // 2, side // 2, results)
+    w = 0.05 * values(kernel, kernel, channels, results)
+
+    def outcomes(by):
+        convolved, deconvolved = by.convolution(fine, w), by.deconvolution(coarse, w)
+        first = tf.gradients(tf.sin(convolved), [fine, w])
+        return [convolved, deconvolved] + first + tf.gradients(tf.sin(deconvolved), [coarse, w]) + tf.gradients(
+            tf.square(first[0]), [fine, w]
+        )
+
+    with tf.Session() as session:
+        ours = CpuKernels(tensorflow_1=tf.version.VERSION.startswith("1."))
+        pairs = session.run(list(zip(outcomes(Kernels()), outcomes(ours))))
+    return [float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs]
+
+print(json.dumps([differences(*shape) for shape in json.loads(sys.argv[1])]))
+"""
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_they_are_the_same_sums(trainer: Trainer, shape: tuple[int, ...]) -> None:
-    command = [str(trainer.python), "-c", COMPARING, *map(str, shape)]
+def test_they_are_the_same_sums(trainer: Trainer) -> None:
+    command = [str(trainer.python), "-c", COMPARING, json.dumps(list(SHAPES.values()))]
     answer = subprocess.run(command, env=trainer.environment, capture_output=True, text=True, timeout=300, check=True)
-    differences = json.loads(answer.stdout)
-    assert len(differences) == 8
-    assert max(differences) < 1e-5
+    found = dict(zip(SHAPES, json.loads(answer.stdout), strict=True))
+    assert {name for name, differences in found.items() if len(differences) != 8 or max(differences) >= 1e-5} == set()

@@ -1,4 +1,4 @@
-"""Floating point operations of a graph's convolutions and matrix products."""
+"""What a graph costs: floating point operations of its products, and bytes that its operations read and write."""
 
 from typing import Any, Sequence
 
@@ -13,6 +13,10 @@ _CONVOLUTIONS = {
     "Conv2DBackpropInput": (("input", 1), ("input", 2)),
     "Conv2DBackpropFilter": (("output", 0), ("input", 2)),
 }
+# They hand a tensor on, or make one of no size.
+_WITHOUT_TRAFFIC = {"Const", "Identity", "IdentityN", "NoOp", "Placeholder", "ReadVariableOp", "Reshape", "VarHandleOp"}
+# Weights, the optimiser's two slots, each read and written, and the gradient.
+_PASSES_OF_AN_UPDATE = 7
 
 
 def flops_of(fetches: Sequence[Any]) -> int:
@@ -28,6 +32,27 @@ def flops_per_step(graph: StepGraph) -> int:
     """What flops_of counts in a training step that updates critics and generators."""
     fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
     return sum(flops_of(run) for run in fetches)
+
+
+def bytes_per_step(graph: StepGraph) -> int:
+    """What the operations of a step read and write if none finds anything in a cache.
+
+    These are weights, gradients, slots and activations, each as often as an operation goes over it.
+    """
+    fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
+    return sum(_bytes(operation) for run in fetches for operation in operations_behind(run))
+
+
+def _bytes(operation: Any) -> int:
+    if operation.type in _WITHOUT_TRAFFIC:
+        return 0
+    if operation.type == "ResourceApplyRMSProp":
+        return _PASSES_OF_AN_UPDATE * _size(operation.inputs[-1])
+    return sum(_size(tensor) for tensor in [*operation.inputs, *operation.outputs])
+
+
+def _size(tensor: Any) -> int:
+    return int(np.prod(tensor.shape.as_list())) * (tensor.dtype.size or 0)
 
 
 def _flops(operation: Any) -> int:
