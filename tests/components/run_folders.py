@@ -107,13 +107,16 @@ def loss_table(steps: int, factor: float = 1.0, noise: int = 0) -> list[dict[str
     return table
 
 
-def write_events(path: Path, losses: list[dict[str, float]], sec_per_step: float | None = 0.1) -> None:
+def write_events(
+    path: Path, losses: list[dict[str, float]], sec_per_step: float | None = 0.1, feed: Sequence[float] = ()
+) -> None:
+    """Events of a finished training; ``feed`` is the signature of what every step was fed."""
     seconds = sec_per_step or 0.1
     events: list[dict[str, Any]] = [{"type": "started", "step": 0, "time": STARTED}]
     for step, metrics in enumerate(losses, 1):
         time = STARTED + step * seconds
-        moved = {"update_norms": dict.fromkeys(NETWORKS, 0.1)}
-        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step // 8, "metrics": metrics, **moved})
+        more = {"update_norms": dict.fromkeys(NETWORKS, 0.1), **({"feed": feed} if feed else {})}
+        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step // 8, "metrics": metrics, **more})
     last = len(losses)
     timing = {"sec_per_step": seconds, "images_per_sec": 1 / seconds}
     events.append({"type": "timing", "step": last, "time": STARTED + last * seconds, "metrics": timing})
