@@ -200,8 +200,7 @@ class Training:
                 self._log.write(self._done, type="failed", reason=reason)
             self._log.close()
             times = dict(self._times, total=time.perf_counter() - began)
-            events = list(read_events(self._folder.events))
-            summary = summarise(events, status, reason, self._options.batch_size, times)
+            summary = summarise(read_events(self._folder.events), status, reason, self._options.batch_size, times)
             summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
             write_json(self._folder.summary, summary)
         except OSError as error:

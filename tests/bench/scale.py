@@ -5,6 +5,7 @@ imports, and the most memory that the process had. Growth is what one more pictu
 largest sizes over what it costs between the two smallest; exit code 1 if it is above MAX_GROWTH somewhere.
 """
 
+# ruff: noqa: T201
 import argparse
 import importlib
 import json
@@ -68,11 +69,11 @@ def decode_pictures(folder: Path, size: int) -> None:
 
 def make_legs(folder: Path, size: int) -> None:
     """Run folders of LEGS with SEEDS runs of ``size`` steps each."""
-    from tests.components.run_folders import loss_table, write_events, write_leg
+    from tests.components.run_folders import loss_rows, write_events, write_leg
 
     for place, name in enumerate(LEGS):
         for number, source in enumerate(write_leg(name, folder / name, range(SEEDS), noise=place, images=16).sources):
-            write_events(source.run / "events.jsonl", loss_table(size, noise=SEEDS * place + number), feed=FEED)
+            write_events(source.run / "events.jsonl", loss_rows(size, noise=SEEDS * place + number), feed=FEED)
             summary = source.run / "summary.json"
             summary.write_text(summary.read_text().replace('"steps": 60', f'"steps": {size}'))
 
@@ -87,11 +88,11 @@ def compare_legs(folder: Path, size: int) -> None:
 def make_run(folder: Path, size: int) -> None:
     """The run folder of a training of ``size`` steps, and an empty store of MLflow."""
     from components.tracking.store import connect, store_uri
-    from tests.components.run_folders import loss_table, write_events
+    from tests.components.run_folders import loss_rows, write_events
     from tests.components.tracking.folders import begin, finish
 
     run = begin(folder / "run")
-    write_events(run / "events.jsonl", loss_table(size), feed=FEED)
+    write_events(run / "events.jsonl", loss_rows(size), feed=FEED)
     finish(run, size)
     connect(store_uri(folder / "store")).search_experiments()
 
