@@ -114,8 +114,7 @@ class Training:
         """Restore the newest checkpoint, or initialise."""
         checkpoint, problems = self._checkpoints.restore_newest(session)
         if checkpoint is None:
-            session.run(self._initializer)
-            load_variables(session, self._graph.variables, self._initial_values)
+            load_variables(session, self._initializer, self._graph.variables, self._initial_values)
             self._initial_values = {}
         else:
             self._done = checkpoint.step
