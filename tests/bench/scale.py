@@ -166,7 +166,9 @@ def measured(subject: str, work: str, size: int, folder: Path) -> Cost:
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         sys.exit(f"bench-scale: {' '.join(command)} failed")
-    return Cost(**json.loads(finished.stdout.splitlines()[-1]))
+    cost = Cost(**json.loads(finished.stdout.splitlines()[-1]))
+    print(f"{subject}, {work}: {size:,} in {cost.cpu:.1f} s of a processor, {cost.megabytes:.0f} MB", file=sys.stderr)
+    return cost
 
 
 def do(subject: Subject, work: str, size: int, folder: Path) -> None:

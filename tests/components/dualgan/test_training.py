@@ -270,6 +270,10 @@ def number_of_events(run: Path) -> int:
     return events.read_bytes().count(b"\n") if events.is_file() else 0
 
 
+def last_step(run: Path) -> int:
+    return max([step for step, _, _ in losses_of(run)], default=0) if RunFolder(run).events.is_file() else 0
+
+
 def wait_until(number: Callable[[Path], int], run: Path, least: int) -> None:
     deadline = time.monotonic() + 180
     while number(run) < least:
