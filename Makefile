@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SETUP_TF1 = requirements/tf1.sh $(UV) $(TF1_VENV)
 
-.PHONY: help env tf1 run ui test test-system test-stress bench bench-verdict bench-pairs check compile images lock clean npu-emulation cluster
+.PHONY: help env tf1 run ui test test-system test-stress bench bench-scale bench-verdict bench-pairs check compile images lock clean npu-emulation cluster
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-stress: env ## kills, memory, fuzzing: minutes each
 
 bench: env ## the trainer's speed against a loop shaped like the reference's, 10 minutes
 	@$(PYTHON) -m tests.bench
+
+bench-scale: env ## time and memory against size: pictures, steps that are compared, events that are sent, 45 minutes
+	@$(PYTHON) -m tests.bench.scale
 
 # NPU_BRIDGE_DOUBLE_CANN and NPU_BRIDGE_DOUBLE_CHIP choose another CANN and chip; newer chips round nothing.
 npu-emulation: export NPU_BRIDGE_DOUBLE_CANN ?= 5.0.4

@@ -19,7 +19,9 @@ EVENT_SECONDS = 0.2
 # Work that has said nothing for so long is over, or of no interest.
 SHOWN_SECONDS = 30.0
 CLEAR_LINE = "\r\x1b[K"
-COLUMNS = ("waited", "total", "start-up", "first step", "steps", "checkpoints", "pictures", "tracking")
+COLUMNS = (
+    *("waited", "total", "start-up", "import", "graph", "first step", "steps", "checkpoints", "pictures", "tracking"),
+)
 
 
 @contextlib.contextmanager
@@ -92,9 +94,12 @@ def _parts(timing: Timing) -> dict[str, float]:
     if not first:
         return {}
     times = read_json(folder.summary)["time"]
+    before = first["time"] - first["seconds"] - timing.began
     return {
-        # Of Python, TensorFlow and the graph.
-        "start-up": first["time"] - first["seconds"] - timing.began,
+        # Of KFP, of Python twice, and of looking at the images.
+        "start-up": before - times["importing"] - times["building"],
+        "import": times["importing"],
+        "graph": times["building"],
         "first step": first["seconds"],
         "steps": times["training"] + times["waiting_for_data"] - first["seconds"],
         "checkpoints": times["checkpointing"],

@@ -211,7 +211,7 @@ def tasks_at_once(state: RunState) -> int:
     options = checked_options({**state.profile.options, **state.parameters.options})
     if not options.threads or any(leg.device != "cpu" for leg in state.profile.legs):
         return 1
-    # GiB of TensorFlow, of weights and their slots, and of activations: 3 of 4 are used at 256 px with 64 filters.
+    # GiB of TensorFlow, of weights and their slots, and of activations: 2.6 of 4 are used at 256 px with 64 filters.
     filters = max(options.gcn, options.dcn) / 64
     gibibytes = 1 + 2 * filters**2 + filters * (options.image_size / 256) ** 2 * options.batch_size
     fitting = int(psutil.virtual_memory().available / 2**30 / gibibytes)

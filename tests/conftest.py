@@ -4,6 +4,8 @@ import functools
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -55,3 +57,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if item.config.getoption("--skip-nothing"):
             pytest.fail(message)
         pytest.skip(message)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], list[object]]:
+    """Let a function run as before, and return the list that its first argument is added to at every call."""
+
+    def count(owner: Any, name: str) -> list[object]:
+        calls: list[object] = []
+        function = getattr(owner, name)
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            calls.append(arguments[0])
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, noted)
+        return calls
+
+    return count

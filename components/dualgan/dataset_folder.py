@@ -161,7 +161,8 @@ def image_counts(folder: Path) -> Dict[str, int]:
 
 def checked_description(folder: Path) -> Description:
     """Describe ``folder`` by its dataset.json. Raises BadInput if its images have changed since that was written."""
-    description, digest = describe(folder), content_digest(folder)
+    description = describe(folder)
+    digest = content_digest(folder) if (folder / DESCRIPTION).is_file() else description.digest
     if description.digest != digest:
         raise BadInput(
             f"{folder}: its images have changed since dataset.json was written (digest {description.digest[:12]} -> "

@@ -193,13 +193,12 @@ def is_training_step(event: Event) -> bool:
     return "type" not in event and "metrics" in event
 
 
-def min_loss(events: Iterable[Event]) -> Optional[float]:
+def min_loss(values: Iterable[float]) -> Optional[float]:
     """The number that the references publish as "min loss": the lowest A_loss of a single training step.
 
     As the minimum of noisy single batches it flatters; the mean over the last steps (``final_loss``) is the better
     measure. NaN is skipped.
     """
-    values = [event["metrics"].get("A_loss", math.nan) for event in events if is_training_step(event)]
     return min(filter(math.isfinite, values), default=None)
 
 
@@ -260,10 +259,9 @@ class EventLog:
 
     def cut_after(self, step: int) -> None:
         """Drop the events later than ``step``: a run that goes on from a checkpoint does those steps again."""
-        remaining = [mark.line for event, mark in events_after(self._path, Mark()) if event["step"] <= step]
-        self._file.close()
         with whole_file(self._path) as file:
-            file.writelines(remaining)
+            file.writelines(mark.line for event, mark in events_after(self._path, Mark()) if event["step"] <= step)
+        self._file.close()
         self._file = self._path.open("ab")
 
     def flush_to_disk(self) -> None:

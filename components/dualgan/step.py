@@ -37,10 +37,12 @@ def create_variables(specs: Sequence[VariableSpec], use_resource: bool = True) -
     }
 
 
-def load_variables(session: Any, variables: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Set ``variables`` to ``values``, by name, in one run: each run would prepare the whole graph anew."""
-    initializers = [variables[name].initializer for name in values]
-    session.run(initializers, {op.inputs[1]: value for op, value in zip(initializers, values.values())})
+def load_variables(session: Any, initializer: Any, variables: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Run ``initializer``, of all variables, with ``values`` for those of ``variables`` that they name.
+
+    In one run: each would prepare the whole graph anew, and a second one hold all initial values a second time.
+    """
+    session.run(initializer, {variables[name].initializer.inputs[1]: value for name, value in values.items()})
 
 
 def values_of(variables: Sequence[Any], after: Sequence[Any] = ()) -> Weights:

@@ -6,8 +6,9 @@ import re
 import resource
 import statistics
 import sys
+from array import array
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Optional, Sequence
 
 from dualgan.run_folder import RECONSTRUCTION_METRICS, TIMING_METRICS, Event, is_training_step, min_loss
 
@@ -35,32 +36,37 @@ def machine_state() -> Dict[str, Optional[float]]:
 
 
 def summarise(
-    events: Sequence[Event], status: str, reason: Optional[str], batch_size: int, times: Dict[str, float]
+    events: Iterable[Event], status: str, reason: Optional[str], batch_size: int, times: Dict[str, float]
 ) -> Dict[str, Any]:
     """Return what summary.json says of the run itself. times: seconds of this process by what they went into."""
-    steps = [event for event in events if is_training_step(event)]
-    # Means over the last tenth of the steps, at least 10 of them.
-    window = steps[-max(10, len(steps) // FINAL_SHARE) :]
-    final: Dict[str, Any] = {"window": len(window)}
-    for name in RECONSTRUCTION_METRICS:
-        mean = sum(event["metrics"].get(name, math.nan) for event in window) / max(1, len(window))
-        final[name] = mean if window and math.isfinite(mean) else None
-    seconds: List[float] = []
+    # Of a million events a few numbers each fit into memory beside the training's, the events would not.
+    losses = {name: array("d") for name in RECONSTRUCTION_METRICS}
+    seconds = array("d")
+    last: Event = {}
     skipped = 0
     for event in events:
         if event.get("type") in ("started", "resumed"):
             skipped = 0
         elif is_training_step(event):
+            last = event
+            for name, values in losses.items():
+                values.append(event["metrics"].get(name, math.nan))
             skipped += 1
             if skipped > WARM_UP_STEPS:
                 seconds.append(event.get("seconds", math.nan))
+    # Means over the last tenth of the steps, at least 10 of them.
+    window = min(len(losses["A_loss"]), max(10, len(losses["A_loss"]) // FINAL_SHARE))
+    final: Dict[str, Any] = {"window": window}
+    for name, values in losses.items():
+        mean = sum(values[-window:]) / max(1, window)
+        final[name] = mean if window and math.isfinite(mean) else None
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "status": status,
         "reason": reason,
-        "steps": steps[-1]["step"] if steps else 0,
-        "epochs": steps[-1].get("epoch", 0) + 1 if steps else 0,
-        "min_loss": min_loss(steps),
+        "steps": last.get("step", 0),
+        "epochs": last.get("epoch", 0) + 1 if last else 0,
+        "min_loss": min_loss(losses["A_loss"]),
         "final_loss": final,
         "time": times,
         "machine": machine_state(),

@@ -189,8 +189,7 @@ class Prober:
         return dict(session.run(self._variables))
 
     def load_state(self, session: Any, state: Mapping[str, Any]) -> None:
-        session.run(self._initializer)
-        load_variables(session, self._variables, state)
+        load_variables(session, self._initializer, self._variables, state)
 
     def _step(self, session: Any, number: int, batch: Batch) -> Losses:
         if self._step_function is None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Tuple
@@ -12,6 +13,7 @@ from dualgan.errors import BadInput, DualGANError
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # TensorFlow 2 looks for the Keras that goes with it, and imports all of it: half of the time that its import takes.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+_began = time.perf_counter()
 try:
     with warnings.catch_warnings():
         # TensorFlow 1.15 uses spellings of NumPy types that NumPy 1.17 and newer warn about, once an import line.
@@ -22,6 +24,8 @@ try:
 except BROKEN_IMPORT as error:
     raise BadInput(f"TensorFlow cannot be used: {import_fault(error)}") from error
 
+# A table of a run's seconds tells them apart.
+IMPORT_SECONDS = time.perf_counter() - _began
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
 

@@ -18,7 +18,7 @@ from dualgan.run_folder import LOSS_METRICS, EventLog, RunFolder, read_events, r
 from dualgan.sampling import draw, sample_inputs
 from dualgan.step import StepGraph, UpdateNorms, load_variables
 from dualgan.summary import WARM_UP_STEPS, summarise, timing
-from dualgan.tensorflow_v1 import operations_explained, tf
+from dualgan.tensorflow_v1 import IMPORT_SECONDS, operations_explained, tf
 
 TERMINAL_SECONDS = 0.5
 LINE_SECONDS = 15.0
@@ -70,6 +70,7 @@ class Training:
     """One process's part of a run, from a checkpoint or a fresh start to the end."""
 
     def __init__(self, options: TrainOptions, data: TrainingData, digest: str, cache: Path, device: Device) -> None:
+        began = time.perf_counter()
         self._options = options
         self._device = device
         self._folder = RunFolder(Path(options.run_dir))
@@ -82,6 +83,8 @@ class Training:
         self._initializer = tf.global_variables_initializer()
         self._initial_values = {} if saved_checkpoints(self._folder.checkpoints) else initial_values(options)
         self._times = dict.fromkeys(("training", "waiting_for_data", "checkpointing", "sampling"), 0.0)
+        # Graph and first weights.
+        self._times.update(importing=IMPORT_SECONDS, building=time.perf_counter() - began)
         self._losses_since_checkpoint: List[float] = []
         self._recent_seconds: List[float] = []
         self._steps_in_process = 0
@@ -98,7 +101,8 @@ class Training:
         self._log, self._done = EventLog(self._folder.events), 0
         try:
             with operations_explained():
-                self._start(session, resuming)
+                with self._timed("building"):
+                    self._start(session, resuming)
                 self._train_to_last_step(session, termination)
             status = "finished"
             self._log.write(self._last_step, type="finished")
@@ -114,8 +118,7 @@ class Training:
         """Restore the newest checkpoint, or initialise."""
         checkpoint, problems = self._checkpoints.restore_newest(session)
         if checkpoint is None:
-            session.run(self._initializer)
-            load_variables(session, self._graph.variables, self._initial_values)
+            load_variables(session, self._initializer, self._graph.variables, self._initial_values)
             self._initial_values = {}
         else:
             self._done = checkpoint.step
@@ -200,8 +203,7 @@ class Training:
                 self._log.write(self._done, type="failed", reason=reason)
             self._log.close()
             times = dict(self._times, total=time.perf_counter() - began)
-            events = list(read_events(self._folder.events))
-            summary = summarise(events, status, reason, self._options.batch_size, times)
+            summary = summarise(read_events(self._folder.events), status, reason, self._options.batch_size, times)
             summary["peak_device_memory_bytes"] = self._device.peak_memory_bytes()
             write_json(self._folder.summary, summary)
         except OSError as error:

@@ -38,12 +38,8 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
         initializer = tf.global_variables_initializer()
         tf.get_default_graph().finalize()
         session = tf.Session(graph=tf.get_default_graph(), config=device.session_config())
-        session.run(initializer)
-        load_variables(
-            session,
-            graph.variables,
-            {spec.name: initial_value(spec, SEED) for spec in all_variables(options)},
-        )
+        weights = {spec.name: initial_value(spec, SEED) for spec in all_variables(options)}
+        load_variables(session, initializer, graph.variables, weights)
         step = graph.step_callable(session)
         say(kind="costs", gcn=options.gcn, flops=flops_per_step(graph), bytes=bytes_per_step(graph))
     prefetch = Prefetch(data)

@@ -1,7 +1,7 @@
 """Run folders as the trainer leaves them, made without training."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,12 @@ def write_leg(name: str, folder: Path, seeds: Sequence[int] = (0, 1, 2), noise: 
 
 
 def loss_table(steps: int, factor: float = 1.0, noise: int = 0) -> list[dict[str, float]]:
+    return list(loss_rows(steps, factor, noise))
+
+
+def loss_rows(steps: int, factor: float = 1.0, noise: int = 0) -> Iterator[dict[str, float]]:
     """The losses of each step: reconstruction falls from 0.5 towards 0.05 times ``factor``."""
     random = np.random.default_rng(noise)
-    table = []
     for step in range(1, steps + 1):
         rebuilding = factor * (0.05 + 0.45 * np.exp(-8 * step / steps)) * random.uniform(0.98, 1.02, 2)
         metrics = dict.fromkeys(LOSS_METRICS, 0.1)
@@ -103,22 +106,25 @@ def loss_table(steps: int, factor: float = 1.0, noise: int = 0) -> list[dict[str
         metrics["g_loss"] = float(1000 * rebuilding.sum())
         metrics["d_loss"] = float(random.normal(-1.0, 0.2))
         metrics["gradient_penalty"] = float(0.02 + random.exponential(0.01))
-        table.append(metrics)
-    return table
+        yield metrics
 
 
-def write_events(path: Path, losses: list[dict[str, float]], sec_per_step: float | None = 0.1) -> None:
-    seconds = sec_per_step or 0.1
-    events: list[dict[str, Any]] = [{"type": "started", "step": 0, "time": STARTED}]
-    for step, metrics in enumerate(losses, 1):
-        time = STARTED + step * seconds
-        moved = {"update_norms": dict.fromkeys(NETWORKS, 0.1)}
-        events.append({"step": step, "time": time, "seconds": seconds, "epoch": step // 8, "metrics": metrics, **moved})
-    last = len(losses)
-    timing = {"sec_per_step": seconds, "images_per_sec": 1 / seconds}
-    events.append({"type": "timing", "step": last, "time": STARTED + last * seconds, "metrics": timing})
-    events.append({"type": "finished", "step": last, "time": STARTED + last * seconds})
-    path.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+def write_events(
+    path: Path, losses: Iterable[dict[str, float]], sec_per_step: float | None = 0.1, feed: Sequence[float] = ()
+) -> None:
+    """Write the events of a finished training; ``feed`` is the signature of what every step was fed."""
+    seconds, step = sec_per_step or 0.1, 0
+    more = {"update_norms": dict.fromkeys(NETWORKS, 0.1), **({"feed": feed} if feed else {})}
+    with path.open("w", encoding="utf-8") as file:
+
+        def write(step: int, **event: Any) -> None:
+            file.write(json.dumps({"step": step, "time": STARTED + step * seconds, **event}) + "\n")
+
+        write(0, type="started")
+        for step, metrics in enumerate(losses, 1):
+            write(step, seconds=seconds, epoch=step // 8, metrics=metrics, **more)
+        write(step, type="timing", metrics={"sec_per_step": seconds, "images_per_sec": 1 / seconds})
+        write(step, type="finished")
 
 
 def write_samples(
@@ -159,7 +165,7 @@ def _summary(run: RunFolder, steps: int, sec_per_step: float | None) -> dict[str
         "reason": None,
         "steps": steps,
         "epochs": steps / 8,
-        "min_loss": min_loss(read_events(run.events)),
+        "min_loss": min_loss(row["A_loss"] for row in rows),
         "final_loss": {**final, "window": window},
         "sec_per_step": sec_per_step,
         "sec_per_step_p95": sec_per_step and sec_per_step * 1.2,

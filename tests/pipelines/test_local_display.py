@@ -54,13 +54,14 @@ def test_the_table_tells_what_each_task_took_and_the_parts_of_a_training(tmp_pat
     ]
     (records / "events.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
     times = {"training": 1.75, "waiting_for_data": 0.25, "checkpointing": 0.5, "sampling": 0.25}
+    times |= {"importing": 4.0, "building": 3.0}
     write_json(records / "summary.json", {"time": times})
     os.utime(records / "summary.json", (began + 15, began + 15))
     timings = [Timing(training, began - 2, began, began + 18), Timing(other, began - 5, began - 5, began - 2)]
     write_timings(tmp_path / "timings.txt", timings)
     header, *rows = [line.split() for line in (tmp_path / "timings.txt").read_text().splitlines()]
-    assert header[:4] == ["task", "waited", "total", "start-up"]
+    assert header[:6] == ["task", "waited", "total", "start-up", "import", "graph"]
     assert rows == [
         ["dataset", "0.0", "3.0"],
-        ["train-a-seed-0", "2.0", "18.0", "10.0", "1.0", "1.0", "0.5", "0.2", "3.0"],
+        ["train-a-seed-0", "2.0", "18.0", "3.0", "4.0", "3.0", "1.0", "1.0", "0.5", "0.2", "3.0"],
     ]
