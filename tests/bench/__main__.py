@@ -75,6 +75,16 @@ def row(runtime: str, gcn: int, found: Sequence[Measurement]) -> str:
     )
 
 
+def table_of_operations(found: Mapping[str, Sequence[Measurement]]) -> Iterator[str]:
+    """The second table's lines: milliseconds of a step on one thread, by what operations do."""
+    measured = [(name, one) for name, many in found.items() for one in many if one["kind"] == "operations"]
+    kinds = list(measured[0][1]["seconds"])
+    yield "runtime  gcn" + "".join(f"{kind:>13}" for kind in kinds)
+    for runtime, gcn in dict.fromkeys((name, one["gcn"]) for name, one in measured):
+        of_all = [one["seconds"] for name, one in measured if (name, one["gcn"]) == (runtime, gcn)]
+        yield f"{runtime:<8}{gcn:>4}" + "".join(f"{1000 * min(one[kind] for one in of_all):>13.1f}" for kind in kinds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each process; loops take turns (default: 7)")
@@ -92,6 +102,7 @@ def main() -> None:
                 for runtime in runtimes:
                     size = ("--gcn", gcn, "--rounds", arguments.rounds, "--steps", STEPS_A_ROUND[gcn])
                     found[runtime] += measurements(runtime, "steps", dataset, *size, "--threads", arguments.threads)
+                    found[runtime] += measurements(runtime, "operations", dataset, "--gcn", gcn)
             for runtime in runtimes:
                 found[runtime] += measurements(runtime, "feed", dataset, "--steps", FEED_STEPS)
     print(
@@ -101,6 +112,7 @@ def main() -> None:
     for runtime in runtimes:
         for gcn in arguments.gcn:
             print(row(runtime, gcn, found[runtime]))
+    print("\nms of a step on one thread, by what operations do", *table_of_operations(found), sep="\n")
     print()
     for runtime in runtimes:
         images = median(found[runtime], "images_per_sec", kind="feed")

@@ -1,6 +1,7 @@
 """One runtime's part of the benchmark: prints one JSON object a measurement. Python 3.7, either TensorFlow.
 
 python -m tests.bench.worker steps DATASET --gcn 64 --rounds 5 --steps 1 --threads 0
+python -m tests.bench.worker operations DATASET --gcn 64
 python -m tests.bench.worker feed DATASET --steps 2000
 """
 
@@ -9,7 +10,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 from dualgan.checkpoints import initial_value
 from dualgan.dataset_folder import checked_description, list_images
@@ -21,6 +22,7 @@ from dualgan.step import StepGraph, load_variables
 from dualgan.tensorflow_v1 import tf
 from tests.bench.costs import bytes_per_step, flops_per_step
 from tests.bench.machine_rates import matmul_rate, memory_rate
+from tests.bench.operations import seconds_by_kind
 from tests.bench.reference_loop import ReferenceLoop
 
 WARM_UP_STEPS = 3
@@ -31,8 +33,8 @@ def say(**measurement: Any) -> None:
     print(json.dumps(dict(measurement, tensorflow=tf.version.VERSION)), flush=True)
 
 
-def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[[int], None]:
-    """A function that does ``steps`` steps as the trainer does them."""
+def started(options: TrainOptions, device: Device) -> Tuple[StepGraph, Any]:
+    """The trainer's graph, and a session in which it has its first weights."""
     with tf.Graph().as_default():
         graph = StepGraph(options, device)
         initializer = tf.global_variables_initializer()
@@ -40,6 +42,13 @@ def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[
         session = tf.Session(graph=tf.get_default_graph(), config=device.session_config())
         weights = {spec.name: initial_value(spec, SEED) for spec in all_variables(options)}
         load_variables(session, initializer, graph.variables, weights)
+        return graph, session
+
+
+def ours(options: TrainOptions, data: TrainingData, device: Device) -> Callable[[int], None]:
+    """A function that does ``steps`` steps as the trainer does them."""
+    graph, session = started(options, device)
+    with session.graph.as_default():
         step = graph.step_callable(session)
         say(kind="costs", gcn=options.gcn, flops=flops_per_step(graph), bytes=bytes_per_step(graph))
     prefetch = Prefetch(data)
@@ -92,6 +101,21 @@ def measure_steps(arguments: argparse.Namespace, options: TrainOptions, data: Tr
             say(kind="steps", loop=name, gcn=options.gcn, wall=wall / arguments.steps, cpu=cpu / arguments.steps)
 
 
+def measure_operations(options: TrainOptions, data: TrainingData) -> None:
+    # On one thread the seconds of operations add up to those of a step.
+    graph, session = started(options, open_device("cpu", TrainOptions(threads=1)))
+    fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
+    feed = dict(zip(graph.feeds.values(), Prefetch(data).batch(1).values()))
+
+    def step(run_options: Any, metadata: Any) -> None:
+        for run in fetches:
+            session.run(run, feed, options=run_options, run_metadata=metadata)
+
+    for _ in range(WARM_UP_STEPS):
+        step(None, None)
+    say(kind="operations", gcn=options.gcn, seconds=seconds_by_kind(session.graph, step))
+
+
 def measure_feed(arguments: argparse.Namespace, data: TrainingData) -> None:
     prefetch = Prefetch(data)
     prefetch.batch(1)
@@ -103,7 +127,7 @@ def measure_feed(arguments: argparse.Namespace, data: TrainingData) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("steps", "feed"))
+    parser.add_argument("what", choices=("steps", "operations", "feed"))
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--gcn", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
@@ -117,6 +141,8 @@ def main() -> None:
         data = training_data(options, checked_description(arguments.dataset).digest, Path(cache))
         if arguments.what == "steps":
             measure_steps(arguments, options, data)
+        elif arguments.what == "operations":
+            measure_operations(options, data)
         else:
             measure_feed(arguments, data)
 
