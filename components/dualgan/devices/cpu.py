@@ -3,7 +3,7 @@
 import os
 import platform
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class CpuKernels(Kernels):
     def __init__(self, tensorflow_1: bool) -> None:
         """tensorflow_1: whether to do what only TensorFlow 1.15's kernels need."""
         self._tensorflow_1 = tensorflow_1
-        self._patches: Dict[str, Tensor] = {}
+        self._kept: Dict[str, Tensor] = {}
+        self._pixels: Dict[Tuple[int, ...], Tensor] = {}
 
     def convolution(self, x: Tensor, w: Tensor) -> Tensor:
         """[N, H, W, C] with a filter [k, k, C, D] to [N, H/2, W/2, D]."""
@@ -46,9 +47,9 @@ class CpuKernels(Kernels):
                 return [self.image_gradient(x.shape.as_list(), w, g), self.filter_gradient(x, shape, g)]
 
             if self._sees_blocks(x, shape):
-                product = tf.matmul(self._kept(_block_patches, x), _block_filter(inner_w))
+                product = tf.matmul(self._once(self._block_patches, x), _block_filter(inner_w))
             elif _is_small(x, shape):
-                product = tf.matmul(self._kept(_patches, x), tf.reshape(inner_w, [-1, shape[3]]))
+                product = tf.matmul(self._once(self._patches, x), tf.reshape(inner_w, [-1, shape[3]]))
             else:
                 return tf.nn.conv2d(inner_x, inner_w, strides=STRIDES, padding="SAME"), gradients
             return tf.reshape(product, [batch, height // 2, width // 2, shape[3]]), gradients
@@ -87,14 +88,14 @@ class CpuKernels(Kernels):
 
             flat = tf.reshape(inner_g, [-1, shape[3]])
             if self._sees_blocks(x, shape):
-                product = tf.matmul(flat, self._kept(_block_patches, x), transpose_a=True)
+                product = tf.matmul(flat, self._once(self._block_patches, x), transpose_a=True)
                 return _filter_of_blocks(product, shape), gradients
             if _is_small(x, shape):
-                return tf.reshape(tf.matmul(self._kept(_patches, x), flat, transpose_a=True), shape), gradients
+                return tf.reshape(tf.matmul(self._once(self._patches, x), flat, transpose_a=True), shape), gradients
             if shape[0] == KERNEL and shape[2] >= MANY_CHANNELS:
                 # Patches of a large image are made anew: kept since its convolution, they would take much memory.
                 with tf.control_dependencies([flat]):
-                    patches = _patches(tf.identity(x))
+                    patches = self._patches(tf.identity(x))
                 if self._tensorflow_1:
                     # It multiplies a tall matrix that is to be transposed at half the rate.
                     product = _transposed(tf.matmul(_transposed(flat), patches))
@@ -108,10 +109,36 @@ class CpuKernels(Kernels):
     def _sees_blocks(self, x: Tensor, filter_shape: List[int]) -> bool:
         return self._tensorflow_1 and filter_shape[0] == BLOCK_KERNEL and x.shape.as_list()[3] <= FEW_CHANNELS
 
-    def _kept(self, patches: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if x.name not in self._patches:
-            self._patches[x.name] = patches(x)
-        return self._patches[x.name]
+    def _once(self, patches: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        if x.name not in self._kept:
+            self._kept[x.name] = patches(x)
+        return self._kept[x.name]
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """What a filter [3, 3, C, D] sees of an image [N, H, W, C]: [N * H/2 * W/2, 9 * C]."""
+        return self._neighbours(x, stride=2, before=0)
+
+    def _block_patches(self, x: Tensor) -> Tensor:
+        """What a filter [5, 5, C, D] sees of an image [N, H, W, C], as 3 x 3 blocks of 2 x 2 pixels.
+
+        Returns [N * H/2 * W/2, 36 * C]; _block_filter has the filter in this order.
+        """
+        return self._neighbours(tf.space_to_depth(x, 2), stride=1, before=1)
+
+    def _neighbours(self, x: Tensor, stride: int, before: int) -> Tensor:
+        """Three by three pixels for every ``stride``-th one of [N, H, W, C], from ``before`` rows and columns ahead.
+
+        Returns [N * H/stride * W/stride, 9 * C], zero beyond the image. Gathered pixel by pixel, which is a copy at the
+        memory's rate: six times as fast as TensorFlow's own patches.
+        """
+        batch, height, width, channels = x.shape.as_list()
+        place = (height, width, stride, before)
+        if place not in self._pixels:
+            # One table for all images of a size: a graph has 2 GB at most. It waits for nothing.
+            with tf.control_dependencies(None):
+                self._pixels[place] = tf.constant(_neighbouring_pixels(*place))
+        pixels = tf.concat([tf.reshape(x, [batch, -1, channels]), tf.zeros([batch, 1, channels])], 1)
+        return tf.reshape(tf.gather(pixels, self._pixels[place], axis=1), [-1, 9 * channels])
 
 
 def _is_small(x: Tensor, filter_shape: List[int]) -> bool:
@@ -124,33 +151,12 @@ def _transposed(matrix: Tensor) -> Tensor:
     return tf.reshape(tf.transpose(tf.reshape(matrix, [1, rows, columns]), [0, 2, 1]), [columns, rows])
 
 
-def _neighbours(x: Tensor, stride: int, before: int) -> Tensor:
-    """Three by three pixels for every ``stride``-th one of [N, H, W, C], from ``before`` rows and columns ahead of it.
-
-    Returns [N * H/stride * W/stride, 9 * C], zero beyond the image. Gathered pixel by pixel, which is a copy at the
-    memory's rate: six times as fast as TensorFlow's own patches.
-    """
-    batch, height, width, channels = x.shape.as_list()
-    none = batch * height * width
-    pixels = np.arange(none).reshape(batch, height, width)
-    pixels = np.pad(pixels, [(0, 0), (before, 2), (before, 2)], "constant", constant_values=none)
+def _neighbouring_pixels(height: int, width: int, stride: int, before: int) -> Any:
+    """Numbers of the pixels that CpuKernels._neighbours gathers, int32; height * width if there is none."""
+    pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
+    pixels = np.pad(pixels, [(before, 2), (before, 2)], "constant", constant_values=height * width)
     row, column = (np.arange(0, side, stride)[:, np.newaxis] + np.arange(3) for side in (height, width))
-    chosen = pixels[:, row[:, np.newaxis, :, np.newaxis], column[:, np.newaxis, :]]
-    padded = tf.concat([tf.reshape(x, [-1, channels]), tf.zeros([1, channels])], 0)
-    return tf.reshape(tf.gather(padded, chosen.astype(np.int32).reshape(-1)), [-1, 9 * channels])
-
-
-def _patches(x: Tensor) -> Tensor:
-    """What a filter [3, 3, C, D] sees of an image [N, H, W, C]: [N * H/2 * W/2, 9 * C]."""
-    return _neighbours(x, stride=2, before=0)
-
-
-def _block_patches(x: Tensor) -> Tensor:
-    """What a filter [5, 5, C, D] sees of an image [N, H, W, C], as 3 x 3 blocks of 2 x 2 pixels.
-
-    Returns [N * H/2 * W/2, 36 * C]; _block_filter has the filter in this order.
-    """
-    return _neighbours(tf.space_to_depth(x, 2), stride=1, before=1)
+    return pixels[row[:, np.newaxis, :, np.newaxis], column[:, np.newaxis, :]].reshape(-1)
 
 
 def _block_filter(w: Tensor) -> Tensor:
