@@ -171,7 +171,7 @@ def front(request: pytest.FixtureRequest, ca: Path, kfp: KfpServer, tmp_path: Pa
         yield server, f"{server.url}/pipeline/"
 
 
-@pytest.mark.parametrize("way", ["options", "environment"])
+@pytest.mark.parametrize("way", ["options", pytest.param("environment", marks=pytest.mark.system)])
 @pytest.mark.parametrize(
     "call",
     [("submit", *QUICK), retrain("--wait", "--poll", "0"), SCHEDULE, ("doctor", "--cluster")],
