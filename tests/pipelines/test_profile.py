@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from components.compare.bounds import MAX_SEEDS
 from components.compare.component import compare
@@ -132,8 +133,8 @@ def test_the_reference_names_every_key_where_it_is_written() -> None:
         key: row for row in text.splitlines() if row.startswith("| `") for key in row.split("|")[1].split("`")[1::2]
     }
     assert not [key for model in (Profile, Resources) for key in model.model_fields if key not in rows]
-    below = {"legs": LegProfile, "tolerations": Toleration, "node_affinity": NodeRequirement, "user": User}
-    below |= {"secrets": Variables, "config_maps": Variables}
+    below: dict[str, type[BaseModel]] = {"legs": LegProfile, "secrets": Variables, "config_maps": Variables}
+    below |= {"tolerations": Toleration, "node_affinity": NodeRequirement, "user": User}
     assert not [
         (key, name) for key, model in below.items() for name in model.model_fields if f"`{name}" not in rows[key]
     ]
