@@ -56,8 +56,8 @@ def collect(
     In MLflow: artifacts of runs that were deleted there. On this machine: folders of such runs, and those in which
     nothing was trained. With --endpoint, in S3: checkpoints of runs that are over, and below --pipeline-root artifacts
     of runs that were deleted in KFP. What KFP does not know may be another KFP's: without --only-this-kfp it is listed
-    and left. A run, a comparison or a model that is still listed somewhere keeps its files, and so does a run that MLflow
-    calls running. A server of MLflow does not say when a run was deleted: its age is that of the run's end.
+    and left. A run, a comparison or a model that is still listed somewhere keeps its files, and so does a run that
+    MLflow calls running. A server of MLflow does not say when a run was deleted: its age is that of the run's end.
 
     Exit codes: 0 done; 1 a server did not answer, or KFP is not the one whose bucket it is, and nothing was deleted; or
     something could not be deleted, which is named, and the rest was; 2 wrong input.
