@@ -24,8 +24,8 @@ IMAGE = re.compile(
     rf"(?:{HOST}(?:\.{HOST})*(?::[0-9]+)?/)?{COMPONENT}(?:/{COMPONENT})*"
     r"(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
 )
-# A pod without Argo's labels is lost to it, and one without ours to network policies.
-NOT_YOURS = r"(?!workflows\.argoproj\.io/|app\.kubernetes\.io/part-of$)"
+# A pod without Argo's or KFP's labels is lost to them, and one without ours, or KFP's, to network policies.
+NOT_YOURS = r"(?!workflows\.argoproj\.io/|pipelines\.kubeflow\.org/|pipeline/|app\.kubernetes\.io/(?:name|part-of)$)"
 
 
 def _rule(pattern: str | re.Pattern[str], said: str, also: Callable[[str], bool] = lambda _: True) -> AfterValidator:
@@ -67,7 +67,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, BeforeValidator(_require_text), _rule(rf"(?:{WORD})?", f"value of a label: {CHARACTERS}, 63 at most")
 ]
-PodKey = Annotated[LabelKey, _rule(rf"{NOT_YOURS}.*", "key to set: it is Argo's or this software's own")]
+PodKey = Annotated[LabelKey, _rule(rf"{NOT_YOURS}.*", "key to set: it is Argo's, KFP's or this software's own")]
 PodLabels = Mapping[PodKey, LabelValue]
 # Argo takes double braces for variables of its own.
 AnnotationValue = Annotated[

@@ -16,7 +16,16 @@ from components.compare.component import compare
 from components.publish.component import publish
 from components.train import runtimes
 from dualgan.errors import BadInput
-from pipelines.profile import LegProfile, NodeRequirement, Profile, Resources, Toleration, load_profile
+from pipelines.profile import (
+    LegProfile,
+    NodeRequirement,
+    Profile,
+    Resources,
+    Toleration,
+    User,
+    Variables,
+    load_profile,
+)
 from pipelines.profiles import known_profiles
 
 LEGS = [{"name": "one", "runtime": "tf2", "device": "cpu"}, {"name": "two", "runtime": "tf2", "device": "cpu"}]
@@ -91,6 +100,8 @@ def test_every_profile_of_the_project_loads(name: str) -> None:
         ({"labels": {"queue name": "a"}}, "labels.queue name.[key]: 'queue name' is no key of a label or annotation"),
         ({"labels": {"app.kubernetes.io/part-of": "mine"}}, "'app.kubernetes.io/part-of' is no key to set"),
         ({"annotations": {"workflows.argoproj.io/node-id": "1"}}, "is no key to set: it is Argo's"),
+        ({"labels": {"pipelines.kubeflow.org/v2_component": "false"}}, "is no key to set: it is Argo's, KFP's"),
+        (asking(labels={"pipeline/runid": "mine"}), "'pipeline/runid' is no key to set"),
         (
             {"annotations": {"karpenter.sh/do-not-disrupt": True}},
             'annotations.karpenter.sh/do-not-disrupt: True is no text: write it in quotes, "true"',
@@ -116,10 +127,27 @@ def test_what_does_not_fit_is_named_in_one_line(tmp_path: Path, changes: dict[st
     assert "\n" not in str(refusal.value)
 
 
-def test_the_reference_names_every_key() -> None:
+def test_the_reference_names_every_key_where_it_is_written() -> None:
     text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
-    models: tuple[type[BaseModel], ...] = (Profile, LegProfile, Resources, NodeRequirement, Toleration)
-    assert not [key for model in models for key in model.model_fields if f"`{key}`" not in text]
+    rows = {
+        key: row for row in text.splitlines() if row.startswith("| `") for key in row.split("|")[1].split("`")[1::2]
+    }
+    assert not [key for model in (Profile, Resources) for key in model.model_fields if key not in rows]
+    below: dict[str, type[BaseModel]] = {"legs": LegProfile, "secrets": Variables, "config_maps": Variables}
+    below |= {"tolerations": Toleration, "node_affinity": NodeRequirement, "user": User}
+    assert not [
+        (key, name) for key, model in below.items() for name in model.model_fields if f"`{name}" not in rows[key]
+    ]
+
+
+def test_labels_that_network_policies_find_tasks_by_cannot_be_set(tmp_path: Path) -> None:
+    policies = Path(__file__).parents[2] / "manifests" / "base" / "runs" / "network-policies.yaml"
+    selectors = [one["spec"]["podSelector"].get("matchLabels", {}) for one in yaml.safe_load_all(policies.read_text())]
+    keys = {key for selector in selectors if "app.kubernetes.io/part-of" in selector for key in selector}
+    assert len(keys) > 1
+    for key in keys:
+        with pytest.raises(BadInput, match="is no key to set"):
+            load_profile(profile_file(tmp_path, labels={key: "mine"}))
 
 
 def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
