@@ -10,7 +10,7 @@ from docker.errors import ImageNotFound
 
 from components.common.docker_engine import ENGINE_ERRORS, connect_to_engine
 from components.common.files import write_file
-from components.common.image_list import REPOSITORY, PushedImage, name_in
+from components.common.image_list import PushedImage, name_in
 from components.common.revision import REVISION_LABEL, UNKNOWN, code_commit
 from dualgan.errors import BadInput, DualGANError, first_line
 from images.build import BASES, image_tag, load_bases, run_docker

@@ -68,7 +68,8 @@ def read_images(file: Path) -> Mapping[str, PushedImage]:
         raise BadInput(f"{file}: {error.strerror}; `python -m images push` writes it") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput(f"{file}: {'.'.join(map(str, first['loc'])) or 'images'}: {first['msg'].removeprefix('Value error, ')}") from None
+        place, said = ".".join(map(str, first["loc"])) or "images", first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{file}: {place}: {said}") from None
     except ValueError as error:
         raise BadInput(str(error)) from None
     found = {image.name: image for image in images}

@@ -188,7 +188,7 @@ def test_a_scan_refuses_holes_of_every_image_but_a_vendors() -> None:
 
 def _base(name: str) -> str:
     """What an image is built on, by the name of the build argument."""
-    return re.findall(r"^FROM \$\{(\w+)\}$", dockerfile_of(name).read_text(), re.MULTILINE)[-1]
+    return str(re.findall(r"^FROM \$\{(\w+)\}$", dockerfile_of(name).read_text(), re.MULTILINE)[-1])
 
 
 def test_an_image_is_pushed_once_it_was_scanned_and_a_retrain_is_due_once_all_are_pushed() -> None:
