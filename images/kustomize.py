@@ -39,7 +39,7 @@ def write_component(images_file: Path, folder: Path) -> Path:
     Raises BadInput for a folder that holds a file of these names which is not of an earlier call.
     """
     kustomization, copy = folder / KUSTOMIZATION, folder / FILE
-    ours = kustomization.is_file() and kustomization.read_text(encoding="utf-8").startswith(WRITTEN)
+    ours = kustomization.is_file() and kustomization.read_bytes().startswith(WRITTEN.encode())
     if not ours and (kustomization.exists() or copy.exists()):
         raise BadInput(f"{folder}: has files of another; name a folder of its own, such as manifests/site/images")
     images = read_images(images_file).values()
