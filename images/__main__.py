@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from components.common.cli import command, new_app, run_app
-from components.common.image_list import read_images, write_images
+from components.common.image_list import name_in, read_images, write_images
 from components.common.revision import UNKNOWN, code_commit
 from dualgan.errors import BadInput
 from images.build import USUAL, BuildOptions, build_command, image_tag, known_images, load_bases, run_docker
@@ -67,13 +67,14 @@ def push_images(
     """
     from images.registry import push
 
-    chosen = list(dict.fromkeys(names or USUAL))
+    chosen, version = list(dict.fromkeys(names or USUAL)), tag or code_commit() or UNKNOWN
+    for name in chosen:
+        name_in(registry, name, version)
     # All of them are known and built before one is pushed.
     for words, what in [(build_command(name, options), f"image {name}") for name in chosen]:
         if build:
             run_docker(words, what)
-    version = tag or code_commit() or UNKNOWN
-    write_images(output, [push(name, registry.rstrip("/"), version) for name in chosen])
+    write_images(output, [push(name, registry, version) for name in chosen])
     print(output)
     return 0
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from components.common.files import write_file
 from components.common.image_list import REPOSITORY, read_images, write_images
+from dualgan.errors import BadInput
 
-FILE = "images.json"
+FILE, KUSTOMIZATION = "images.json", "kustomization.yaml"
+WRITTEN = "# Written by `python -m images component`"
 COMPONENT = """\
-# Written by `python -m images component` from images.json, which the retrain job reads as well.
+{written} from images.json, which the retrain job reads as well.
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 images:
@@ -32,14 +34,24 @@ patches:
 
 
 def write_component(images_file: Path, folder: Path) -> Path:
-    """Write a copy of ``images_file`` into ``folder``, and beside it the kustomization, whose path is returned."""
+    """Write a copy of ``images_file`` into ``folder``, and beside it the kustomization, whose path is returned.
+
+    Raises BadInput for a folder that holds a file of these names which is not of an earlier call.
+    """
+    kustomization, copy = folder / KUSTOMIZATION, folder / FILE
+    ours = kustomization.is_file() and kustomization.read_bytes().startswith(WRITTEN.encode())
+    if not ours and (kustomization.exists() or copy.exists()):
+        raise BadInput(f"{folder}: has files of another; name a folder of its own, such as manifests/site/images")
     images = read_images(images_file).values()
     lines = [
         f"  - {{name: {REPOSITORY}/{one.name}, newName: {one.repository}, digest: {one.digest}}}" for one in images
     ]
     content = COMPONENT.format(
-        images="\n".join(lines), pod="/spec/jobTemplate/spec/template/spec", mount="/etc/dualgan-parity"
+        written=WRITTEN,
+        images="\n".join(lines),
+        pod="/spec/jobTemplate/spec/template/spec",
+        mount="/etc/dualgan-parity",
     )
-    write_images(folder / FILE, images)
-    write_file(folder / "kustomization.yaml", content)
-    return folder / "kustomization.yaml"
+    write_images(copy, images)
+    write_file(kustomization, content)
+    return kustomization

@@ -1,6 +1,8 @@
 """Images in a registry: push them, join those of several architectures, and ask for the digest behind a tag."""
 
+import contextlib
 import re
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from docker.errors import ImageNotFound
 
 from components.common.docker_engine import ENGINE_ERRORS, connect_to_engine
 from components.common.files import write_file
-from components.common.image_list import REPOSITORY, PushedImage
+from components.common.image_list import PushedImage, name_in
 from components.common.revision import REVISION_LABEL, UNKNOWN, code_commit
 from dualgan.errors import BadInput, DualGANError, first_line
 from images.build import BASES, image_tag, load_bases, run_docker
@@ -19,7 +21,7 @@ LOOPBACK = ("localhost", "127.0.0.1")
 
 def push(name: str, registry: str, tag: str) -> PushedImage:
     """Push the image ``name`` as it is built here. Raises BadInput if it is not, or from another revision."""
-    local, remote = image_tag(name), f"{registry}/{REPOSITORY}/{name}:{tag}"
+    local, remote = image_tag(name), name_in(registry, name, tag)
     try:
         labels = connect_to_engine().images.get(local).labels
     except ImageNotFound:
@@ -45,12 +47,20 @@ def join(lists: Sequence[Mapping[str, PushedImage]], tag: str) -> Iterator[Pushe
             raise BadInput(f"image {name}: {' and '.join(origins)} are not one image")
         if len(set(architectures)) < len(architectures):
             raise BadInput(f"image {name}: the same architecture twice ({', '.join(architectures)})")
-        remote, host = f"{first.repository}:{tag}", first.repository.partition("/")[0].partition(":")[0]
+        registry, host = first.repository.rsplit("/", 2)[0], first.repository.partition("/")[0].partition(":")[0]
+        remote = name_in(registry, name, tag)
         insecure = ["--insecure"] if host in LOOPBACK else []
         references = [part.reference for part in parts]
-        run_docker(["docker", "manifest", "create", "--amend", *insecure, remote, *references], remote)
+        # An interrupted merge leaves its list on this machine, which `create` would add to or refuse.
+        with contextlib.suppress(FileNotFoundError):
+            subprocess.run(["docker", "manifest", "rm", remote], capture_output=True, check=False)
+        run_docker(["docker", "manifest", "create", *insecure, remote, *references], remote)
         run_docker(["docker", "manifest", "push", "--purge", *insecure, remote], remote)
-        yield _pushed(name, remote, first.revision)
+        joined = _pushed(name, remote, first.revision)
+        if sorted(joined.architectures) != sorted(architectures):
+            there = ", ".join(joined.architectures)
+            raise DualGANError(f"{remote}: is for {there} in its registry; another merge came between: merge again")
+        yield joined
 
 
 def pin_bases(names: Sequence[str] = (), file: Path = BASES) -> Iterator[str]:
@@ -93,4 +103,4 @@ def _content(remote: str) -> tuple[str, tuple[str, ...]]:
     except ENGINE_ERRORS as error:
         said = getattr(error, "explanation", None) or first_line(error)
         raise DualGANError(f"{remote}: its registry has no answer ({said}); is `docker login` due?") from None
-    return found.id, tuple(sorted({platform["architecture"] for platform in found.attrs["Platforms"]}))
+    return found.id, tuple(sorted(platform["architecture"] for platform in found.attrs["Platforms"]))

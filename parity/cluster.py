@@ -112,6 +112,8 @@ def submit(
     With --no-wait: 0 once it is submitted. `--add-to RUN --seeds 6` trains the seeds that RUN did not, by KFP's cache,
     and compares all.
     """
+    if add_to and options.upload:
+        raise BadInput("--upload: with --add-to the package has RUN's id in it, which would track every run as RUN's")
     api, _, order = _checked(options, package)
     if add_to:
         api.run(add_to)
@@ -213,6 +215,7 @@ def upload(
     from pipelines.profile import load_profile
     from pipelines.submit import upload_package
 
+    _refuse_seeds(seed, seeds, package)
     chosen = images.used_by(load_profile(profile).with_seeds(seed, seeds), package)
     found = read_package(package) if package else package_of(chosen)
     at = endpoint(connection.endpoint, namespace, connection.ca_file, connection.header or ())
@@ -280,6 +283,7 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
     from pipelines.profile import load_profile
     from pipelines.submit import Order
 
+    _refuse_seeds(options.seed, options.seeds, file)
     profile = options.used_by(load_profile(options.profile).with_seeds(options.seed, options.seeds), file)
     package = read_package(file) if file else package_of(profile)
     parameters = package.parsed(options.parameter or ())
@@ -297,6 +301,11 @@ def _checked(options: RunOptions, file: Path | None = None) -> "tuple[KfpApi, Lo
     check_parameters(source, training)
     at = endpoint(options.endpoint, options.namespace, options.ca_file, options.header or (), retries=options.retries)
     return KfpApi(at), profile, Order(package, parameters, options.service_account, options.pipeline_root)
+
+
+def _refuse_seeds(seed: int | None, seeds: int | None, package: Path | None) -> None:
+    if package and (seed, seeds) != (None, None):
+        raise BadInput("--package: it has its seeds; `parity compile` takes --seed and --seeds")
 
 
 def _uploaded(api: "KfpApi", order: "Order", options: RunOptions) -> "Order":

@@ -4,10 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from components.common.image_list import REPOSITORY, read_images
+from components.common.image_list import REPOSITORY, name_in, read_images
 from components.common.revision import code_commit
 from dualgan.errors import BadInput
-from pipelines.kubernetes_rules import IMAGE
 from pipelines.profile import Profile
 
 OWN_IMAGE = re.compile(rf"(?:.*/)?{REPOSITORY}/([a-z0-9-]+)[:@].*")
@@ -47,10 +46,7 @@ def with_registry(profile: Profile, registry: str, tag: str) -> Profile:
 
     def renamed(image: str, _: str | None) -> str:
         own = OWN_IMAGE.fullmatch(image)
-        name = f"{registry.rstrip('/')}/{REPOSITORY}/{own[1]}:{tag}" if own else image
-        if not IMAGE.fullmatch(name):
-            raise BadInput(f"--registry {registry} --tag {tag}: {name} is no name of an image")
-        return name
+        return name_in(registry, own[1], tag) if own else image
 
     return _renamed(profile, renamed)
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from kubernetes.utils.quantity import parse_quantity
 from pydantic import AfterValidator, BeforeValidator
 
+from components.common.image_list import IMAGE
+
 WORD = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 # Of 253 characters at most.
@@ -18,12 +20,6 @@ SUBDOMAIN = rf"(?=.{{1,253}}(?:/|$)){LABEL}(?:\.{LABEL})*"
 # KFP's own parser of a task's limits knows fewer forms than Kubernetes, and says K where Kubernetes says k.
 CPU = r"[0-9]+(?:\.[0-9]+)?|[0-9]+m"
 MEMORY = r"[0-9]+(?:E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?"
-HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-IMAGE = re.compile(
-    rf"(?:{HOST}(?:\.{HOST})*(?::[0-9]+)?/)?{COMPONENT}(?:/{COMPONENT})*"
-    r"(?P<tag>:[\w][\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
-)
 # A pod without Argo's or KFP's labels is lost to them, and one without ours, or KFP's, to network policies.
 NOT_YOURS = r"(?!workflows\.argoproj\.io/|pipelines\.kubeflow\.org/|pipeline/|app\.kubernetes\.io/(?:name|part-of)$)"
 

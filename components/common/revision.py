@@ -27,8 +27,8 @@ def code_commit() -> str | None:
 
 def require_package_revision() -> None:
     """Raise BadInput unless this process's code is of the revision that the package of its task was compiled from."""
-    wanted, found = os.environ.get(PACKAGE_VARIABLE), code_commit() or UNKNOWN
-    if wanted and wanted != found:
+    wanted = os.environ.get(PACKAGE_VARIABLE)
+    if wanted and wanted != (found := code_commit() or UNKNOWN):
         raise BadInput(
             f"this task's image is of revision {found}, its package of {wanted}: push the images of {wanted}, or "
             f"compile the package from {found}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.common.image_list import PushedImage, write_images
 from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput
 from images.__main__ import main
@@ -81,6 +82,23 @@ def test_a_build_has_the_bases_of_the_file_pips_settings_and_what_is_explicit(mo
     assert "ASCEND_TF1=own:1" in build_command("ascend-a2", BuildOptions(build_arg=["ASCEND_TF1=own:1"]))
 
 
+def test_a_component_takes_the_place_of_an_earlier_one_and_of_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed, site = tmp_path / "pushed.json", tmp_path / "site"
+    reference = f"r.io/dualgan-parity/cpu@sha256:{'0' * 64}"
+    write_images(pushed, [PushedImage(name="cpu", reference=reference, architectures=("amd64",), revision="a")])
+    for _ in range(2):
+        assert main(["component", str(pushed), str(site / "images")]) == 0
+    for name in ("kustomization.yaml", "images.json"):
+        (site / name).write_text("mine")
+        capsys.readouterr()
+        assert main(["component", str(pushed), str(site)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{site}: has files of another" in line and (site / name).read_text() == "mine"
+        (site / name).unlink()
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -88,11 +106,17 @@ def test_a_build_has_the_bases_of_the_file_pips_settings_and_what_is_explicit(mo
         (("build", "cpu", "--build-arg", "COLOUR=red"), "image cpu: no build argument COLOUR"),
         (("build", "cpu", "--build-arg", "COLOUR"), "--build-arg COLOUR: must be NAME=VALUE"),
         (("build", "cpu", "tf1", "--tag", "x:y"), "--tag: names one image"),
+        # Before anything is built.
+        (("push", "cpu", "--registry", "https://r.io"), "registry 'https://r.io', tag '"),
+        (("push", "cpu", "--registry", ""), "registry '', tag '"),
+        (("push", "cpu", "--registry", "r.io", "--tag", "1.0+x"), "registry 'r.io', tag '1.0+x': "),
     ],
 )
 def test_wrong_input_ends_in_one_line(
-    arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nothing is asked of docker.
+    monkeypatch.setenv("PATH", "")
     assert main(list(arguments)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {reason}")

@@ -1,5 +1,6 @@
 """Images in a real registry: pushed, joined to one of several architectures, and bases pinned to what it has."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,9 +60,17 @@ def test_what_is_pushed_for_two_architectures_is_listed_by_one_digest(registry: 
         # What a cluster pulls by the digest, and by the tag.
         assert client().images.get_registry_data(one.reference).id == one.digest
         assert client().images.get_registry_data(f"{one.repository}:1.0").id == one.digest
+    # What an interrupted merge leaves on this machine is of another build.
+    (cpu,) = [one for one in merged.values() if one.name == "cpu"]
+    make_image(f"{cpu.repository}:before", "bbbb")
+    client().images.push(f"{cpu.repository}:before")
+    left = ["docker", "manifest", "create", "--insecure", f"{cpu.repository}:1.0", f"{cpu.repository}:before"]
+    subprocess.run(left, check=True, capture_output=True)
     # Again, nothing is another.
     assert images("merge", "--tag", "1.0", "amd64.json", "arm64.json")[0] == 0
     assert read_images(Path("images.json")) == merged
+    code, errors = images("merge", "--tag", "1.0+x", "amd64.json", "arm64.json")
+    assert code == 2 and "tag '1.0+x'" in errors
     code, errors = images("merge", "--tag", "1.0", "amd64.json", "amd64.json")
     assert code == 2 and "image cpu: the same architecture twice (amd64, amd64)" in errors
     Path("arm64.json").write_text(Path("arm64.json").read_text().replace("aaaa", "bbbb"))

@@ -23,6 +23,7 @@ from tests.manifests.rendered import (
     ROOT,
     SITES,
     VALUES,
+    Object,
     command_line,
     containers,
     environment,
@@ -89,18 +90,28 @@ def test_two_teams_differ_in_nothing_that_is_mlflows(monkeypatch: pytest.MonkeyP
     assert ours[0] == ours[1]
 
 
-def test_a_site_runs_the_images_that_were_pushed_and_its_retrain_job_compares_with_them(tmp_path: Path) -> None:
-    references = {name: f"registry.example/dualgan-parity/{name}@sha256:{'0a' * 32}" for name in ("cpu", "mlflow")}
+PUSHED = {name: f"registry.example/dualgan-parity/{name}@sha256:{'0a' * 32}" for name in ("cpu", "mlflow")}
+
+
+def _write_images_component(site: Path) -> None:
     listed = [
         PushedImage(name=name, reference=reference, architectures=("amd64",), revision="aaaa")
-        for name, reference in references.items()
+        for name, reference in PUSHED.items()
     ]
-    write_images(tmp_path / "images.json", listed)
-    assert images_command(["component", str(tmp_path / "images.json"), str(tmp_path / "site/images")]) == 0
-    component = os.path.relpath(tmp_path / "site/images", MANIFESTS)
-    objects = render_site("ascend910-vs-gpu", ("options/backup", component, "multi-user"))
+    write_images(site / "pushed.json", listed)
+    assert images_command(["component", str(site / "pushed.json"), str(site / "images")]) == 0
+
+
+def _own_images(objects: tuple[Object, ...]) -> set[str]:
     images = {container["image"] for _, template in pod_templates(objects) for container in containers(template)}
-    assert {image for image in images if "dualgan-parity" in image} == set(references.values())
+    return {image for image in images if "dualgan-parity" in image}
+
+
+def test_a_site_runs_the_images_that_were_pushed_and_its_retrain_job_compares_with_them(tmp_path: Path) -> None:
+    _write_images_component(tmp_path)
+    component = os.path.relpath(tmp_path / "images", MANIFESTS)
+    objects = render_site("ascend910-vs-gpu", ("options/backup", component, "multi-user"))
+    assert _own_images(objects) == set(PUSHED.values())
     job = named(objects, "CronJob", "dualgan-parity-retrain")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = job["containers"]
     secrets = {place: dict.fromkeys(keys, "") for place, keys in example_secrets("team-a").items()}
@@ -110,7 +121,7 @@ def test_a_site_runs_the_images_that_were_pushed_and_its_retrain_job_compares_wi
     (volume,) = [volume["configMap"]["name"] for volume in job["volumes"] if volume["name"] == mounted]
     content = named(objects, "ConfigMap", volume)
     assert content["metadata"]["namespace"] == "team-a"
-    assert content["data"] == {file.name: (tmp_path / "images.json").read_text()}
+    assert content["data"] == {file.name: (tmp_path / "pushed.json").read_text()}
 
 
 def test_pods_that_ask_for_an_npu_go_to_volcano() -> None:
@@ -144,7 +155,10 @@ def test_a_site_says_its_names_and_nothing_of_a_component_is_left_open(overlay: 
     assert not admitted(objects, Pod("default", ()), solver, 8089)
 
 
-def test_a_site_gives_the_retrain_job_a_profile_of_its_own(tmp_path: Path) -> None:
+def test_the_example_of_a_site_runs_pushed_images_and_gives_the_retrain_job_a_profile_of_its_own(
+    tmp_path: Path,
+) -> None:
+    _write_images_component(tmp_path)
     profile = (ROOT / "pipelines/profiles/ascend910.yaml").read_text().replace("s3://mlpipeline/", "s3://ours/")
     (tmp_path / "ascend910-ours.yaml").write_text(profile)
     (tmp_path / "values.yaml").write_text((MANIFESTS / EXAMPLE / "values.yaml").read_text())
@@ -154,6 +168,8 @@ def test_a_site_gives_the_retrain_job_a_profile_of_its_own(tmp_path: Path) -> No
     text = text.replace("../", f"{os.path.relpath(MANIFESTS, tmp_path.resolve())}/")
     (tmp_path / "kustomization.yaml").write_text(text)
     objects = render(tmp_path)
+    # Of every component, the jobs of the backup among them.
+    assert _own_images(objects) == set(PUSHED.values())
     job = named(objects, "CronJob", "dualgan-parity-retrain")
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     secrets = {place: dict.fromkeys(keys, "") for place, keys in example_secrets().items()}

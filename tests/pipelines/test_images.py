@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from components.common import revision as revision_module
 from components.common.image_list import PushedImage, read_images, write_images
 from components.common.revision import COMMIT_VARIABLE, PACKAGE_VARIABLE
 from components.train.runtimes import WORKING_TREE
+from dualgan.errors import BadInput
 from tests.pipelines.kfp_server import KfpServer
 from tests.pipelines.test_retrain import register_champion
 
@@ -25,6 +27,15 @@ def pushed(name: str, digit: str = "0", registry: str = "registry.example:5000",
     reference = f"{registry}/dualgan-parity/{name}@sha256:{digit * 64}"
     given = {"name": name, "reference": reference, "architectures": ARCHITECTURES[name], "revision": "aaaa"}
     return PushedImage.model_validate({**given, **changes})
+
+
+DIGEST = f"sha256:{'0' * 64}"
+
+
+def entry(**changes: Any) -> str:
+    """A list of one image, as JSON that somebody wrote."""
+    given = {"name": "cpu", "reference": f"r.io/dualgan-parity/cpu@{DIGEST}", "architectures": ["amd64"]}
+    return json.dumps([{**given, "revision": "aaaa", **changes}])
 
 
 @pytest.fixture(autouse=True)
@@ -107,20 +118,30 @@ def test_what_does_not_fit_is_one_line_before_kfp_is_asked(
     [
         ("{", "not JSON"),
         ("{}", "images: Input should be a valid list"),
+        ("[]", "images: List should have at least 1 item"),
         ('[{"name": "cpu"}]', "0.reference: Field required"),
-        (
-            '[{"name": "cpu", "reference": "r/dualgan-parity/cpu:1", "architectures": ["amd64"], "revision": "a"}]',
-            "0.reference",
-        ),
+        (entry(), None),
+        (entry(reference="r.io/dualgan-parity/cpu:1"), "0.reference: r.io/dualgan-parity/cpu:1 is not REGISTRY/"),
+        (entry(reference=f"http://r:{{y}}/dualgan-parity/cpu@{DIGEST}"), "0.reference"),
+        (entry(reference=f"r,x/dualgan-parity/cpu@{DIGEST}"), "0.reference"),
+        (entry(reference=f"dualgan-parity/cpu@{DIGEST}"), "0.reference"),
+        (entry(reference=f"r/dualgan-parity/mlflow@{DIGEST}"), "is not REGISTRY/dualgan-parity/cpu@sha256:DIGEST"),
+        (entry(architectures=["amd64, arm64"]), "0.architectures.0"),
+        (entry(revision=""), "0.revision"),
         (None, "No such file"),
     ],
 )
-def test_a_list_that_is_none_is_one_line(command: Command, tmp_path: Path, content: str | None, said: str) -> None:
+def test_a_list_that_is_none_is_one_line(tmp_path: Path, content: str | None, said: str | None) -> None:
     file = tmp_path / "images.json"
     if content is not None:
         file.write_text(content)
-    code, _, errors = command("compile", "--images", file, "--output", tmp_path / "package.yaml")
-    assert (code, len(errors.splitlines())) == (2, 1) and str(file) in errors and said in errors
+    if said is None:
+        assert read_images(file)["cpu"].digest == DIGEST
+        return
+    with pytest.raises(BadInput) as refusal:
+        read_images(file)
+    (line,) = str(refusal.value).splitlines()
+    assert str(file) in line and said in line
 
 
 @pytest.fixture
@@ -162,6 +183,15 @@ def test_a_task_runs_in_an_image_of_its_package_s_revision_alone(
         "error: this task's image is of revision bbbb, its package of aaaa: push the images of aaaa, or compile the "
         "package from bbbb"
     ]
+
+
+def test_where_no_revision_is_asked_for_git_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def code_commit() -> str:
+        raise AssertionError("git was asked")
+
+    monkeypatch.setattr(revision_module, "code_commit", code_commit)
+    monkeypatch.delenv(PACKAGE_VARIABLE, raising=False)
+    revision_module.require_package_revision()
 
 
 @pytest.fixture

@@ -165,6 +165,8 @@ WITHOUT_POOL = (
         (("--header", "X-A=hush\n"), "--header, KFP_COOKIES: must be NAME=VALUE"),
         (("--package", "absent.yaml"), "absent.yaml: No such file"),
         (("--package", "without-pool.yaml"), "no pipeline package"),
+        (("--package", "package.yaml", "--seeds", "6"), "--package: it has its seeds"),
+        (("--add-to", "an-id", "--upload"), "--upload: with --add-to the package has RUN's id in it"),
         (("--timeout", "-1"), "'--timeout'"),
     ],
 )

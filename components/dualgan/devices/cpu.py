@@ -240,6 +240,9 @@ class Cpu(Device):
     def session_config(self) -> Any:
         config = super().session_config()
         config.device_count["GPU"] = 0
+        if not self.options.threads:
+            # A step has two halves, one for each direction: at most times there are two operations to do.
+            config.intra_op_parallelism_threads = max(1, len(os.sched_getaffinity(0)) // 2)
         # The optimiser reorders sums differently for each set of fetches; without it one run a step and two, and any
         # two processes, agree to the last bit.
         config.graph_options.rewrite_options.disable_meta_optimizer = True
