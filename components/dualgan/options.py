@@ -96,7 +96,11 @@ class TrainOptions:
     flip: bool = _option(False, "mirror each training image left-right with probability one half")
     seed: int = _option(0, "seed of initial weights, order, flips, epsilon and dropout, all drawn on the host", SEED)
     device: str = _option("cpu", "where to train; one that is not there is an error", choices=DEVICES)
-    threads: int = _option(0, "CPU threads for one operation; 0: half of the cores with --device cpu, else as many as there are", COUNT_OR_0)
+    threads: int = _option(
+        0,
+        "CPU threads for one operation; 0: half of the cores with --device cpu, else as many as there are",
+        COUNT_OR_0,
+    )
     precision_mode: str = _option(
         "", "npu: types of convolutions and the rest; default: the highest that the chip has", choices=PRECISION_MODES
     )

@@ -90,7 +90,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each process; loops take turns (default: 7)")
     parser.add_argument("--repeats", type=int, default=2, help="processes of each runtime, in turns (default: 2)")
     parser.add_argument("--gcn", type=int, nargs="+", choices=sorted(STEPS_A_ROUND), default=sorted(STEPS_A_ROUND))
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads an operation (default: 0, each loop's own choice)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="CPU threads an operation (default: 0, each loop's own choice)"
+    )
     arguments = parser.parse_args()
     runtimes = [runtime for runtime in RUNTIMES if is_set_up(runtime)]
     with tempfile.TemporaryDirectory() as temporary:
