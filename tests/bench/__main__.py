@@ -41,15 +41,39 @@ def make_dataset(folder: Path) -> None:
             coarse.resize((256, 256), Image.Resampling.BICUBIC).save(folder / place / f"{number}.jpg", quality=90)
 
 
-def measurements(runtime: str, *arguments: object) -> Iterator[Measurement]:
+def started(runtime: str, *arguments: object) -> "subprocess.Popen[str]":
     environment = trainer_environment({})
     environment["PYTHONPATH"] = os.pathsep.join([str(WORKING_TREE), environment["PYTHONPATH"]])
     command = [str(python_of(runtime)), "-m", "tests.bench.worker", *map(str, arguments)]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        sys.exit(f"bench: {' '.join(command)} failed:\n{finished.stderr}")
-    for line in finished.stdout.splitlines():
-        yield json.loads(line)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def ended(worker: "subprocess.Popen[str]") -> list[Measurement]:
+    """Return what a worker printed that nobody has read yet."""
+    printed, errors = worker.communicate()
+    if worker.returncode:
+        sys.exit(f"bench: {' '.join(map(str, worker.args))} failed:\n{errors}")  # type: ignore[arg-type]
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def rounds(runtime: str, count: int, *arguments: object) -> Iterator[Measurement]:
+    """Yield what both loops measure in ``count`` rounds, of which one does one and then the other one."""
+    loops = [started(runtime, name, *arguments) for name in ("reference", "ours")]
+    for loop in loops:
+        for line in loop.stdout or ():
+            measured = json.loads(line)
+            if measured["kind"] == "ready":
+                break
+            yield measured
+    for _ in range(count):
+        for loop in loops:
+            if loop.poll() is None and loop.stdin and loop.stdout:
+                loop.stdin.write("\n")
+                loop.stdin.flush()
+                yield json.loads(loop.stdout.readline() or "{}")
+    for loop in loops:
+        yield from ended(loop)
 
 
 def median(found: Sequence[Measurement], key: str, **wanted: object) -> float:
@@ -77,7 +101,7 @@ def row(runtime: str, gcn: int, found: Sequence[Measurement]) -> str:
 
 def table_of_operations(found: Mapping[str, Sequence[Measurement]]) -> Iterator[str]:
     """The second table's lines: milliseconds of a step on one thread, by what operations do."""
-    measured = [(name, one) for name, many in found.items() for one in many if one["kind"] == "operations"]
+    measured = [(name, one) for name, many in found.items() for one in many if one.get("kind") == "operations"]
     kinds = list(measured[0][1]["seconds"])
     yield "runtime  gcn" + "".join(f"{kind:>13}" for kind in kinds)
     for runtime, gcn in dict.fromkeys((name, one["gcn"]) for name, one in measured):
@@ -102,11 +126,12 @@ def main() -> None:
         for _ in range(arguments.repeats):
             for gcn in arguments.gcn:
                 for runtime in runtimes:
-                    size = ("--gcn", gcn, "--rounds", arguments.rounds, "--steps", STEPS_A_ROUND[gcn])
-                    found[runtime] += measurements(runtime, "steps", dataset, *size, "--threads", arguments.threads)
-                    found[runtime] += measurements(runtime, "operations", dataset, "--gcn", gcn)
+                    size = ("--gcn", gcn, "--steps", STEPS_A_ROUND[gcn], "--threads", arguments.threads)
+                    found[runtime] += rounds(runtime, arguments.rounds, dataset, *size)
+                    for what in ("rates", "operations"):
+                        found[runtime] += ended(started(runtime, what, dataset, "--gcn", gcn))
             for runtime in runtimes:
-                found[runtime] += measurements(runtime, "feed", dataset, "--steps", FEED_STEPS)
+                found[runtime] += ended(started(runtime, "feed", dataset, "--steps", FEED_STEPS))
     print(
         f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores; 256 px, wgan-gp, batch 1; medians, s a step\n"
     )

@@ -1,16 +1,18 @@
 """One runtime's part of the benchmark: prints one JSON object a measurement. Python 3.7, either TensorFlow.
 
-python -m tests.bench.worker steps DATASET --gcn 64 --rounds 5 --steps 1 --threads 0
+yes | head -5 | python -m tests.bench.worker ours DATASET --gcn 64 --steps 1
 python -m tests.bench.worker operations DATASET --gcn 64
 python -m tests.bench.worker feed DATASET --steps 2000
 """
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Tuple
 
 from dualgan.checkpoints import initial_value
 from dualgan.dataset_folder import checked_description, list_images
@@ -84,21 +86,23 @@ def reference(options: TrainOptions, dataset: Path) -> Callable[[int], None]:
     return run
 
 
-def measure_steps(arguments: argparse.Namespace, options: TrainOptions, data: TrainingData) -> None:
-    device = open_device("cpu", TrainOptions(threads=arguments.threads))
-    loops: Dict[str, Callable[[int], None]] = {
-        "reference": reference(options, arguments.dataset),
-        "ours": ours(options, data, device),
-    }
-    say(kind="rates", gcn=options.gcn, flops_per_second=matmul_rate(device), bytes_per_second=memory_rate(device))
-    for loop in loops.values():
-        loop(WARM_UP_STEPS)
-    for _ in range(arguments.rounds):
-        for name, loop in loops.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            loop(arguments.steps)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            say(kind="steps", loop=name, gcn=options.gcn, wall=wall / arguments.steps, cpu=cpu / arguments.steps)
+def do_rounds(name: str, loop: Callable[[int], None], arguments: argparse.Namespace) -> None:
+    """Do a round of steps for each line that comes, so that two processes can take turns.
+
+    TensorFlow sets up its threads once a process, as the first session wants them: each loop has its own.
+    """
+    loop(WARM_UP_STEPS)
+    say(kind="ready", loop=name)
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        loop(arguments.steps)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        say(kind="steps", loop=name, gcn=arguments.gcn, wall=wall / arguments.steps, cpu=cpu / arguments.steps)
+
+
+def measure_rates(gcn: int) -> None:
+    device = open_device("cpu", TrainOptions(threads=len(os.sched_getaffinity(0))))
+    say(kind="rates", gcn=gcn, flops_per_second=matmul_rate(device), bytes_per_second=memory_rate(device))
 
 
 def measure_operations(options: TrainOptions, data: TrainingData) -> None:
@@ -127,10 +131,9 @@ def measure_feed(arguments: argparse.Namespace, data: TrainingData) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("steps", "operations", "feed"))
+    parser.add_argument("what", choices=("reference", "ours", "operations", "rates", "feed"))
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--gcn", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
@@ -139,10 +142,14 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as cache:
         data = training_data(options, checked_description(arguments.dataset).digest, Path(cache))
-        if arguments.what == "steps":
-            measure_steps(arguments, options, data)
+        if arguments.what == "reference":
+            do_rounds("reference", reference(options, arguments.dataset), arguments)
+        elif arguments.what == "ours":
+            do_rounds("ours", ours(options, data, open_device("cpu", options)), arguments)
         elif arguments.what == "operations":
             measure_operations(options, data)
+        elif arguments.what == "rates":
+            measure_rates(arguments.gcn)
         else:
             measure_feed(arguments, data)
 
