@@ -16,7 +16,7 @@ from dualgan.options import TrainOptions, from_dict
 from dualgan.run_folder import RunFolder
 from dualgan.tensorflow_v1 import tf
 from dualgan.training import train as train_here
-from tests.components.dualgan.trainer import checkpoint_bytes
+from tests.components.dualgan.trainer import checkpoint_bytes, tf1_in_the_system_tier
 
 SHAPE = TrainOptions(image_size=32, gcn=2, dcn=2)
 SIZES = {"image_size": 32, "gcn": 2, "dcn": 2, "sample_images": 1, "threads": 1}
@@ -91,6 +91,7 @@ def test_a_run_of_this_software_is_fine_tuned_from_just_the_weights_it_has(
         np.testing.assert_allclose(tuned.get_tensor(name), expected.get_tensor(name), atol=1e-6)
 
 
+@tf1_in_the_system_tier
 def test_training_starts_from_it(
     tmp_path: Path, original: tuple[str, dict[str, Any]], train: Callable[..., Any]
 ) -> None:

@@ -13,12 +13,13 @@ import pytest
 from dualgan.cli import main
 from tests.components.dualgan.array_files import Change, changed, overwritten_header, truncated
 from tests.components.dualgan.devices.double import npu_trainer
-from tests.components.dualgan.trainer import Trainer
+from tests.components.dualgan.trainer import Trainer, tf1_in_the_system_tier
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.npz"))
 ONE = Path(__file__).parent / "golden" / "wgan-gp_globalgan_L1_b1.npz"
 
 
+@tf1_in_the_system_tier
 def test_a_file_holds_in_both_step_modes(trainer: Trainer) -> None:
     holds(trainer("verify", str(ONE)), 1)
 

@@ -25,7 +25,14 @@ from dualgan.options import TrainOptions, from_dict
 from dualgan.run_folder import LOSS_METRICS, SAMPLE_KINDS, RunFolder, read_events, read_json, read_samples
 from dualgan.tensorflow_v1 import operations_explained, tf
 from dualgan.training import train as train_here
-from tests.components.dualgan.trainer import SMALL, Trainer, checkpoint_bytes, event_types, losses_of
+from tests.components.dualgan.trainer import (
+    SMALL,
+    Trainer,
+    checkpoint_bytes,
+    event_types,
+    losses_of,
+    tf1_in_the_system_tier,
+)
 
 STEPS = 14
 ITS_OPTIONS = ("--max_steps", str(STEPS), "--save_freq", "5", "--sample_images", "2")
@@ -74,6 +81,7 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(finished: RunFolder, tr
     assert finished.events.read_bytes() == before
 
 
+@tf1_in_the_system_tier
 def test_a_termination_signal_saves_and_the_same_command_goes_on(
     trainer: Trainer, train: Callable[..., object], dataset: Path, tmp_path: Path
 ) -> None:
@@ -223,6 +231,7 @@ def test_a_training_of_full_size_takes_three_gibibytes_at_most(trainer: Trainer,
     assert read_json(tmp_path / "run" / "summary.json")["peak_memory_bytes"] < 3 * 2**30
 
 
+@tf1_in_the_system_tier
 def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
     finished: RunFolder, train: Callable[..., object]
 ) -> None:

@@ -15,6 +15,10 @@ from dualgan.run_folder import RunFolder, is_training_step, read_events
 
 # For what does not depend on TensorFlow's version.
 on_one_runtime = pytest.mark.parametrize("trainer", ["tf2"], indirect=True)
+# A command on TensorFlow 1.15 costs its import each time: what takes many of them is seen on it in the system tier.
+tf1_in_the_system_tier = pytest.mark.parametrize(
+    "trainer", [pytest.param("tf1", marks=pytest.mark.system), "tf2"], indirect=True
+)
 SMALL = ("--image_size", "32", "--gcn", "2", "--dcn", "2", "--threads", "1")
 
 
