@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from components.common.cli import assignments
 from components.common.image_list import REPOSITORY
-from components.common.revision import UNKNOWN, code_commit
+from components.common.revision import UNKNOWN, WORKING_TREE, code_commit
 from components.common.yaml_files import read_yaml
-from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
 
 FOLDER = Path(__file__).parent

@@ -19,9 +19,8 @@ EVENT_SECONDS = 0.2
 # Work that has said nothing for so long is over, or of no interest.
 SHOWN_SECONDS = 30.0
 CLEAR_LINE = "\r\x1b[K"
-COLUMNS = (
-    *("waited", "total", "start-up", "import", "graph", "first step", "steps", "checkpoints", "pictures", "tracking"),
-)
+OF_TRAINING = ("start-up", "import", "graph", "first step", "steps", "checkpoints", "pictures", "tracking")
+COLUMNS = ("waited", "total", *OF_TRAINING)
 
 
 @contextlib.contextmanager

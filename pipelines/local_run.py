@@ -16,12 +16,12 @@ import psutil
 
 from components.common.console import BAR_SECONDS, EVENTS_VARIABLE, SECONDS_VARIABLE, print_status
 from components.common.processes import Stopped, Terminated, terminations_raised
+from components.common.revision import WORKING_TREE
 from components.compare.verdict import WORST_FIRST, Verdict, join
 from components.dataset.sources import LocalArchive, LocalFolder, parse_source, require_no_secret
 from components.preflight.preflight import Requirements, find_faults, require_none
 from components.tracking.store import SQLITE, database_of, hand_over_login, resolve_tracking_uri
 from components.train.leg import checked_options
-from components.train.runtimes import WORKING_TREE
 from dualgan.errors import BadInput, DualGANError
 from dualgan.options import absolute_path, parsed_options
 from dualgan.run_folder import read_json

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 
 # From the bottom up; a folder imports from layers below its own.
 LAYERS = (

@@ -1,4 +1,4 @@
-"""The revision of the code: its commit, which an image and a package were made of."""
+"""The code that runs: its folder, and its revision, the commit that an image and a package were made of."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dualgan.errors import BadInput
 
+WORKING_TREE = Path(__file__).resolve().parents[2]
 # An image without a repository says with the first what it was built from, a package with the second to its tasks.
 COMMIT_VARIABLE, PACKAGE_VARIABLE = "DUALGAN_GIT_COMMIT", "DUALGAN_PACKAGE_COMMIT"
 UNKNOWN = "unknown"
@@ -16,8 +17,7 @@ def code_commit() -> str | None:
     """Return the commit, with "-dirty" if tracked files were changed since; None if neither git nor the image knows."""
     if os.environ.get(COMMIT_VARIABLE):
         return os.environ[COMMIT_VARIABLE]
-    tree = str(Path(__file__).resolve().parents[2])
-    command = ["git", "-C", tree, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    command = ["git", "-C", str(WORKING_TREE), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from components.common.processes import Terminated
+from components.common.revision import WORKING_TREE
 from components.tracking.reasons import explain, how_to_send
-from components.tracking.store import TRACKING_VARIABLE, WORKING_TREE, leave_out_data_libraries, resolve_tracking_uri
+from components.tracking.store import TRACKING_VARIABLE, leave_out_data_libraries, resolve_tracking_uri
 from components.tracking.target import TrackingTarget, read_target, write_target
 
 INTERVAL = 5.0

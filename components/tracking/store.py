@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from components.common.address import Address
 from components.common.console import make_logs_printable
 from components.common.files import locked
+from components.common.revision import WORKING_TREE
 from components.common.threads import within
 from dualgan.errors import BadInput, DualGANError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-WORKING_TREE = Path(__file__).resolve().parents[2]
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 USERNAME_VARIABLE, PASSWORD_VARIABLE = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 

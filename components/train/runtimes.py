@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from components.common.revision import WORKING_TREE
 from dualgan.dataset_folder import digest_of
 from dualgan.errors import BadInput
 
 RUNTIMES = ("tf1", "tf2")
-WORKING_TREE = Path(__file__).resolve().parents[2]
 TF1_VENV = WORKING_TREE / ".venv-tf1"
 # requirements/tf1.sh makes the environment, and this file in it last.
 READY = "ready"

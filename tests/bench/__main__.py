@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.train.runtimes import RUNTIMES, WORKING_TREE, is_set_up, python_of, trainer_environment
+from components.common.revision import WORKING_TREE
+from components.train.runtimes import RUNTIMES, is_set_up, python_of, trainer_environment
 
 # Wide networks are bound by matrix products, narrow ones by overhead. A round is short enough that a machine's
 # slow moments hit both loops alike.

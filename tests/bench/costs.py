@@ -1,6 +1,6 @@
 """What a graph costs: floating point operations of its products, and bytes that its operations read and write."""
 
-from typing import Any, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 
@@ -28,10 +28,14 @@ def flops_of(fetches: Sequence[Any]) -> int:
     return sum(_flops(operation) for operation in operations_behind(fetches))
 
 
+def fetches_of_step(graph: StepGraph) -> List[List[Any]]:
+    """What a training step that updates critics and generators fetches, in each of its runs."""
+    return [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
+
+
 def flops_per_step(graph: StepGraph) -> int:
     """What flops_of counts in a training step that updates critics and generators."""
-    fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
-    return sum(flops_of(run) for run in fetches)
+    return sum(flops_of(run) for run in fetches_of_step(graph))
 
 
 def bytes_per_step(graph: StepGraph) -> int:
@@ -39,8 +43,7 @@ def bytes_per_step(graph: StepGraph) -> int:
 
     These are weights, gradients, slots and activations, each as often as an operation goes over it.
     """
-    fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
-    return sum(_bytes(operation) for run in fetches for operation in operations_behind(run))
+    return sum(_bytes(operation) for run in fetches_of_step(graph) for operation in operations_behind(run))
 
 
 def _bytes(operation: Any) -> int:

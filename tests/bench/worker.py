@@ -22,7 +22,7 @@ from dualgan.networks import all_variables
 from dualgan.options import TrainOptions
 from dualgan.step import StepGraph, load_variables
 from dualgan.tensorflow_v1 import tf
-from tests.bench.costs import bytes_per_step, flops_per_step
+from tests.bench.costs import bytes_per_step, fetches_of_step, flops_per_step
 from tests.bench.machine_rates import matmul_rate, memory_rate
 from tests.bench.operations import seconds_by_kind
 from tests.bench.reference_loop import ReferenceLoop
@@ -108,11 +108,10 @@ def measure_rates(gcn: int) -> None:
 def measure_operations(options: TrainOptions, data: TrainingData) -> None:
     # On one thread the seconds of operations add up to those of a step.
     graph, session = started(options, open_device("cpu", TrainOptions(threads=1)))
-    fetches = [list(phase.operations) + list(phase.terms.values()) for phase in graph.phases(True)]
     feed = dict(zip(graph.feeds.values(), Prefetch(data).batch(1).values()))
 
     def step(run_options: Any, metadata: Any) -> None:
-        for run in fetches:
+        for run in fetches_of_step(graph):
             session.run(run, feed, options=run_options, run_metadata=metadata)
 
     for _ in range(WARM_UP_STEPS):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import docker
 
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 from images.build import BuildOptions, build_command, load_bases, run_docker
 
 HERE = Path(__file__).parent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 
 SCRIPTS = WORKING_TREE / "images" / "ascend"
 

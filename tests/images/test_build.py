@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.common.image_list import PushedImage, write_images
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 from dualgan.errors import BadInput
 from images.__main__ import main
 from images.build import BuildOptions, build_command, dockerfile_of, known_images, load_bases

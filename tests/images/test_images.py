@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 from images.build import BuildOptions, build_command, run_docker
 from tests.images.built import client, image, run
 

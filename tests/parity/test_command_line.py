@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from components.common.cli import EXAMPLE
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 from dualgan.cli import parser as dualgan_parser
 from dualgan.options import TrainOptions, flag_of
 from parity.cli import app, main

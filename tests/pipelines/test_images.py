@@ -13,8 +13,7 @@ import yaml
 
 from components.common import revision as revision_module
 from components.common.image_list import PushedImage, read_images, write_images
-from components.common.revision import COMMIT_VARIABLE, PACKAGE_VARIABLE
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import COMMIT_VARIABLE, PACKAGE_VARIABLE, WORKING_TREE
 from dualgan.errors import BadInput
 from tests.pipelines.kfp_server import KfpServer
 from tests.pipelines.test_retrain import register_champion

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.common.revision import WORKING_TREE
 from components.compare.bounds import AxisName, Bounds
 from components.compare.judge import judge
 from components.compare.leg import Leg, LegRuns, Source, read_leg
 from components.compare.verdict import Axis, Comparison, Verdict
-from components.train.runtimes import WORKING_TREE, python_of, trainer_environment
+from components.train.runtimes import python_of, trainer_environment
 from dualgan.run_folder import RunFolder, read_json
 
 BOUNDS = Bounds()

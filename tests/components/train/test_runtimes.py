@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 
 
 def program(path: Path, body: str) -> Path:

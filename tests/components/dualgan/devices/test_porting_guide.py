@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.train.runtimes import WORKING_TREE
+from components.common.revision import WORKING_TREE
 from dualgan.cli import parser as dualgan_parser
 from dualgan.devices import npu_options
 from dualgan.devices.npu_options import Cann
